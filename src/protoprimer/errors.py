@@ -1,0 +1,88 @@
+"""The errors a user can meet: one sentence, the place, what to do next, and the exit code of the design."""
+
+__all__ = [
+    "BackendError",
+    "ConfigurationError",
+    "InstallError",
+    "InterpreterError",
+    "LockTimeoutError",
+    "NotReadyError",
+    "PrimerError",
+    "UsageError",
+    "nearest_name",
+]
+
+
+class PrimerError(Exception):
+    """A failure whose `str()` is the whole message.
+
+    :param cause: one sentence without a final full stop
+    :param place: where it is: `file`, `file:line`, `file:line (key)`, an option or a variable
+    :param advice: what to do next
+    """
+
+    exit_code = 1
+
+    def __init__(self, cause: str, place: "str | None" = None, advice: "str | None" = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.place = place
+        self.advice = advice
+
+    def __str__(self) -> str:
+        lines = [self.cause]
+        if self.place:
+            lines.append("  where: " + self.place)
+        if self.advice:
+            lines.append("  next: " + self.advice)
+        return "\n".join(lines)
+
+
+class UsageError(PrimerError):
+    """The command line is wrong: exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigurationError(PrimerError):
+    """A configuration file, key or value is wrong: exit code 3."""
+
+    exit_code = 3
+
+
+class InterpreterError(PrimerError):
+    """No suitable interpreter: exit code 4."""
+
+    exit_code = 4
+
+
+class BackendError(PrimerError):
+    """No usable backend: exit code 5."""
+
+    exit_code = 5
+
+
+class InstallError(PrimerError):
+    """Creation, resolution, installation or the client's import failed: exit code 6."""
+
+    exit_code = 6
+
+
+class LockTimeoutError(PrimerError):
+    """The lock was not had within `lock-timeout` seconds: exit code 7."""
+
+    exit_code = 7
+
+
+class NotReadyError(PrimerError):
+    """`start_app` found no ready environment: exit code 8."""
+
+    exit_code = 8
+
+
+def nearest_name(name: str, known: "list[str]") -> "str | None":
+    """Return the known name that `name` was most likely meant to be, or `None`."""
+    import difflib
+
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return found[0] if found else None

@@ -1,0 +1,214 @@
+"""Everything that differs between operating systems; nothing else asks which one this is."""
+
+import os
+import sys
+
+__all__ = [
+    "environment_executable",
+    "environment_python",
+    "is_windows",
+    "libc_of_host",
+    "link_directory",
+    "link_target",
+    "pid_is_alive",
+    "remove_tree",
+    "replace_process",
+    "scripts_directory",
+    "user_cache_directory",
+    "write_atomically",
+]
+
+
+def is_windows() -> bool:
+    """Tell whether this is Windows."""
+    return os.name == "nt"
+
+
+def scripts_directory(environment: str) -> str:
+    """Return the directory of the executables of the environment at `environment`."""
+    return os.path.join(environment, "Scripts" if is_windows() else "bin")
+
+
+def environment_executable(environment: str, name: str) -> str:
+    """Return where the executable `name` of an environment is, whether or not it exists."""
+    return os.path.join(scripts_directory(environment), name + (".exe" if is_windows() else ""))
+
+
+def environment_python(environment: str) -> str:
+    """Return where the interpreter of an environment is, whether or not it exists."""
+    return environment_executable(environment, "python")
+
+
+def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
+    """Return protoprimer's directory in the user's cache: `PROTOPRIMER_CACHE`, else XDG or the platform's rule.
+
+    Without a home directory it lies in the temporary directory, named by the user's id and private to that user.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    if environ.get("PROTOPRIMER_CACHE"):
+        return os.path.abspath(environ["PROTOPRIMER_CACHE"])
+    if is_windows() and environ.get("LOCALAPPDATA"):
+        return os.path.join(environ["LOCALAPPDATA"], "protoprimer", "Cache")
+    if environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        return os.path.join(environ["XDG_CACHE_HOME"], "protoprimer")
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if home.startswith("~") or home == "/" or not os.path.isdir(home):
+        return _private_temporary_cache()
+    if sys.platform == "darwin":
+        return os.path.join(home, "Library", "Caches", "protoprimer")
+    return os.path.join(home, ".cache", "protoprimer")
+
+
+def _private_temporary_cache() -> str:
+    import tempfile
+
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    path = os.path.join(tempfile.gettempdir(), "protoprimer-%s" % owner)
+    try:
+        os.makedirs(path, 0o700)
+    except OSError:
+        # Somebody else's directory of that name must not feed us tools.
+        if os.path.islink(path) or not os.path.isdir(path) or (hasattr(os, "getuid") and os.stat(path).st_uid != os.getuid()):
+            path = tempfile.mkdtemp(prefix="protoprimer-")
+    return path
+
+
+def libc_of_host() -> str:
+    """Return the C library's name and version, such as `glibc 2.36` or `musl`; empty where that does not matter."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
+    except (ValueError, OSError):
+        return "musl"
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o644) -> None:
+    """Write a file so that every reader, and the next run after a crash, sees the old content or the new, whole.
+
+    :raises OSError: the directory is missing or not writable; the old file is then untouched
+    """
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        try:
+            descriptor = os.open(temporary, flags, mode)
+        except FileExistsError:
+            # Left by a killed process that had this pid: nobody alive can be writing it.
+            os.unlink(temporary)
+            descriptor = os.open(temporary, flags, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it, read-only entries included; what cannot be removed stays."""
+    import shutil
+
+    def make_writable_and_retry(function: object, failed: str, _error: object) -> None:
+        try:
+            os.chmod(os.path.dirname(failed), 0o700)
+            os.chmod(failed, 0o700)
+            os.rmdir(failed) if os.path.isdir(failed) and not os.path.islink(failed) else os.unlink(failed)
+        except OSError:
+            pass
+
+    shutil.rmtree(path, onerror=make_writable_and_retry)
+
+
+def link_target(path: str) -> "str | None":
+    """Return what the link (or Windows junction) at `path` points to, absolute, or `None` if it is no link."""
+    try:
+        target = os.readlink(path)
+    except (OSError, ValueError, AttributeError):
+        return None
+    if target.startswith("\\\\?\\"):
+        target = target[4:]
+    return os.path.normpath(os.path.join(os.path.dirname(path), target))
+
+
+def link_directory(target: str, link: str) -> None:
+    """Make `link` point to the directory `target`, replacing an earlier link in one step.
+
+    :raises OSError: the host refuses links, or something that is not a link stands at `link`
+    """
+    if is_windows():
+        _junction_directory(target, link)
+        return
+    temporary = "%s.%d.tmp" % (link, os.getpid())
+    if os.path.islink(temporary):
+        os.unlink(temporary)
+    os.symlink(os.path.relpath(target, os.path.dirname(link)), temporary)
+    try:
+        os.replace(temporary, link)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def _junction_directory(target: str, link: str) -> None:
+    import subprocess
+
+    # A junction, unlike a symbolic link, needs no privilege.
+    if link_target(link) is not None:
+        os.rmdir(link)
+    subprocess.check_call(["cmd", "/d", "/c", "mklink", "/J", link, target], stdout=subprocess.DEVNULL)
+
+
+def pid_is_alive(pid: int) -> bool:
+    """Tell whether a process with this id exists on this host."""
+    if is_windows():
+        return _windows_pid_is_alive(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _windows_pid_is_alive(pid: int) -> bool:
+    import ctypes
+
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    handle = kernel32.OpenProcess(0x00100000, False, pid)
+    if not handle:
+        return False
+    alive = kernel32.WaitForSingleObject(handle, 0) == 0x102
+    kernel32.CloseHandle(handle)
+    return bool(alive)
+
+
+def replace_process(arguments: "list[str]", environ: "dict[str, str]") -> None:
+    """Become the program `arguments[0]`: same pid where the host has exec, else a child whose end is ours.
+
+    Does not return.
+
+    :raises OSError: the program cannot be started
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if not is_windows():
+        os.execve(arguments[0], arguments, environ)
+    _wait_as_if_replaced(arguments, environ)
+
+
+def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> None:
+    import signal
+    import subprocess
+
+    # The console sends Ctrl-C to the child too, which decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    child = subprocess.Popen(arguments, env=environ)
+    os._exit(child.wait() & 0xFFFFFFFF)

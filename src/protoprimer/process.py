@@ -1,0 +1,114 @@
+"""Child processes: scrubbed environment, no input, all output kept, a sign of life while they run."""
+
+import os
+
+from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
+from protoprimer.errors import PrimerError
+
+__all__ = ["ChildResult", "run_child", "scrubbed_environment"]
+
+# What a foreign interpreter, environment or tool left in the variables must not steer ours.
+_LEAKING_VARIABLES = frozenset(
+    ["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONHOME", "PYTHONPATH"]
+)
+_LEAKING_PREFIXES = ("PYTHON", "PROTOPRIMER_", "PIP_", "UV_", "VIRTUALENV_", "_PYTHON_")
+# Where tools keep their caches, and how patient they are, is the user's and changes no result.
+_HARMLESS_VARIABLES = frozenset(
+    ["UV_CACHE_DIR", "PIP_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS",
+     "UV_CONCURRENT_BUILDS", "UV_CONCURRENT_INSTALLS", "UV_LINK_MODE", "UV_PYTHON_INSTALL_DIR", "UV_NO_CACHE",
+     "PIP_NO_CACHE_DIR", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES", "PYTHONDONTWRITEBYTECODE"]
+)  # fmt: skip
+
+
+class ChildResult:
+    """How a child process ended.
+
+    :param arguments: what was run
+    :param status: its exit status; negative is the signal that ended it
+    :param output: its stdout
+    :param errors: its stderr
+    """
+
+    def __init__(self, arguments: "list[str]", status: int, output: str, errors: str) -> None:
+        self.arguments = arguments
+        self.status = status
+        self.output = output
+        self.errors = errors
+
+    def everything(self) -> str:
+        """Return all that it printed, stdout first."""
+        return "\n".join(part.strip("\n") for part in (self.output, self.errors) if part.strip())
+
+
+def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
+    """Return this process's variables without those that steer Python, pip, uv or protoprimer, plus `extra`."""
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _HARMLESS_VARIABLES or not (name in _LEAKING_VARIABLES or name.startswith(_LEAKING_PREFIXES))
+    }
+    environ.update(extra or {})
+    return environ
+
+
+def run_child(
+    arguments: "list[str]",
+    console: Console,
+    cwd: "str | None" = None,
+    environ: "dict[str, str] | None" = None,
+    timeout: "float | None" = None,
+    input_text: "str | None" = None,
+) -> ChildResult:
+    """Run a program to its end and return how it ended; its output goes to the log, never to ours.
+
+    :param cwd: where it starts; a directory that exists
+    :param environ: all of its variables; by default those of `scrubbed_environment`
+    :param timeout: seconds after which it is killed; its status is then 124
+    :param input_text: what it reads from stdin; by default nothing
+    :raises PrimerError: it could not be started; callers that expect this catch it
+    """
+    import subprocess
+    import time
+
+    console.record("$ " + " ".join(arguments))
+    try:
+        child = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL if input_text is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=scrubbed_environment() if environ is None else environ,
+        )
+    except (OSError, ValueError) as error:
+        raise PrimerError("could not start %s: %s" % (arguments[0], error)) from error
+    deadline = None if timeout is None else time.monotonic() + timeout
+    remaining_input = None if input_text is None else input_text.encode("utf-8")
+    try:
+        while True:
+            patience = SECONDS_BETWEEN_SIGNS_OF_LIFE
+            if deadline is not None:
+                patience = max(0.0, min(patience, deadline - time.monotonic()))
+            try:
+                output, errors = child.communicate(remaining_input, timeout=patience)
+                status = child.returncode
+                break
+            except subprocess.TimeoutExpired:
+                # communicate() refuses input a second time: it keeps what it has not yet written.
+                remaining_input = None
+                console.sign_of_life()
+                if deadline is not None and time.monotonic() >= deadline:
+                    child.kill()
+                    output, errors = child.communicate()
+                    status = 124
+                    break
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    result = ChildResult(arguments, status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+    for line in result.everything().splitlines():
+        console.record("  " + line)
+    if status != 0:
+        console.record("  exit status %d" % status)
+    return result
