@@ -1,0 +1,94 @@
+"""Fixtures for every test: the package from this checkout, guards against leaks, interpreters, backends, repositories."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+for _directory in (ROOT / "tests", ROOT / "src"):
+    if str(_directory) not in sys.path:
+        sys.path.insert(0, str(_directory))
+
+import protoprimer  # noqa: E402 - the path is completed above
+
+# `backends/` stands at the top of the tree and is `protoprimer.backends` once installed.
+if str(ROOT) not in protoprimer.__path__:
+    protoprimer.__path__.append(str(ROOT))
+
+import support  # noqa: E402 - as above
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("protoprimer")
+    group.addoption(
+        "--kernel",
+        choices=["package", "file", "both"],
+        default="both",
+        help="what behavioural tests put into client repositories: a loader of this checkout's package, the generated "
+        "stand-alone file, or one after the other (default)",
+    )
+    group.addoption("--wild", metavar="3.N,3.N", help="only these Pythons as wild ones (default: all this machine has)")
+    group.addoption("--backends", metavar="NAME,NAME", help="only these backends (default: all)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the fixtures `wild_python`, `backend` and `kernel` their values."""
+    if "wild_python" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--wild")
+        pythons = [python for python in support.wild_pythons() if not wanted or python.name in wanted.split(",")]
+        metafunc.parametrize("wild_python", pythons, ids=[python.name for python in pythons])
+    if "backend" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--backends")
+        metafunc.parametrize("backend", wanted.split(",") if wanted else support.BACKENDS)
+    if "kernel" in metafunc.fixturenames:
+        kernel = metafunc.config.getoption("--kernel")
+        metafunc.parametrize("kernel", ["package", "file"] if kernel == "both" else [kernel])
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Fail a test that leaves another working directory or environment behind, and undo it for the next one."""
+    directory, environment = os.getcwd(), dict(os.environ)
+    yield
+    changed = {
+        name
+        for name in {*environment, *os.environ} - {"PYTEST_CURRENT_TEST"}
+        if environment.get(name) != os.environ.get(name)
+    }
+    moved = os.getcwd() != directory
+    os.chdir(directory)
+    for name in changed:
+        if name in environment:
+            os.environ[name] = environment[name]
+        else:
+            del os.environ[name]
+    assert not moved, "the test changed the working directory"
+    assert not changed, f"the test changed environment variables: {sorted(changed)}"
+
+
+@pytest.fixture(scope="session")
+def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return one directory for all workers of this run, such as for protoprimer's cache."""
+    base = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    shared = base / "shared"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@pytest.fixture
+def git_repository(tmp_path: Path) -> Path:
+    """Return an empty git repository in a directory whose name has a space, a quote and a non-ASCII letter."""
+    directory = tmp_path / "it's a répository"
+    directory.mkdir()
+    support.git("init", "-q", where=directory)
+    return directory
