@@ -1,0 +1,299 @@
+"""The one command line: the same before and after the switch into the environment."""
+
+from protoprimer.errors import UsageError, nearest_name
+
+__all__ = ["COMMANDS", "OPTIONS", "CommandLine", "Option", "help_text", "parse_command_line"]
+
+
+class Option:
+    """An option of the command line.
+
+    :param names: its spellings, the long one first
+    :param metavar: what its value is called in the help; `None` if it takes none
+    :param meaning: one phrase for the help
+    :param commands: the commands that know it; `None` is all of them
+    :param choices: the only values it takes, if not any
+    """
+
+    def __init__(
+        self,
+        names: "tuple[str, ...]",
+        metavar: "str | None",
+        meaning: str,
+        commands: "tuple[str, ...] | None" = None,
+        choices: "tuple[str, ...] | None" = None,
+    ) -> None:
+        self.names = names
+        self.metavar = metavar
+        self.meaning = meaning
+        self.commands = commands
+        self.choices = choices
+        self.key = names[0].lstrip("-")
+
+    def belongs_to(self, command: str) -> bool:
+        """Tell whether `command` knows this option."""
+        return self.commands is None or command in self.commands
+
+
+COMMANDS = {
+    "boot": "ready environment, then the client's main if there is one (the default)",
+    "reboot": "the same from scratch; pins resolved anew",
+    "lock": "resolve and write the pins",
+    "run": "run a command inside the environment",
+    "shell": "a shell with the environment active",
+    "eval": "the effective configuration, each value with the leap it came from",
+    "check": "what this host can do, and the environment's health",
+    "graph": "the states and what is done",
+    "matrix": "provision and run on many Pythons",
+    "bundle": "everything that a host without network needs",
+    "gc": "remove generations that are not needed",
+    "completion": "shell completion for bash, zsh or fish",
+}  # type: dict[str, str]
+
+OPTIONS = [
+    Option(("--env", "-e"), "NAME", "the named environment; remembered for this clone"),
+    Option(("--backend",), "NAME", "auto, uv, virtualenv, venv, a list with commas, or a path"),
+    Option(("--python",), "SPEC", "the Python to use: a version or specifier (matrix: several, with commas)"),
+    Option(("--offline",), None, "touch no network"),
+    Option(("--dry-run",), None, "say what would be done, do nothing"),
+    Option(("--target",), "NAME", "stop at this state"),
+    Option(("--verbose", "-v"), None, "more words; twice: children's output too"),
+    Option(("--quiet", "-q"), None, "errors only"),
+    Option(("--color",), "WHEN", "auto, always or never", choices=("auto", "always", "never")),
+    Option(("--help", "-h"), None, "this text"),
+    Option(("--version",), None, "protoprimer's version"),
+    Option(("--json",), None, "machine-readable, on stdout", ("eval", "check", "matrix")),
+    Option(("--upgrade",), None, "resolve all pins anew", ("lock",)),
+    Option(("--upgrade-package",), "NAME", "resolve one pin anew; may be repeated", ("lock",)),
+    Option(("--command", "-c"), "CMD", "run this in the shell and leave", ("shell",)),
+    Option(("--shell",), "NAME", "which shell to start; default: yours", ("shell",)),
+    Option(("--format",), "NAME", "text, mermaid or dot", ("graph",), ("text", "mermaid", "dot")),
+    Option(("--jobs", "-j"), "N", "how many at once", ("matrix",)),
+    Option(("--github",), None, "print the strategy matrix for fromJSON", ("matrix",)),
+    Option(("--junit",), "FILE", "write a JUnit report", ("matrix",)),
+    Option(("--fail-fast",), None, "stop at the first failing cell", ("matrix",)),
+    Option(("--skip-missing",), None, "a missing interpreter skips its cell", ("matrix",)),
+    Option(("--platform",), "TAG", "a platform to bundle for; may be repeated", ("bundle",)),
+]  # type: list[Option]
+
+_REPEATABLE = ("verbose", "upgrade-package", "platform")
+_TAKING_THE_REST = ("run", "matrix")
+_CARRYING_CLIENT_ARGUMENTS = ("boot", "reboot")
+_TAKING_OPERANDS = {"bundle": 1, "completion": 1}
+
+
+class CommandLine:
+    """What was asked for.
+
+    :param program: the entry script as it was called
+    :param command: one of `COMMANDS`
+    :param options: values by the option's long name; flags are `True`, repeatable ones lists
+    :param operands: what the command works on: the command of `run`, the directory of `bundle`
+    :param client_arguments: what only client code can understand, verbatim and in order
+    """
+
+    def __init__(
+        self,
+        program: str,
+        command: str = "boot",
+        options: "dict[str, object] | None" = None,
+        operands: "list[str] | None" = None,
+        client_arguments: "list[str] | None" = None,
+    ) -> None:
+        self.program = program
+        self.command = command
+        self.options = options or {}
+        self.operands = operands or []
+        self.client_arguments = client_arguments or []
+
+    def has(self, name: str) -> bool:
+        """Tell whether the option `name` was given."""
+        return bool(self.options.get(name))
+
+    def text(self, name: str) -> "str | None":
+        """Return the value of an option that takes one, or `None`."""
+        value = self.options.get(name)
+        return value if isinstance(value, str) else None
+
+    def texts(self, name: str) -> "list[str]":
+        """Return the values of a repeatable option."""
+        value = self.options.get(name)
+        return [str(item) for item in value] if isinstance(value, list) else []
+
+    def verbosity(self) -> int:
+        """Return -1 for quiet, else how often `-v` was given."""
+        return -1 if self.has("quiet") else len(self.texts("verbose"))
+
+
+def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -> CommandLine:
+    """Read the arguments after the program's name.
+
+    :param has_client: whether what we do not know is for the client's main to understand
+    :raises UsageError: exit code 2
+    """
+    line = CommandLine(program, _command_among(arguments))
+    rest = list(arguments)
+    command_taken = False
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            _take_after_dashes(line, rest, has_client)
+            break
+        if word.startswith("-") and word != "-":
+            _take_option(line, word, rest, has_client)
+        elif word == line.command and not command_taken and not line.client_arguments:
+            command_taken = True
+        elif line.command in _TAKING_THE_REST:
+            line.operands = [word] + (rest[1:] if rest[:1] == ["--"] else rest)
+            break
+        elif len(line.operands) < _TAKING_OPERANDS.get(line.command, 0):
+            line.operands.append(word)
+        else:
+            _take_client_argument(line, word, has_client)
+    _check_command_is_whole(line)
+    return line
+
+
+def _command_among(arguments: "list[str]") -> str:
+    """Find the command before anything is taken: options may stand on either side of it."""
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in COMMANDS:
+            return word
+        option = _option_named(word)
+        if option is None and not (word.startswith("-") and _option_named(word.partition("=")[0]) and "=" in word):
+            if not word.startswith("-") or word.startswith("--") or _option_named(word[:2]) is None:
+                break
+        elif option is not None and option.metavar is not None and rest:
+            rest.pop(0)
+    return "boot"
+
+
+def _take_after_dashes(line: CommandLine, rest: "list[str]", has_client: bool) -> None:
+    if line.command in _TAKING_THE_REST:
+        line.operands.extend(rest)
+    elif has_client:
+        line.client_arguments.extend(rest)
+    elif rest:
+        raise UsageError(
+            "%s takes no arguments after '--'" % line.command, " ".join(rest), "to run a command: run -- CMD"
+        )
+
+
+def _take_option(line: CommandLine, word: str, rest: "list[str]", has_client: bool) -> None:
+    if not word.startswith("--") and len(word) > 2:
+        _take_short_options(line, word, rest, has_client)
+        return
+    name, equals, value = word.partition("=")
+    option = _option_named(name)
+    if option is None or not option.belongs_to(line.command):
+        _refuse_or_carry(line, word, option, has_client)
+    elif option.metavar is None:
+        if equals:
+            raise UsageError("option %s takes no value" % name, word)
+        _store_option(line, option, True)
+    else:
+        if not equals:
+            if not rest:
+                raise UsageError("option %s needs a value: %s" % (name, option.metavar), word)
+            value = rest.pop(0)
+        if option.choices and value not in option.choices:
+            raise UsageError("option %s cannot be %r" % (name, value), word, "possible: " + ", ".join(option.choices))
+        _store_option(line, option, value)
+
+
+def _take_short_options(line: CommandLine, word: str, rest: "list[str]", has_client: bool) -> None:
+    first = _option_named(word[:2])
+    if first is None or not first.belongs_to(line.command):
+        _refuse_or_carry(line, word, first, has_client)
+    elif first.metavar is not None:
+        _store_option(line, first, word[3:] if word[2] == "=" else word[2:])
+    elif all(_option_named("-" + letter) for letter in word[1:]):
+        for letter in word[1:]:
+            _take_option(line, "-" + letter, rest, has_client)
+    else:
+        _take_client_argument(line, word, has_client)
+
+
+def _refuse_or_carry(line: CommandLine, word: str, option: "Option | None", has_client: bool) -> None:
+    if option is None or (has_client and line.command in _CARRYING_CLIENT_ARGUMENTS):
+        _take_client_argument(line, word, has_client)
+        return
+    belongs = ", ".join(option.commands or ())
+    raise UsageError("%s is not an option of %s" % (option.names[0], line.command), None, "it belongs to: " + belongs)
+
+
+def _take_client_argument(line: CommandLine, word: str, has_client: bool) -> None:
+    if has_client and line.command in _CARRYING_CLIENT_ARGUMENTS:
+        line.client_arguments.append(word)
+        return
+    if word.startswith("-"):
+        known = [name for option in OPTIONS if option.belongs_to(line.command) for name in option.names]
+        near = nearest_name(word.partition("=")[0], known)
+        raise UsageError("unknown option %s" % word, line.command, _did_you_mean(near, line.program))
+    near = nearest_name(word, sorted(COMMANDS))
+    cause = "unknown command %r" % word if line.command == "boot" else "%s does not take %r" % (line.command, word)
+    raise UsageError(cause, None, _did_you_mean(near, line.program))
+
+
+def _did_you_mean(near: "str | None", program: str) -> str:
+    return "did you mean %s?" % near if near else "see %s --help" % program
+
+
+def _option_named(name: str) -> "Option | None":
+    for option in OPTIONS:
+        if name in option.names:
+            return option
+    return None
+
+
+def _store_option(line: CommandLine, option: Option, value: object) -> None:
+    if option.key in _REPEATABLE:
+        earlier = line.options.setdefault(option.key, [])
+        assert isinstance(earlier, list)
+        earlier.append(value)
+    else:
+        earlier_value = line.options.get(option.key)
+        if earlier_value is not None and earlier_value != value:
+            raise UsageError("option %s was given twice: %s and %s" % (option.names[0], earlier_value, value))
+        line.options[option.key] = value
+
+
+def _check_command_is_whole(line: CommandLine) -> None:
+    if line.has("quiet") and line.has("verbose"):
+        raise UsageError("--quiet and --verbose contradict each other")
+    if line.has("help") or line.has("target"):
+        return
+    if line.command == "run" and not line.operands:
+        raise UsageError("run needs a command", None, "%s run -- CMD" % line.program)
+    missing = _TAKING_OPERANDS.get(line.command, 0) - len(line.operands)
+    if missing > 0:
+        raise UsageError("%s needs an argument" % line.command, None, "see %s %s --help" % (line.program, line.command))
+
+
+def help_text(program: str, command: "str | None" = None, client_help: "str | None" = None) -> str:
+    """Return the text of `--help`: of the whole command line, or of one command.
+
+    :param client_help: the client's own options, known only in the neo runtime
+    """
+    lines = ["usage: %s [COMMAND] [OPTIONS]%s" % (program, " [-- CMD...]" if command in _TAKING_THE_REST else ""), ""]
+    if command in (None, "boot"):
+        lines.append("commands:")
+        lines.extend("  %-12s %s" % (name, meaning) for name, meaning in COMMANDS.items())
+    else:
+        lines.append("%s: %s" % (command, COMMANDS[str(command)]))
+    for title, options in (
+        ("options", [option for option in OPTIONS if option.commands is None]),
+        ("options of " + str(command), [o for o in OPTIONS if o.commands and command in o.commands]),
+    ):
+        if options:
+            lines.extend(["", title + ":"])
+            lines.extend("  %-22s %s" % (_spelled(option), option.meaning) for option in options)
+    if client_help:
+        lines.extend(["", client_help])
+    return "\n".join(lines)
+
+
+def _spelled(option: Option) -> str:
+    return ", ".join(reversed(option.names)) + (" " + option.metavar if option.metavar else "")

@@ -1,0 +1,418 @@
+"""The five leaps of configuration: input, primer, client, env, derived; each value with the leap and place it came from."""
+
+import os
+
+from protoprimer.cli import CommandLine
+from protoprimer.errors import ConfigurationError, UsageError, nearest_name
+from protoprimer.schema import CLIENT_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
+from protoprimer.toml import load_toml, toml_key_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "DEFAULT_ENVIRONMENT",
+    "INPUT_VARIABLES",
+    "LEAPS",
+    "Configuration",
+    "Setting",
+    "find_root",
+    "read_configuration",
+]
+
+LEAPS = ("input", "primer", "client", "env", "derived")
+DEFAULT_ENVIRONMENT = "default"
+# Variables by which a person steers a run; the fast path of entry scripts stands aside where one is set.
+INPUT_VARIABLES = {
+    "PROTOPRIMER_ENV": "env",
+    "PROTOPRIMER_PYTHON": "python",
+    "PROTOPRIMER_PYTHON_DOWNLOADS": "python-downloads",
+    "PROTOPRIMER_BACKEND": "backend",
+    "PROTOPRIMER_OFFLINE": "offline",
+    "PROTOPRIMER_LOCK": "lock",
+    "PROTOPRIMER_LOCK_TIMEOUT": "lock-timeout",
+    "PROTOPRIMER_SEED_PIP": "seed-pip",
+    "PROTOPRIMER_KEEP": "keep",
+    "PROTOPRIMER_KERNEL_UPDATE": "kernel-update",
+}  # type: dict[str, str]
+_ROOT_MARKS = (
+    "pyproject.toml", "protoprimer.toml", "protoprimer.json", "setup.py", "setup.cfg", "requirements.txt", ".git",
+)  # fmt: skip
+_CLIENT_FILES = ("protoprimer.toml", "protoprimer.json")
+
+
+class Setting:
+    """A value with where it came from.
+
+    :param value: the value itself
+    :param leap: one of `LEAPS`
+    :param source: the file, the option, the variable, or the word `default`
+    :param path: the keys that lead to it within a file
+    """
+
+    def __init__(self, value: object, leap: str, source: str, path: "tuple[str | int, ...]" = ()) -> None:
+        self.value = value
+        self.leap = leap
+        self.source = source
+        self.path = path
+
+
+class Configuration:
+    """What one run goes by.
+
+    :param root: the repository's root, absolute
+    :param kernel_path: the kernel file, absolute
+    :param environment_name: the selected environment's name
+    :param settings: every key that has a value
+    :param files: configuration files that were read, absolute
+    :param absent_files: configuration files that are not there but would count, absolute
+    :param leaps: the data of each leap as plain tables
+    """
+
+    def __init__(self, root: str, kernel_path: str) -> None:
+        self.root = root
+        self.kernel_path = kernel_path
+        self.environment_name = DEFAULT_ENVIRONMENT
+        self.environment_names = []  # type: list[str]
+        self.offline = False
+        self.settings = {}  # type: dict[str, Setting]
+        self.files = []  # type: list[str]
+        self.absent_files = []  # type: list[str]
+        self.leaps = {leap: {} for leap in LEAPS}  # type: dict[str, dict[str, object]]
+
+    def get(self, key: str) -> object:
+        """Return the effective value of `key`, its default where nothing sets it."""
+        return self.settings[key].value if key in self.settings else default_of_key(key)
+
+    def text(self, key: str) -> "str | None":
+        """Return the effective value of a key that is a string or unset."""
+        value = self.get(key)
+        return value if isinstance(value, str) else None
+
+    def texts(self, key: str) -> "list[str]":
+        """Return the effective value of a key that is a list of strings."""
+        value = self.get(key)
+        return [str(item) for item in value] if isinstance(value, list) else []
+
+    def place_of(self, key: str, *path: "str | int") -> str:
+        """Return where the value of `key`, or the part of it at `path`, was set."""
+        setting = self.settings.get(key)
+        return self._place(setting.source, setting.path + path) if setting else "default"
+
+    def error(self, key: str, cause: str, advice: "str | None" = None) -> ConfigurationError:
+        """Return the error (exit code 3) that the value of `key` is wrong, with its place."""
+        return ConfigurationError(cause, self.place_of(key), advice)
+
+    def path_of(self, relative: str) -> str:
+        """Return a configured path as an absolute one; relative ones count from the root."""
+        return os.path.normpath(os.path.join(self.root, relative))
+
+    @property
+    def state_directory(self) -> str:
+        """Where the state of this clone is kept."""
+        return self.path_of(str(self.get("state-dir")))
+
+    def derive(self, key: str, value: object, source: str) -> None:
+        """Set what the run has computed itself."""
+        self.settings[key] = Setting(value, "derived", source)
+
+    def _place(self, source: str, path: "tuple[str | int, ...]") -> str:
+        if not os.path.isabs(source):
+            return source
+        return place_in_file(source, path, self.root)
+
+
+def place_in_file(file: str, path: "tuple[str | int, ...]", root: str) -> str:
+    """Return `file:line (key)`, the file relative to `root` where it lies below it."""
+    shown = os.path.relpath(file, root) if file.startswith(os.path.join(root, "")) else file
+    line = _line_of_key(file, path)
+    dotted = ".".join(str(part) for part in path)
+    return shown + (":%d" % line if line else "") + (" (%s)" % dotted if dotted else "")
+
+
+def _line_of_key(file: str, path: "tuple[str | int, ...]") -> "int | None":
+    with open(file, encoding="utf-8") as stream:
+        text = stream.read()
+    if file.endswith(".json"):
+        names = [part for part in path if isinstance(part, str)]
+        spelled = '"%s"' % names[-1] if names else ""
+        return next((number for number, line in enumerate(text.split("\n"), 1) if spelled and spelled in line), None)
+    lines = toml_key_lines(text)
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
+    return None
+
+
+def find_root(entry_directory: str) -> str:
+    """Return the nearest directory, from the entry script's upwards, that looks like a project's or repository's root."""
+    directory = entry_directory
+    while True:
+        if any(os.path.exists(os.path.join(directory, mark)) for mark in _ROOT_MARKS):
+            return directory
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return entry_directory
+        directory = parent
+
+
+def read_configuration(
+    entry_path: str,
+    kernel_path: str,
+    command_line: CommandLine,
+    environ: "dict[str, str]",
+    remembered_environment: "Callable[[str], str | None]",
+) -> Configuration:
+    """Take the five leaps.
+
+    :param remembered_environment: tells, for a state directory, the environment that was last chosen in this clone
+    :raises ConfigurationError: exit code 3: a file, key, type or value is wrong; nothing has been written
+    """
+    inputs = _input_leap(command_line, environ)
+    primer, primer_file = _primer_leap(kernel_path)
+    root = find_root(os.path.dirname(entry_path))
+    if isinstance(primer.get("root"), str):
+        root = os.path.normpath(os.path.join(os.path.dirname(kernel_path), str(primer["root"])))
+    configuration = Configuration(root, kernel_path)
+    _note_primer_file(configuration, primer, primer_file)
+    client, client_file, prefix = _client_leap(configuration, primer)
+    environments = client.pop("env", {})
+    assert isinstance(environments, dict)
+    _apply(configuration, client, "client", client_file, prefix)
+    _select_environment(configuration, inputs, remembered_environment)
+    _env_leap(configuration, environments, primer, client_file, prefix)
+    for key, setting in inputs.items():
+        if key not in ("env", "offline"):
+            configuration.settings[key] = setting
+    configuration.offline = "offline" in inputs and bool(inputs["offline"].value)
+    configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
+    _derive_shapes(configuration)
+    return configuration
+
+
+def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[str, Setting]":
+    inputs = {}
+    for variable, key in INPUT_VARIABLES.items():
+        if environ.get(variable):
+            value = _value_from_text(key, environ[variable], variable)
+            inputs[key] = Setting(value, "input", variable)
+    for key in ("env", "python", "backend"):
+        text = command_line.text(key)
+        if text is not None and not (key == "python" and command_line.command in ("matrix", "bundle")):
+            inputs[key] = Setting(_value_from_text(key, text, "--" + key), "input", "--" + key)
+    if command_line.has("offline"):
+        inputs["offline"] = Setting(True, "input", "--offline")
+    return inputs
+
+
+def _value_from_text(key: str, text: str, source: str) -> object:
+    if key in ("offline", "python-downloads", "seed-pip"):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise _bad_input(source, "%s must be true or false, not %r" % (source, text))
+    if key == "backend" and "," in text:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if key in ("keep", "lock-timeout"):
+        try:
+            value = int(text) if key == "keep" else float(text)  # type: int | float
+        except ValueError:
+            raise _bad_input(source, "%s must be a number, not %r" % (source, text)) from None
+        return value
+    if key == "kernel-update" or text:
+        return text
+    raise _bad_input(source, "%s must not be empty" % source)
+
+
+def _bad_input(source: str, cause: str) -> "ConfigurationError | UsageError":
+    return UsageError(cause) if source.startswith("--") else ConfigurationError(cause, "the variable " + source)
+
+
+def _primer_leap(kernel_path: str) -> "tuple[dict[str, object], str | None]":
+    stem = os.path.join(os.path.dirname(kernel_path), "proto_kernel")
+    found = [path for path in (stem + ".toml", stem + ".json") if os.path.exists(path)]
+    _refuse_two(found)
+    if not found:
+        return {}, None
+    data = _load_configuration_file(found[0])
+    _check(data, PRIMER_SCHEMA, found[0], (), os.path.dirname(found[0]))
+    return data, found[0]
+
+
+def _note_primer_file(configuration: Configuration, primer: "dict[str, object]", file: "str | None") -> None:
+    configuration.leaps["primer"] = dict(
+        primer, root=configuration.root, kernel=configuration.kernel_path
+    )
+    if not os.path.isdir(configuration.root):
+        assert file is not None
+        raise ConfigurationError(
+            "the root %s is not a directory" % configuration.root, place_in_file(file, ("root",), configuration.root)
+        )
+    if file:
+        configuration.files.append(file)
+        return
+    stem = os.path.join(os.path.dirname(configuration.kernel_path), "proto_kernel")
+    configuration.absent_files.extend([stem + ".toml", stem + ".json"])
+
+
+def _client_leap(
+    configuration: Configuration, primer: "dict[str, object]"
+) -> "tuple[dict[str, object], str, tuple[str, ...]]":
+    if isinstance(primer.get("client"), str):
+        file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), str(primer["client"])))
+        prefix = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()  # type: tuple[str, ...]
+        data = _table_at(_load_configuration_file(file), prefix, file, configuration.root)
+        configuration.files.append(file)
+        return _checked_client(configuration, data, file, prefix)
+    own = [os.path.join(configuration.root, name) for name in _CLIENT_FILES]
+    found = [path for path in own if os.path.exists(path)]
+    configuration.absent_files.extend(path for path in own if path not in found)
+    project_file = os.path.join(configuration.root, "pyproject.toml")
+    table = {}  # type: dict[str, object]
+    if os.path.exists(project_file):
+        configuration.files.append(project_file)
+        table = _table_at(load_toml(project_file), ("tool", "protoprimer"), project_file, configuration.root)
+    else:
+        configuration.absent_files.append(project_file)
+    _refuse_two(found + ([project_file + " [tool.protoprimer]"] if table else []))
+    if found:
+        configuration.files.append(found[0])
+        return _checked_client(configuration, _load_configuration_file(found[0]), found[0], ())
+    return _checked_client(configuration, table, project_file, ("tool", "protoprimer"))
+
+
+def _checked_client(
+    configuration: Configuration, data: "dict[str, object]", file: str, prefix: "tuple[str, ...]"
+) -> "tuple[dict[str, object], str, tuple[str, ...]]":
+    _check(data, CLIENT_SCHEMA, file, prefix, configuration.root)
+    configuration.leaps["client"] = data
+    return dict(data), file, prefix
+
+
+def _select_environment(
+    configuration: Configuration, inputs: "dict[str, Setting]", remembered: "Callable[[str], str | None]"
+) -> None:
+    if "env" in inputs:
+        name = str(inputs["env"].value)
+    else:
+        name = remembered(configuration.state_directory) or DEFAULT_ENVIRONMENT
+    configuration.environment_name = name
+    if not name or not all(letter.isalnum() or letter in "._" for letter in name) or name.startswith("."):
+        raise UsageError("an environment's name is made of letters, digits, '.' and '_', not %r" % name)
+
+
+def _env_leap(
+    configuration: Configuration,
+    environments: "dict[str, dict[str, object]]",
+    primer: "dict[str, object]",
+    client_file: str,
+    prefix: "tuple[str, ...]",
+) -> None:
+    name = configuration.environment_name
+    configuration.environment_names = sorted({DEFAULT_ENVIRONMENT}.union(environments))
+    table = environments.get(name)
+    source, path = client_file, prefix + ("env", name)
+    pattern = primer.get("env")
+    if isinstance(pattern, str):
+        file = os.path.normpath(
+            os.path.join(os.path.dirname(configuration.kernel_path), pattern.replace("{env}", name))
+        )
+        if os.path.exists(file):
+            if table is not None:
+                _refuse_two([file, "%s [%s]" % (client_file, ".".join(path))])
+            table, source, path = _load_configuration_file(file), file, ()
+            properties = CLIENT_SCHEMA["properties"]
+            assert isinstance(properties, dict)
+            _check(table, properties["env"]["additionalProperties"], file, (), configuration.root)
+            configuration.files.append(file)
+        else:
+            configuration.absent_files.append(file)
+    if table is None:
+        if name == DEFAULT_ENVIRONMENT:
+            return
+        near = nearest_name(name, configuration.environment_names)
+        known = ", ".join(configuration.environment_names)
+        raise ConfigurationError(
+            "there is no environment %r" % name,
+            "%s [%s]" % (os.path.relpath(client_file, configuration.root), ".".join(prefix + ("env",))),
+            ("did you mean %r? " % near if near else "") + "known: " + known,
+        )
+    configuration.leaps["env"] = table
+    _apply(configuration, table, "env", source, path)
+
+
+def _apply(
+    configuration: Configuration, table: "dict[str, object]", leap: str, file: str, prefix: "tuple[str, ...]"
+) -> None:
+    for key, value in table.items():
+        earlier = configuration.settings.get(key)
+        # Scalars and lists replace what an earlier leap said; tables merge key by key.
+        if isinstance(value, dict) and earlier is not None and isinstance(earlier.value, dict):
+            value = dict(earlier.value, **value)
+        configuration.settings[key] = Setting(value, leap, file, prefix + (key,))
+
+
+def _derive_shapes(configuration: Configuration) -> None:
+    """Bring short forms into their one full form."""
+    install = configuration.settings.get("install")
+    if install is None:
+        return
+    steps = install.value if isinstance(install.value, list) else [install.value]
+    install.value = [_full_step(step) for step in steps]
+
+
+def _full_step(step: "dict[str, object]") -> "dict[str, object]":
+    full = {"projects": [], "requirements": [], "constraints": [], "args": []}  # type: dict[str, object]
+    full.update(step)
+    projects = full["projects"]
+    assert isinstance(projects, list)
+    full["projects"] = [
+        dict({"editable": True, "extras": [], "groups": []}, **({"path": item} if isinstance(item, str) else item))
+        for item in projects
+    ]
+    return full
+
+
+def _load_configuration_file(path: str) -> "dict[str, object]":
+    if not path.endswith(".json"):
+        return load_toml(path)
+    import json
+
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream)
+    except OSError as error:
+        raise ConfigurationError("%s cannot be read: %s" % (path, error.strerror), path) from None
+    except ValueError as error:
+        place = "%s:%d" % (path, getattr(error, "lineno", 1))
+        raise ConfigurationError("invalid JSON: %s" % getattr(error, "msg", error), place) from None
+    if not isinstance(data, dict):
+        raise ConfigurationError("the document must be a table", path)
+    return data
+
+
+def _table_at(data: "dict[str, object]", prefix: "tuple[str, ...]", file: str, root: str) -> "dict[str, object]":
+    for depth, key in enumerate(prefix, 1):
+        part = data.get(key, {})
+        if not isinstance(part, dict):
+            raise ConfigurationError("%s must be a table" % ".".join(prefix[:depth]), place_in_file(file, prefix[:depth], root))
+        data = part
+    return data
+
+
+def _check(
+    data: "dict[str, object]", schema: "dict[str, object]", file: str, prefix: "tuple[str, ...]", root: str
+) -> None:
+    violation = first_violation(data, schema)
+    if violation:
+        raise ConfigurationError(violation.cause, place_in_file(file, prefix + violation.path, root), violation.advice)
+
+
+def _refuse_two(files: "list[str]") -> None:
+    if len(files) > 1:
+        raise ConfigurationError(
+            "the configuration is in two places: %s" % " and ".join(files), files[1], "keep one of them"
+        )

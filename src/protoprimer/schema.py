@@ -1,0 +1,273 @@
+"""The table of configuration keys: a JSON Schema that the reader checks against and that editors are given."""
+
+from protoprimer.errors import nearest_name
+
+__all__ = ["CLIENT_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "default_of_key", "first_violation"]
+
+_STRINGS = {"type": "array", "items": {"type": "string"}}  # type: dict[str, object]
+
+_PROJECT = {
+    "type": "object",
+    "description": "A project of this repository: a directory with pyproject.toml, setup.cfg or setup.py.",
+    "additionalProperties": False,
+    "required": ["path"],
+    "properties": {
+        "path": {"type": "string", "description": "Its directory, relative to the root."},
+        "editable": {"type": "boolean", "default": True, "description": "Whether its sources stay in place."},
+        "extras": dict(_STRINGS, default=[], description="Extras to install with it."),
+        "groups": dict(_STRINGS, default=[], description="Dependency groups (PEP 735) to install with it."),
+    },
+}  # type: dict[str, object]
+
+_INSTALL_STEP = {
+    "type": "object",
+    "description": "One step: all of it goes to the installer in one command.",
+    "additionalProperties": False,
+    "properties": {
+        "projects": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string"}, _PROJECT]},
+            "default": [],
+            "description": "Projects of this repository, as directories or tables.",
+        },
+        "requirements": dict(_STRINGS, default=[], description="Requirement files, relative to the root."),
+        "constraints": dict(_STRINGS, default=[], description="Constraint files, relative to the root."),
+        "args": dict(_STRINGS, default=[], description="Further requirements, as on an installer's command line."),
+    },
+}  # type: dict[str, object]
+
+_MATRIX = {
+    "type": "object",
+    "description": "What `matrix` runs on.",
+    "additionalProperties": False,
+    "properties": {
+        "python": dict(_STRINGS, description="Versions or specifiers, one cell each."),
+        "jobs": {"type": "integer", "minimum": 1, "description": "Cells at once."},
+        "command": dict(_STRINGS, description="The command of each cell."),
+        "env": dict(_STRINGS, description="Named environments as a second axis."),
+        "exclude": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"python": {"type": "string"}, "env": {"type": "string"}},
+            },
+            "description": "Cells to leave out.",
+        },
+    },
+}  # type: dict[str, object]
+
+_KEYS = {
+    "python": {
+        "type": "string",
+        "description": "The Python that is required: a version or a PEP 440 specifier. "
+        "Default: .python-version, else requires-python, else any supported one.",
+    },
+    "python-downloads": {
+        "type": "boolean",
+        "default": True,
+        "description": "Whether uv may fetch an interpreter that the host lacks.",
+    },
+    "python-selector": {
+        "type": "string",
+        "description": "A file of the repository with select_python(required) -> path or None.",
+    },
+    "backend": {
+        "anyOf": [{"type": "string"}, dict(_STRINGS, minItems=1)],
+        "default": "auto",
+        "description": "auto, a backend's name, a list of names in the order to try, or a path to your own.",
+    },
+    "install": {
+        "anyOf": [_INSTALL_STEP, {"type": "array", "items": _INSTALL_STEP}],
+        "description": "Ordered steps of what is installed. "
+        "Default: the root project, editable, if there is one; else requirements.txt.",
+    },
+    "lock": {
+        "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
+        "description": "The lock file to install from, or false. Default: pylock.toml or uv.lock if present.",
+    },
+    "watch": dict(_STRINGS, default=[], description="Further files whose change makes the environment stale."),
+    "venv-link": {
+        "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
+        "default": ".venv",
+        "description": "The convenience link to the environment, or false.",
+    },
+    "state-dir": {"type": "string", "default": ".protoprimer", "description": "Where the clone's state is kept."},
+    "keep": {"type": "integer", "minimum": 1, "default": 3, "description": "Generations kept per environment."},
+    "build-constraints": {"type": "string", "description": "Constraint file for isolated builds."},
+    "seed-pip": {"type": "boolean", "default": False, "description": "Whether pip is put into the environment."},
+    "lock-timeout": {
+        "type": "number",
+        "minimum": 0,
+        "description": "Seconds to wait for another run. Default: wait, saying for whom.",
+    },
+    "kernel-update": {
+        "type": "string",
+        "enum": ["auto", "check", "off"],
+        "default": "auto",
+        "description": "What to do when the installed protoprimer is newer than the committed kernel.",
+    },
+    "matrix": _MATRIX,
+}  # type: dict[str, dict[str, object]]
+
+CLIENT_SCHEMA = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "title": "Configuration of protoprimer: [tool.protoprimer], protoprimer.toml or protoprimer.json",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": dict(
+        _KEYS,
+        env={
+            "type": "object",
+            "description": "Named environments; each overrides any of the other keys.",
+            "additionalProperties": {"type": "object", "additionalProperties": False, "properties": _KEYS},
+        },
+    ),
+}  # type: dict[str, object]
+
+PRIMER_SCHEMA = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "title": "Where a kernel's root and configuration are: proto_kernel.toml or proto_kernel.json",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "root": {"type": "string", "description": "The repository's root, relative to this file."},
+        "client": {"type": "string", "description": "The client configuration file, relative to this file."},
+        "env": {
+            "type": "string",
+            "description": "The file of one environment, relative to this file; {env} stands for its name.",
+        },
+    },
+}  # type: dict[str, object]
+
+_TYPE_NAMES = {
+    "object": "a table",
+    "array": "a list",
+    "string": "a string",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+}
+
+
+class SchemaViolation:
+    """The first thing wrong in a document.
+
+    :param path: the keys (and list indexes) that lead to it
+    :param cause: one sentence
+    :param advice: the nearest known name, or what was expected
+    """
+
+    def __init__(self, path: "tuple[str | int, ...]", cause: str, advice: "str | None" = None) -> None:
+        self.path = path
+        self.cause = cause
+        self.advice = advice
+
+
+def default_of_key(key: str) -> object:
+    """Return a key's default value, `None` where it is computed."""
+    default = _KEYS[key].get("default")
+    return list(default) if isinstance(default, list) else default
+
+
+def first_violation(
+    value: object, schema: "dict[str, object]", path: "tuple[str | int, ...]" = ()
+) -> "SchemaViolation | None":
+    """Check `value` against the part of JSON Schema that our tables use; return what is wrong, or `None`."""
+    alternatives = schema.get("anyOf")
+    if isinstance(alternatives, list):
+        return _violation_of_all(value, alternatives, path)
+    if not _has_schema_type(value, str(schema["type"])):
+        return SchemaViolation(
+            path, "%s must be %s, not %s" % (_dotted(path), _expected(schema), _described(value))
+        )
+    allowed = schema.get("enum")
+    if isinstance(allowed, list) and value not in allowed:
+        return _bad_choice(value, [str(choice) for choice in allowed], path)
+    minimum = schema.get("minimum")
+    if isinstance(minimum, (int, float)) and isinstance(value, (int, float)) and value < minimum:
+        return SchemaViolation(path, "%s must be at least %s, not %s" % (_dotted(path), minimum, value))
+    if isinstance(value, list):
+        return _violation_in_list(value, schema, path)
+    if isinstance(value, dict):
+        return _violation_in_table(value, schema, path)
+    return None
+
+
+def _violation_of_all(
+    value: object, alternatives: "list[dict[str, object]]", path: "tuple[str | int, ...]"
+) -> "SchemaViolation | None":
+    fitting = [schema for schema in alternatives if _has_schema_type(value, str(schema["type"]))]
+    if not fitting:
+        expected = " or ".join(_expected(schema) for schema in alternatives)
+        return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), expected, _described(value)))
+    return first_violation(value, fitting[0], path)
+
+
+def _violation_in_list(
+    value: "list[object]", schema: "dict[str, object]", path: "tuple[str | int, ...]"
+) -> "SchemaViolation | None":
+    if not value and schema.get("minItems"):
+        return SchemaViolation(path, "%s must not be empty" % _dotted(path))
+    items = schema["items"]
+    assert isinstance(items, dict)
+    for index, item in enumerate(value):
+        violation = first_violation(item, items, path + (index,))
+        if violation:
+            return violation
+    return None
+
+
+def _violation_in_table(
+    value: "dict[str, object]", schema: "dict[str, object]", path: "tuple[str | int, ...]"
+) -> "SchemaViolation | None":
+    properties = schema.get("properties") or {}
+    others = schema.get("additionalProperties")
+    assert isinstance(properties, dict)
+    for key, item in value.items():
+        part = properties.get(key, others)
+        if not isinstance(part, dict):
+            near = nearest_name(key, sorted(properties))
+            advice = "did you mean %r?" % near if near else "known keys: " + ", ".join(sorted(properties))
+            return SchemaViolation(path + (key,), "unknown key %r" % key, advice)
+        violation = first_violation(item, part, path + (key,))
+        if violation:
+            return violation
+    required = schema.get("required") or []
+    assert isinstance(required, list)
+    for key in required:
+        if key not in value:
+            return SchemaViolation(path, "%s needs the key %r" % (_dotted(path), key))
+    return None
+
+
+def _bad_choice(value: object, allowed: "list[str]", path: "tuple[str | int, ...]") -> SchemaViolation:
+    near = nearest_name(str(value), allowed)
+    advice = ("did you mean %r? " % near if near else "") + "possible: " + ", ".join(allowed)
+    return SchemaViolation(path, "%s cannot be %r" % (_dotted(path), value), advice)
+
+
+def _has_schema_type(value: object, name: str) -> bool:
+    types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
+    # To Python, but not to JSON, a boolean is a number.
+    return isinstance(value, types[name]) and (name == "boolean" or not isinstance(value, bool))  # type: ignore[arg-type]
+
+
+def _expected(schema: "dict[str, object]") -> str:
+    if schema.get("enum") == [False]:
+        return "false"
+    return _TYPE_NAMES[str(schema["type"])]
+
+
+def _described(value: object) -> str:
+    for name in ("boolean", "integer", "number", "string", "array", "object"):
+        if _has_schema_type(value, name):
+            return repr(value) if name not in ("array", "object") else _TYPE_NAMES[name]
+    return type(value).__name__
+
+
+def _dotted(path: "tuple[str | int, ...]") -> str:
+    text = ""
+    for part in path:
+        text += "[%d]" % part if isinstance(part, int) else ("." if text else "") + part
+    return text or "the document"
