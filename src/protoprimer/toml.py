@@ -1,0 +1,361 @@
+"""TOML 1.0, with the line of every key.
+
+Where Python has `tomllib`, values come from it; the reader here serves older Pythons, tells lines, and words the
+errors, so that they are the same everywhere. Both accept the same documents and give the same values.
+"""
+
+import sys
+
+from protoprimer.errors import ConfigurationError
+
+__all__ = ["TomlError", "load_toml", "parse_toml", "toml_key_lines"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from typing import Any
+
+    TomlTable = dict[str, Any]
+    TomlPath = tuple[str | int, ...]
+
+
+class TomlError(ValueError):
+    """Text that is not TOML 1.0: `message` says why, `line` where, counted from 1."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__("%s (line %d)" % (message, line))
+        self.message = message
+        self.line = line
+
+
+def load_toml(path: str) -> "TomlTable":
+    """Return the content of the TOML file at `path`.
+
+    :raises ConfigurationError: it cannot be read, is not UTF-8 or not TOML 1.0 (exit code 3); the place has the line
+    """
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+        return _toml_values(content.decode("utf-8"))
+    except OSError as error:
+        raise ConfigurationError("the file cannot be read: %s" % (error.strerror or error), path)
+    except UnicodeDecodeError as error:
+        place = "%s:%d" % (path, content[: error.start].count(b"\n") + 1)
+        raise ConfigurationError("the file is not valid TOML: it is not UTF-8", place, "save the file as UTF-8")
+    except TomlError as error:
+        place = "%s:%d" % (path, error.line)
+        raise ConfigurationError("the file is not valid TOML: " + error.message, place, "correct the file")
+
+
+def _toml_values(text: str) -> "TomlTable":
+    # From 3.15 on, tomllib takes TOML 1.1, which would make one file good here and bad there.
+    if (3, 11) <= sys.version_info < (3, 15):
+        import tomllib  # type: ignore[import-not-found,unused-ignore]
+
+        try:
+            values = tomllib.loads(text)  # type: TomlTable
+            return values
+        except (ValueError, RecursionError):
+            pass  # Said again below, in words that are the same on every Python.
+    return parse_toml(text)
+
+
+def parse_toml(text: str) -> "TomlTable":
+    """Return the tables of a TOML 1.0 document; dates and times are objects of `datetime`.
+
+    :raises TomlError: the text is not TOML
+    """
+    return _TomlReader(text).read()
+
+
+def toml_key_lines(text: str) -> "dict[TomlPath, int]":
+    """Return the line, from 1, of each key, table and array element, by its path.
+
+    An element's path ends in its index: `("tool", "uv", "index", 0, "url")`. A table named by several headers has
+    the line of its own header, else of the first that implies it.
+
+    :raises TomlError: the text is not TOML
+    """
+    reader = _TomlReader(text)
+    reader.read()
+    lines = {}
+    line, seen = 1, 0
+    for path, offset in sorted(reader.offsets.items(), key=lambda item: item[1]):
+        line += reader.text.count("\n", seen, offset)
+        seen = offset
+        lines[path] = line
+    return lines
+
+
+_TOML_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
+_TOML_INTEGER = r"[+-]?(?:0|[1-9](?:_?[0-9])*)"
+_TOML_DIGITS = r"[0-9](?:_?[0-9])*"
+_TOML_TIME = r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6})[0-9]*)?"
+_TOML_DATE = r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+# Tried in this order, since a date and a time both start as a number does.
+_TOML_SCALARS = (
+    ("moment", _TOML_DATE + "(?:[Tt ]" + _TOML_TIME + "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"),
+    ("time", _TOML_TIME),
+    ("based", "0(?:x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|o[0-7](?:_?[0-7])*|b[01](?:_?[01])*)"),
+    ("float", r"%s(?:\.%s(?:[eE][+-]?%s)?|[eE][+-]?%s)" % (_TOML_INTEGER, _TOML_DIGITS, _TOML_DIGITS, _TOML_DIGITS)),
+    ("integer", _TOML_INTEGER),
+    ("float", "[+-]?(?:inf|nan)"),
+    ("boolean", "true|false"),
+)
+_TOML_TOKENS = {
+    "space": r"[ \t]*",
+    "gap": r"(?:[ \t\n]+|#[^\x00-\x08\x0a-\x1f\x7f]*)*",
+    "comment": r"[ \t]*(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?",
+    "bare": "[A-Za-z0-9_-]+",
+    "basic": r'[^"\\\x00-\x08\x0a-\x1f\x7f]*',
+    "basic lines": r'[^"\\\x00-\x08\x0b-\x1f\x7f]*',
+    "literal": r"[^'\x00-\x08\x0a-\x1f\x7f]*",
+    "literal lines": r"(?:[^'\x00-\x08\x0b-\x1f\x7f]+|'(?!''))*",
+    "escape": r'\\(?:([btnfr"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))',
+    "folded": r"\\[ \t]*\n[ \t\n]*",
+}
+
+
+class _TomlReader:
+    """A recursive descent over `text`; `at` is the offset of what comes next."""
+
+    def __init__(self, text: str) -> None:
+        import re
+
+        self.text = text.replace("\r\n", "\n")
+        self.at = 0
+        self.root = {}  # type: TomlTable
+        self.offsets = {}  # type: dict[TomlPath, int]
+        # Containers by id: written as a value, hence complete; opened by a header or by an earlier section's dotted keys.
+        self.complete = set()  # type: set[int]
+        self.declared = set()  # type: set[int]
+        self.dotted = []  # type: list[int]
+        self.tokens = {name: re.compile(pattern) for name, pattern in _TOML_TOKENS.items()}
+        self.scalars = [(name, re.compile(pattern)) for name, pattern in _TOML_SCALARS]
+
+    def read(self) -> "TomlTable":
+        table, path = self.root, ()  # type: TomlTable, TomlPath
+        try:
+            while True:
+                self.skip("gap")
+                if self.at == len(self.text):
+                    return self.root
+                if self.take("["):
+                    table, path = self.header()
+                else:
+                    self.pair(table, path)
+                self.skip("comment")
+                if self.at < len(self.text) and not self.take("\n"):
+                    raise self.error("a new line is expected after the value or the table's name")
+        except RecursionError:
+            raise self.error("arrays and tables are nested too deeply")
+
+    def error(self, message: str, at: "int | None" = None) -> TomlError:
+        at = self.at if at is None else at
+        found = self.text[at : at + 1]
+        if found != "\n" and found != "\t" and (found < " " or found == "\x7f") and found:
+            message = "the control character U+%04X is not allowed here" % ord(found)
+        elif found == "\ufeff" and at == 0:
+            message = "it starts with a byte order mark"
+        return TomlError(message, self.text.count("\n", 0, at) + 1)
+
+    def match(self, token: str) -> "re.Match[str] | None":
+        found = self.tokens[token].match(self.text, self.at)
+        if found:
+            self.at = found.end()
+        return found
+
+    def skip(self, token: str) -> str:
+        found = self.match(token)
+        return found.group() if found else ""
+
+    def take(self, literal: str) -> bool:
+        if self.text.startswith(literal, self.at):
+            self.at += len(literal)
+            return True
+        return False
+
+    def header(self) -> "tuple[TomlTable, TomlPath]":
+        self.declared.update(self.dotted)
+        del self.dotted[:]
+        close = "]]" if self.take("[") else "]"
+        start = self.at
+        keys = self.keys()
+        if not self.take(close):
+            raise self.error("%s is expected after the table's name" % close)
+        table, path = self.root, ()  # type: TomlTable, TomlPath
+        for key in keys[:-1]:
+            table, path = self.step(table, path, key, start)
+        if close == "]]":
+            entries = table.setdefault(keys[-1], [])
+            if not isinstance(entries, list) or id(entries) in self.complete:
+                raise self.error("%s is no array of tables" % ".".join(keys), start)
+            entries.append({})
+            self.offsets.setdefault(path + (keys[-1],), start)
+        table, path = self.step(table, path, keys[-1], start)
+        if id(table) in self.declared:
+            raise self.error("the table %s is declared twice" % ".".join(keys), start)
+        self.declared.add(id(table))
+        self.offsets[path] = start
+        return table, path
+
+    def step(self, table: "TomlTable", path: "TomlPath", key: str, start: int) -> "tuple[TomlTable, TomlPath]":
+        """Go down to the table `key`, made where it is missing; for an array of tables to its last."""
+        path += (key,)
+        if key not in table:
+            table[key] = {}
+            self.offsets[path] = start
+        inner = table[key]
+        if id(inner) in self.complete or not isinstance(inner, (dict, list)):
+            raise self.error("%s already has a value, to which nothing can be added" % key, start)
+        if isinstance(inner, list):
+            path += (len(inner) - 1,)
+            inner = inner[-1]
+        return inner, path
+
+    def pair(self, table: "TomlTable", path: "TomlPath") -> None:
+        start = self.at
+        keys = self.keys()
+        if not self.take("="):
+            raise self.error("= is expected after the key")
+        self.skip("space")
+        for key in keys[:-1]:
+            table, path = self.step(table, path, key, start)
+            if id(table) in self.declared:
+                raise self.error("the table %s is already declared elsewhere" % key, start)
+            self.dotted.append(id(table))
+        if keys[-1] in table:
+            raise self.error("the key %s has two values" % keys[-1], start)
+        path += (keys[-1],)
+        self.offsets[path] = start
+        value = table[keys[-1]] = self.value(path)
+        if isinstance(value, (dict, list)):
+            self.complete.add(id(value))
+
+    def keys(self) -> "list[str]":
+        keys = []
+        while True:
+            self.skip("space")
+            if self.take('"'):
+                keys.append(self.basic("basic", '"'))
+            elif self.take("'"):
+                keys.append(self.literal("literal", "'"))
+            else:
+                keys.append(self.skip("bare"))
+                if not keys[-1]:
+                    raise self.error("a key is expected")
+            self.skip("space")
+            if not self.take("."):
+                return keys
+
+    def value(self, path: "TomlPath") -> "Any":
+        if self.take('"'):
+            return self.lines('"') if self.take('""') else self.basic("basic", '"')
+        if self.take("'"):
+            return self.lines("'") if self.take("''") else self.literal("literal", "'")
+        if self.take("["):
+            return self.array(path)
+        if self.take("{"):
+            return self.inline_table(path)
+        for kind, pattern in self.scalars:
+            found = pattern.match(self.text, self.at)
+            if found:
+                try:
+                    value = _toml_scalar(kind, found)
+                except (ValueError, OverflowError):
+                    raise self.error("there is no such %s" % ("date" if kind == "moment" else "number"))
+                self.at = found.end()
+                return value
+        raise self.error("a value is expected: text needs quotes")
+
+    def array(self, path: "TomlPath") -> "list[Any]":
+        start = self.text.count("\n", 0, self.at) + 1
+        items = []  # type: list[Any]
+        self.skip("gap")
+        while not self.take("]"):
+            item = path + (len(items),)
+            self.offsets[item] = self.at
+            items.append(self.value(item))
+            self.skip("gap")
+            if not self.take(",") and not self.text.startswith("]", self.at):
+                raise self.error(", or ] is expected in the array that starts in line %d" % start)
+            self.skip("gap")
+        return items
+
+    def inline_table(self, path: "TomlPath") -> "TomlTable":
+        table = {}  # type: TomlTable
+        self.skip("space")
+        if self.take("}"):
+            return table
+        while True:
+            self.skip("space")
+            self.pair(table, path)
+            self.skip("space")
+            if self.take("}"):
+                return table
+            if not self.take(","):
+                raise self.error(", or } is expected in the inline table, which is one line")
+
+    def lines(self, quote: str) -> str:
+        self.take("\n")
+        text = self.basic("basic lines", quote * 3) if quote == '"' else self.literal("literal lines", quote * 3)
+        # Up to two quotes may stand before the closing three.
+        for _ in range(2):
+            text += quote if self.take(quote) else ""
+        return text
+
+    def literal(self, token: str, close: str) -> str:
+        text = self.skip(token)
+        if not self.take(close):
+            raise self.error("the text has no closing " + close)
+        return text
+
+    def basic(self, token: str, close: str) -> str:
+        parts = []
+        while True:
+            parts.append(self.skip(token))
+            if self.take(close):
+                return "".join(parts)
+            if self.text.startswith("\\", self.at):
+                parts.append(self.escape(len(close) == 3))
+            elif len(close) == 3 and self.take('"'):
+                parts.append('"')
+            else:
+                raise self.error("the text has no closing " + close)
+
+    def escape(self, folds: bool) -> str:
+        if folds and self.match("folded"):
+            return ""
+        start = self.at
+        found = self.match("escape")
+        if not found:
+            raise self.error("\\%s is no escape: write \\\\ for a backslash" % self.text[start + 1 : start + 2].strip())
+        if found.group(1):
+            return _TOML_ESCAPES[found.group(1)]
+        code = int(found.group(2) or found.group(3), 16)
+        if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
+            raise self.error("%s is no character" % found.group(), start)
+        return chr(code)
+
+
+def _toml_scalar(kind: str, found: "re.Match[str]") -> "Any":
+    if kind == "boolean":
+        return found.group() == "true"
+    if kind == "based":
+        return int(found.group(), 0)
+    if kind in ("integer", "float"):
+        return (int if kind == "integer" else float)(found.group().replace("_", ""))
+    import datetime
+
+    parts = found.groups()
+    clock = parts if kind == "time" else parts[3:7]
+    if clock[0] is None:
+        return datetime.date(*map(int, parts[:3]))
+    time = datetime.time(int(clock[0]), int(clock[1]), int(clock[2]), int((clock[3] or "").ljust(6, "0")))
+    if kind == "time":
+        return time
+    moment = datetime.datetime.combine(datetime.date(*map(int, parts[:3])), time)
+    if parts[7] or parts[8]:
+        offset = datetime.timedelta(hours=int(parts[9] or 0), minutes=int(parts[10] or 0))
+        moment = moment.replace(tzinfo=datetime.timezone(-offset if parts[8] == "-" else offset))
+    return moment
