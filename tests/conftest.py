@@ -1,4 +1,4 @@
-"""Fixtures for every test: the package from this checkout, guards against leaks, interpreters, backends, repositories."""
+"""Fixtures for every test: the package from this checkout, guards against leaks, interpreters, repositories."""
 
 from __future__ import annotations
 

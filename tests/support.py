@@ -22,9 +22,9 @@ OLDEST_WILD_PYTHON = (3, 6)
 
 # What a POSIX host has besides Python: enough for entry scripts and for people, and nothing that finds a Python.
 TOOLSET = (
-    "sh", "env", "cat", "cp", "cut", "dirname", "basename", "expr", "git", "grep", "head", "id", "ln", "ls", "mkdir",
-    "mv", "printf", "pwd", "readlink", "rm", "sed", "sleep", "sort", "tail", "test", "touch", "tr", "true", "uname", "wc",
-)  # fmt: skip
+    "sh env cat cp cut dirname basename expr git grep head id ln ls mkdir mv printf pwd readlink rm sed sleep sort tail"
+    " test touch tr true uname wc"
+).split()
 
 # How this host reaches an index is the host's business and is kept; everything else that steers Python or uv is not.
 _KEPT_VARIABLES = re.compile(
@@ -113,7 +113,11 @@ def _asked(executable: str) -> WildPython | None:
     )
     try:
         answer = subprocess.run(
-            [executable, "-I", "-c", question], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
+            [executable, "-I", "-c", question],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -148,7 +152,10 @@ def mount_namespace_works() -> bool:
     """Tell whether `unshare -m` may remount a directory read-only here."""
     if shutil.which("unshare") is None:
         return False
-    script = 'd=$(mktemp -d) && mount --bind "$d" "$d" && mount -o remount,ro,bind "$d" && ! touch "$d/x"; rc=$?; umount "$d"; exit $rc'
+    script = (
+        'd=$(mktemp -d) && mount --bind "$d" "$d" && mount -o remount,ro,bind "$d" && ! touch "$d/x";'
+        'status=$?; umount "$d"; exit $status'
+    )
     tried = subprocess.run(
         ["unshare", "-m", "sh", "-c", script], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60
     )

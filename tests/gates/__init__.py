@@ -1,0 +1,1 @@
+"""What is always true of this repository's text, each a module with `problems() -> list[str]`."""
