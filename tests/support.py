@@ -21,10 +21,11 @@ BACKENDS = ("uv", "virtualenv", "venv")
 OLDEST_WILD_PYTHON = (3, 6)
 
 # What a POSIX host has besides Python: enough for entry scripts and for people, and nothing that finds a Python.
-TOOLSET = (
-    "sh env cat cp cut dirname basename expr git grep head id ln ls mkdir mv printf pwd readlink rm sed sleep sort tail"
-    " test touch tr true uname wc"
-).split()
+TOOLSET = [
+    *["basename", "cat", "cp", "cut", "dirname", "env", "expr", "git", "grep", "head", "id", "ln", "ls", "mkdir", "mv"],
+    *["printf", "pwd", "readlink", "rm", "sed", "sh", "sleep", "sort", "tail", "test", "touch", "tr", "true", "uname"],
+    *["wc"],
+]
 
 # How this host reaches an index is the host's business and is kept; everything else that steers Python or uv is not.
 _KEPT_VARIABLES = re.compile(

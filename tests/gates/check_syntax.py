@@ -21,7 +21,15 @@ def problems() -> list[str]:
 
 def newer_than_three_six(files: list[str]) -> list[str]:
     """Return what vermin says; a line that a version check protects ends in `# novm`."""
-    command = [sys.executable, "-c", "import vermin; vermin.main()", "--target=3.6-", "--no-tips", "--violations", "--eval-annotations"]
+    command = [
+        sys.executable,
+        "-c",
+        "import vermin; vermin.main()",
+        "--target=3.6-",
+        "--no-tips",
+        "--violations",
+        "--eval-annotations",
+    ]
     done = subprocess.run(
         [*command, *files], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False
     )

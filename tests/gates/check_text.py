@@ -14,7 +14,7 @@ PLACES = ("/ro" + "ot/", "/work" + "/main", "/work" + "/shared", "/wo" + "rk/.",
 
 def problems() -> list[str]:
     """Return one line for each such name."""
-    here = [str(path) for path in (ROOT, Path.home()) if len(path.parts) > 2]  # noqa: PLR2004 - `/`, `/home` say nothing
+    here = [str(path) for path in (ROOT, Path.home()) if len(path.parts) > 2]
     found = []
     for path in tracked_files():
         try:

@@ -15,7 +15,12 @@ from pathlib import Path
 from gates.sources import tracked_files
 from support import ROOT
 
-FOLDERS = {"src/protoprimer": "protoprimer", "backends": "protoprimer/backends", "src/neoprimer": "neoprimer", "tests": "."}
+FOLDERS = {
+    "src/protoprimer": "protoprimer",
+    "backends": "protoprimer/backends",
+    "src/neoprimer": "neoprimer",
+    "tests": ".",
+}
 
 
 def problems() -> list[str]:
@@ -45,4 +50,3 @@ def lay_out(tree: Path) -> None:
             link = tree / package / path.relative_to(ROOT / folder)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path)
-

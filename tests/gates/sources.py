@@ -23,7 +23,11 @@ def tracked_files(*patterns: str) -> list[Path]:
 def package_files() -> dict[str, Path]:
     """Return the installed name of each tracked file of the distribution's packages, and where it is here."""
     files = {}
-    for folder, package in (("src/protoprimer", "protoprimer"), ("backends", "protoprimer/backends"), ("src/neoprimer", "neoprimer")):
+    for folder, package in (
+        ("src/protoprimer", "protoprimer"),
+        ("backends", "protoprimer/backends"),
+        ("src/neoprimer", "neoprimer"),
+    ):
         for path in tracked_files(folder):
             files[f"{package}/{path.relative_to(ROOT / folder).as_posix()}"] = path
     return files

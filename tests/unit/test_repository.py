@@ -6,6 +6,7 @@ import importlib
 import sys
 
 import pytest
+
 from gates.__main__ import NAMES
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason="the tools' newest versions want Python 3.10")
