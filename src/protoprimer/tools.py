@@ -1,0 +1,360 @@
+"""uv, virtualenv and pip: found on this host, or unpacked from verified wheels; never installed into an interpreter."""
+
+import os
+import sys
+
+from protoprimer.console import Console
+from protoprimer.errors import BackendError, PrimerError
+from protoprimer.host import is_windows, libc_of_host, scripts_directory, write_atomically
+from protoprimer.indexes import IndexSettings
+from protoprimer.process import run_child, scrubbed_environment
+from protoprimer.tool_pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
+from protoprimer.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protoprimer.interpreters import Interpreter
+
+__all__ = ["Tool", "ToolAbsent", "ToolBox", "uv_wheel_for_host"]
+
+SECONDS_TO_PRINT_A_VERSION = 5.0
+OLDEST_UV = (0, 8)
+OLDEST_PIP = (19, 0)
+OLDEST_VIRTUALENV = (20, 17)
+
+_RUN_AS_MAIN = "import runpy\n\nrunpy.run_module(%r, run_name='__main__', alter_sys=True)\n"
+
+
+class ToolAbsent(BackendError):
+    """A tool cannot be had, and why: exit code 5."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Tool:
+    """A program that is ready to be run.
+
+    :param command: the first arguments; for pip and virtualenv the interpreter is `command[0]`
+    :param version: what it says, or what was pinned
+    :param origin: where it comes from, for a person
+    :param environment: variables that it needs beside those of the settings
+    """
+
+    def __init__(self, command: "list[str]", version: str, origin: str, environment: "dict[str, str] | None" = None) -> None:
+        self.command = command
+        self.version = version
+        self.origin = origin
+        self.environment = environment or {}
+
+
+class ToolBox:
+    """Finds or fetches each tool once."""
+
+    def __init__(self, settings: IndexSettings, cache_directory: str, console: Console, offline: bool = False) -> None:
+        self.settings = settings
+        self.cache_directory = cache_directory
+        self.console = console
+        self.offline = offline
+        self.refusals = []  # type: list[str]
+        self._found = {}  # type: dict[object, Tool | ToolAbsent]
+        settings.offline = settings.offline or offline
+
+    def uv(self) -> Tool:
+        """Return uv: `$UV`, PATH, importable, installed by its own installer, else the verified wheel.
+
+        :raises ToolAbsent: none of these is usable; `$UV`, if set, must be
+        """
+        return self._once("uv", self._find_uv)
+
+    def virtualenv(self, interpreter: "Interpreter") -> Tool:
+        """Return virtualenv for environments of `interpreter`: importable there, on PATH, else verified wheels.
+
+        The command already says which interpreter is meant.
+        """
+        return self._once(("virtualenv", interpreter.executable), lambda: self._find_virtualenv(interpreter))
+
+    def pip(self, interpreter: "Interpreter") -> Tool:
+        """Return the pinned pip for this version of Python, run by `interpreter` with nothing installed into it.
+
+        Another interpreter of the same version may stand in `command[0]`, such as the environment's own. Where the
+        wheel cannot be had, the pip that came with the interpreter serves, and `origin` says so.
+        """
+        return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
+
+    def _once(self, key: object, find: object) -> Tool:
+        if key not in self._found:
+            try:
+                self._found[key] = find()  # type: ignore[operator]
+            except ToolAbsent as absent:
+                self._found[key] = absent
+        found = self._found[key]
+        if isinstance(found, ToolAbsent):
+            raise found
+        return found
+
+    def _find_uv(self) -> Tool:
+        chosen = os.environ.get("UV")
+        if chosen:
+            return self._checked(os.path.abspath(chosen), "uv", OLDEST_UV, "$UV")
+        refusals = []
+        for path, origin in _uv_candidates():
+            try:
+                return self._checked(path, "uv", OLDEST_UV, origin)
+            except ToolAbsent as absent:
+                refusals.append(absent.reason)
+                self._refuse(absent.reason)
+        filename = uv_wheel_for_host()
+        if filename is None:
+            reason = "no uv %s wheel for this host (%s)" % (UV_VERSION, " ".join((sys.platform, _machine(), libc_of_host())))
+            raise ToolAbsent("; ".join(refusals + [reason]))
+        try:
+            directory = self._unpacked({filename: UV_WHEELS[filename]}, "uv")
+            path = os.path.join(directory, "bin", "uv.exe" if is_windows() else "uv")
+            return self._checked(path, "uv", OLDEST_UV, "verified wheel")
+        except ToolAbsent as absent:
+            raise ToolAbsent("; ".join(refusals + [absent.reason])) from absent
+
+    def _find_virtualenv(self, interpreter: "Interpreter") -> Tool:
+        python = interpreter.executable
+        wheels = _pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv")
+        newest = _version_tuple(_wheel_version("virtualenv", wheels))
+        # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
+        ceiling = newest if wheels is not VIRTUALENV_WHEELS[0][1] else (1000,)
+        oldest = OLDEST_VIRTUALENV if tuple(interpreter.version_info[:2]) < (3, 12) else newest[:1]
+        environment = {
+            "VIRTUALENV_OVERRIDE_APP_DATA": os.path.join(self.cache_directory, "virtualenv"),
+            "VIRTUALENV_CONFIG_FILE": os.devnull,
+        }
+        library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
+        candidates = [([path], path, "PATH") for path in _on_path("virtualenv")]
+        if os.path.isfile(os.path.join(library, "__main__.py")):
+            candidates.insert(0, ([python, "-I", "-m", "virtualenv"], library, "importable"))
+        for command, path, origin in candidates:
+            try:
+                tool = self._checked(path, "virtualenv", oldest, origin, command, ceiling)
+                return Tool(command + ["--python", python], tool.version, tool.origin, environment)
+            except ToolAbsent as absent:
+                self._refuse(absent.reason)
+        directory = self._unpacked(wheels, "virtualenv", _RUN_AS_MAIN % "virtualenv")
+        command = [python, "-I", directory, "--python", python]
+        return Tool(command, _wheel_version("virtualenv", wheels), "verified wheel", environment)
+
+    def _find_pip(self, interpreter: "Interpreter") -> Tool:
+        try:
+            wheels = _pinned_for(PIP_WHEELS, interpreter, "pip")
+            directory = self._unpacked(wheels, "pip")
+            return _pip_tool(interpreter, directory, _wheel_version("pip", wheels), "verified wheel")
+        except ToolAbsent as absent:
+            if isinstance(absent.__cause__, WheelError) and absent.__cause__.tampered:
+                raise
+            return self._pip_of_interpreter(interpreter, absent)
+
+    def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
+        """Return the pip of ensurepip's wheel, or the importable one, if the pinned wheel cannot be had."""
+        for place in (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"):
+            for filename in sorted(os.listdir(place) if os.path.isdir(place) else []):
+                version = filename.split("-")[1] if filename.startswith("pip-") and filename.endswith(".whl") else ""
+                if version and _version_tuple(version) >= OLDEST_PIP:
+                    path = os.path.join(place, filename)
+                    key = "%s-%d" % (filename[:-4], os.stat(path).st_size)
+                    directory = _unpack_or_absent([path], os.path.join(self.cache_directory, "tools", key))
+                    return _pip_tool(interpreter, directory, version, "ensurepip of %s" % interpreter.executable)
+        library = os.path.join(interpreter.stdlib, "site-packages")
+        command = [interpreter.executable, "-I", "-m", "pip"]
+        try:
+            tool = self._checked(os.path.join(library, "pip"), "pip", OLDEST_PIP, "importable by the interpreter", command)
+        except ToolAbsent as third:
+            raise ToolAbsent("%s; nor has the interpreter one: %s" % (absent.reason, third.reason)) from absent
+        return _pip_tool(interpreter, library, tool.version, tool.origin)
+
+    def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
+        """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
+        import hashlib
+
+        digest = hashlib.sha256("".join(sorted(wheels.values())).encode("ascii")).hexdigest()
+        version = _wheel_version(name, wheels)
+        directory = os.path.join(self.cache_directory, "tools", "%s-%s-%s" % (name, version, digest[:12]))
+        if unpacked_is_whole(directory):
+            return directory
+        try:
+            with self.console.step("Fetch %s %s" % (name, version)):
+                return unpack_wheels(self._fetched(wheels), directory, main_module)
+        except OSError as error:
+            raise ToolAbsent("%s %s could not be unpacked into the cache: %s" % (name, version, error)) from error
+        except WheelError as error:
+            raise ToolAbsent(self.console.mask(error.cause)) from error
+
+    def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
+        def fetch(filename: str) -> str:
+            name, version = filename.split("-")[:2]
+            hashes = {filename: wheels[filename]}
+            return fetch_wheel(name.replace("_", "-"), version, hashes, self.settings, self.cache_directory, self.console)
+
+        if len(wheels) == 1:
+            return [fetch(filename) for filename in wheels]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(fetch, wheels))
+
+    def _refuse(self, reason: str) -> None:
+        self.refusals.append(reason)
+        self.console.detail(reason)
+
+    def _checked(
+        self, path: str, name: str, oldest: "tuple[int, ...]", origin: str,
+        command: "list[str] | None" = None, newest: "tuple[int, ...]" = (1000,),
+    ) -> Tool:  # fmt: skip
+        """Return a found tool if it says a version in the range; what it said is remembered by path, time and size."""
+        version = self._remembered_version(path, name, command or [path])
+        if version.startswith("!"):
+            raise ToolAbsent("%s (%s) %s" % (path, origin, version[1:]))
+        if not oldest <= _version_tuple(version) <= newest + (1000,):
+            wanted = "%s or newer" % ".".join(map(str, oldest)) if _version_tuple(version) < oldest else "%s or older" % ".".join(map(str, newest))
+            raise ToolAbsent("%s (%s) is %s %s, needed is %s" % (path, origin, name, version, wanted))
+        return Tool(command or [path], version, "%s (%s)" % (origin, path) if origin != "verified wheel" else origin)
+
+    def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
+        import hashlib
+        import json
+
+        try:
+            status = os.stat(os.path.realpath(path))
+        except OSError as error:
+            return "!cannot be used: %s" % (error.strerror or error)
+        identity = [path, command, status.st_mtime, status.st_size, status.st_ino]
+        key = hashlib.sha256(json.dumps(command).encode("utf-8")).hexdigest()[:16]
+        note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
+        try:
+            with open(note, encoding="utf-8") as stream:
+                known = json.load(stream)
+            if known["identity"] == identity:
+                return str(known["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        version = _printed_version(command, name, self.console)
+        # What a version manager's shim answers depends on more than the shim.
+        if not version.startswith("!") and os.path.basename(os.path.dirname(path)) != "shims":
+            try:
+                os.makedirs(os.path.dirname(note), exist_ok=True)
+                write_atomically(note, json.dumps({"identity": identity, "version": version}).encode("utf-8"))
+            except OSError:
+                pass
+        return version
+
+
+def uv_wheel_for_host(
+    platform: "str | None" = None, machine: "str | None" = None, libc: "str | None" = None
+) -> "str | None":
+    """Return the file name of the pinned uv wheel that runs on this host (or the one described), or `None`."""
+    platform, machine = platform or sys.platform, machine or _machine()
+    libc = libc_of_host() if libc is None else libc
+    best = (-1, "")
+    for filename in UV_WHEELS:
+        for tag in filename[:-4].split("-")[4].split("."):
+            best = max(best, (_tag_rank(tag, platform, machine, libc), filename))
+    return best[1] if best[0] >= 0 else None
+
+
+def _tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
+    """Return how well a wheel's platform tag suits a host; negative if it does not run there."""
+    if platform == "win32":
+        wanted = {"amd64": "win_amd64", "arm64": "win_arm64", "x86": "win32"}.get(machine.lower())
+        return 0 if tag == wanted else -1
+    if platform == "darwin":
+        return 0 if tag.startswith("macosx_") and tag.endswith("_" + machine) else -1
+    if not platform.startswith("linux") or not tag.endswith("_" + machine):
+        return -1
+    if tag.startswith("linux_"):
+        return 0
+    if tag.startswith("musllinux_"):
+        # uv's are linked statically: they also run where the GNU library is older than the others need.
+        return 1000 if libc.startswith("musl") else 0
+    needed = _version_tuple(tag.split("_" + machine)[0].replace("manylinux_", "").replace("_", "."))
+    return needed[1] if tag.startswith("manylinux_") and libc.startswith("glibc") and needed <= _version_tuple(libc[6:]) else -1
+
+
+def _machine() -> str:
+    import platform
+
+    machine = platform.machine()
+    if sys.maxsize < 2**32:
+        # A 32-bit userland under a 64-bit kernel.
+        return {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}.get(machine, machine)
+    return machine
+
+
+def _version_tuple(version: str) -> "tuple[int, ...]":
+    import re
+
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
+    return next(filename.split("-")[1] for filename in wheels if filename.split("-")[0] == name)
+
+
+def _pinned_for(bands: "list[tuple[tuple[int, int], dict[str, str]]]", interpreter: "Interpreter", name: str) -> "dict[str, str]":
+    for lowest, wheels in bands:
+        if tuple(interpreter.version_info[:2]) >= lowest:
+            return wheels
+    raise ToolAbsent("no %s is known for Python %s" % (name, ".".join(map(str, interpreter.version_info))))
+
+
+def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: str) -> Tool:
+    # The directory, not `-m pip`: isolated mode would not find it.
+    return Tool([interpreter.executable, "-I", os.path.join(directory, "pip")], version, origin)
+
+
+def _unpack_or_absent(paths: "list[str]", directory: str) -> str:
+    try:
+        return unpack_wheels(paths, directory)
+    except (OSError, WheelError) as error:
+        raise ToolAbsent("%s could not be unpacked: %s" % (" ".join(paths), error)) from error
+
+
+def _printed_version(command: "list[str]", name: str, console: Console) -> str:
+    """Return the version that `--version` prints, or `!` and why there is none."""
+    import re
+
+    try:
+        result = run_child(
+            command + ["--version"], console, cwd=os.path.dirname(os.path.abspath(command[0])),
+            environ=scrubbed_environment(), timeout=SECONDS_TO_PRINT_A_VERSION,
+        )  # fmt: skip
+    except PrimerError as error:
+        return "!cannot be used: %s" % error.cause
+    if result.status == 124:
+        return "!did not print its version within %d seconds" % SECONDS_TO_PRINT_A_VERSION
+    found = re.match(r"%s (\d+(?:\.\d+)+)\b" % name, result.output)
+    if result.status or not found:
+        said = (result.everything().splitlines() or ["nothing"])[0][:80]
+        return "!does not print `%s X.Y.Z` (exit status %d, printed: %s)" % (name, result.status, said)
+    return found.group(1)
+
+
+def _on_path(name: str) -> "list[str]":
+    """Return the executables of that name on PATH, but neither relative entries nor environments made by protoprimer."""
+    found = []
+    for directory in os.environ.get("PATH", "").split(os.pathsep):
+        path = os.path.join(directory, name + (".exe" if is_windows() else ""))
+        ours = os.path.join(os.path.dirname(os.path.realpath(directory)), "protoprimer.json")
+        if os.path.isabs(directory) and os.path.isfile(path) and os.access(path, os.X_OK) and not os.path.exists(ours):
+            if path not in found:
+                found.append(path)
+    return found
+
+
+def _uv_candidates() -> "list[tuple[str, str]]":
+    candidates = [(path, "PATH") for path in _on_path("uv")]
+    name = "uv.exe" if is_windows() else "uv"
+    sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
+    if any(os.path.isfile(os.path.join(place, "uv", "__init__.py")) for place in sites):
+        places = [scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin"]
+        candidates += [(os.path.join(place, name), "importable") for place in places]
+    home = os.path.expanduser("~")
+    candidates += [(os.path.join(home, *parts, name), "its installer") for parts in ((".local", "bin"), (".cargo", "bin"))]
+    known = set()  # type: set[str]
+    return [one for one in candidates if os.path.isfile(one[0]) and not (one[0] in known or known.add(one[0]))]  # type: ignore[func-returns-value]
