@@ -1,3 +1,5 @@
 """From any Python into a repository's own environment: one committed file, one command."""
 
-__version__ = "0.1.0"
+from protoprimer.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -113,6 +113,13 @@ class Configuration:
         """Where the state of this clone is kept."""
         return self.path_of(str(self.get("state-dir")))
 
+    def effective(self) -> "dict[str, object]":
+        """Return the effective value of every key, and what the leaps before decided."""
+        properties = CLIENT_SCHEMA["properties"]
+        assert isinstance(properties, dict)
+        values = {key: self.get(key) for key in properties if key != "env"}
+        return dict(values, root=self.root, environment=self.environment_name, state=self.state_directory)
+
     def derive(self, key: str, value: object, source: str) -> None:
         """Set what the run has computed itself."""
         self.settings[key] = Setting(value, "derived", source)

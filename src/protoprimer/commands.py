@@ -1,0 +1,261 @@
+"""One function per command: what happens once the command line is known."""
+
+import os
+import sys
+
+from protoprimer.cli import CommandLine
+from protoprimer.configuration import LEAPS, Configuration
+from protoprimer.console import Console
+from protoprimer.errors import NotReadyError, PrimerError, UsageError
+from protoprimer.generations import GenerationStore
+from protoprimer.graph import StateGraph
+from protoprimer.locking import FileLock
+from protoprimer.plan import make_plan
+from protoprimer.probe import Interpreter
+from protoprimer.selection import probe_backends, select_backend
+from protoprimer.states import Environment, Invocation, standing_environment
+from protoprimer.switch import enter_command, enter_environment
+from protoprimer.interpreters import all_interpreters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["COMMAND_FUNCTIONS", "enter_client", "ready_environment", "standing_or_stale_environment"]
+
+
+def ready_environment(graph: "StateGraph") -> Environment:
+    """Return the environment, built if it has to be."""
+    line, configuration = _line_and_configuration(graph)
+    if line.command != "reboot" and not line.has("dry-run"):
+        standing = standing_environment(configuration)
+        if standing is not None:
+            return standing
+    environment = graph.evaluate("environment")
+    assert isinstance(environment, Environment)
+    return environment
+
+
+def standing_or_stale_environment(graph: "StateGraph") -> Environment:
+    """Return the environment for `start_app`, which never provisions: warn if it is stale.
+
+    :raises NotReadyError: exit code 8: there is none
+    """
+    _, configuration = _line_and_configuration(graph)
+    standing = standing_environment(configuration)
+    if standing is not None:
+        return standing
+    store, console = _of_type(graph, "store", GenerationStore), _of_type(graph, "console", Console)
+    fingerprint = graph.evaluate("fingerprint")
+    current = store.find(fingerprint)  # type: ignore[arg-type]
+    if current is not None:
+        graph.provide("generation", (current, False))
+        environment = graph.evaluate("environment")
+        assert isinstance(environment, Environment)
+        return environment
+    last = store.last()
+    if last is None:
+        raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
+    console.warn("the environment is older than what it is made from; run ./prime to renew it")
+    return Environment(last.path, [configuration.root], False)
+
+
+def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) -> None:
+    """Switch to the neo runtime. Does not return."""
+    invocation = _of_type(graph, "invocation", Invocation)
+    configuration = _of_type(graph, "configuration", Configuration)
+    enter_environment(
+        environment.path,
+        invocation.program,
+        invocation.arguments,
+        configuration.root,
+        environment.client_paths,
+        isolated,
+    )
+
+
+def _run(graph: "StateGraph") -> int:
+    line, _ = _line_and_configuration(graph)
+    enter_command(line.operands, ready_environment(graph).path)
+    return 0
+
+
+def _lock(graph: "StateGraph") -> int:
+    line, configuration = _line_and_configuration(graph)
+    graph.provide("plan", make_plan(configuration, lock_must_exist=False))
+    plan, interpreter = _of_type(graph, "plan", object), _of_type(graph, "interpreter", Interpreter)
+    console, store = _of_type(graph, "console", Console), _of_type(graph, "store", GenerationStore)
+    wanted: "Any" = configuration.get("backend")
+    toolbox: "Any" = graph.evaluate("toolbox")
+    planned: "Any" = plan
+    output = planned.lock_to_write()
+    if line.has("dry-run"):
+        console.say("would resolve the pins into %s" % output)
+        return 0
+    backend, why = select_backend(wanted, interpreter, planned, toolbox, console, configuration)
+    with FileLock(store.lock_path(), console, None), console.step("locked %s with %s" % (os.path.basename(output), why)):
+        backend.lock(interpreter, planned, output, line.has("upgrade"), line.texts("upgrade-package"))
+    return 0
+
+
+def _eval(graph: "StateGraph") -> int:
+    line, configuration = _line_and_configuration(graph)
+    required: "Any" = graph.evaluate("required_python")
+    if "python" not in configuration.settings:
+        configuration.derive("python", required.request.text, required.place)
+    plan: "Any" = graph.evaluate("plan")
+    if "lock" not in configuration.settings and plan.lock:
+        configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
+    values = _effective_values(configuration)
+    if line.has("json"):
+        _print_json(
+            {
+                "root": configuration.root,
+                "kernel": configuration.kernel_path,
+                "state": configuration.state_directory,
+                "environment": configuration.environment_name,
+                "environments": configuration.environment_names,
+                "values": values,
+            }
+        )
+        return 0
+    width = max(len(key) for key in values)
+    print("root %s, environment %s" % (configuration.root, configuration.environment_name))
+    for key, entry in values.items():
+        print("%-*s = %-24s  # %s: %s" % (width, key, _as_json(entry["value"]), entry["leap"], entry["place"]))
+    return 0
+
+
+def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
+    from protoprimer.schema import CLIENT_SCHEMA
+
+    properties = CLIENT_SCHEMA["properties"]
+    assert isinstance(properties, dict)
+    values = {}  # type: dict[str, dict[str, object]]
+    for key in properties:
+        if key == "env":
+            continue
+        setting = configuration.settings.get(key)
+        values[key] = {
+            "value": configuration.get(key),
+            "leap": setting.leap if setting else LEAPS[-1],
+            "place": configuration.place_of(key),
+        }
+    return values
+
+
+def _check(graph: "StateGraph") -> int:
+    line, configuration = _line_and_configuration(graph)
+    health, status = _health(graph)
+    console, cache = _of_type(graph, "console", Console), str(graph.evaluate("cache_directory"))
+    interpreters = all_interpreters(cache, console)
+    backends = _backend_answers(graph)
+    settings: "Any" = graph.evaluate("index_settings")
+    report = {
+        "environment": health,
+        "interpreters": [_interpreter_entry(one) for one in interpreters],
+        "backends": {name: reason is None or reason for name, reason in backends.items()},
+        "index": settings.describe(),
+    }  # type: dict[str, object]
+    if line.has("json"):
+        _print_json(report)
+        return status
+    print("environment: %s" % health)
+    for one in interpreters:
+        print("interpreter: %s" % " ".join(str(part) for part in _interpreter_entry(one).values() if part))
+    for name, reason in backends.items():
+        print("backend: %s: %s" % (name, reason or "can serve"))
+    for described in settings.describe():
+        print("index: %s" % described)
+    return status
+
+
+def _health(graph: "StateGraph") -> "tuple[str, int]":
+    _, configuration = _line_and_configuration(graph)
+    if standing_environment(configuration) is not None:
+        return "current", 0
+    store = _of_type(graph, "store", GenerationStore)
+    try:
+        found = store.find(graph.evaluate("fingerprint"))  # type: ignore[arg-type]
+    except PrimerError as error:
+        return str(error), 1
+    reason = store.is_intact(found) if found is not None else "not built for what the repository asks now"
+    return ("current", 0) if reason is None else (reason, 1)
+
+
+def _backend_answers(graph: "StateGraph") -> "dict[str, str | None]":
+    try:
+        interpreter: "Any" = graph.evaluate("interpreter")
+    except PrimerError as error:
+        return {"none": str(error)}
+    plan: "Any" = graph.evaluate("plan")
+    toolbox: "Any" = graph.evaluate("toolbox")
+    return probe_backends(interpreter, plan, toolbox, _of_type(graph, "console", Console))
+
+
+def _interpreter_entry(one: "Any") -> "dict[str, object]":
+    if isinstance(one, Interpreter):
+        return {"path": one.executable, "version": one.version, "origin": one.origin, "refused": None}
+    return {"path": one.path, "version": one.version, "origin": one.origin, "refused": one.reason}
+
+
+def _gc(graph: "StateGraph") -> int:
+    line, configuration = _line_and_configuration(graph)
+    store, console = _of_type(graph, "store", GenerationStore), _of_type(graph, "console", Console)
+    keep = configuration.get("keep")
+    assert isinstance(keep, int)
+    if line.has("dry-run"):
+        console.say("would keep %d generations of each environment" % keep)
+        return 0
+    with FileLock(store.lock_path(), console, None):
+        removed = store.collect(keep, [])
+    console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
+    return 0
+
+
+def _boot(graph: "StateGraph") -> int:
+    environment = ready_environment(graph)
+    invocation = _of_type(graph, "invocation", Invocation)
+    if invocation.client_main is not None:
+        enter_client(graph, environment, isolated=True)
+    return 0
+
+
+def _line_and_configuration(graph: "StateGraph") -> "tuple[CommandLine, Configuration]":
+    return _of_type(graph, "command_line", CommandLine), _of_type(graph, "configuration", Configuration)
+
+
+def _of_type(graph: "StateGraph", name: str, kind: "type[Any]") -> "Any":
+    value = graph.evaluate(name)
+    assert isinstance(value, kind)
+    return value
+
+
+def _as_json(value: object) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def _print_json(document: "dict[str, object]") -> None:
+    import json
+
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _not_built_here(graph: "StateGraph") -> int:
+    line, _ = _line_and_configuration(graph)
+    raise UsageError("the command %r is not part of this kernel" % line.command)
+
+
+COMMAND_FUNCTIONS = {
+    "boot": _boot,
+    "reboot": _boot,
+    "run": _run,
+    "lock": _lock,
+    "eval": _eval,
+    "check": _check,
+    "gc": _gc,
+}  # type: dict[str, Callable[[StateGraph], int]]

@@ -1,0 +1,238 @@
+"""The public façade: `run_main`, `boot_env`, `start_app`, `get_config`, `state`, `lazy`, `StateGraph`."""
+
+import os
+import sys
+
+from protoprimer.cli import CommandLine, help_text
+from protoprimer.client import (
+    ClientImportFailed,
+    Primer,
+    call_client,
+    client_function,
+    forget_protoprimer_variables,
+    takes_primer,
+)
+from protoprimer.commands import (
+    COMMAND_FUNCTIONS,
+    enter_client,
+    ready_environment,
+    standing_or_stale_environment,
+)
+from protoprimer.configuration import LEAPS, Configuration
+from protoprimer.console import Console
+from protoprimer.errors import PrimerError, UsageError, nearest_name
+from protoprimer.graph import StateGraph, lazy, state
+from protoprimer.states import DryRunEnds, Environment, Invocation, bootstrap_graph
+from protoprimer.switch import is_neo_runtime
+from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+__all__ = ["Primer", "StateGraph", "boot_env", "get_config", "lazy", "run_main", "start_app", "state"]
+
+INTERRUPTED = 130
+
+
+def run_main(main: str) -> "NoReturn":
+    """Heal the environment if needed, then run the client's main in it; the arguments are all the client's.
+
+    :param main: `module:function`; what it returns is the exit status, as for `sys.exit`
+    """
+    _serve("run", main)
+
+
+def boot_env(main: "str | None" = None) -> "NoReturn":
+    """Serve protoprimer's command line, then run the client's main, if there is one, in the environment.
+
+    :param main: `module:function`; a main with a parameter `primer` is handed the `Primer`, and may extend the graph
+    """
+    _serve("boot", main)
+
+
+def start_app(main: str) -> "NoReturn":
+    """Run the client's main in the environment that is there; never provision one.
+
+    Without an environment it ends with exit code 8; a stale one is used, with one warning.
+
+    :param main: `module:function`
+    """
+    _serve("start", main)
+
+
+def get_config(leap: str = "derived") -> "dict[str, Any]":
+    """Return what the configuration says, as data, without a restart.
+
+    :param leap: `input`, `primer`, `client`, `env` or `derived`
+    :raises UsageError: exit code 2: there is no such leap
+    """
+    if leap not in LEAPS:
+        near = nearest_name(leap, list(LEAPS))
+        raise UsageError("there is no leap %r" % leap, None, "did you mean %r?" % near if near else ", ".join(LEAPS))
+    graph = bootstrap_graph(_invocation("run", None))
+    configuration = graph.evaluate("configuration")
+    assert isinstance(configuration, Configuration)
+    if leap != "derived":
+        return dict(configuration.leaps[leap])
+    return configuration.effective()
+
+
+def _serve(kind: str, main: "str | None") -> "NoReturn":
+    console = Console()
+    try:
+        status = _serve_neo(kind, main) if is_neo_runtime(dict(os.environ)) else _serve_proto(kind, main, console)
+    except DryRunEnds as ended:
+        console.say(str(ended))
+        status = 0
+    except PrimerError as error:
+        console.error(error)
+        status = error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
+    _keep_only_standard_library_on_path()
+    graph = bootstrap_graph(_invocation(kind, main))
+    line = graph.evaluate("command_line")
+    assert isinstance(line, CommandLine)
+    _share_console(graph, console)
+    if line.has("version"):
+        print("protoprimer " + VERSION)
+        return 0
+    if line.has("help") and not (line.command == "boot" and main and _can_ask_client(graph)):
+        print(help_text(line.program, line.command, _HOW_TO_SEE_MORE if main else None))
+        return 0
+    target = line.text("target")
+    if target is not None and target in _targets_of(graph):
+        graph.evaluate(graph.state_of_target(target).name)
+        return 0
+    if kind == "start":
+        enter_client(graph, standing_or_stale_environment(graph), _is_isolated())
+    elif kind == "run" or target is not None or line.has("help"):
+        if main is None:
+            graph.state_of_target(str(target))
+        enter_client(graph, ready_environment(graph), _is_isolated())
+    return COMMAND_FUNCTIONS[line.command](graph)
+
+
+_HOW_TO_SEE_MORE = "the repository's own options are shown once its environment is ready: run it without arguments first"
+
+
+def _serve_neo(kind: str, main: "str | None") -> "Any":
+    installed = _installed_kernel()
+    if installed is not None:
+        return getattr(installed, {"run": "run_main", "boot": "boot_env", "start": "start_app"}[kind])(main)
+    answer_to_import()
+    invocation = _invocation(kind, main)
+    if main is None:
+        return _serve_proto(kind, main, Console())
+    try:
+        function = client_function(main, invocation.entry_path)
+    except ClientImportFailed as failure:
+        return _heal_or_explain(invocation, kind, failure)
+    if kind == "boot":
+        return _boot_client(invocation, function)
+    return call_client(function, invocation.program, invocation.arguments)
+
+
+def _boot_client(invocation: Invocation, function: "Any") -> "Any":
+    environment = sys.prefix
+    graph = bootstrap_graph(invocation)
+    line, configuration = graph.evaluate("command_line"), graph.evaluate("configuration")
+    assert isinstance(line, CommandLine) and isinstance(configuration, Configuration)
+    graph.provide("environment", Environment(environment, [], False))
+    primer = Primer(graph, configuration, line, environment)
+    if not takes_primer(function):
+        if line.has("help"):
+            print(help_text(line.program))
+            return 0
+        return call_client(function, invocation.program, line.client_arguments)
+    result = call_client(function, invocation.program, line.client_arguments, primer)
+    return primer.run() if result is None else result
+
+
+def _heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFailed) -> int:
+    """Rebuild an environment that has lost files; in a sound one the failure is the client's to mend."""
+    graph = bootstrap_graph(invocation)
+    store: "Any" = graph.evaluate("store")
+    generation = store.generation_at(os.path.realpath(sys.prefix))
+    reason = store.is_intact(generation) if generation is not None else "it is not known here"
+    if reason is None or kind == "start":
+        raise failure.explained(sys.prefix)
+    forget_protoprimer_hint()
+    enter_client(graph, ready_environment(graph), _is_isolated())
+    return 0
+
+
+def forget_protoprimer_hint() -> None:
+    """Let what follows look at the environment itself, not at what was announced of it."""
+    from protoprimer.switch import READY_VARIABLE
+
+    os.environ.pop(READY_VARIABLE, None)
+
+
+def answer_to_import() -> None:
+    """Let `import protoprimer` find this kernel where the environment has no package of that name."""
+    this = sys.modules[__name__]
+    sys.modules.setdefault("protoprimer", this)
+    sys.modules.setdefault("protoprimer.primer_kernel", this)
+
+
+def _installed_kernel() -> "Any":
+    """Return the `protoprimer.primer_kernel` that the environment has installed, unless that is this module."""
+    if __name__ == "protoprimer.primer_kernel":
+        return None
+    try:
+        from importlib import import_module
+
+        return import_module("protoprimer" + ".primer_kernel")
+    except ImportError:
+        return None
+
+
+def _invocation(kind: str, main: "str | None") -> Invocation:
+    program = sys.argv[0]
+    entry = getattr(sys.modules.get("__main__"), "__file__", None) or program
+    entry_path = os.path.realpath(entry)
+    kernel = sys.modules.get("proto_kernel")
+    kernel_path = os.path.realpath(getattr(kernel, "__file__", None) or entry_path)
+    return Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind == "boot")
+
+
+def _is_isolated() -> bool:
+    """Tell whether the entry script needs nothing beside itself on `sys.path`, as those that we write do not."""
+    return bool(getattr(sys.modules.get("__main__"), "PROTOPRIMER_ENTRY", False))
+
+
+def _keep_only_standard_library_on_path() -> None:
+    """Leave a foreign environment, user site and `PYTHONPATH` behind: nothing but the standard library is ours."""
+    roots = {os.path.realpath(os.path.dirname(os.__file__))}
+    for name in ("base_prefix", "base_exec_prefix"):
+        roots.add(os.path.join(os.path.realpath(getattr(sys, name, sys.prefix)), "lib"))
+    sys.path[:] = [path for path in sys.path if path and _is_below(path, roots) and "-packages" not in path]
+
+
+def _is_below(path: str, roots: "set[str]") -> bool:
+    real = os.path.realpath(path)
+    return real.endswith(".zip") or any(real == root or real.startswith(root + os.sep) for root in roots)
+
+
+def _targets_of(graph: StateGraph) -> "set[str]":
+    return {one.target for one in graph.states.values()} | set(graph.states)
+
+
+def _can_ask_client(graph: StateGraph) -> bool:
+    from protoprimer.states import standing_environment
+
+    configuration = graph.evaluate("configuration")
+    assert isinstance(configuration, Configuration)
+    return standing_environment(configuration) is not None
+
+
+def _share_console(graph: StateGraph, console: Console) -> None:
+    made: "Any" = graph.evaluate("console")
+    console.__dict__ = made.__dict__

@@ -1,0 +1,418 @@
+"""The flow of `./prime`, from the command line to a ready environment, as a table of contents.
+
+Each function is a state; its parameters name the states it needs. The order below is the order in which a cold start
+reaches them.
+"""
+
+import os
+import time
+
+from protoprimer.cli import CommandLine, parse_command_line
+from protoprimer.configuration import INPUT_VARIABLES, Configuration, read_configuration
+from protoprimer.console import Console
+from protoprimer.errors import ConfigurationError, PrimerError
+from protoprimer.generations import (
+    Fingerprint,
+    Generation,
+    GenerationStore,
+    explain_change,
+    fingerprint_of,
+    point_link,
+    remember_environment,
+    remembered_environment,
+)
+from protoprimer.graph import StateGraph
+from protoprimer.host import link_target, remove_tree, user_cache_directory
+from protoprimer.indexes import IndexSettings, read_index_settings
+from protoprimer.interpreters import choose_interpreter, interpreter_misfit
+from protoprimer.locking import FileLock
+from protoprimer.plan import Plan, make_plan
+from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
+from protoprimer.ready import read_ready, why_not_fresh, write_ready
+from protoprimer.selection import select_backend
+from protoprimer.tools import ToolBox
+from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_request
+
+__all__ = ["DryRunEnds", "Environment", "Invocation", "RequiredPython", "bootstrap_graph", "standing_environment"]
+
+KERNEL_FORMAT = 1
+OLDEST_SUPPORTED_PYTHON = ">=3.6"
+
+
+class Invocation:
+    """How the kernel was called.
+
+    :param entry_path: the entry script, absolute, links resolved
+    :param kernel_path: the kernel file, absolute
+    :param program: the entry script as it was typed
+    :param arguments: what followed it
+    :param client_main: `module:function` of the client, or `None`
+    :param takes_command_line: whether the arguments are protoprimer's, or all of them the client's
+    """
+
+    def __init__(
+        self,
+        entry_path: str,
+        kernel_path: str,
+        program: str,
+        arguments: "list[str]",
+        client_main: "str | None",
+        takes_command_line: bool,
+    ) -> None:
+        self.entry_path = entry_path
+        self.kernel_path = kernel_path
+        self.program = program
+        self.arguments = arguments
+        self.client_main = client_main
+        self.takes_command_line = takes_command_line
+
+
+class RequiredPython:
+    """The Python that the repository wants, and where it says so."""
+
+    def __init__(self, request: PythonRequest, place: str, files: "list[str]", absent_files: "list[str]") -> None:
+        self.request = request
+        self.place = place
+        self.files = files
+        self.absent_files = absent_files
+
+
+class DryRunEnds(PrimerError):
+    """A dry run has said what it would do: exit code 0."""
+
+    exit_code = 0
+
+
+class Environment:
+    """A ready environment.
+
+    :param path: its directory
+    :param client_paths: directories from which client modules are imported besides it
+    :param built: whether this run has built it
+    """
+
+    def __init__(self, path: str, client_paths: "list[str]", built: bool) -> None:
+        self.path = path
+        self.client_paths = client_paths
+        self.built = built
+
+
+def command_line(invocation: Invocation) -> CommandLine:
+    """What is asked for."""
+    if not invocation.takes_command_line:
+        return CommandLine(invocation.program, client_arguments=invocation.arguments)
+    return parse_command_line(invocation.program, invocation.arguments, invocation.client_main is not None)
+
+
+def console(command_line: CommandLine) -> Console:
+    """Where our words go."""
+    return Console(command_line.verbosity(), command_line.text("color") or "auto")
+
+
+def read_at_ns() -> int:
+    """The moment before the first input is read: an edit after it makes the environment stale again."""
+    return time.time_ns() if hasattr(time, "time_ns") else int(time.time() * 1e9)
+
+
+def configuration(
+    invocation: Invocation, command_line: CommandLine, read_at_ns: int, console: Console
+) -> Configuration:
+    """What the five leaps say."""
+    found = read_configuration(
+        invocation.entry_path, invocation.kernel_path, command_line, dict(os.environ), remembered_environment
+    )
+    console.keep_log_in(os.path.join(found.state_directory, "log"))
+    return found
+
+
+def plan(configuration: Configuration) -> Plan:
+    """What is to be installed, and from which files that follows."""
+    return make_plan(configuration)
+
+
+def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
+    """The Python that the repository wants."""
+    version_file = configuration.path_of(".python-version")
+    present = [version_file] if os.path.isfile(version_file) else []
+    absent = [] if present else [version_file]
+    text, place = _python_that_is_asked_for(configuration, plan, version_file if present else None)
+    try:
+        request = parse_python_request(text)
+    except InvalidSpecifier as error:
+        raise ConfigurationError("%r is not a Python version or specifier: %s" % (text, error), place) from None
+    return RequiredPython(request, place, present, absent)
+
+
+def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
+    """Where packages come from."""
+    settings = read_index_settings(configuration.root, configuration.offline)
+    for secret in settings.secrets():
+        console.add_secret(secret)
+    return settings
+
+
+def cache_directory() -> str:
+    """Where this machine's clones share tools and what was probed."""
+    return user_cache_directory()
+
+
+def toolbox(index_settings: IndexSettings, cache_directory: str, console: Console) -> ToolBox:
+    """The tools of this host, and those that can be fetched."""
+    return ToolBox(index_settings, cache_directory, console, index_settings.offline)
+
+
+def store(configuration: Configuration, console: Console) -> GenerationStore:
+    """The generations of the selected environment."""
+    return GenerationStore(configuration.state_directory, configuration.environment_name, console)
+
+
+def interpreter(
+    configuration: Configuration,
+    required_python: RequiredPython,
+    store: GenerationStore,
+    toolbox: ToolBox,
+    cache_directory: str,
+    console: Console,
+    command_line: CommandLine,
+) -> Interpreter:
+    """The interpreter that the environment is made from.
+
+    The one of the last generation stays while it fits, whichever Python starts us: else two wild Pythons would take
+    turns in rebuilding.
+    """
+    if command_line.command != "reboot":
+        standing = _interpreter_of_last_generation(store, required_python.request, cache_directory, console)
+        if standing is not None:
+            return standing
+    return choose_interpreter(
+        required_python.request,
+        toolbox,
+        console,
+        cache_directory,
+        configuration.root,
+        selector=configuration.text("python-selector"),
+        downloads=bool(configuration.get("python-downloads")),
+        offline=configuration.offline,
+        place=required_python.place,
+    )
+
+
+def inputs(
+    configuration: Configuration, plan: Plan, required_python: RequiredPython
+) -> "tuple[list[str], list[str]]":
+    """The files that the environment is a function of: those that are there, and those whose appearance would count."""
+    planned, planned_absent = plan.inputs()
+    watched = [configuration.path_of(name) for name in configuration.texts("watch")]
+    selector = configuration.text("python-selector")
+    if selector:
+        watched.append(configuration.path_of(selector))
+    present = [path for path in watched if os.path.isfile(path)]
+    missing = [path for path in watched if path not in present]
+    present += planned + configuration.files + required_python.files
+    missing += planned_absent + configuration.absent_files + required_python.absent_files
+    return sorted(set(present)), sorted(set(missing))
+
+
+def fingerprint(
+    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
+) -> Fingerprint:
+    """The name of everything that the environment is a function of; which backend makes it is no part of that."""
+    settings = {
+        key: configuration.get(key) for key in ("install", "lock", "seed-pip", "build-constraints")
+    }
+    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
+
+
+def generation(
+    configuration: Configuration,
+    command_line: CommandLine,
+    interpreter: Interpreter,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    toolbox: ToolBox,
+    console: Console,
+) -> "tuple[Generation, bool]":
+    """The complete generation of this fingerprint, and whether it was built just now; one run builds, others wait."""
+    from_scratch = command_line.command == "reboot"
+    started = store.find(fingerprint)
+    if started is not None and not from_scratch and store.is_intact(started) is None:
+        return started, False
+    if command_line.has("dry-run"):
+        raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
+    with FileLock(store.lock_path(), console, _lock_timeout(configuration)):
+        standing = store.find(fingerprint)
+        others_work = standing is not None and (started is None or standing.path != started.path)
+        if standing is not None and (others_work or not from_scratch) and store.is_intact(standing) is None:
+            return standing, False
+        console.say(_reason_to_build(store, fingerprint, standing, from_scratch))
+        return _build(configuration, interpreter, plan, fingerprint, store, toolbox, console), True
+
+
+def environment(
+    configuration: Configuration,
+    plan: Plan,
+    interpreter: Interpreter,
+    generation: "tuple[Generation, bool]",
+    inputs: "tuple[list[str], list[str]]",
+    read_at_ns: int,
+    store: GenerationStore,
+    console: Console,
+) -> Environment:
+    """The ready environment: remembered, linked, and known to the entry scripts' fast path."""
+    complete, built = generation
+    client_paths = _client_paths(configuration, plan)
+    link = configuration.get("venv-link")
+    try:
+        remember_environment(configuration.state_directory, configuration.environment_name)
+        if isinstance(link, str):
+            point_link(configuration.path_of(link), complete, configuration.state_directory, console)
+        if not _is_steered(configuration):
+            write_ready(
+                configuration.state_directory,
+                complete.path,
+                inputs[0],
+                inputs[1],
+                client_paths,
+                interpreter.executable,
+                read_at_ns,
+                fingerprint=complete.fingerprint,
+                links=_links_to_watch(configuration, complete),
+            )
+    except OSError as error:
+        # A foreign user or a read-only checkout can use what is there without recording it.
+        console.detail("the ready environment could not be recorded: %s" % error)
+    if built:
+        keep = configuration.get("keep")
+        assert isinstance(keep, int)
+        store.collect(keep, [complete.path])
+    return Environment(complete.path, client_paths, built)
+
+
+def bootstrap_graph(invocation: Invocation) -> StateGraph:
+    """Return the graph of all states above, checked."""
+    graph = StateGraph(
+        [
+            command_line,
+            console,
+            read_at_ns,
+            configuration,
+            plan,
+            required_python,
+            index_settings,
+            cache_directory,
+            toolbox,
+            store,
+            interpreter,
+            inputs,
+            fingerprint,
+            generation,
+            environment,
+        ]
+    )
+    graph.provide("invocation", invocation)
+    graph.check()
+    return graph
+
+
+def standing_environment(configuration: Configuration) -> "Environment | None":
+    """Return the environment that `ready` announces, if nothing has changed since and nobody steers this run."""
+    facts = read_ready(configuration.state_directory)
+    if facts is None or _is_steered(configuration) or why_not_fresh(configuration.state_directory, facts) is not None:
+        return None
+    # A generation's directory is named after its environment, whose name has no dash.
+    if os.path.basename(facts["environment"]).partition("-")[0] != configuration.environment_name:
+        return None
+    return Environment(facts["environment"], facts["client_paths"], False)
+
+
+def _python_that_is_asked_for(
+    configuration: Configuration, plan: Plan, version_file: "str | None"
+) -> "tuple[str, str]":
+    if configuration.text("python"):
+        return str(configuration.text("python")), configuration.place_of("python")
+    if version_file is not None:
+        with open(version_file, encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                if line.partition("#")[0].strip():
+                    return line.partition("#")[0].strip(), ".python-version:%d" % number
+    ranges = [(project.requires_python, project.requires_python_place) for project in plan.all_metadata()]
+    stated = [(text, place) for text, place in ranges if text]
+    if stated:
+        return ",".join(dict(stated)), ", ".join(dict.fromkeys(str(place) for _, place in stated))
+    return OLDEST_SUPPORTED_PYTHON, "default"
+
+
+def _interpreter_of_last_generation(
+    store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    record = store.last_record() or {}
+    known = record.get("interpreter")
+    if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
+        return None
+    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
+    if isinstance(probed, Interpreter) and interpreter_misfit(probed, request, is_wild=True) is None:
+        return probed
+    return None
+
+
+def _lock_timeout(configuration: Configuration) -> "float | None":
+    seconds = configuration.get("lock-timeout")
+    return float(seconds) if isinstance(seconds, (int, float)) else None
+
+
+def _reason_to_build(
+    store: GenerationStore, fingerprint: Fingerprint, standing: "Generation | None", from_scratch: bool
+) -> str:
+    if from_scratch:
+        return "building from scratch, as asked"
+    if standing is not None:
+        return "building again: %s" % store.is_intact(standing)
+    record = store.last_record()
+    if record is None:
+        return "building the first environment of this clone"
+    return "building: " + explain_change(record["parts"], fingerprint.parts)
+
+
+def _build(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    toolbox: ToolBox,
+    console: Console,
+) -> Generation:
+    wanted = configuration.get("backend")
+    assert isinstance(wanted, (str, list))
+    backend, why = select_backend(wanted, interpreter, plan, toolbox, console, configuration)
+    path = store.begin(fingerprint)
+    try:
+        with console.step("created an environment for %s with %s" % (interpreter, why)):
+            backend.create(interpreter, path)
+            verify_environment_interpreter(path, interpreter, console)
+        with console.step("installed %s" % plan.summary()):
+            facts = backend.install(interpreter, path, plan)
+        record = dict(facts, interpreter=interpreter.as_dict(), root=configuration.root)
+        return store.publish(path, fingerprint, record)
+    except BaseException:
+        remove_tree(path)
+        raise
+
+
+def _client_paths(configuration: Configuration, plan: Plan) -> "list[str]":
+    """The root, unless it is a project that is installed: then its modules come from the environment."""
+    installed = [os.path.realpath(project.path) for project in plan.projects()]
+    return [] if os.path.realpath(configuration.root) in installed else [configuration.root]
+
+
+def _is_steered(configuration: Configuration) -> bool:
+    """Tell whether this run was asked for another Python than the configuration's: it speaks for itself only."""
+    return "python" in configuration.leaps["input"]
+
+
+def _links_to_watch(configuration: Configuration, generation: Generation) -> "list[tuple[str, str]]":
+    link = configuration.get("venv-link")
+    if isinstance(link, str) and link_target(configuration.path_of(link)) == generation.path:
+        return [(configuration.path_of(link), generation.path)]
+    return []

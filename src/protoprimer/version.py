@@ -1,0 +1,5 @@
+"""The one place where the version stands."""
+
+__all__ = ["VERSION"]
+
+VERSION = "0.1.0"
