@@ -211,3 +211,29 @@ def git(*arguments: str, where: Path, environment: Mapping[str, str] | None = No
     if done.returncode != 0:
         raise AssertionError(f"{command} in {where}: {text}")
     return text
+
+
+@functools.lru_cache(maxsize=None)
+def shared_caches() -> dict[str, str]:
+    """Return variables that let a clean environment use this user's caches of uv and pip, which saves downloads only."""
+    caches = {}
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for variable, default in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")):
+        caches[variable] = os.environ.get(variable) or os.path.join(base, default)
+    roots = [str(root) for root in _pyenv_roots()]
+    return {**caches, **({"PYENV_ROOT": roots[0]} if roots else {})}
+
+
+def put_kernel(path: Path, kernel: str) -> None:
+    """Leave the generated kernel where `init` has put it, or put a loader of this checkout's package in its place."""
+    if kernel == "file":
+        assert path.is_file()
+        return
+    path.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'src')!r})\n"
+        "import protoprimer\n"
+        f"protoprimer.__path__.append({str(ROOT)!r})\n"
+        "from protoprimer.primer_kernel import *\n",
+        encoding="utf-8",
+    )
