@@ -1,0 +1,265 @@
+"""Which Python an environment is made from: candidates, preference, the client's selector, download, refusal."""
+
+import os
+import sys
+
+from protoprimer.candidates import InterpreterCandidate, interpreter_candidates
+from protoprimer.console import Console
+from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
+from protoprimer.probe import (
+    Interpreter,
+    InterpreterRefusal,
+    probe_interpreter,
+    verify_environment_interpreter,
+    wild_interpreter,
+)
+from protoprimer.process import run_child, scrubbed_environment
+from protoprimer.versions import PythonRequest, Version
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Tool(Protocol):
+        command: "list[str]"
+        environment: "dict[str, str]"
+
+    class _ToolBox(Protocol):
+        def uv(self) -> _Tool: ...
+
+
+__all__ = [
+    "Interpreter",
+    "InterpreterRefusal",
+    "all_interpreters",
+    "choose_interpreter",
+    "interpreter_misfit",
+    "probe_interpreter",
+    "verify_environment_interpreter",
+    "wild_interpreter",
+]
+
+# Where uv fetches interpreters from is the host's business; none of these changes which version is fetched.
+_UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS",
+                          "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_PYTHON_CACHE_DIR")  # fmt: skip
+
+
+def choose_interpreter(
+    request: PythonRequest,
+    toolbox: "_ToolBox",
+    console: Console,
+    cache_directory: str,
+    root: str,
+    selector: "str | None" = None,
+    downloads: bool = True,
+    offline: bool = False,
+    place: "str | None" = None,
+) -> Interpreter:
+    """Return the interpreter to make the environment from; docs/interpreters.md tells the order.
+
+    :param selector: the value of `python-selector`, relative to `root`
+    :param downloads: whether uv may fetch an interpreter when none fits
+    :param place: what asked for this Python: an option, or a file, line and key
+    :raises ConfigurationError: the selector is missing or raises; exit code 3
+    :raises InterpreterError: nothing fits, or what the selector chose does not; exit code 4
+    """
+    if selector:
+        selected = _selected_interpreter(selector, request, root, cache_directory, console)
+        if selected is not None:
+            return selected
+    wild = wild_interpreter()
+    misfit = interpreter_misfit(wild, request, is_wild=True)
+    if misfit is None and wild.executable and not wild.found_in_environment:
+        return wild
+    refusals = []  # type: list[InterpreterRefusal]
+    candidates = interpreter_candidates(wild, console)
+    likely = [candidate for candidate in candidates if candidate.may_fit(request)]
+    # A name is only evidence: what it speaks against is probed all the same before anybody is told that nothing fits.
+    for some in (likely, [candidate for candidate in candidates if candidate not in likely]):
+        newest = _newest_fitting(some, request, cache_directory, console, refusals)
+        if newest is not None:
+            return newest
+    if offline or not downloads:
+        no_download = "not tried: " + ("offline" if offline else "python-downloads is false")
+    else:
+        fetched = _fetched_interpreter(request, toolbox, cache_directory, root, console)
+        if isinstance(fetched, Interpreter):
+            return fetched
+        no_download = fetched
+    raise _no_interpreter_error(request, place, refusals, no_download)
+
+
+def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":
+    """Return why this interpreter is not what is asked for, as a phrase, or `None` if it is."""
+    wanted = request.implementation or "cpython"
+    if interpreter.implementation != wanted and not (is_wild and request.implementation is None):
+        return "%s, which is used only where it is asked for by name" % interpreter.implementation
+    if interpreter.free_threaded != request.free_threaded:
+        return "free-threaded, which was not asked for" if interpreter.free_threaded else "not free-threaded"
+    if interpreter.debug:
+        return "a debug build"
+    if request.admits(interpreter.version):
+        return None
+    if request.specifiers.contains(interpreter.version, prereleases=True):
+        return "a pre-release, which is used only where it is asked for by name"
+    return "not " + _wanted_python(request)
+
+
+def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
+    """Return everything on this host that is or claims to be an interpreter, each once, the running one first."""
+    wild = wild_interpreter()
+    found = []  # type: list[Interpreter | InterpreterRefusal]
+    seen = set()  # type: set[str]
+    for candidate in interpreter_candidates(wild, console):
+        probed = candidate.probed(cache_directory, console)
+        name = os.path.realpath(probed.executable if isinstance(probed, Interpreter) else probed.path)
+        if name not in seen:
+            seen.add(name)
+            found.append(probed)
+    return found
+
+
+def _newest_fitting(
+    candidates: "list[InterpreterCandidate]",
+    request: PythonRequest,
+    cache_directory: str,
+    console: Console,
+    refusals: "list[InterpreterRefusal]",
+) -> "Interpreter | None":
+    """Return the newest that fits, the earliest found among equals; why the others do not is added to `refusals`."""
+    best = None  # type: tuple[Version, int, Interpreter] | None
+    for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
+        if best is not None and candidate.limit < best[2].version_info:
+            break
+        probed = candidate.probed(cache_directory, console)
+        if isinstance(probed, Interpreter):
+            misfit = interpreter_misfit(probed, request)
+            if misfit is None:
+                rank = (Version(probed.version), -candidates.index(candidate), probed)
+                best = rank if best is None or rank[:2] > best[:2] else best
+                continue
+            probed = InterpreterRefusal(candidate.path, misfit, probed.version, candidate.origin)
+        refusals.append(probed)
+    return best[2] if best else None
+
+
+def _wanted_python(request: PythonRequest) -> str:
+    return request.text or str(request.specifiers) or "any"
+
+
+def _selected_interpreter(
+    selector: str, request: PythonRequest, root: str, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    """Return what the client's selector chose, or `None` if it leaves the choice to us."""
+    path = os.path.join(root, selector)
+    required = str(request.specifiers)
+    answer = _answer_of_selector(path, required)
+    if answer is None:
+        return None
+    if not isinstance(answer, (str, os.PathLike)):
+        raise ConfigurationError(
+            "select_python returned %r, which is no path" % (answer,), path, "return an interpreter's path, or None"
+        )
+    probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)
+    if isinstance(probed, InterpreterRefusal):
+        path_and_reason = "%s: %s" % (probed.path, probed.reason)
+    elif request.implementation not in (None, probed.implementation):
+        path_and_reason = "%s, which is not %s" % (probed, request.implementation)
+    elif not request.specifiers.contains(probed.version, prereleases=True):
+        path_and_reason = "%s, which is not %s" % (probed, required)
+    else:
+        return probed
+    raise InterpreterError(
+        "select_python chose " + path_and_reason, path, "let it return None where it knows no Python that fits"
+    )
+
+
+def _answer_of_selector(path: str, required: str) -> object:
+    """Call `select_python(required)` of the file at `path`; what it prints goes to stderr."""
+    import contextlib
+    import importlib.util
+    from importlib.machinery import SourceFileLoader
+
+    name = "protoprimer_python_selector"
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing of ours in the client's directories
+    try:
+        spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, path), origin=path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+            return module.select_python(required)
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(
+            "the python-selector failed: %s: %s" % (type(error).__name__, error),
+            _line_in_file(path, error),
+            "it is to define select_python(required), which returns a path or None",
+        ) from error
+    finally:
+        sys.dont_write_bytecode = written
+
+
+def _line_in_file(path: str, error: BaseException) -> str:
+    """Return `file:line` of the last place in the file at `path` that the error came from, or the file."""
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return path if line is None else "%s:%d" % (path, line)
+
+
+def _fetched_interpreter(
+    request: PythonRequest, toolbox: "_ToolBox", cache_directory: str, root: str, console: Console
+) -> "Interpreter | str":
+    """Have uv fetch what is asked for into its own place; return it, or why that failed."""
+    # uv takes specifiers for every request but for the free-threaded ones, and never pyenv's names.
+    wanted = request.text if request.free_threaded else (request.implementation or "cpython") + str(request.specifiers)
+    try:
+        uv = toolbox.uv()
+        with console.step("fetching %s through uv" % wanted):
+            _uv_python_command(uv, ["install", wanted], root, console)
+        path = _uv_python_command(uv, ["find", "--managed-python", wanted], root, console)
+    except PrimerError as error:
+        console.detail("uv did not bring %s: %s" % (wanted, error.cause))
+        return error.cause
+    probed = probe_interpreter(path, cache_directory, console, "uv")
+    misfit = probed.reason if isinstance(probed, InterpreterRefusal) else interpreter_misfit(probed, request)
+    return probed if isinstance(probed, Interpreter) and misfit is None else "%s is %s" % (path, misfit)
+
+
+def _uv_python_command(uv: "_Tool", arguments: "list[str]", root: str, console: Console) -> str:
+    """Return what `uv python` printed; `PrimerError`'s cause is why it failed."""
+    settings = {name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ}
+    # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.
+    settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
+    child = run_child(uv.command + ["python"] + arguments, console, root, scrubbed_environment(settings))
+    if child.status != 0:
+        # The first line tells what failed, the last one of the causes below it why.
+        lines = [line.strip() for line in child.errors.splitlines() if line.strip()]
+        raise PrimerError("; ".join(lines[:1] + lines[1:][-1:]) or "uv failed with exit status %d" % child.status)
+    return child.output.strip()
+
+
+def _no_interpreter_error(
+    request: PythonRequest, place: "str | None", refusals: "list[InterpreterRefusal]", no_download: str
+) -> InterpreterError:
+    """Return the error that lists every candidate under the reason it shares with others, the newest first."""
+    import re
+
+    wanted = _wanted_python(request)
+    reasons = {}  # type: dict[str, list[InterpreterRefusal]]
+    for refusal in sorted(refusals, key=lambda one: [int(part) for part in re.findall("[0-9]+", one.version)], reverse=True):
+        reasons.setdefault(refusal.reason, []).append(refusal)
+    lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % place if place else "")]
+    for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        lines.append("  %s:" % reason)
+        lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
+    lines.append("  download through uv: " + no_download)
+    return InterpreterError(
+        "\n".join(lines),
+        advice="install such a Python (`uv python install '%s'`, pyenv or the system's packages)%s"
+        % (wanted, ", or change what %s asks for" % (place or "--python or the key `python`")),
+    )
