@@ -5,6 +5,10 @@ import os
 from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.errors import PrimerError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from subprocess import Popen
+
 __all__ = ["ChildResult", "run_child", "scrubbed_environment"]
 
 # What a foreign interpreter, environment or tool left in the variables must not steer ours.
@@ -99,8 +103,7 @@ def run_child(
                 console.sign_of_life()
                 if deadline is not None and time.monotonic() >= deadline:
                     child.kill()
-                    output, errors = child.communicate()
-                    status = 124
+                    output, errors, status = _rest_of_output(child) + (124,)
                     break
     except BaseException:
         child.kill()
@@ -112,3 +115,16 @@ def run_child(
     if status != 0:
         console.record("  exit status %d" % status)
     return result
+
+
+def _rest_of_output(child: "Popen[bytes]") -> "tuple[bytes, bytes]":
+    """Return what a killed child left in its pipes, which a child of its own may keep open for ever."""
+    import subprocess
+
+    try:
+        return child.communicate(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+        return b"", b""
