@@ -1,0 +1,187 @@
+"""The backend uv: `uv venv`, `uv pip`, and `uv sync` where that does exactly what was asked."""
+
+import os
+
+from protoprimer.backends.base import Backend, commands_of, run_installer, verify_installed
+from protoprimer.errors import BackendError
+from protoprimer.host import environment_python
+from protoprimer.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.pylock import marker_environment, read_lock
+from protoprimer.tools import ToolAbsent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protoprimer.interpreters import Interpreter
+
+__all__ = ["UvBackend"]
+
+
+class UvBackend(Backend):
+    """Environments by uv."""
+
+    name = "uv"
+
+    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
+        try:
+            tool = self.toolbox.uv()
+        except ToolAbsent as absent:
+            return str(absent)
+        if tuple(interpreter.version_info[:2]) < (3, 7) and any(project.editable for project in plan.projects()):
+            # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
+            return "uv %s cannot install an editable project into Python %d.%d" % (
+                (tool.version,) + tuple(interpreter.version_info[:2])
+            )
+        return None
+
+    def create(self, interpreter: "Interpreter", environment: str) -> None:
+        arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]
+        self._run("create an environment", arguments, os.path.dirname(environment), {})
+
+    def install(self, interpreter: "Interpreter", environment: str, plan: Plan) -> "dict[str, object]":
+        follows_lock = self._takes_files_of_lock()
+        if follows_lock and _is_for_sync(plan):
+            self._sync(environment, plan)
+        else:
+            if plan.lock:
+                self._install_pins(environment, plan, follows_lock)
+            for step, deep in commands_of(plan):
+                self._install_step(environment, plan, step, deep)
+        if plan.seed_pip:
+            self.seed_pip(interpreter, environment)
+        verify_installed(environment, plan, self.name)
+        return self.facts(environment, {"uv": self.toolbox.uv().version})
+
+    def lock(
+        self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
+    ) -> None:
+        upgrades = ["--upgrade"] if upgrade_all else []
+        for name in upgrade_packages:
+            upgrades += ["--upgrade-package", name]
+        if os.path.basename(output) != "uv.lock":
+            self._compile(interpreter, plan, output, upgrades)
+            return
+        if output != os.path.join(plan.root, "uv.lock"):
+            raise BackendError("uv writes uv.lock at the root only", output, "set `lock` to a pylock.toml, or move it")
+        options, environ = self.settings.for_uv(project=True, locking=True)
+        arguments = ["lock", "--python", interpreter.executable] + upgrades + options
+        self._run("resolve uv.lock", arguments, plan.root, environ)
+
+    def _run(
+        self, what: str, arguments: "list[str]", cwd: str, environ: "dict[str, str]", lines: "list[str] | None" = None
+    ) -> None:
+        tool = self.toolbox.uv()
+        everything = dict(tool.environment, **environ)
+        everything.update(UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_ENV_FILE="1")
+        text = "".join(line + "\n" for line in lines) if lines else None
+        run_installer(self.console, self.name, what, tool.command + arguments, cwd, everything, text)
+
+    def _takes_files_of_lock(self) -> bool:
+        """Tell whether files may come from where the lock says, which a configured mirror or no network forbids."""
+        settings = self.settings
+        return "UV_DEFAULT_INDEX" not in settings.for_uv(project=True)[1] and not settings.no_index
+
+    def _sync(self, environment: str, plan: Plan) -> None:
+        project = plan.steps[0].members[0]
+        arguments = ["sync", "--locked", "--inexact", "--no-default-groups", "--python", environment_python(environment)]
+        for option, names in (("--extra", project.extras), ("--group", project.groups)):
+            for name in names:
+                arguments += [option, name]
+        if not project.editable:
+            arguments.append("--no-editable")
+        options, environ = self.settings.for_uv(project=True)
+        self._run("install from uv.lock", arguments + options, plan.root, dict(environ, UV_PROJECT_ENVIRONMENT=environment))
+
+    def _pip_install(self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]") -> None:
+        # Given on stdin, an unchanged project comes from uv's cache; as an argument it is built each time.
+        options, environ = self.settings.for_uv()
+        arguments = ["pip", "install", "--python", environment_python(environment)] + options + arguments
+        if lines:
+            arguments += ["--requirements", "-"]
+        for project in plan.projects():
+            if project.metadata.has_dynamic_dependencies and project.metadata.name:
+                # What they are computed from is not among the files uv compares.
+                arguments += ["--refresh-package", project.metadata.name]
+        if plan.build_constraints:
+            arguments += ["--build-constraints", plan.build_constraints]
+        self._run(what, arguments, plan.root, environ, lines)
+
+    def _install_pins(self, environment: str, plan: Plan, follows_lock: bool) -> None:
+        lock = plan.lock or ""
+        if follows_lock and plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
+            self._pip_install("install from " + lock, environment, plan, ["--requirements", lock], [])
+            return
+        pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
+        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"])):
+            if lines:
+                self._pip_install("install from " + lock, environment, plan, options, lines)
+
+    def _install_step(self, environment: str, plan: Plan, step: InstallStep, deep: bool) -> None:
+        arguments = list(step.args) if deep else ["--no-deps"]
+        self._pip_install("install", environment, plan, arguments + _files_of_step(step), _lines_of_step(step))
+
+    def _compile(self, interpreter: "Interpreter", plan: Plan, output: str, upgrades: "list[str]") -> None:
+        import shutil
+
+        # Beside the lock, since its paths count from there; under a name of its own until it is whole.
+        temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%d.toml" % os.getpid())
+        options, environ = self.settings.for_uv(locking=True)
+        arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header", "--output-file", temporary]
+        arguments += ["--python", interpreter.executable, "--python-version", _oldest_python(interpreter, plan)]
+        arguments += options + upgrades + ["-"]
+        lines = []
+        for step in plan.steps:
+            arguments += _files_of_step(step) + [arg for arg in step.args if arg.startswith("-")]
+            lines += _lines_of_step(step) + [arg for arg in step.args if not arg.startswith("-")]
+        for project in plan.projects():
+            arguments += ["--no-emit-package", project.metadata.name] if project.metadata.name else []
+        try:
+            if os.path.isfile(output):
+                shutil.copyfile(output, temporary)
+            self._run("resolve " + output, arguments, plan.root, environ, lines)
+            os.replace(temporary, output)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+
+def _lines_of_step(step: InstallStep) -> "list[str]":
+    return [("-e " if project.editable else "") + project.requirement() for project in step.projects] + step.lines
+
+
+def _files_of_step(step: InstallStep) -> "list[str]":
+    arguments = []
+    for option, paths in (("--requirements", step.requirements), ("--constraints", step.constraints)):
+        for path in paths:
+            arguments += [option, path]
+    return arguments
+
+
+def _depends_on_choice(lock: str) -> bool:
+    """Tell whether a `pylock.toml` has packages for some extras or groups only."""
+    with open(lock, encoding="utf-8") as stream:
+        text = stream.read()
+    return " in extras" in text or " in dependency_groups" in text
+
+
+def _oldest_python(interpreter: "Interpreter", plan: Plan) -> str:
+    """Return the oldest version every project of the plan supports: the lock is to serve them from there on."""
+    import re
+
+    found = []
+    for project in (member for step in plan.steps for member in step.members):
+        bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", project.metadata.requires_python or "")
+        found += [(int(major), int(minor)) for major, minor in bounds]
+    return "%d.%d" % max(found or [tuple(interpreter.version_info[:2])])
+
+
+def _is_for_sync(plan: Plan) -> bool:
+    """Tell whether `uv sync` would install what the plan asks for: with anything else than one project it would not."""
+    if plan.lock_kind != "uv.lock" or len(plan.steps) != 1 or plan.lock != os.path.join(plan.root, "uv.lock"):
+        return False
+    step = plan.steps[0]
+    return (
+        len(step.members) == 1
+        and step.members[0].path == plan.root
+        and step.members[0].metadata.has_project_table
+        and not (step.requirements or step.constraints or step.args or plan.build_constraints)
+    )

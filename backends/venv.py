@@ -1,0 +1,32 @@
+"""The backend venv: the standard library's environments, filled by the shared pip engine."""
+
+import os
+
+from protoprimer.backends.base import run_installer
+from protoprimer.backends.pip_engine import PipBackend
+from protoprimer.host import is_windows
+from protoprimer.plan import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protoprimer.interpreters import Interpreter
+
+__all__ = ["VenvBackend"]
+
+
+class VenvBackend(PipBackend):
+    """Environments by `python -m venv`; ensurepip, which some distributions split off, is not needed."""
+
+    name = "venv"
+
+    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
+        if not interpreter.has_venv:
+            return "%s lacks the module venv of its standard library" % interpreter.executable
+        return self.probe_pip(interpreter, plan)
+
+    def create(self, interpreter: "Interpreter", environment: str) -> None:
+        arguments = [interpreter.executable, "-I", "-m", "venv", "--without-pip"]
+        if not is_windows():
+            arguments.append("--symlinks")
+        cwd = os.path.dirname(environment)
+        run_installer(self.console, self.name, "create an environment", arguments + [environment], cwd, {})

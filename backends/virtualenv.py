@@ -1,0 +1,38 @@
+"""The backend virtualenv: its environments, filled by the shared pip engine."""
+
+import os
+
+from protoprimer.backends.base import run_installer
+from protoprimer.backends.pip_engine import PipBackend
+from protoprimer.plan import Plan
+from protoprimer.tools import ToolAbsent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protoprimer.interpreters import Interpreter
+
+__all__ = ["VirtualenvBackend"]
+
+
+class VirtualenvBackend(PipBackend):
+    """Environments by virtualenv, which serves interpreters whose venv is missing."""
+
+    name = "virtualenv"
+
+    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
+        try:
+            self.toolbox.virtualenv(interpreter)
+        except ToolAbsent as absent:
+            return str(absent)
+        return self.probe_pip(interpreter, plan)
+
+    def create(self, interpreter: "Interpreter", environment: str) -> None:
+        tool = self.toolbox.virtualenv(interpreter)
+        arguments = ["--no-seed", "--no-download", "--no-periodic-update", "--no-vcs-ignore", "--python"]
+        arguments = tool.command + arguments + [interpreter.executable, environment]
+        # A user's configuration of virtualenv must not change what is made here.
+        environ = dict(tool.environment, VIRTUALENV_CONFIG_FILE=os.devnull)
+        run_installer(self.console, self.name, "create an environment", arguments, os.path.dirname(environment), environ)
+
+    def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
+        return dict(super().tools(interpreter), virtualenv=self.toolbox.virtualenv(interpreter).version)
