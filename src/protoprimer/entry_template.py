@@ -1,0 +1,251 @@
+"""The text of an entry script: POSIX sh and Python in one file, put together from the pieces below.
+
+To sh, the first lines are comments and the docstring's opening is the command `:`; what follows ends in an `exec`.
+To Python, all of that is the module's docstring. So the sh half has no backslash and no three quotes in a row, and
+the Python half can be parsed by Python 2.7, which gets a sentence, not a traceback. See docs/entry-scripts.md.
+"""
+
+import os
+
+from protoprimer.errors import UsageError
+from protoprimer.ready import READY_FORMAT
+
+__all__ = ["KINDS", "entry_text", "kernel_head", "relative_path"]
+
+# Kind of entry script to the kernel's function that serves it.
+KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
+DEFAULT_STATE_DIRECTORY = ".protoprimer"
+
+# Names begin with protoprimer_, so that no exported variable of the user's is overwritten.
+_SH_HALF = """\
+#!/bin/sh
+# coding: utf-8
+\""":"
+# @TITLE@
+# sh reads down to the last exec; to Python, all of that is a string.
+[ -z "${ZSH_VERSION-}" ] || emulate sh
+unset PROTOPRIMER_READY PROTOPRIMER_PATH PROTOPRIMER_HOPS
+protoprimer_script=$0 protoprimer_fresh=
+case $0 in -*) protoprimer_script=./$0 ;; esac
+[ -f "$protoprimer_script" ] || protoprimer_script=$(command -v -- "$0")
+case $protoprimer_script in */*) ;; *) protoprimer_script=./$protoprimer_script ;; esac
+
+# Where nothing has changed since the environment was made ready, its interpreter starts at once.
+protoprimer_ready=${protoprimer_script%/*}/@STATE@/ready
+if @FAST@[ -r "$protoprimer_ready" ] && ! [ -h "$protoprimer_script" ]; then
+    IFS= read -r protoprimer_format < "$protoprimer_ready" || :
+    [ "$protoprimer_format" != '@FORMAT@' ] || command . "$protoprimer_ready" 2> /dev/null || :
+fi
+@ENTER@
+# Else the first Python on PATH decides. Shims come last: there may be no Python behind them.
+protoprimer_find() {
+    protoprimer_rest=${PATH-}:
+    while [ -n "$protoprimer_rest" ]; do
+        protoprimer_python=${protoprimer_rest%%:*}/$1
+        protoprimer_rest=${protoprimer_rest#*:}
+        case $protoprimer_python in $3) continue ;; $2) ;; *) continue ;; esac
+        if [ -f "$protoprimer_python" ] && [ -x "$protoprimer_python" ]; then return 0; fi
+    done
+    return 1
+}
+protoprimer_search() {
+    for protoprimer_name in python3 @NAMES@; do
+        if protoprimer_find "$protoprimer_name" '/*' '*/shims/*'; then return 0; fi
+    done
+    protoprimer_find python3 '/*/shims/*' ''
+}
+protoprimer_flags='-I -S'
+if ! protoprimer_search; then
+    # This one may be Python 2, which has no -I.
+    protoprimer_flags=
+    if ! protoprimer_find python '/*' ''; then
+        echo "error: no Python was found on PATH; install Python 3.6 or newer" >&2
+        exit 4
+    fi
+fi
+"""
+
+_SH_ENTER = """\
+if [ "$protoprimer_fresh" = yes ]; then
+@IDLE@    protoprimer_enter @START@@ARGUMENTS@
+fi
+
+"""
+
+_SH_START = """\
+exec "$protoprimer_python" $protoprimer_flags @START@ "$@"
+":\"""
+"""
+
+# Python 2.7 reads as far as this, so it is written for both.
+_VERSION_CHECK = """\
+if sys.version_info < (3, 6):
+    sys.stderr.write("error: Python 3.6 or newer is needed; %s is %s\\n" % (sys.executable, sys.version.split()[0]))
+    sys.exit(4)
+"""
+
+# Without single quotes: the kernel's own head carries it as a quoted argument.
+_LOADER = """\
+def protoprimer_kernel(path):
+    import importlib.util
+
+    if not os.path.isfile(path):
+        sys.stderr.write("error: the kernel is missing: %s; restore it from version control\\n" % path)
+        sys.exit(3)
+    user = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(user)
+    cache = os.environ.get("PROTOPRIMER_CACHE") or os.path.join(user, "protoprimer")
+    # Compiled once for each user, never into the checkout; before 3.8 there is no other place for it.
+    before = sys.dont_write_bytecode, getattr(sys, "pycache_prefix", None)
+    sys.dont_write_bytecode = sys.version_info < (3, 8) or not os.path.isdir(os.path.dirname(user))
+    sys.pycache_prefix = os.path.join(os.path.abspath(cache), "pycache")
+    spec = importlib.util.spec_from_file_location("proto_kernel", path)
+    kernel = sys.modules["proto_kernel"] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(kernel)
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = before
+    return kernel
+"""
+
+_PYTHON_HALF = (
+    """\
+
+import os
+import sys
+
+PROTOPRIMER_ENTRY = True
+
+"""
+    + _VERSION_CHECK
+    + """
+
+def protoprimer_client(main, is_boot):
+    held = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")}
+    sys.path.extend(path for path in held.get("PROTOPRIMER_PATH", "").split(os.pathsep) if path)
+    module, _, names = main.partition(":")
+    try:
+        __import__(module)
+        function = sys.modules[module]
+    except ImportError:
+        function = None
+    for name in names.split("."):
+        function = getattr(function, name, None)
+    code = getattr(function, "__code__", None)
+    if is_boot and code and ("primer" in code.co_varnames or code.co_argcount > len(function.__defaults__ or ())):
+        function = None
+    if function is None:
+        # The kernel heals the environment, reports what is missing, or passes what the function asks for.
+        os.environ.update(held)
+    return function
+
+
+def protoprimer_trimmed(kind, error, trace):
+    while trace and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
+
+"""
+    + _LOADER
+    + """
+
+if __name__ == "__main__":
+    is_ready = os.environ.get("PROTOPRIMER_READY") == sys.prefix
+    if not is_ready and not sys.flags.isolated and os.name == "posix" and sys.executable:
+        # Neither this directory nor PYTHONPATH may stand in for the standard library.
+        os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
+    if is_ready and sys.excepthook is sys.__excepthook__:
+        sys.excepthook = protoprimer_trimmed
+    client = @CLIENT@
+    if client is None:
+        where = os.path.dirname(os.path.realpath(__file__))
+        client = protoprimer_kernel(os.path.normpath(os.path.join(where, @KERNEL@))).@FUNCTION@
+        sys.exit(client(@MAIN@))
+    sys.exit(client())
+"""
+)
+
+_KERNEL_PROGRAM = (
+    """
+import os
+import sys
+"""
+    + _VERSION_CHECK
+    + """\
+if not sys.flags.isolated:
+    os.execv(sys.executable, [sys.executable, "-I"] + sys.argv[1:])
+PROTOPRIMER_ENTRY = True
+"""
+    + _LOADER
+    + """\
+del sys.argv[0]
+sys.exit(protoprimer_kernel(os.path.realpath(sys.argv[0])).boot_env(None))
+"""
+)
+
+
+def entry_text(
+    kind: str, main: "str | None", kernel: str, state_directory: str = DEFAULT_STATE_DIRECTORY, title: str = ""
+) -> str:
+    """Return the text of an entry script.
+
+    :param kind: one of `KINDS`
+    :param main: the client's function as `package.module:function`; `None` only for `boot`
+    :param kernel: path of the kernel relative to the script's directory, with slashes
+    :param state_directory: path of the state directory relative to the script's directory, with slashes
+    :raises UsageError: exit code 2: a name that cannot be written into a script
+    """
+    for text in (kernel, state_directory, main or "", title):
+        if any(character in text for character in "\"'\\\r\n"):
+            raise UsageError("a quote, backslash or line end cannot be in an entry script: %r" % text)
+    calls = "protoprimer_client(@MAIN@, %s)" % (kind == "boot")
+    if main is None:
+        calls = "None"
+    elif kind == "boot":
+        calls = calls + " if is_ready and len(sys.argv) == 1 else None"
+    else:
+        calls = calls + " if is_ready else None"
+    title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")
+    text = _sh_half(kind, main, state_directory, title, '"$protoprimer_script"') + _PYTHON_HALF
+    for name, value in (
+        ("@CLIENT@", calls),
+        ("@KERNEL@", _python_literal(kernel)),
+        ("@FUNCTION@", KINDS[kind]),
+        ("@MAIN@", _python_literal(main)),
+    ):
+        text = text.replace(name, value)
+    return text
+
+
+def kernel_head(title: str) -> str:
+    """Return the lines that make the kernel itself an entry script: of kind `boot`, without a client's function."""
+    start = '-c "$protoprimer_program" "$protoprimer_script"'
+    return _sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title, start, "protoprimer_program='%s'\n" % _KERNEL_PROGRAM)
+
+
+def relative_path(path: str, directory: str) -> str:
+    """Return `path` relative to `directory`, with slashes, links resolved in both."""
+    found = os.path.relpath(os.path.realpath(path), os.path.realpath(directory))
+    return found.replace(os.sep, "/")
+
+
+def _sh_half(kind: str, main: "str | None", state: str, title: str, start: str, program: str = "") -> str:
+    is_boot = kind == "boot"
+    text = _SH_HALF.replace("@ENTER@\n", program + _SH_ENTER) + _SH_START
+    for name, value in (
+        ("@TITLE@", title),
+        ("@STATE@", state),
+        ("@FORMAT@", READY_FORMAT),
+        ("@NAMES@", " ".join("python3.%d" % minor for minor in range(14, 5, -1))),
+        ("@FAST@", '{ [ $# -eq 0 ] || [ "$*" = boot ]; } && ' if is_boot else ""),
+        ("@IDLE@", '    [ -n "$protoprimer_work" ] || exit 0\n' if is_boot and main is None else ""),
+        ("@START@", start),
+        ("@ARGUMENTS@", "" if is_boot else ' "$@"'),
+    ):
+        text = text.replace(name, value)
+    return text
+
+
+def _python_literal(text: "str | None") -> str:
+    return ascii(text).replace("'", '"')
