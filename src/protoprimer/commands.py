@@ -6,16 +6,16 @@ import sys
 from protoprimer.cli import CommandLine
 from protoprimer.configuration import LEAPS, Configuration
 from protoprimer.console import Console
-from protoprimer.errors import NotReadyError, PrimerError, UsageError
+from protoprimer.errors import NotReadyError, PrimerError
 from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
-from protoprimer.locking import FileLock
+from protoprimer.interpreters import all_interpreters
+from protoprimer.pictures import graph_picture
 from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.selection import probe_backends, select_backend
-from protoprimer.states import Environment, Invocation, standing_environment
+from protoprimer.states import Environment, Invocation, environment_lock, standing_environment
 from protoprimer.switch import enter_command, enter_environment
-from protoprimer.interpreters import all_interpreters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
         environment = graph.evaluate("environment")
         assert isinstance(environment, Environment)
         return environment
-    last = store.last()
-    if last is None:
+    generations = store.all()
+    if not generations:
         raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
     console.warn("the environment is older than what it is made from; run ./prime to renew it")
-    return Environment(last.path, [configuration.root], False)
+    return Environment(generations[-1].path, [configuration.root], False)
 
 
 def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) -> None:
@@ -94,7 +94,7 @@ def _lock(graph: "StateGraph") -> int:
         console.say("would resolve the pins into %s" % output)
         return 0
     backend, why = select_backend(wanted, interpreter, planned, toolbox, console, configuration)
-    with FileLock(store.lock_path(), console, None), console.step("locked %s with %s" % (os.path.basename(output), why)):
+    with environment_lock(configuration, console), console.step("locked %s with %s" % (os.path.basename(output), why)):
         backend.lock(interpreter, planned, output, line.has("upgrade"), line.texts("upgrade-package"))
     return 0
 
@@ -208,7 +208,7 @@ def _gc(graph: "StateGraph") -> int:
     if line.has("dry-run"):
         console.say("would keep %d generations of each environment" % keep)
         return 0
-    with FileLock(store.lock_path(), console, None):
+    with environment_lock(configuration, console):
         removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     return 0
@@ -245,9 +245,11 @@ def _print_json(document: "dict[str, object]") -> None:
     sys.stdout.write("\n")
 
 
-def _not_built_here(graph: "StateGraph") -> int:
+def _graph(graph: "StateGraph") -> int:
     line, _ = _line_and_configuration(graph)
-    raise UsageError("the command %r is not part of this kernel" % line.command)
+    target = graph.state_of_target(line.text("target") or "environment").name
+    print(graph_picture(graph, target, line.text("format") or "text"))
+    return 0
 
 
 COMMAND_FUNCTIONS = {
@@ -258,4 +260,5 @@ COMMAND_FUNCTIONS = {
     "eval": _eval,
     "check": _check,
     "gc": _gc,
+    "graph": _graph,
 }  # type: dict[str, Callable[[StateGraph], int]]

@@ -107,7 +107,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         print(help_text(line.program, line.command, _HOW_TO_SEE_MORE if main else None))
         return 0
     target = line.text("target")
-    if target is not None and target in _targets_of(graph):
+    if target is not None and line.command in ("boot", "reboot") and target in _targets_of(graph):
         graph.evaluate(graph.state_of_target(target).name)
         return 0
     if kind == "start":
@@ -159,20 +159,12 @@ def _heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFai
     """Rebuild an environment that has lost files; in a sound one the failure is the client's to mend."""
     graph = bootstrap_graph(invocation)
     store: "Any" = graph.evaluate("store")
-    generation = store.generation_at(os.path.realpath(sys.prefix))
-    reason = store.is_intact(generation) if generation is not None else "it is not known here"
-    if reason is None or kind == "start":
+    here = os.path.realpath(sys.prefix)
+    broken = [one for one in store.all() if os.path.realpath(one.path) == here and store.is_intact(one)]
+    if not broken or kind == "start":
         raise failure.explained(sys.prefix)
-    forget_protoprimer_hint()
     enter_client(graph, ready_environment(graph), _is_isolated())
     return 0
-
-
-def forget_protoprimer_hint() -> None:
-    """Let what follows look at the environment itself, not at what was announced of it."""
-    from protoprimer.switch import READY_VARIABLE
-
-    os.environ.pop(READY_VARIABLE, None)
 
 
 def answer_to_import() -> None:

@@ -8,21 +8,21 @@ import os
 import time
 
 from protoprimer.cli import CommandLine, parse_command_line
-from protoprimer.configuration import INPUT_VARIABLES, Configuration, read_configuration
+from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration, read_configuration
 from protoprimer.console import Console
-from protoprimer.errors import ConfigurationError, PrimerError
+from protoprimer.errors import ConfigurationError, InstallError, PrimerError
 from protoprimer.generations import (
     Fingerprint,
     Generation,
     GenerationStore,
-    explain_change,
     fingerprint_of,
     point_link,
+    prepare_state_directory,
     remember_environment,
     remembered_environment,
 )
 from protoprimer.graph import StateGraph
-from protoprimer.host import link_target, remove_tree, user_cache_directory
+from protoprimer.host import link_target, user_cache_directory
 from protoprimer.indexes import IndexSettings, read_index_settings
 from protoprimer.interpreters import choose_interpreter, interpreter_misfit
 from protoprimer.locking import FileLock
@@ -31,9 +31,9 @@ from protoprimer.probe import Interpreter, probe_interpreter, verify_environment
 from protoprimer.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.selection import select_backend
 from protoprimer.tools import ToolBox
-from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_request
+from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
 
-__all__ = ["DryRunEnds", "Environment", "Invocation", "RequiredPython", "bootstrap_graph", "standing_environment"]
+__all__ = ["DryRunEnds", "Environment", "Invocation", "RequiredPython", "bootstrap_graph", "environment_lock", "standing_environment"]
 
 KERNEL_FORMAT = 1
 OLDEST_SUPPORTED_PYTHON = ">=3.6"
@@ -240,12 +240,15 @@ def generation(
         return started, False
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
-    with FileLock(store.lock_path(), console, _lock_timeout(configuration)):
+    with environment_lock(configuration, console):
         standing = store.find(fingerprint)
         others_work = standing is not None and (started is None or standing.path != started.path)
         if standing is not None and (others_work or not from_scratch) and store.is_intact(standing) is None:
             return standing, False
-        console.say(_reason_to_build(store, fingerprint, standing, from_scratch))
+        fault = store.repeated_fault(fingerprint)
+        if fault and started is None and not from_scratch:
+            raise InstallError(fault, configuration.state_directory, "keep those files still, or run reboot once they are")
+        console.say("building " + store.reason_to_build(fingerprint))
         return _build(configuration, interpreter, plan, fingerprint, store, toolbox, console), True
 
 
@@ -276,10 +279,10 @@ def environment(
                 client_paths,
                 interpreter.executable,
                 read_at_ns,
-                fingerprint=complete.fingerprint,
+                fingerprint=complete.digest,
                 links=_links_to_watch(configuration, complete),
             )
-    except OSError as error:
+    except (OSError, InstallError) as error:
         # A foreign user or a read-only checkout can use what is there without recording it.
         console.detail("the ready environment could not be recorded: %s" % error)
     if built:
@@ -332,10 +335,10 @@ def _python_that_is_asked_for(
     if configuration.text("python"):
         return str(configuration.text("python")), configuration.place_of("python")
     if version_file is not None:
-        with open(version_file, encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.partition("#")[0].strip():
-                    return line.partition("#")[0].strip(), ".python-version:%d" % number
+        with open(version_file, encoding="utf-8", errors="replace") as stream:
+            asked = python_version_line(stream.read())
+        if asked:
+            return asked, ".python-version"
     ranges = [(project.requires_python, project.requires_python_place) for project in plan.all_metadata()]
     stated = [(text, place) for text, place in ranges if text]
     if stated:
@@ -346,8 +349,7 @@ def _python_that_is_asked_for(
 def _interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    record = store.last_record() or {}
-    known = record.get("interpreter")
+    known = store.last_record().get("interpreter")
     if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
@@ -356,22 +358,14 @@ def _interpreter_of_last_generation(
     return None
 
 
-def _lock_timeout(configuration: Configuration) -> "float | None":
+def environment_lock(configuration: Configuration, console: Console) -> FileLock:
+    """Return the lock under which the selected environment is built: different ones can be built at once."""
+    prepare_state_directory(configuration.state_directory)
+    name = configuration.environment_name
+    file_name = "lock" if name == DEFAULT_ENVIRONMENT else "lock." + name
     seconds = configuration.get("lock-timeout")
-    return float(seconds) if isinstance(seconds, (int, float)) else None
-
-
-def _reason_to_build(
-    store: GenerationStore, fingerprint: Fingerprint, standing: "Generation | None", from_scratch: bool
-) -> str:
-    if from_scratch:
-        return "building from scratch, as asked"
-    if standing is not None:
-        return "building again: %s" % store.is_intact(standing)
-    record = store.last_record()
-    if record is None:
-        return "building the first environment of this clone"
-    return "building: " + explain_change(record["parts"], fingerprint.parts)
+    timeout = float(seconds) if isinstance(seconds, (int, float)) else None
+    return FileLock(os.path.join(configuration.state_directory, file_name), console, timeout)
 
 
 def _build(
@@ -393,10 +387,10 @@ def _build(
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
             facts = backend.install(interpreter, path, plan)
-        record = dict(facts, interpreter=interpreter.as_dict(), root=configuration.root)
-        return store.publish(path, fingerprint, record)
+        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts)
+        return store.publish(path, dict(record, interpreter=interpreter.as_dict(), root=configuration.root))
     except BaseException:
-        remove_tree(path)
+        store.abandon(path)
         raise
 
 
