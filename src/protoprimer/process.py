@@ -127,4 +127,5 @@ def _rest_of_output(child: "Popen[bytes]") -> "tuple[bytes, bytes]":
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 stream.close()
+        child.wait()
         return b"", b""
