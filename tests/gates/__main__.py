@@ -16,7 +16,7 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"unknown gate {unknown[0]}; known: {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    sys.path.insert(0, str(HERE.parent))
+    sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "src")]
     failed = 0
     for name in wanted or NAMES:
         started = time.monotonic()
