@@ -54,11 +54,11 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
         environment = graph.evaluate("environment")
         assert isinstance(environment, Environment)
         return environment
-    last = store.last()
-    if last is None:
+    generations = store.all()
+    if not generations:
         raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
     console.warn("the environment is older than what it is made from; run ./prime to renew it")
-    return Environment(last.path, [configuration.root], False)
+    return Environment(generations[-1].path, [configuration.root], False)
 
 
 def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) -> None:
@@ -94,7 +94,7 @@ def _lock(graph: "StateGraph") -> int:
         console.say("would resolve the pins into %s" % output)
         return 0
     backend, why = select_backend(wanted, interpreter, planned, toolbox, console, configuration)
-    with environment_lock(configuration, store, console), console.step("locked %s with %s" % (os.path.basename(output), why)):
+    with environment_lock(configuration, console), console.step("locked %s with %s" % (os.path.basename(output), why)):
         backend.lock(interpreter, planned, output, line.has("upgrade"), line.texts("upgrade-package"))
     return 0
 
@@ -208,7 +208,7 @@ def _gc(graph: "StateGraph") -> int:
     if line.has("dry-run"):
         console.say("would keep %d generations of each environment" % keep)
         return 0
-    with environment_lock(configuration, store, console):
+    with environment_lock(configuration, console):
         removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     return 0

@@ -125,8 +125,9 @@ class Configuration:
         self.settings[key] = Setting(value, "derived", source)
 
     def _place(self, source: str, path: "tuple[str | int, ...]") -> str:
-        if not os.path.isabs(source):
-            return source
+        if not path:
+            prefix = os.path.join(self.root, "")
+            return source[len(prefix) :] if source.startswith(prefix) else source
         return place_in_file(source, path, self.root)
 
 

@@ -11,7 +11,7 @@ from protoprimer.cli import CommandLine, parse_command_line
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration, read_configuration
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError, PrimerError
-from protoprimer.fingerprints import Fingerprint, explain_change, fingerprint_of
+from protoprimer.fingerprints import Fingerprint, fingerprint_of
 from protoprimer.generations import (
     Generation,
     GenerationStore,
@@ -239,7 +239,7 @@ def generation(
         return started, False
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
-    with environment_lock(configuration, store, console):
+    with environment_lock(configuration, console):
         standing = store.find(fingerprint)
         others_work = standing is not None and (started is None or standing.path != started.path)
         if standing is not None and (others_work or not from_scratch) and store.is_intact(standing) is None:
@@ -247,7 +247,8 @@ def generation(
         fault = store.repeated_fault(fingerprint)
         if fault and started is None and not from_scratch:
             raise InstallError(fault, configuration.state_directory, "keep those files still, or run reboot once they are")
-        console.say("building " + _reason_to_build(store, fingerprint, standing, from_scratch))
+        why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
+        console.say("building an environment " + why)
         return _build(configuration, interpreter, plan, fingerprint, store, toolbox, console), True
 
 
@@ -348,7 +349,7 @@ def _python_that_is_asked_for(
 def _interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    known = (store.last_record() or {}).get("interpreter")
+    known = store.last_record().get("interpreter")
     if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
@@ -357,24 +358,12 @@ def _interpreter_of_last_generation(
     return None
 
 
-def environment_lock(configuration: Configuration, store: GenerationStore, console: Console) -> FileLock:
+def environment_lock(configuration: Configuration, console: Console) -> FileLock:
     """Return the lock under which the selected environment is built: different ones can be built at once."""
-    seconds = configuration.get("lock-timeout")
-    return FileLock(store.lock_path(), console, float(seconds) if isinstance(seconds, (int, float)) else None)
-
-
-def _reason_to_build(
-    store: GenerationStore, fingerprint: Fingerprint, standing: "Generation | None", from_scratch: bool
-) -> str:
-    if from_scratch:
-        return "from scratch, as asked"
-    fault = store.is_intact(standing) if standing is not None else None
-    if fault:
-        return "again, because " + fault
-    last = store.last_record()
-    if last is None:
-        return "the first environment of this clone"
-    return "an environment, " + (explain_change(last["parts"], fingerprint.parts) or "because the last one is gone")
+    prepare_state_directory(configuration.state_directory)
+    name, seconds = configuration.environment_name, configuration.get("lock-timeout")
+    path = os.path.join(configuration.state_directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
+    return FileLock(path, console, float(seconds) if isinstance(seconds, (int, float)) else None)
 
 
 def _build(
@@ -396,8 +385,8 @@ def _build(
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
             facts = backend.install(interpreter, path, plan)
-        record = dict(facts, interpreter=interpreter.as_dict(), root=configuration.root)
-        return store.publish(path, fingerprint, record)
+        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts)
+        return store.publish(path, dict(record, interpreter=interpreter.as_dict(), root=configuration.root))
     except BaseException:
         store.abandon(path)
         raise

@@ -1,0 +1,464 @@
+"""Generations: environments published whole, never changed, collected when old.
+
+What lies where, and what may be deleted, is told in `docs/state-directory.md`.
+"""
+
+import errno
+import os
+import stat
+import time
+
+from protoprimer.console import Console
+from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
+from protoprimer.host import environment_python, is_windows, link_directory, link_target, remove_tree, write_atomically
+from protoprimer.intact import environment_fault, installed_distributions, interpreter_fault, missing_files
+from protoprimer.locking import disk_failure, process_is_gone, this_process
+from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = [
+    "Generation",
+    "GenerationStore",
+    "point_link",
+    "prepare_state_directory",
+    "remember_environment",
+    "remembered_environment",
+]
+
+RECORD_NAME = "protoprimer.json"
+_TRASH_PREFIX = ".trash-"
+_BUILDING_SUFFIX = ".building"
+_LAST_SUFFIX = ".last.json"
+_SECONDS_ANOTHER_HOST_IS_SPARED = 7 * 24 * 3600
+# Backups skip directories with this signature: https://bford.info/cachedir/
+_STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
+
+
+class Generation:
+    """One complete environment.
+
+    :param path: its directory
+    :param record: what, from what, by whom, when
+    """
+
+    def __init__(self, path: str, record: "dict[str, Any]") -> None:
+        self.path = path
+        self.record = record
+        self.digest = str(record["fingerprint"])
+        self.environment_name = str(record["environment"])
+        self.number = (_split_generation_name(os.path.basename(path)) or ("", "", 1))[2]
+        # Counts the builds of this environment, as clocks may be set back.
+        self.serial = record["serial"] if isinstance(record.get("serial"), int) else 0
+
+    @property
+    def python(self) -> str:
+        """Its interpreter, whether or not it exists."""
+        return environment_python(self.path)
+
+
+def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
+    import re
+
+    found = re.match(r"(.+)-([0-9a-f]{16})(?:\.([0-9]{1,9}))?\Z", name)
+    return (found.group(1), found.group(2), int(found.group(3) or 1)) if found else None
+
+
+def _read_record(path: str) -> "dict[str, Any]":
+    import json
+
+    try:
+        with open(path, "rb") as stream:
+            found = json.loads(stream.read().decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_record(path: str, value: "dict[str, Any]") -> None:
+    import json
+
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"))
+
+
+def _sorted_names(directory: str) -> "list[str]":
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _sync_directory(path: str) -> None:
+    if is_windows():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot do this to a directory; they order such changes by themselves.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def prepare_state_directory(path: str) -> None:
+    """Create the state directory with its marks for git and backups, or check that the existing one is ours.
+
+    :raises InstallError: it is a link, no directory, another user's, or cannot be created (exit code 6)
+    """
+    try:
+        for directory in (path, os.path.join(path, "envs")):
+            if not os.path.lexists(directory):
+                os.makedirs(directory, 0o755, exist_ok=True)
+            _refuse_foreign_directory(directory)
+        # A directory with more in it is somebody's who set `state-dir` to it, or has its marks since long.
+        if set(os.listdir(path)) <= {"envs", "lock", "log"}.union(_STATE_MARKS):
+            for name, content in _STATE_MARKS.items():
+                if not os.path.lexists(os.path.join(path, name)):
+                    write_atomically(os.path.join(path, name), content)
+    except OSError as error:
+        raise disk_failure("create the state directory", path, error) from error
+
+
+def _refuse_foreign_directory(path: str) -> None:
+    status = os.lstat(path)
+    fault = None
+    if link_target(path) is not None:
+        fault = "is a link, which is not followed"
+    elif not stat.S_ISDIR(status.st_mode):
+        fault = "is not a directory"
+    elif hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
+        # The superuser may work in anybody's clone: that is how containers see their host's.
+        fault = "belongs to another user (id %d)" % status.st_uid
+    if fault:
+        advice = "remove it, or set state-dir to a directory of your own"
+        raise InstallError("the state directory " + fault, place=path, advice=advice)
+
+
+class GenerationStore:
+    """The generations of one named environment of a clone; who builds holds that environment's lock.
+
+    :raises ConfigurationError: the environment's name cannot be part of a file name (exit code 3)
+    """
+
+    def __init__(self, state_directory: str, environment_name: str, console: Console) -> None:
+        _check_environment_name(environment_name)
+        self.directory = os.path.join(state_directory, "envs")
+        self._state_directory = state_directory
+        self._name = environment_name
+        self._console = console
+
+    def all(self) -> "list[Generation]":
+        """Return the complete generations of this environment, the oldest first."""
+        return [generation for generation in self._complete() if generation.environment_name == self._name]
+
+    def find(self, fingerprint: Fingerprint) -> "Generation | None":
+        """Return the newest complete generation of a fingerprint if its interpreter can be started, else `None`.
+
+        What was built before this boot is looked at in full, as a power loss may have emptied its files.
+        """
+        found = self._current(fingerprint)
+        if found is None:
+            return None
+        is_of_this_boot = found.record.get("boot") == this_process("")["boot"]
+        fault = interpreter_fault(found.path) if is_of_this_boot else self.is_intact(found)
+        return found if fault is None else None
+
+    def begin(self, fingerprint: Fingerprint) -> str:
+        """Return a new empty directory to build an environment in; no name is used twice.
+
+        :raises InstallError: it cannot be created (exit code 6)
+        """
+        prepare_state_directory(self._state_directory)
+        numbers = [0]
+        for name in _sorted_names(self.directory):
+            bare = name[len(_TRASH_PREFIX) :] if name.startswith(_TRASH_PREFIX) else name
+            bare = bare[: -len(_BUILDING_SUFFIX)] if bare.endswith(_BUILDING_SUFFIX) else bare
+            split = _split_generation_name(bare)
+            if split is not None and split[:2] == (self._name, fingerprint.digest):
+                numbers.append(split[2])
+        name = "%s-%s" % (self._name, fingerprint.digest)
+        path = os.path.join(self.directory, name if max(numbers) == 0 else "%s.%d" % (name, max(numbers) + 1))
+        try:
+            # First the builder's mark, so that nobody sees this as a leftover.
+            _write_record(path + _BUILDING_SUFFIX, this_process("building"))
+            os.mkdir(path, 0o755)
+        except OSError as error:
+            raise disk_failure("create a directory for the environment", path, error) from error
+        return path
+
+    def publish(self, path: str, record: "dict[str, Any]") -> Generation:
+        """Make what was built at `path`, a directory from `begin`, the current generation of its fingerprint.
+
+        :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on;
+            `parts_after`, where they were taken again after building, are for `repeated_fault`
+        :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
+        """
+        fault = interpreter_fault(path)
+        if fault:
+            raise InstallError("what was just built is no environment: " + fault, place=path)
+        here, content = this_process(""), dict(record)
+        moved = changed_parts(record["parts"], content.pop("parts_after", record["parts"]))
+        moved_before = self.last_record().get("changed_while_building") or []
+        content.update(
+            environment=self._name,
+            protoprimer=VERSION,
+            built=here["since"],
+            built_seconds=int(time.time()),
+            host=here["host"],
+            boot=here["boot"],
+            serial=1 + max([generation.serial for generation in self.all()] or [0]),
+            changed_while_building=moved,
+            changed_again=sorted(set(moved) & set(moved_before)),
+            distributions=sorted(installed_distributions(path)),
+            # Some wheels list files that no installer writes; only what vanishes later is damage.
+            never_installed=missing_files(path),
+        )
+        try:
+            if not here["boot"] and hasattr(os, "sync"):
+                # Without a boot id nobody would look at the files after a power loss.
+                os.sync()
+            _write_record(os.path.join(path, RECORD_NAME), content)
+            _sync_directory(path)
+            _sync_directory(self.directory)
+        except OSError as error:
+            raise disk_failure("publish the environment", path, error) from error
+        try:
+            os.unlink(path + _BUILDING_SUFFIX)
+            _write_record(os.path.join(self.directory, self._name + _LAST_SUFFIX), content)
+        except OSError as error:
+            # The environment is whole; what is lost only explains or tidies.
+            self._console.detail("could not note what was built last: %s" % error)
+        return Generation(path, content)
+
+    def abandon(self, path: str) -> None:
+        """Remove what was begun at `path` and will not be published."""
+        self._remove(path)
+
+    def last_record(self) -> "dict[str, Any]":
+        """Return the record of what was built last under this environment's name; empty if that is not known."""
+        generations = self.all()
+        records = [_read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
+        records += [generation.record for generation in reversed(generations)]
+        return next((record for record in records if isinstance(record.get("parts"), dict)), {})
+
+    def reason_to_build(self, fingerprint: Fingerprint) -> str:
+        """Return in one line why there is something to build, beginning with `because`."""
+        current = self._current(fingerprint)
+        if current is not None:
+            return "because %s" % (self.is_intact(current) or "it is wanted anew")
+        last = self.last_record()
+        if not last:
+            return "because nothing was built yet"
+        return explain_change(last["parts"], fingerprint.parts) or "because the environment is gone"
+
+    def repeated_fault(self, fingerprint: Fingerprint) -> "str | None":
+        """Return why another build would be in vain, or `None`.
+
+        That is so if all that changed since the last build changed during it, and during the one before: then
+        building is what changes it. What a person changes between builds is always built.
+        """
+        last = self.last_record()
+        changed = changed_parts(last.get("parts") or {}, fingerprint.parts)
+        if not changed or not set(changed) <= set(last.get("changed_again") or []):
+            return None
+        names = ", ".join(name.partition(":")[2] or name for name in changed)
+        return "building the environment changes what it is built from, each time: " + names
+
+    def is_intact(self, generation: Generation) -> "str | None":
+        """Return what is broken in a generation, or `None`; files are looked for, not read."""
+        known, never = generation.record.get("distributions"), generation.record.get("never_installed")
+        return environment_fault(generation.path, known or [], never or [])
+
+    def collect(self, keep: int, protect: "Sequence[str]") -> "list[str]":
+        """Remove the old generations of every environment, and what killed runs left; return the paths removed.
+
+        What a live process uses stays, and so does what `ready` announces.
+
+        :param keep: how many complete generations of each environment stay, the newest ones
+        :param protect: paths of generations that stay in any case
+        """
+        for name in _sorted_names(self.directory):
+            if name.startswith(_TRASH_PREFIX):
+                remove_tree(os.path.join(self.directory, name))
+        candidates = self._leftovers()
+        of_name = {}  # type: dict[str, list[Generation]]
+        for generation in self._complete():
+            of_name.setdefault(generation.environment_name, []).append(generation)
+        for generations in of_name.values():
+            old = generations[: -max(1, keep)]
+            candidates += [generation.path for generation in old if not _is_spared(generation)]
+        protected = {os.path.abspath(path) for path in protect}
+        candidates = [path for path in candidates if os.path.abspath(path) not in protected]
+        used = _paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
+        return [path for path in candidates if path not in used and self._remove(path)]
+
+    def _current(self, fingerprint: Fingerprint) -> "Generation | None":
+        found = [generation for generation in self.all() if generation.digest == fingerprint.digest]
+        return max(found, key=lambda generation: generation.number) if found else None
+
+    def _complete(self) -> "list[Generation]":
+        found = []
+        for name in _sorted_names(self.directory):
+            split = _split_generation_name(name)
+            if split is not None:
+                record = _read_record(os.path.join(self.directory, name, RECORD_NAME))
+                if (record.get("environment"), record.get("fingerprint")) == split[:2]:
+                    found.append(Generation(os.path.join(self.directory, name), record))
+        return sorted(found, key=lambda generation: (generation.serial, generation.number))
+
+    def _leftovers(self) -> "list[str]":
+        found = []
+        for name in _sorted_names(self.directory):
+            bare = name[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else name
+            path = os.path.join(self.directory, bare)
+            if _split_generation_name(bare) is None or path in found:
+                continue
+            # In this order: a builder publishes before it takes its mark away.
+            builder = _read_record(path + _BUILDING_SUFFIX)
+            if (not builder or process_is_gone(builder)) and not _read_record(os.path.join(path, RECORD_NAME)):
+                found.append(path)
+        return found
+
+    def _remove(self, path: str) -> bool:
+        trash = os.path.join(self.directory, _TRASH_PREFIX + os.path.basename(path))
+        try:
+            if os.path.lexists(path):
+                # In one step, so that nobody sees a part of it; on Windows this fails while it is in use.
+                os.rename(path, trash)
+                remove_tree(trash)
+            if os.path.lexists(path + _BUILDING_SUFFIX):
+                os.unlink(path + _BUILDING_SUFFIX)
+        except OSError as error:
+            self._console.detail("kept %s: %s" % (path, error))
+            return False
+        return True
+
+
+def _is_spared(generation: Generation) -> bool:
+    # Processes of another host or container that shares this directory cannot be seen from here.
+    built = generation.record.get("built_seconds")
+    age = time.time() - (built if isinstance(built, int) else 0)
+    return generation.record.get("host") != this_process("")["host"] and age < _SECONDS_ANOTHER_HOST_IS_SPARED
+
+
+def _paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
+    """Return those of `paths` that a live process runs from, has loaded files of, stands in or was told of."""
+    texts = _texts_of_processes() + [_content_of(ready)]
+    used = set()
+    for path in paths:
+        spellings = {os.fsencode(path), os.fsencode(os.path.realpath(path))}
+        # What follows must end the name: the generation `x` is not in use because `x.2` is.
+        words = [spelling + end for spelling in spellings for end in (b"/", b"\0", b"\n", b" ", b'"', b"'")]
+        if any(word in text for text in texts for word in words):
+            used.add(path)
+    return used
+
+
+def _texts_of_processes() -> "list[bytes]":
+    if os.path.isdir("/proc/self"):
+        pids = [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+        return [_text_of_process(os.path.join("/proc", pid)) for pid in pids]
+    if is_windows():
+        return []
+    import subprocess
+
+    try:
+        return [subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)]
+    except (OSError, subprocess.CalledProcessError):
+        return []
+
+
+def _text_of_process(directory: str) -> bytes:
+    text = _content_of(os.path.join(directory, "cmdline")) + b"\0" + _content_of(os.path.join(directory, "maps"))
+    for name in ("exe", "cwd"):
+        try:
+            text += b"\0" + os.fsencode(os.readlink(os.path.join(directory, name)))
+        except OSError:
+            pass
+    return text + b"\0"
+
+
+def _content_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        # Of another user, or of a process that has just ended.
+        return b""
+
+
+def point_link(link_path: str, generation: Generation, state_directory: str, console: Console) -> None:
+    """Let the convenience link point to a generation; what is not our link stays, with one line that says so."""
+    target = link_target(link_path)
+    if target == os.path.normpath(os.path.abspath(generation.path)):
+        return
+    try:
+        if target is not None:
+            if not _is_our_link(target, os.path.join(os.path.abspath(state_directory), "envs")):
+                _warn_of_link(link_path, "is a link to " + target, console)
+                return
+        elif os.path.lexists(link_path):
+            if not os.path.isdir(link_path) or os.listdir(link_path):
+                _warn_of_link(link_path, "is not protoprimer's", console)
+                return
+            os.rmdir(link_path)
+        os.makedirs(os.path.dirname(link_path), exist_ok=True)
+        link_directory(generation.path, link_path, state_directory)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):
+            console.detail("could not link %s: %s" % (link_path, error))
+        else:
+            _warn_of_link(link_path, "cannot be made a link (%s)" % error, console)
+
+
+def _is_our_link(target: str, envs: str) -> bool:
+    directory, name = os.path.split(target)
+    if os.path.realpath(directory) == os.path.realpath(envs):
+        return True
+    # An absolute link leads to nothing after the clone was moved; it is ours by its form.
+    is_of_our_form = os.path.basename(directory) == "envs" and _split_generation_name(name) is not None
+    return is_of_our_form and not os.path.lexists(target)
+
+
+def _warn_of_link(link_path: str, what: str, console: Console) -> None:
+    console.warn("%s %s: left alone; to have the link, move it away, or set venv-link to another name" % (link_path, what))
+
+
+def _check_environment_name(name: str) -> None:
+    import re
+
+    if not re.match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", name):
+        advice = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, 64 at most"
+        raise ConfigurationError("an environment cannot be named %r" % name, advice=advice)
+
+
+def remember_environment(state_directory: str, name: str) -> None:
+    """Let `name` be the environment of this clone until another one is chosen.
+
+    :raises InstallError: that cannot be written (exit code 6)
+    """
+    if remembered_environment(state_directory) == name:
+        return
+    _check_environment_name(name)
+    prepare_state_directory(state_directory)
+    path = os.path.join(state_directory, "environment")
+    try:
+        write_atomically(path, (name + "\n").encode("ascii"))
+    except OSError as error:
+        raise disk_failure("remember the chosen environment", path, error) from error
+
+
+def remembered_environment(state_directory: str) -> "str | None":
+    """Return the environment chosen for this clone earlier, or `None`."""
+    try:
+        name = _content_of(os.path.join(state_directory, "environment")).decode("ascii").strip()
+        _check_environment_name(name)
+    except (ValueError, ConfigurationError):
+        return None
+    return name
