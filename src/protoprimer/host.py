@@ -1,5 +1,6 @@
 """Everything that differs between operating systems; nothing else asks which one this is."""
 
+import errno
 import os
 import sys
 
@@ -136,23 +137,29 @@ def link_target(path: str) -> "str | None":
     return os.path.normpath(os.path.join(os.path.dirname(path), target))
 
 
-def link_directory(target: str, link: str) -> None:
+def link_directory(target: str, link: str, staging: "str | None" = None) -> None:
     """Make `link` point to the directory `target`, replacing an earlier link in one step.
 
+    :param staging: a directory of the same file system for the unfinished link; by default the one that `link` is in
     :raises OSError: the host refuses links, or something that is not a link stands at `link`
     """
     if is_windows():
         _junction_directory(target, link)
         return
-    temporary = "%s.%d.tmp" % (link, os.getpid())
-    if os.path.islink(temporary):
-        os.unlink(temporary)
-    os.symlink(os.path.relpath(target, os.path.dirname(link)), temporary)
-    try:
-        os.replace(temporary, link)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    # The file systems may be two after all: then the last step fails, and is tried where it cannot.
+    beside = os.path.dirname(link)
+    for directory in [staging, beside] if staging else [beside]:
+        temporary = os.path.join(directory, "%s.%d.tmp" % (os.path.basename(link), os.getpid()))
+        if os.path.islink(temporary):
+            os.unlink(temporary)
+        os.symlink(os.path.relpath(target, beside), temporary)
+        try:
+            os.replace(temporary, link)
+            return
+        except OSError as error:
+            os.unlink(temporary)
+            if error.errno != errno.EXDEV or directory == beside:
+                raise
 
 
 def _junction_directory(target: str, link: str) -> None:
