@@ -256,6 +256,7 @@ def environment(
     configuration: Configuration,
     plan: Plan,
     interpreter: Interpreter,
+    fingerprint: Fingerprint,
     generation: "tuple[Generation, bool]",
     inputs: "tuple[list[str], list[str]]",
     read_at_ns: int,
@@ -279,7 +280,7 @@ def environment(
                 client_paths,
                 interpreter.executable,
                 read_at_ns,
-                fingerprint=complete.fingerprint,
+                fingerprint=fingerprint.digest,
                 links=_links_to_watch(configuration, complete),
             )
     except (OSError, InstallError) as error:
