@@ -54,11 +54,11 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
         environment = graph.evaluate("environment")
         assert isinstance(environment, Environment)
         return environment
-    generations = store.all()
-    if not generations:
+    last = store.last()
+    if last is None:
         raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
     console.warn("the environment is older than what it is made from; run ./prime to renew it")
-    return Environment(generations[-1].path, [configuration.root], False)
+    return Environment(last.path, [configuration.root], False)
 
 
 def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) -> None:
