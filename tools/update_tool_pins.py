@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, not a package
 """Write `src/protoprimer/tool_pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
 
 An author's script. The index is the configured one. Needs `packaging`, and uv to resolve virtualenv's dependencies.
@@ -30,8 +31,8 @@ VIRTUALENV_BANDS = ("3.9", "3.8", "3.7", "3.6")
 def project_files(name: str) -> list[dict[str, object]]:
     """Return the files of a project's simple page that were not withdrawn."""
     url = read_index_settings(str(REPOSITORY)).index_urls()[0].rstrip("/")
-    request = urllib.request.Request(f"{url}/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
+    request = urllib.request.Request(f"{url}/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - the configured index
         files = json.load(response)["files"]
     return [one for one in files if not one.get("yanked")]
 

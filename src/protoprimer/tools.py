@@ -13,6 +13,8 @@ from protoprimer.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protoprimer.interpreters import Interpreter
 
 __all__ = ["Tool", "ToolAbsent", "ToolBox", "uv_wheel_for_host"]
@@ -42,7 +44,9 @@ class Tool:
     :param environment: variables that it needs beside those of the settings
     """
 
-    def __init__(self, command: "list[str]", version: str, origin: str, environment: "dict[str, str] | None" = None) -> None:
+    def __init__(
+        self, command: "list[str]", version: str, origin: str, environment: "dict[str, str] | None" = None
+    ) -> None:
         self.command = command
         self.version = version
         self.origin = origin
@@ -50,16 +54,19 @@ class Tool:
 
 
 class ToolBox:
-    """Finds or fetches each tool once."""
+    """Finds or fetches each tool once.
+
+    `refusals` are the sentences why something that was found is not used.
+    """
 
     def __init__(self, settings: IndexSettings, cache_directory: str, console: Console, offline: bool = False) -> None:
+        settings.offline = settings.offline or offline
         self.settings = settings
         self.cache_directory = cache_directory
         self.console = console
-        self.offline = offline
+        self.offline = settings.offline
         self.refusals = []  # type: list[str]
         self._found = {}  # type: dict[object, Tool | ToolAbsent]
-        settings.offline = settings.offline or offline
 
     def uv(self) -> Tool:
         """Return uv: `$UV`, PATH, importable, installed by its own installer, else the verified wheel.
@@ -83,10 +90,10 @@ class ToolBox:
         """
         return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
 
-    def _once(self, key: object, find: object) -> Tool:
+    def _once(self, key: object, find: "Callable[[], Tool]") -> Tool:
         if key not in self._found:
             try:
-                self._found[key] = find()  # type: ignore[operator]
+                self._found[key] = find()
             except ToolAbsent as absent:
                 self._found[key] = absent
         found = self._found[key]
@@ -98,23 +105,19 @@ class ToolBox:
         chosen = os.environ.get("UV")
         if chosen:
             return self._checked(os.path.abspath(chosen), "uv", OLDEST_UV, "$UV")
-        refusals = []
         for path, origin in _uv_candidates():
-            try:
-                return self._checked(path, "uv", OLDEST_UV, origin)
-            except ToolAbsent as absent:
-                refusals.append(absent.reason)
-                self._refuse(absent.reason)
-        filename = uv_wheel_for_host()
-        if filename is None:
-            reason = "no uv %s wheel for this host (%s)" % (UV_VERSION, " ".join((sys.platform, _machine(), libc_of_host())))
-            raise ToolAbsent("; ".join(refusals + [reason]))
+            found = self._checked_or_refused(path, "uv", OLDEST_UV, origin)
+            if found:
+                return found
         try:
+            filename = uv_wheel_for_host()
+            if filename is None:
+                host = "%s %s %s" % (sys.platform, _machine(), libc_of_host())
+                raise ToolAbsent("no uv %s wheel for this host (%s)" % (UV_VERSION, host))
             directory = self._unpacked({filename: UV_WHEELS[filename]}, "uv")
-            path = os.path.join(directory, "bin", "uv.exe" if is_windows() else "uv")
-            return self._checked(path, "uv", OLDEST_UV, "verified wheel")
+            return self._checked(os.path.join(directory, "bin", _executable("uv")), "uv", OLDEST_UV, "verified wheel")
         except ToolAbsent as absent:
-            raise ToolAbsent("; ".join(refusals + [absent.reason])) from absent
+            raise ToolAbsent("; ".join(self.refusals + [absent.reason])) from absent
 
     def _find_virtualenv(self, interpreter: "Interpreter") -> Tool:
         python = interpreter.executable
@@ -132,11 +135,9 @@ class ToolBox:
         if os.path.isfile(os.path.join(library, "__main__.py")):
             candidates.insert(0, ([python, "-I", "-m", "virtualenv"], library, "importable"))
         for command, path, origin in candidates:
-            try:
-                tool = self._checked(path, "virtualenv", oldest, origin, command, ceiling)
-                return Tool(command + ["--python", python], tool.version, tool.origin, environment)
-            except ToolAbsent as absent:
-                self._refuse(absent.reason)
+            found = self._checked_or_refused(path, "virtualenv", oldest, origin, command, ceiling)
+            if found:
+                return Tool(command + ["--python", python], found.version, found.origin, environment)
         directory = self._unpacked(wheels, "virtualenv", _RUN_AS_MAIN % "virtualenv")
         command = [python, "-I", directory, "--python", python]
         return Tool(command, _wheel_version("virtualenv", wheels), "verified wheel", environment)
@@ -153,18 +154,21 @@ class ToolBox:
 
     def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
         """Return the pip of ensurepip's wheel, or the importable one, if the pinned wheel cannot be had."""
-        for place in (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"):
-            for filename in sorted(os.listdir(place) if os.path.isdir(place) else []):
-                version = filename.split("-")[1] if filename.startswith("pip-") and filename.endswith(".whl") else ""
-                if version and _version_tuple(version) >= OLDEST_PIP:
-                    path = os.path.join(place, filename)
-                    key = "%s-%d" % (filename[:-4], os.stat(path).st_size)
-                    directory = _unpack_or_absent([path], os.path.join(self.cache_directory, "tools", key))
-                    return _pip_tool(interpreter, directory, version, "ensurepip of %s" % interpreter.executable)
+        for path in _bundled_pips(interpreter.stdlib):
+            name, version = os.path.basename(path).split("-")[:2]
+            if _version_tuple(version) >= OLDEST_PIP:
+                key = "%s-%s-%d" % (name, version, os.path.getsize(path))
+                try:
+                    directory = unpack_wheels([path], os.path.join(self.cache_directory, "tools", key))
+                except (OSError, WheelError) as error:
+                    raise ToolAbsent("%s; %s could not be unpacked: %s" % (absent.reason, path, error)) from absent
+                return _pip_tool(interpreter, directory, version, "ensurepip: %s" % path)
         library = os.path.join(interpreter.stdlib, "site-packages")
         command = [interpreter.executable, "-I", "-m", "pip"]
         try:
-            tool = self._checked(os.path.join(library, "pip"), "pip", OLDEST_PIP, "importable by the interpreter", command)
+            tool = self._checked(
+                os.path.join(library, "pip"), "pip", OLDEST_PIP, "importable by the interpreter", command
+            )
         except ToolAbsent as third:
             raise ToolAbsent("%s; nor has the interpreter one: %s" % (absent.reason, third.reason)) from absent
         return _pip_tool(interpreter, library, tool.version, tool.origin)
@@ -189,8 +193,8 @@ class ToolBox:
     def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
         def fetch(filename: str) -> str:
             name, version = filename.split("-")[:2]
-            hashes = {filename: wheels[filename]}
-            return fetch_wheel(name.replace("_", "-"), version, hashes, self.settings, self.cache_directory, self.console)
+            name, hashes = name.replace("_", "-"), {filename: wheels[filename]}
+            return fetch_wheel(name, version, hashes, self.settings, self.cache_directory, self.console)
 
         if len(wheels) == 1:
             return [fetch(filename) for filename in wheels]
@@ -199,50 +203,71 @@ class ToolBox:
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(fetch, wheels))
 
-    def _refuse(self, reason: str) -> None:
-        self.refusals.append(reason)
-        self.console.detail(reason)
+    def _checked_or_refused(
+        self,
+        path: str,
+        name: str,
+        oldest: "tuple[int, ...]",
+        origin: str,
+        command: "list[str] | None" = None,
+        newest: "tuple[int, ...]" = (1000,),
+    ) -> "Tool | None":
+        """Return a tool that was found if it says a version in the range, else keep the reason why it is refused."""
+        try:
+            return self._checked(path, name, oldest, origin, command, newest)
+        except ToolAbsent as absent:
+            self.refusals.append(absent.reason)
+            self.console.detail(absent.reason)
+            return None
 
     def _checked(
-        self, path: str, name: str, oldest: "tuple[int, ...]", origin: str,
-        command: "list[str] | None" = None, newest: "tuple[int, ...]" = (1000,),
-    ) -> Tool:  # fmt: skip
-        """Return a found tool if it says a version in the range; what it said is remembered by path, time and size."""
+        self,
+        path: str,
+        name: str,
+        oldest: "tuple[int, ...]",
+        origin: str,
+        command: "list[str] | None" = None,
+        newest: "tuple[int, ...]" = (1000,),
+    ) -> Tool:
+        origin = "%s: %s" % (origin, path) if origin != "verified wheel" else origin
         version = self._remembered_version(path, name, command or [path])
         if version.startswith("!"):
-            raise ToolAbsent("%s (%s) %s" % (path, origin, version[1:]))
-        if not oldest <= _version_tuple(version) <= newest + (1000,):
-            wanted = "%s or newer" % ".".join(map(str, oldest)) if _version_tuple(version) < oldest else "%s or older" % ".".join(map(str, newest))
-            raise ToolAbsent("%s (%s) is %s %s, needed is %s" % (path, origin, name, version, wanted))
-        return Tool(command or [path], version, "%s (%s)" % (origin, path) if origin != "verified wheel" else origin)
+            raise ToolAbsent("%s (%s) %s" % (name, origin, version[1:]))
+        if _version_tuple(version) < oldest:
+            raise ToolAbsent("%s %s (%s) is older than %s" % (name, version, origin, ".".join(map(str, oldest))))
+        if _version_tuple(version)[: len(newest)] > newest:
+            wanted = ".".join(map(str, newest))
+            raise ToolAbsent("%s %s (%s) is too new for this Python, %s serves it" % (name, version, origin, wanted))
+        return Tool(command or [path], version, origin)
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
+        """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
         import hashlib
         import json
 
         try:
-            status = os.stat(os.path.realpath(path))
+            status = os.stat(path)
         except OSError as error:
-            return "!cannot be used: %s" % (error.strerror or error)
-        identity = [path, command, status.st_mtime, status.st_size, status.st_ino]
-        key = hashlib.sha256(json.dumps(command).encode("utf-8")).hexdigest()[:16]
+            return "!cannot be used: %s" % error.strerror
+        identity = [command, status.st_mtime, status.st_size, status.st_ino]
+        key = hashlib.sha256(json.dumps(command).encode("ascii")).hexdigest()[:16]
         note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
         try:
             with open(note, encoding="utf-8") as stream:
-                known = json.load(stream)
-            if known["identity"] == identity:
-                return str(known["version"])
-        except (OSError, ValueError, KeyError, TypeError):
+                known, version = json.load(stream)
+            if known == identity:
+                return str(version)
+        except (OSError, ValueError, TypeError):
             pass
         version = _printed_version(command, name, self.console)
         # What a version manager's shim answers depends on more than the shim.
         if not version.startswith("!") and os.path.basename(os.path.dirname(path)) != "shims":
             try:
                 os.makedirs(os.path.dirname(note), exist_ok=True)
-                write_atomically(note, json.dumps({"identity": identity, "version": version}).encode("utf-8"))
+                write_atomically(note, json.dumps([identity, version]).encode("utf-8"))
             except OSError:
                 pass
-        return version
+        return str(version)
 
 
 def uv_wheel_for_host(
@@ -253,8 +278,8 @@ def uv_wheel_for_host(
     libc = libc_of_host() if libc is None else libc
     best = (-1, "")
     for filename in UV_WHEELS:
-        for tag in filename[:-4].split("-")[4].split("."):
-            best = max(best, (_tag_rank(tag, platform, machine, libc), filename))
+        tags = filename[:-4].rsplit("-", 1)[1].split(".")
+        best = max([best] + [(_tag_rank(tag, platform, machine, libc), filename) for tag in tags])
     return best[1] if best[0] >= 0 else None
 
 
@@ -272,8 +297,10 @@ def _tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
     if tag.startswith("musllinux_"):
         # uv's are linked statically: they also run where the GNU library is older than the others need.
         return 1000 if libc.startswith("musl") else 0
-    needed = _version_tuple(tag.split("_" + machine)[0].replace("manylinux_", "").replace("_", "."))
-    return needed[1] if tag.startswith("manylinux_") and libc.startswith("glibc") and needed <= _version_tuple(libc[6:]) else -1
+    if not tag.startswith("manylinux_") or not libc.startswith("glibc"):
+        return -1
+    needed = _version_tuple(tag)[:2]
+    return needed[1] if needed <= _version_tuple(libc) else -1
 
 
 def _machine() -> str:
@@ -282,7 +309,8 @@ def _machine() -> str:
     machine = platform.machine()
     if sys.maxsize < 2**32:
         # A 32-bit userland under a 64-bit kernel.
-        return {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}.get(machine, machine)
+        narrow = {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}
+        return narrow.get(machine, machine)
     return machine
 
 
@@ -293,10 +321,12 @@ def _version_tuple(version: str) -> "tuple[int, ...]":
 
 
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
-    return next(filename.split("-")[1] for filename in wheels if filename.split("-")[0] == name)
+    return next(filename.split("-")[1] for filename in wheels if filename.startswith(name + "-"))
 
 
-def _pinned_for(bands: "list[tuple[tuple[int, int], dict[str, str]]]", interpreter: "Interpreter", name: str) -> "dict[str, str]":
+def _pinned_for(
+    bands: "list[tuple[tuple[int, int], dict[str, str]]]", interpreter: "Interpreter", name: str
+) -> "dict[str, str]":
     for lowest, wheels in bands:
         if tuple(interpreter.version_info[:2]) >= lowest:
             return wheels
@@ -308,11 +338,11 @@ def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: 
     return Tool([interpreter.executable, "-I", os.path.join(directory, "pip")], version, origin)
 
 
-def _unpack_or_absent(paths: "list[str]", directory: str) -> str:
-    try:
-        return unpack_wheels(paths, directory)
-    except (OSError, WheelError) as error:
-        raise ToolAbsent("%s could not be unpacked: %s" % (" ".join(paths), error)) from error
+def _bundled_pips(stdlib: str) -> "list[str]":
+    # The second is where Debian and Fedora keep what they take out of ensurepip.
+    places = [os.path.join(stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"]
+    files = [os.path.join(place, one) for place in places if os.path.isdir(place) for one in sorted(os.listdir(place))]
+    return [path for path in files if os.path.basename(path).startswith("pip-") and path.endswith(".whl")]
 
 
 def _printed_version(command: "list[str]", name: str, console: Console) -> str:
@@ -335,26 +365,33 @@ def _printed_version(command: "list[str]", name: str, console: Console) -> str:
     return found.group(1)
 
 
+def _executable(name: str) -> str:
+    return name + (".exe" if is_windows() else "")
+
+
 def _on_path(name: str) -> "list[str]":
-    """Return the executables of that name on PATH, but neither relative entries nor environments made by protoprimer."""
-    found = []
+    """Return the executables of that name on PATH, relative entries and environments of protoprimer left out."""
+    found = []  # type: list[str]
     for directory in os.environ.get("PATH", "").split(os.pathsep):
-        path = os.path.join(directory, name + (".exe" if is_windows() else ""))
+        path = os.path.join(directory, _executable(name))
         ours = os.path.join(os.path.dirname(os.path.realpath(directory)), "protoprimer.json")
-        if os.path.isabs(directory) and os.path.isfile(path) and os.access(path, os.X_OK) and not os.path.exists(ours):
-            if path not in found:
-                found.append(path)
+        usable = os.path.isabs(directory) and os.path.isfile(path) and os.access(path, os.X_OK)
+        if usable and path not in found and not os.path.exists(ours):
+            found.append(path)
     return found
 
 
 def _uv_candidates() -> "list[tuple[str, str]]":
     candidates = [(path, "PATH") for path in _on_path("uv")]
-    name = "uv.exe" if is_windows() else "uv"
     sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
+    # An installed `uv` module only leads to the executable beside it: nothing of it needs to be imported.
     if any(os.path.isfile(os.path.join(place, "uv", "__init__.py")) for place in sites):
         places = [scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin"]
-        candidates += [(os.path.join(place, name), "importable") for place in places]
-    home = os.path.expanduser("~")
-    candidates += [(os.path.join(home, *parts, name), "its installer") for parts in ((".local", "bin"), (".cargo", "bin"))]
-    known = set()  # type: set[str]
-    return [one for one in candidates if os.path.isfile(one[0]) and not (one[0] in known or known.add(one[0]))]  # type: ignore[func-returns-value]
+        candidates += [(os.path.join(place, _executable("uv")), "importable") for place in places]
+    for parts in ((".local", "bin"), (".cargo", "bin")):
+        candidates.append((os.path.join(os.path.expanduser("~"), *parts, _executable("uv")), "its installer"))
+    chosen = {}  # type: dict[str, str]
+    for path, origin in candidates:
+        if os.path.isfile(path):
+            chosen.setdefault(path, origin)
+    return list(chosen.items())

@@ -6,13 +6,12 @@ import time
 
 from protoprimer.console import Console
 from protoprimer.errors import BackendError
-from protoprimer.host import remove_tree, write_atomically
+from protoprimer.host import remove_tree
 from protoprimer.indexes import IndexSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    import urllib.request
     from typing import Any
 
 __all__ = ["WheelError", "fetch_wheel", "unpack_wheels", "unpacked_is_whole"]
@@ -32,7 +31,9 @@ class WheelError(BackendError):
     :param tampered: something was served that is not what was pinned
     """
 
-    def __init__(self, cause: str, place: "str | None" = None, advice: "str | None" = None, tampered: bool = False) -> None:
+    def __init__(
+        self, cause: str, place: "str | None" = None, advice: "str | None" = None, tampered: bool = False
+    ) -> None:
         super().__init__(cause, place, advice)
         self.tampered = tampered
 
@@ -57,26 +58,29 @@ def fetch_wheel(
             return path
     reasons = []  # type: list[str]
     tampered = False
+    reader = _Reader(settings, console)
     for source in _wheel_sources(name, settings):
         try:
-            for filename, url in _links_of_source(source, settings, console).items():
-                if filename in hashes:
-                    content = _read_with_retries(url, settings, console)[0]
-                    found = _sha256(content)
-                    if found == hashes[filename]:
-                        return _store_wheel(cache_directory, filename, found, content)
-                    tampered = True
-                    reason = "%s has sha256 %s where %s is pinned, refused" % (url, found, hashes[filename])
-                    reasons.append(console.mask(reason))
-                    break
-            else:
-                reasons.append("%s does not list %s" % (console.mask(source), " or ".join(hashes)))
+            links = reader.links(source)
+            wanted = [one for one in hashes if one in links]
+            if not wanted:
+                reasons.append("%s does not list %s" % (source, " or ".join(hashes)))
+                continue
+            filename = wanted[0]
+            content = reader.read(links[filename])[0]
         except (OSError, ValueError) as error:
-            reasons.append(console.mask("%s: %s" % (source, str(error) or type(error).__name__)))
+            reasons.append("%s: %s" % (source, str(error) or type(error).__name__))
+            continue
+        found = _sha256(content)
+        if found == hashes[filename]:
+            return _store_wheel(cache_directory, filename, found, content)
+        tampered = True
+        reasons.append("%s has sha256 %s where %s is pinned, refused" % (links[filename], found, hashes[filename]))
     if settings.offline:
         reasons.append("offline, and not in the cache %s" % cache_directory)
-    cause = "%s %s could not be had: %s" % (name, version, "; ".join(reasons) or "no index and no find-links to look at")
-    raise WheelError(cause, None, "check index-url, find-links, proxy and certificates (`check` shows them)", tampered)
+    said = console.mask("; ".join(reasons)) or "no index and no find-links to look at"
+    advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
+    raise WheelError("%s %s could not be had: %s" % (name, version, said), None, advice, tampered)
 
 
 def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> str:
@@ -101,9 +105,10 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
             with zipfile.ZipFile(path) as archive:
                 size += sum(_unpack_member(archive, member, temporary) for member in archive.infolist())
         if main_module:
-            write_atomically(os.path.join(temporary, "__main__.py"), main_module.encode("utf-8"))
-            size += len(main_module)
-        write_atomically(os.path.join(temporary, _SIZE_FILE), b"%d" % size)
+            with open(os.path.join(temporary, "__main__.py"), "w") as stream:
+                size += stream.write(main_module)
+        with open(os.path.join(temporary, _SIZE_FILE), "w") as stream:
+            stream.write("%d" % size)
         _publish_directory(temporary, directory)
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise WheelError("not a usable wheel: %s" % error, " ".join(paths)) from error
@@ -133,7 +138,16 @@ def _cached_wheel_path(cache_directory: str, filename: str, sha256: str) -> str:
 def _store_wheel(cache_directory: str, filename: str, sha256: str, content: bytes) -> str:
     path = _cached_wheel_path(cache_directory, filename, sha256)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_atomically(path, content)
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        # Not synchronised to the disk: its hash is taken again before each use.
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
     return path
 
 
@@ -153,41 +167,23 @@ def _file_sha256(path: str) -> str:
 
 def _wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
     """Return URLs of pages and directories, the local ones first since they cost nothing."""
-    pages = [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
     links = [place if "://" in place else _file_url(place) for place in settings.find_links]
-    sources = [place for place in links if place.startswith("file:") or not settings.offline] + pages
-    return [url for url in sources if url.startswith("file:")] + [url for url in sources if not url.startswith("file:")]
+    sources = [place for place in links if place.startswith("file:") or not settings.offline]
+    sources += [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
+    return sorted(sources, key=lambda url: not url.startswith("file:"))
 
 
 def _file_url(path: str) -> str:
     from urllib.request import pathname2url
 
-    url = pathname2url(os.path.abspath(path))
-    return "file:" + (url if url.startswith("//") else "//" + url)
+    return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
 
 
 def _file_path(url: str) -> str:
+    from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
-    return url2pathname(url[5:].split("#", 1)[0].replace("//localhost/", "/").replace("///", "/", 1))
-
-
-def _links_of_source(source: str, settings: IndexSettings, console: Console) -> "dict[str, str]":
-    """Return file name -> URL for what a directory or page offers; nothing if an index has no page for the name."""
-    from urllib.parse import urljoin
-
-    if source.startswith("file:"):
-        path = _file_path(source)
-        page = os.path.join(path, "index.html")
-        if os.path.isdir(path) and not os.path.isfile(page):
-            return {one: _file_url(os.path.join(path, one)) for one in os.listdir(path)}
-        if not os.path.exists(path):
-            return {}
-        source = source if os.path.isfile(path) else urljoin(source.rstrip("/") + "/", "index.html")
-    content, url, kind = _read_with_retries(source, settings, console, _ACCEPTED_PAGES)
-    text = content.decode("utf-8", "replace")
-    links = _links_of_json(text) if kind.endswith("+json") else _links_of_html(text)
-    return {filename: urljoin(url, link) for filename, link in links.items()}
+    return url2pathname(urlsplit(url).path)
 
 
 def _links_of_json(text: str) -> "dict[str, str]":
@@ -201,146 +197,155 @@ def _links_of_html(text: str) -> "dict[str, str]":
     import re
     from urllib.parse import unquote, urljoin
 
-    # A real parser needs a second for the two megabytes of a large project; tags of a simple page need none.
-    base = ""
-    links = {}
+    # A real parser needs a second for the two megabytes of a large project; the tags of a simple page need none.
     tag = r"<(a|base)\s[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))"
-    for kind, double, single, bare in re.findall(tag, re.sub(r"(?s)<!--.*?-->", "", text), re.IGNORECASE):
-        target = html.unescape(double or single or bare).strip()
-        if kind.lower() == "base":
-            base = base or target
-        else:
-            links[unquote(target.split("#", 1)[0].split("?", 1)[0].rsplit("/", 1)[-1])] = target
-    return {filename: urljoin(base, target) for filename, target in links.items()}
+    found = re.findall(tag, re.sub(r"(?s)<!--.*?-->", "", text), re.IGNORECASE)
+    targets = [(kind.lower(), html.unescape("".join(forms)).strip()) for kind, *forms in found]
+    base = next((target for kind, target in targets if kind == "base"), "")
+    links = [target for kind, target in targets if kind == "a"]
+    return {unquote(re.split("[?#]", link)[0].rsplit("/", 1)[-1]): urljoin(base, link) for link in links}
 
 
-def _read_with_retries(url: str, settings: IndexSettings, console: Console, accept: str = "*/*") -> "tuple[bytes, str, str]":
-    """Return content, final URL and media type of a URL.
+class _Reader:
+    """Reads URLs the way the settings say: proxies, certificates, credentials, patience."""
 
-    :raises OSError: what went wrong, the last time if it was tried again
-    """
-    for attempt in range(1, TRIES + 1):
+    def __init__(self, settings: IndexSettings, console: Console) -> None:
+        self._settings = settings
+        self._console = console
+        self._contexts = {}  # type: dict[bool, ssl.SSLContext]
+
+    def links(self, source: str) -> "dict[str, str]":
+        """Return file name -> URL for what a directory or page offers; an index without a page offers nothing."""
+        from urllib.parse import urljoin
+
+        if source.startswith("file:"):
+            path = _file_path(source)
+            if os.path.isdir(path):
+                if not os.path.isfile(os.path.join(path, "index.html")):
+                    return {one: _file_url(os.path.join(path, one)) for one in os.listdir(path)}
+                source = source.rstrip("/") + "/index.html"
+            elif not os.path.exists(path):
+                return {}
+        content, url, kind = self.read(source, _ACCEPTED_PAGES)
+        text = content.decode("utf-8", "replace")
+        links = _links_of_json(text) if kind.endswith("json") else _links_of_html(text)
+        return {filename: urljoin(url, link) for filename, link in links.items()}
+
+    def read(self, url: str, accept: str = "*/*") -> "tuple[bytes, str, str]":
+        """Return content, final URL and media type of a URL; HTTP's 404 is no content.
+
+        :raises OSError: what went wrong, the last time if it was tried again
+        """
+        for attempt in range(1, TRIES):
+            try:
+                return self._read_once(url, accept)
+            except _TransientError as error:
+                self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
+                time.sleep(0.2 * attempt)
         try:
-            return _read_url(url, settings, console, accept)
+            return self._read_once(url, accept)
         except _TransientError as error:
-            console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
-            if attempt == TRIES:
-                raise OSError("%s, %d times" % (error, TRIES)) from error
-            time.sleep(0.2 * attempt)
-    raise AssertionError("unreachable")
+            raise OSError("%s, tried %d times" % (error, TRIES)) from error
 
+    def _read_once(self, url: str, accept: str) -> "tuple[bytes, str, str]":
+        if url.startswith("file:"):
+            with open(_file_path(url), "rb") as stream:
+                return stream.read(), url, "text/html"
+        import http.client
+        import socket
+        import urllib.error
 
-def _read_url(url: str, settings: IndexSettings, console: Console, accept: str) -> "tuple[bytes, str, str]":
-    import http.client
-    import socket
-    import ssl
-    import urllib.error
+        try:
+            with self._open(url, accept) as response:
+                content = self._body(response)
+                return content, str(response.geturl()), str(response.headers.get_content_type())
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return b"", url, "text/html"
+            needed = {401: ": needs credentials in its URL or in netrc", 403: ": the credentials do not suffice"}
+            reason = "HTTP %d %s%s" % (error.code, error.reason, needed.get(error.code, ""))
+            raise (_TransientError if error.code >= 500 or error.code in (408, 429) else OSError)(reason) from error
+        except urllib.error.URLError as error:
+            reason = str(error.reason)
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                against = self._settings.ca_file or "the system's; SSL_CERT_FILE names others"
+                reason += " (checked against %s)" % against
+            passing = (socket.timeout, ConnectionResetError, ConnectionAbortedError)
+            raise (_TransientError if isinstance(error.reason, passing) else OSError)(reason) from error
+        except (http.client.HTTPException, ConnectionError, socket.timeout) as error:
+            raise _TransientError(str(error) or type(error).__name__) from error
 
-    if url.startswith("file:"):
-        with open(_file_path(url), "rb") as stream:
-            return stream.read(), url, "text/html"
-    try:
-        with _open_url(url, settings, accept) as response:
-            content = _read_body(response, console)
-            kind = str(response.headers.get_content_type())
-            if response.headers.get("Content-Encoding") == "gzip":
-                import gzip
+    def _body(self, response: "Any") -> bytes:
+        expected = response.headers.get("Content-Length", "")
+        content = bytearray()
+        while True:
+            part = response.read(1 << 18)
+            if not part:
+                break
+            content += part
+            self._console.sign_of_life()
+        if expected.isdigit() and len(content) < int(expected):
+            raise _TransientError("the connection ended after %d of %s bytes" % (len(content), expected))
+        if response.headers.get("Content-Encoding") == "gzip":
+            import gzip
 
-                content = gzip.decompress(content)
-            return content, str(response.geturl()), kind
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return b"", url, "text/html"
-        reason = "HTTP %d %s" % (error.code, error.reason)
-        if error.code in (401, 403, 407):
-            reason += " (credentials: in the URL, in netrc%s)" % (" of the proxy" if error.code == 407 else "")
-        if error.code in (408, 429) or error.code >= 500:
-            raise _TransientError(reason) from error
-        raise OSError(reason) from error
-    except urllib.error.URLError as error:
-        final = isinstance(error.reason, (ssl.SSLError, socket.gaierror, ConnectionRefusedError, str))
-        raise (OSError if final else _TransientError)(_connection_failure(error.reason, settings)) from error
-    except (http.client.HTTPException, ConnectionError, socket.timeout) as error:
-        raise _TransientError(str(error) or type(error).__name__) from error
+            return gzip.decompress(bytes(content))
+        return bytes(content)
 
+    def _open(self, url: str, accept: str) -> "Any":
+        """Open a URL, following redirections by hand: each host is shown its own credentials only."""
+        import urllib.error
+        from urllib.parse import urljoin
 
-def _connection_failure(reason: "Any", settings: IndexSettings) -> str:
-    text = str(reason)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        text += " (checked against %s; SSL_CERT_FILE names another file)" % (settings.ca_file or "the system's certificates")
-    return text
+        for _ in range(10):
+            try:
+                return self._open_one(url, accept)
+            except urllib.error.HTTPError as error:
+                target = error.headers.get("Location")
+                if error.code not in (301, 302, 303, 307, 308) or not target:
+                    raise
+                error.close()
+                if url.startswith("https:") and not urljoin(url, target).startswith("https:"):
+                    raise OSError("redirected from HTTPS to %s, refused" % target) from error
+                url = urljoin(url, target)
+        raise OSError("redirected too often")
 
+    def _open_one(self, url: str, accept: str) -> "Any":
+        import base64
+        import urllib.request
+        from urllib.parse import urlsplit, urlunsplit
 
-def _read_body(response: "Any", console: Console) -> bytes:
-    expected = response.headers.get("Content-Length")
-    parts = []
-    received = 0
-    while True:
-        part = response.read(1 << 18)
-        if not part:
-            break
-        parts.append(part)
-        received += len(part)
-        console.sign_of_life()
-    if expected and expected.isdigit() and received < int(expected):
-        raise _TransientError("the connection ended after %d of %s bytes" % (received, expected))
-    return b"".join(parts)
-
-
-def _open_url(url: str, settings: IndexSettings, accept: str) -> "Any":
-    import urllib.request
-
-    class Redirection(urllib.request.HTTPRedirectHandler):
-        """Each host is shown its own credentials only."""
-
-        def redirect_request(self, req: "Any", fp: "Any", code: "Any", msg: "Any", headers: "Any", newurl: "Any") -> "Any":
-            if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-                raise OSError("redirected from HTTPS to %s, refused" % newurl)
-            return _request_with_credentials(newurl, settings, accept)
-
-    class Proxy(urllib.request.ProxyHandler):
-        """Proxies of the settings, and hosts without one of the settings."""
-
-        def proxy_open(self, req: "Any", proxy: "Any", type: "Any") -> "Any":
-            if urllib.request.proxy_bypass_environment(req.host, settings.proxies):  # type: ignore[attr-defined]
+        class NoRedirection(urllib.request.HTTPRedirectHandler):
+            def redirect_request(self, *_details: "Any") -> None:
                 return None
-            return super().proxy_open(req, proxy, type)  # type: ignore[misc]
 
-    proxies = {scheme: value for scheme, value in settings.proxies.items() if scheme in ("http", "https")}
-    opener = urllib.request.build_opener(Proxy(proxies), Redirection(), _https_handler(settings))
-    return opener.open(_request_with_credentials(url, settings, accept), timeout=settings.timeout or SECONDS_TO_CONNECT)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            raise OSError("only http, https and file URLs are read, not %s" % url)
+        server = parts.netloc.rpartition("@")[2]
+        bare_url = urlunsplit((parts.scheme, server, parts.path, parts.query, ""))
+        encoding = "identity" if accept == "*/*" else "gzip"
+        headers = {"Accept": accept, "User-Agent": "protoprimer", "Accept-Encoding": encoding}
+        request = urllib.request.Request(bare_url, headers=headers)  # noqa: S310 - the scheme was just looked at
+        credentials = self._settings.credentials_for(url)
+        if credentials:
+            token = base64.b64encode(("%s:%s" % credentials).encode("utf-8")).decode("ascii")
+            request.add_unredirected_header("Authorization", "Basic " + token)
+        proxies = self._settings.proxies
+        if urllib.request.proxy_bypass_environment(server, proxies):  # type: ignore[attr-defined]
+            proxies = {}
+        proxies = {name: url for name, url in proxies.items() if name != "no"}
+        handlers = [NoRedirection(), urllib.request.ProxyHandler(proxies)]  # type: list[Any]
+        if parts.scheme == "https":
+            trusted = bool({server, parts.hostname} & set(self._settings.trusted_hosts))
+            handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))
+        opener = urllib.request.build_opener(*handlers)
+        return opener.open(request, timeout=self._settings.timeout or SECONDS_TO_CONNECT)
 
-
-def _request_with_credentials(url: str, settings: IndexSettings, accept: str) -> "urllib.request.Request":
-    import base64
-    import urllib.request
-
-    credentials = settings.credentials_for(url)
-    scheme, separator, rest = url.split("#", 1)[0].partition("://")
-    host, slash, path = rest.partition("/")
-    if scheme not in ("http", "https"):
-        raise OSError("only http, https and file URLs are read, not %s" % url)
-    headers = {"Accept": accept, "User-Agent": "protoprimer", "Accept-Encoding": "identity" if accept == "*/*" else "gzip"}
-    request = urllib.request.Request(scheme + separator + host.rpartition("@")[2] + slash + path, headers=headers)
-    if credentials:
-        token = base64.b64encode(("%s:%s" % credentials).encode("utf-8")).decode("ascii")
-        request.add_unredirected_header("Authorization", "Basic " + token)
-    return request
-
-
-def _https_handler(settings: IndexSettings) -> "urllib.request.BaseHandler":
-    import http.client
-    import urllib.request
-
-    class Https(urllib.request.HTTPSHandler):
-        """Certificates are checked, except for the hosts the user calls trusted."""
-
-        def https_open(self, req: "Any") -> "Any":
-            host = getattr(req, "_tunnel_host", None) or req.host
-            trusted = host in settings.trusted_hosts or host.split(":")[0] in settings.trusted_hosts
-            return self.do_open(http.client.HTTPSConnection, req, context=_tls_context(settings, trusted))  # type: ignore[arg-type]
-
-    return Https()
+    def _context(self, trusted: bool) -> "ssl.SSLContext":
+        if trusted not in self._contexts:
+            self._contexts[trusted] = _tls_context(self._settings, trusted)
+        return self._contexts[trusted]
 
 
 def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
@@ -348,18 +353,16 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
 
     bundle = settings.ca_file
     try:
-        if bundle and os.path.isdir(bundle):
-            context = ssl.create_default_context(capath=bundle)
-        else:
-            context = ssl.create_default_context(cafile=bundle or None)
-        if not bundle and not os.path.exists(ssl.get_default_verify_paths().cafile or "") and os.name != "nt":
+        directory = bundle if bundle and os.path.isdir(bundle) else None
+        context = ssl.create_default_context(cafile=None if directory else bundle, capath=directory)
+        if not bundle and os.name != "nt" and not ssl.get_default_verify_paths().cafile:
             for usual in filter(os.path.isfile, _USUAL_CA_FILES):
                 context.load_verify_locations(usual)
         if settings.client_certificate:
             context.load_cert_chain(settings.client_certificate)
     except OSError as error:
-        # urllib would wrap this into a reason without the file's name.
-        raise OSError("certificates in %s: %s" % (settings.client_certificate or bundle, error)) from error
+        # ssl does not name the file.
+        raise OSError("certificates of %s: %s" % (settings.client_certificate or bundle, error)) from error
     if trusted:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -373,7 +376,7 @@ def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
     name = member.filename
     parts = name.split("/")
     kind = stat.S_IFMT(member.external_attr >> 16)
-    if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or "\0" in name or kind == stat.S_IFLNK:
+    if ".." in parts or not parts[0] or set(name) & set("\\:\0") or kind == stat.S_IFLNK:
         raise WheelError("the wheel holds an unsafe name, nothing was unpacked: %r" % name, archive.filename)
     if name.endswith("/"):
         return 0
