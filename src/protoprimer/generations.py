@@ -10,7 +10,7 @@ import time
 
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.fingerprints import Fingerprint, changed_parts
+from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
 from protoprimer.host import environment_python, is_windows, link_directory, link_target, remove_tree, write_atomically
 from protoprimer.intact import environment_fault, installed_distributions, interpreter_fault, missing_files
 from protoprimer.locking import disk_failure, process_is_gone, this_process
@@ -49,7 +49,7 @@ class Generation:
     def __init__(self, path: str, record: "dict[str, Any]") -> None:
         self.path = path
         self.record = record
-        self.fingerprint = str(record["fingerprint"])
+        self.digest = str(record["fingerprint"])
         self.environment_name = str(record["environment"])
         self.number = (_split_generation_name(os.path.basename(path)) or ("", "", 1))[2]
         # Counts the builds of this environment, as clocks may be set back.
@@ -167,10 +167,9 @@ class GenerationStore:
 
         What was built before this boot is looked at in full, as a power loss may have emptied its files.
         """
-        candidates = [generation for generation in self.all() if generation.fingerprint == fingerprint.digest]
-        if not candidates:
+        found = self._current(fingerprint)
+        if found is None:
             return None
-        found = max(candidates, key=lambda generation: generation.number)
         is_of_this_boot = found.record.get("boot") == this_process("")["boot"]
         fault = interpreter_fault(found.path) if is_of_this_boot else self.is_intact(found)
         return found if fault is None else None
@@ -198,24 +197,20 @@ class GenerationStore:
             raise disk_failure("create a directory for the environment", path, error) from error
         return path
 
-    def publish(
-        self, path: str, fingerprint: Fingerprint, record: "dict[str, Any]", after: "Fingerprint | None" = None
-    ) -> Generation:
+    def publish(self, path: str, record: "dict[str, Any]") -> Generation:
         """Make what was built at `path`, a directory from `begin`, the current generation of its fingerprint.
 
-        :param record: what else is to be known: backend, tool, interpreter and so on
-        :param after: the fingerprint taken again after building, for `repeated_fault`
+        :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on;
+            `parts_after`, where they were taken again after building, are for `repeated_fault`
         :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
         """
         fault = interpreter_fault(path)
         if fault:
             raise InstallError("what was just built is no environment: " + fault, place=path)
-        here, before = this_process(""), self.last_record() or {}
-        moved = changed_parts(fingerprint.parts, after.parts) if after is not None else []
-        content = dict(
-            record,
-            fingerprint=fingerprint.digest,
-            parts=fingerprint.parts,
+        here, content = this_process(""), dict(record)
+        moved = changed_parts(record["parts"], content.pop("parts_after", record["parts"]))
+        moved_before = self.last_record().get("changed_while_building") or []
+        content.update(
             environment=self._name,
             protoprimer=VERSION,
             built=here["since"],
@@ -224,7 +219,7 @@ class GenerationStore:
             boot=here["boot"],
             serial=1 + max([generation.serial for generation in self.all()] or [0]),
             changed_while_building=moved,
-            changed_again=sorted(set(moved) & set(before.get("changed_while_building") or [])),
+            changed_again=sorted(set(moved) & set(moved_before)),
             distributions=sorted(installed_distributions(path)),
             # Some wheels list files that no installer writes; only what vanishes later is damage.
             never_installed=missing_files(path),
@@ -250,12 +245,22 @@ class GenerationStore:
         """Remove what was begun at `path` and will not be published."""
         self._remove(path)
 
-    def last_record(self) -> "dict[str, Any] | None":
-        """Return the record of what was built last under this environment's name; `parts` is always in it."""
+    def last_record(self) -> "dict[str, Any]":
+        """Return the record of what was built last under this environment's name; empty if that is not known."""
         generations = self.all()
         records = [_read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
         records += [generation.record for generation in reversed(generations)]
-        return next((record for record in records if isinstance(record.get("parts"), dict)), None)
+        return next((record for record in records if isinstance(record.get("parts"), dict)), {})
+
+    def reason_to_build(self, fingerprint: Fingerprint) -> str:
+        """Return in one line why there is something to build, beginning with `because`."""
+        current = self._current(fingerprint)
+        if current is not None:
+            return "because %s" % (self.is_intact(current) or "it is wanted anew")
+        last = self.last_record()
+        if not last:
+            return "because nothing was built yet"
+        return explain_change(last["parts"], fingerprint.parts) or "because the environment is gone"
 
     def repeated_fault(self, fingerprint: Fingerprint) -> "str | None":
         """Return why another build would be in vain, or `None`.
@@ -263,7 +268,7 @@ class GenerationStore:
         That is so if all that changed since the last build changed during it, and during the one before: then
         building is what changes it. What a person changes between builds is always built.
         """
-        last = self.last_record() or {}
+        last = self.last_record()
         changed = changed_parts(last.get("parts") or {}, fingerprint.parts)
         if not changed or not set(changed) <= set(last.get("changed_again") or []):
             return None
@@ -297,6 +302,10 @@ class GenerationStore:
         candidates = [path for path in candidates if os.path.abspath(path) not in protected]
         used = _paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
         return [path for path in candidates if path not in used and self._remove(path)]
+
+    def _current(self, fingerprint: Fingerprint) -> "Generation | None":
+        found = [generation for generation in self.all() if generation.digest == fingerprint.digest]
+        return max(found, key=lambda generation: generation.number) if found else None
 
     def _complete(self) -> "list[Generation]":
         found = []
