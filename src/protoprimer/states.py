@@ -11,7 +11,7 @@ from protoprimer.cli import CommandLine, parse_command_line
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration, read_configuration
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError, PrimerError
-from protoprimer.fingerprints import Fingerprint, explain_change, fingerprint_of
+from protoprimer.fingerprints import Fingerprint, fingerprint_of
 from protoprimer.generations import (
     Generation,
     GenerationStore,
@@ -247,7 +247,8 @@ def generation(
         fault = store.repeated_fault(fingerprint)
         if fault and started is None and not from_scratch:
             raise InstallError(fault, configuration.state_directory, "keep those files still, or run reboot once they are")
-        console.say("building an environment " + _reason_to_build(store, fingerprint, standing, from_scratch))
+        why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
+        console.say("building an environment " + why)
         return _build(configuration, interpreter, plan, fingerprint, store, toolbox, console), True
 
 
@@ -349,7 +350,7 @@ def _python_that_is_asked_for(
 def _interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    known = (store.last_record() or {}).get("interpreter")
+    known = store.last_record().get("interpreter")
     if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
@@ -364,20 +365,6 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
     name, seconds = configuration.environment_name, configuration.get("lock-timeout")
     path = os.path.join(configuration.state_directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
     return FileLock(path, console, float(seconds) if isinstance(seconds, (int, float)) else None)
-
-
-def _reason_to_build(
-    store: GenerationStore, fingerprint: Fingerprint, standing: "Generation | None", from_scratch: bool
-) -> str:
-    if from_scratch:
-        return "from scratch, as asked"
-    fault = store.is_intact(standing) if standing is not None else None
-    if fault:
-        return "again, because " + fault
-    last = store.last_record()
-    if last is None:
-        return "for the first time in this clone"
-    return explain_change(last["parts"], fingerprint.parts) or "because the last one is gone"
 
 
 def _build(
@@ -399,8 +386,8 @@ def _build(
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
             facts = backend.install(interpreter, path, plan)
-        record = dict(facts, interpreter=interpreter.as_dict(), root=configuration.root)
-        return store.publish(path, fingerprint, record)
+        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts)
+        return store.publish(path, dict(record, interpreter=interpreter.as_dict(), root=configuration.root))
     except BaseException:
         store.abandon(path)
         raise
