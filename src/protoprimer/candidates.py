@@ -1,11 +1,11 @@
-"""Where interpreters may be: files by name and place, without starting any of them."""
+"""Where interpreters may be: files by their names and places, none of them started."""
 
 import os
 import sys
 
 from protoprimer.console import Console
 from protoprimer.host import is_windows
-from protoprimer.probe import Interpreter, InterpreterRefusal, probe_interpreter
+from protoprimer.probe import Interpreter, version_in_name
 from protoprimer.process import run_child
 from protoprimer.versions import PythonRequest
 
@@ -26,14 +26,10 @@ class InterpreterCandidate:
     """
 
     def __init__(self, path: str, origin: str, evidence: "list[str]") -> None:
-        import re
-
         self.path = path
         self.origin = origin
-        self.known = None  # type: Interpreter | None
         self.is_pypy = any(name.startswith("pypy") for name in evidence)
-        named = [re.match(r"(?:cpython-?|python|pypy)?(\d+)\.(\d+)(?:\.(\d+))?", name) for name in evidence]
-        numbers = next((tuple(int(part) for part in match.groups() if part) for match in named if match), ())
+        numbers = next(filter(None, map(version_in_name, evidence)), ())
         # The newest version it can be; a patch number that no name tells may be any.
         self.limit = (numbers + (_ANY, _ANY, _ANY))[:3]
 
@@ -45,17 +41,12 @@ class InterpreterCandidate:
         versions = ["%d.%d.%d" % (major, minor, last) for last in ([patch] if patch != _ANY else range(30))]
         return major == _ANY or any(request.specifiers.contains(version, prereleases=True) for version in versions)
 
-    def probed(self, cache_directory: str, console: Console) -> "Interpreter | InterpreterRefusal":
-        """Return what it is, or why it cannot serve."""
-        return self.known or probe_interpreter(self.path, cache_directory, console, self.origin)
-
 
 def interpreter_candidates(wild: Interpreter, console: Console) -> "list[InterpreterCandidate]":
-    """Return what may be an interpreter on this host, in the documented order, each real file once; starts nothing."""
+    """Return what may be an interpreter on this host, in the documented order, each real file once."""
     seen = set()  # type: set[str]
     candidates = []  # type: list[InterpreterCandidate]
-    origin = "the base of this environment" if wild.found_in_environment else "this Python"
-    for path, found_by, installation in _interpreter_paths(wild.executable, origin, console):
+    for path, origin, installation in _interpreter_paths(wild, console):
         real = os.path.realpath(path)
         if real in seen or not os.path.isfile(real) or not os.access(real, os.X_OK) or _is_python_shim(path, real):
             continue
@@ -63,15 +54,13 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[Interpr
         # What belongs to an environment stands for the base, unless it is a copy: then the probe finds the base.
         shown = real if os.path.isfile(os.path.join(os.path.dirname(path), "..", "pyvenv.cfg")) else path
         evidence = [installation, os.path.basename(real), os.path.basename(path)]
-        candidates.append(InterpreterCandidate(shown, found_by, evidence))
-    if candidates and not wild.found_in_environment and candidates[0].path == wild.executable:
-        candidates[0].known = wild
+        candidates.append(InterpreterCandidate(shown, origin, evidence))
     return candidates
 
 
-def _interpreter_paths(wild: str, wild_origin: str, console: Console) -> "Iterator[tuple[str, str, str]]":
+def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str, str]]":
     """Yield path, origin and the name of its installation directory ("" if that tells nothing), in order."""
-    yield wild, wild_origin, ""
+    yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin, ""
     search = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if os.path.isabs(entry)]
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
     managers = [os.path.dirname(os.path.normpath(entry)) for entry in search if _is_shims_directory(entry)]
@@ -79,47 +68,38 @@ def _interpreter_paths(wild: str, wild_origin: str, console: Console) -> "Iterat
         for name in sorted(_entries(directory), key=lambda name: (os.path.islink(os.path.join(directory, name)), name)):
             for path in _python_files(os.path.join(directory, name, "" if is_windows() else "bin")):
                 yield path, origin, name
-    for directory in search:
-        for path in _python_files(directory):
-            yield path, "PATH", ""
-    if is_windows():
-        for path in _registered_pythons(search, console):
-            yield path, "registry", ""
-    for directory in _windows_directories() if is_windows() else _posix_directories():
-        for path in _python_files(directory):
-            yield path, "system", ""
+    registered = _registered_pythons(search, console) if is_windows() else []
+    for origin, paths in [("PATH", search), ("registry", registered), ("system", _system_directories())]:
+        for path in paths:
+            for file in _python_files(path) if origin != "registry" else [path]:
+                yield file, origin, ""
 
 
-def _installation_roots(managers: "list[str]") -> "Iterator[tuple[str, str]]":
-    """Yield the directories that hold one directory per installed Python, with the name of their manager."""
-    environ = os.environ
-    home = os.path.expanduser("~")
-    data = environ.get("APPDATA", home) if is_windows() else environ.get("XDG_DATA_HOME") or home + "/.local/share"
-    for root in [environ.get("PYENV_ROOT")] + managers + [os.path.join(home, ".pyenv")]:
-        if root:
-            yield "pyenv", os.path.join(root, "versions")
-    yield "uv", environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")
-    for root in [environ.get("ASDF_DATA_DIR")] + managers + [os.path.join(home, ".asdf")]:
-        if root:
-            yield "asdf", os.path.join(root, "installs", "python")
-    yield "mise", os.path.join(environ.get("MISE_DATA_DIR") or os.path.join(data, "mise"), "installs", "python")
+def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
+    """Return the directories that hold one directory per installed Python, with the name of their manager."""
+    home, environ = os.path.expanduser("~"), os.environ
+    data = environ.get("APPDATA") if is_windows() else environ.get("XDG_DATA_HOME")
+    data = data or os.path.join(home, ".local", "share")
+    pyenv = [environ.get("PYENV_ROOT", "")] + managers + [os.path.join(home, ".pyenv")]
+    asdf = [environ.get("ASDF_DATA_DIR", "")] + managers + [os.path.join(home, ".asdf")]
+    mise = environ.get("MISE_DATA_DIR") or os.path.join(data, "mise")
+    return (
+        [("pyenv", os.path.join(root, "versions")) for root in pyenv]
+        + [("uv", environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python"))]
+        + [("asdf", os.path.join(root, "installs", "python")) for root in asdf]
+        + [("mise", os.path.join(mise, "installs", "python"))]
+    )
 
 
-def _posix_directories() -> "list[str]":
+def _system_directories() -> "list[str]":
     import glob
 
     patterns = ["/usr/bin", "/usr/local/bin", "/opt/python*/bin", "/opt/python/*/bin", "/opt/homebrew/bin",
                 "/Library/Frameworks/Python.framework/Versions/*/bin", "/usr/libexec"]  # fmt: skip
+    if is_windows():
+        patterns = [glob.escape(os.environ.get("LOCALAPPDATA", "")) + "\\Programs\\Python\\Python3*",
+                    glob.escape(os.environ.get("PROGRAMFILES", "")) + "\\Python3*"]  # fmt: skip
     return [directory for pattern in patterns for directory in sorted(glob.glob(pattern))]
-
-
-def _windows_directories() -> "Iterator[str]":
-    import glob
-
-    for variable, below in (("LOCALAPPDATA", "Programs\\Python"), ("PROGRAMFILES", "")):
-        root = os.path.join(os.environ.get(variable, ""), below)
-        if os.path.isabs(root):
-            yield from sorted(glob.glob(os.path.join(glob.escape(root), "Python3*")))
 
 
 def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
@@ -140,17 +120,17 @@ def _python_files(directory: str) -> "list[str]":
     # What Windows offers in WindowsApps are stubs that open its shop.
     if _is_shims_directory(directory) or os.path.basename(os.path.normpath(directory)) == "WindowsApps":
         return []
-    named = re.compile(r"(?:python|pypy)(?:\d+(?:\.\d+)?)?t?d?" + (r"\.exe\Z" if is_windows() else r"\Z"))
-    found = [os.path.join(directory, name) for name in _entries(directory) if named.match(name)]
     if sys.platform == "darwin" and directory == "/usr/bin" and not os.path.isdir("/Library/Developer"):
         # Apple's stub would open a window that offers to install the developer tools.
         return []
-    return found + [path for path in [os.path.join(directory, "platform-python")] if os.path.isfile(path)]
+    # `platform-python` is the only one that a minimal RHEL 8 has.
+    named = re.compile(r"((python|pypy)(\d+(\.\d+)?)?t?d?|platform-python)" + (r"\.exe\Z" if is_windows() else r"\Z"))
+    return [os.path.join(directory, name) for name in _entries(directory) if named.match(name)]
 
 
 def _entries(directory: str) -> "list[str]":
     try:
-        return sorted(os.listdir(directory))
+        return sorted(os.listdir(directory)) if os.path.isabs(directory) else []
     except OSError:
         return []
 

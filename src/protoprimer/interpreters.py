@@ -111,7 +111,7 @@ def all_interpreters(cache_directory: str, console: Console) -> "list[Interprete
     found = []  # type: list[Interpreter | InterpreterRefusal]
     seen = set()  # type: set[str]
     for candidate in interpreter_candidates(wild, console):
-        probed = candidate.probed(cache_directory, console)
+        probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
         name = os.path.realpath(probed.executable if isinstance(probed, Interpreter) else probed.path)
         if name not in seen:
             seen.add(name)
@@ -131,7 +131,7 @@ def _newest_fitting(
     for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
         if best is not None and candidate.limit < best[2].version_info:
             break
-        probed = candidate.probed(cache_directory, console)
+        probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
         if isinstance(probed, Interpreter):
             misfit = interpreter_misfit(probed, request)
             if misfit is None:
@@ -251,7 +251,8 @@ def _no_interpreter_error(
 
     wanted = _wanted_python(request)
     reasons = {}  # type: dict[str, list[InterpreterRefusal]]
-    for refusal in sorted(refusals, key=lambda one: [int(part) for part in re.findall("[0-9]+", one.version)], reverse=True):
+    refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
+    for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)
     lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % place if place else "")]
     for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):

@@ -16,6 +16,7 @@ __all__ = [
     "InterpreterRefusal",
     "probe_interpreter",
     "verify_environment_interpreter",
+    "version_in_name",
     "wild_interpreter",
 ]
 
@@ -154,17 +155,18 @@ def probe_interpreter(
     version = str(facts["version"])
     if tuple(facts["version_info"]) < OLDEST_PYTHON:
         return InterpreterRefusal(path, "older than %d.%d, the oldest that can serve" % OLDEST_PYTHON, version, origin)
-    called = _version_in_name(path)
-    if called and called != version.split(".")[: len(called)]:
-        return InterpreterRefusal(path, "its name says %s" % ".".join(called), version, origin)
+    named = version_in_name(os.path.basename(path))
+    if list(named) != facts["version_info"][: len(named)]:
+        return InterpreterRefusal(path, "its name says %s" % ".".join(map(str, named)), version, origin)
     return Interpreter(facts, origin or path)
 
 
-def _version_in_name(path: str) -> "list[str]":
+def version_in_name(name: str) -> "tuple[int, ...]":
+    """Return the two or three numbers that a name such as `python3.11`, `3.11.7` or `cpython-3.11.7-...` tells."""
     import re
 
-    named = re.match(r"(?:python|pypy)(\d+(?:\.\d+)*)t?d?(?:\.exe)?\Z", os.path.basename(path))
-    return named.group(1).split(".") if named else []
+    named = re.match(r"(?:cpython-?|python|pypy)?(\d+)\.(\d+)(?:\.(\d+))?", name)
+    return tuple(int(number) for number in named.groups() if number) if named else ()
 
 
 def _asked_facts(path: str, console: Console, timeout: float) -> "dict[str, Any]":
@@ -222,10 +224,8 @@ def _executable_at_home(facts: "dict[str, Any]") -> str:
     real = os.path.realpath(facts["executable"]) if facts["executable"] else ""
     stem = "pypy" if facts["implementation"] == "pypy" else "python"
     numbered = "%s%d.%d%s" % (stem, facts["version_info"][0], facts["version_info"][1], "t" * facts["free_threaded"])
-    directory = facts["base_prefix"] if is_windows() else os.path.join(facts["base_prefix"], "bin")
-    names = [os.path.basename(real), numbered, stem + "3", stem]
-    if is_windows():
-        names = [os.path.basename(real), numbered + ".exe", stem + ".exe"]
+    directory, suffix = (facts["base_prefix"], ".exe") if is_windows() else (facts["base_prefix"] + "/bin", "")
+    names = [os.path.basename(real), numbered + suffix, stem + "3" + suffix, stem + suffix]
     there = [path for path in (os.path.join(directory, name) for name in names if name) if os.path.isfile(path)]
     for path in there:
         if os.path.realpath(path) == real:

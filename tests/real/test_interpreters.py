@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 
+import support
 from protoprimer.console import Console
 from protoprimer.errors import InstallError, InterpreterError
 from protoprimer.interpreters import (
@@ -248,8 +248,9 @@ def test_download_that_fails_is_one_more_reason(tmp_path: Path, monkeypatch: pyt
         pytest.skip("this environment has no uv")
 
     class RealUv:
-        command = [str(program)]
-        environment: dict[str, str] = {}
+        def __init__(self) -> None:
+            self.command = [str(program)]
+            self.environment: dict[str, str] = {}
 
         def uv(self) -> RealUv:
             return self

@@ -71,10 +71,9 @@ class NoTools:
 
 
 class Uv:
-    environment: dict[str, str] = {}
-
     def __init__(self, program: Path) -> None:
         self.command = [str(program)]
+        self.environment: dict[str, str] = {}
 
     def uv(self) -> Uv:
         return self
