@@ -5,7 +5,8 @@ import os
 from protoprimer.console import Console
 from protoprimer.errors import InstallError
 from protoprimer.host import environment_python, is_windows
-from protoprimer.plan import InstallStep, Plan, ProjectToInstall, normalized_name
+from protoprimer.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.projects import normalized_project_name
 from protoprimer.process import ChildResult, run_child, scrubbed_environment
 
 TYPE_CHECKING = False
@@ -18,9 +19,10 @@ __all__ = [
     "Backend",
     "installed_distributions",
     "commands_of",
+    "fault_of_installed",
+    "file_url",
     "run_installer",
     "site_packages_of",
-    "verify_installed",
 ]
 
 _LINES_OF_OUTPUT_SHOWN = 40
@@ -61,7 +63,31 @@ class Backend:
 
         :raises InstallError: resolution, build, download or the check failed (exit 6)
         """
+        self.install_plan(interpreter, environment, plan)
+        if not plan.rebuild and fault_of_installed(environment, plan):
+            # What a cache remembered of a project no longer fits its sources.
+            plan.rebuild = True
+            self.install_plan(interpreter, environment, plan)
+        if plan.seed_pip:
+            self._seed_pip(interpreter, environment)
+        fault = fault_of_installed(environment, plan)
+        if fault is not None:
+            advice = "check the project's build configuration ([build-system], package discovery), or set `install`"
+            raise InstallError("the backend %s succeeded, but %s" % (self.name, fault[1]), fault[0], advice)
+        found = installed_distributions(environment)
+        distributions = {name: version for name, (version, _directory) in found.items()}
+        return {"backend": self.name, "tools": self.tools(interpreter), "distributions": distributions}
+
+    def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
+        """Install the plan; whether that has worked is checked by `install`.
+
+        :raises InstallError: the installer says that it failed (exit 6)
+        """
         raise NotImplementedError
+
+    def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
+        """Return the versions of the tools it uses, by name."""
+        return {}
 
     def lock(
         self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -75,7 +101,7 @@ class Backend:
         """
         raise NotImplementedError
 
-    def seed_pip(self, interpreter: "Interpreter", environment: str) -> None:
+    def _seed_pip(self, interpreter: "Interpreter", environment: str) -> None:
         """Put the pip that the kernel pins into the environment; the same whichever backend it is.
 
         :raises InstallError: it could not be had (exit 6)
@@ -85,11 +111,6 @@ class Backend:
         arguments += ["install", "--no-deps", "--no-compile", "pip==" + tool.version]
         environ = dict(tool.environment, **self.settings.for_pip()[1])
         run_installer(self.console, self.name, "install pip", arguments, os.path.dirname(environment), environ)
-
-    def facts(self, environment: str, tools: "dict[str, str]") -> "dict[str, object]":
-        """Return what every backend keeps: its name, its tools' versions, and the distributions it installed."""
-        distributions = {name: version for name, (version, _directory) in installed_distributions(environment).items()}
-        return {"backend": self.name, "tools": tools, "distributions": distributions}
 
 
 def commands_of(plan: Plan) -> "list[tuple[InstallStep, bool]]":
@@ -178,30 +199,28 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
         path = os.path.join(site_packages or "", entry)
         if extension == ".dist-info" or (extension == ".egg-info" and "-" in stem):
             name, _, version = stem.partition("-")
-            found[normalized_name(name)] = (version.split("-py")[0], path)
+            found[normalized_project_name(name)] = (version.split("-py")[0], path)
         elif extension == ".egg-link":
-            found[normalized_name(stem)] = ("", path)
+            found[normalized_project_name(stem)] = ("", path)
     return found
 
 
-def verify_installed(environment: str, plan: Plan, backend: str) -> None:
-    """Check that each project of the plan is installed, and from this checkout where it was to be editable.
+def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":
+    """Return the first project that is not installed as the plan asks, editable from this checkout, and why not.
 
     An installer's exit status 0 proves neither, nor does a matching version.
-
-    :raises InstallError: it is not (exit 6)
     """
     distributions = installed_distributions(environment)
     for project in plan.projects():
         fault = _fault_of_project(project, distributions)
         if fault is not None:
-            advice = "check the project's build configuration ([build-system], package discovery), or set `install`"
-            raise InstallError("the backend %s succeeded, but %s" % (backend, fault), project.path, advice)
+            return project.path, fault
+    return None
 
 
 def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple[str, str]]") -> "str | None":
     if project.metadata.name:
-        candidates = {normalized_name(project.metadata.name)}
+        candidates = {normalized_project_name(project.metadata.name)}
     else:
         # A name computed in setup.py: whichever distribution came from this directory.
         candidates = {name for name, (_, path) in distributions.items() if _is_from(path, project.path)}
@@ -234,6 +253,13 @@ def _is_from(metadata_path: str, project: str) -> bool:
     return os.path.realpath(path_of_file_url(origin.get("url", ""))) == os.path.realpath(project)
 
 
+def file_url(path: str) -> str:
+    """Return the `file:` URL of a path."""
+    from urllib.request import pathname2url
+
+    return "file:" + ("" if is_windows() else "//") + pathname2url(path)
+
+
 def path_of_file_url(url: str) -> str:
     """Return the path that a `file:` URL means."""
     from urllib.parse import urlsplit
@@ -254,6 +280,10 @@ def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":
         return "%s has no RECORD of its files" % name
     for entry in recorded:
         path = os.path.join(site_packages, entry)
+        if entry.startswith("__editable__") and entry.endswith("_finder.py") and os.path.isfile(path):
+            missing = [source for source in _sources_of_finder(path) if not os.path.exists(source)]
+            if missing:
+                return "%s expects its sources in %s, which does not exist" % (name, missing[0])
         if not os.path.exists(path) and not entry.endswith(".pyc"):
             return "%s lacks its file %s" % (name, path)
         if entry.endswith(".pth") and "/" not in entry:
@@ -262,3 +292,13 @@ def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":
                     if os.path.isabs(line) and not os.path.isdir(line):
                         return "%s expects its sources in %s, which does not exist" % (name, line)
     return None
+
+
+def _sources_of_finder(path: str) -> "list[str]":
+    """Return where setuptools's finder looks for the packages of an editable project."""
+    import ast
+    import re
+
+    with open(path, encoding="utf-8") as stream:
+        mapping = re.search(r"^MAPPING[^=]*= (\{.*\})$", stream.read(), re.MULTILINE)
+    return [str(source) for source in ast.literal_eval(mapping.group(1)).values()] if mapping else []

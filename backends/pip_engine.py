@@ -2,10 +2,18 @@
 
 import os
 
-from protoprimer.backends.base import Backend, commands_of, run_installer, verify_installed
+from protoprimer.backends.base import Backend, commands_of, file_url, run_installer
+from protoprimer.backends.editables import (
+    adopt_editable,
+    remember_editable,
+    remembered_editable,
+    static_project_table,
+    write_editable,
+)
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.host import environment_python, write_atomically
-from protoprimer.plan import InstallStep, Plan, normalized_name
+from protoprimer.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.projects import normalized_project_name
 from protoprimer.process import ChildResult
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
 from protoprimer.toml import load_toml
@@ -27,22 +35,43 @@ class PipBackend(Backend):
             self.toolbox.pip(interpreter)
         except ToolAbsent as absent:
             return str(absent)
+        if _is_beyond_builds(interpreter):
+            return next(filter(None, map(_why_not_on_old_python, plan.projects())), None)
         return None
 
     def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
-        """Return the versions of the tools that were used."""
         return {"pip": self.toolbox.pip(interpreter).version}
 
-    def install(self, interpreter: "Interpreter", environment: str, plan: Plan) -> "dict[str, object]":
+    def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
         if plan.lock:
             self._install_pins(interpreter, environment, plan)
         for step, deep in commands_of(plan):
-            arguments = _arguments_of_step(step) + ([] if deep else ["--no-deps"])
-            self._pip_install(interpreter, environment, plan, "install", arguments, step.lines)
-        if plan.seed_pip:
-            self.seed_pip(interpreter, environment)
-        verify_installed(environment, plan, self.name)
-        return self.facts(environment, self.tools(interpreter))
+            self._install_step(interpreter, environment, plan, step, [] if deep else ["--no-deps"])
+
+    def _install_step(
+        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, options: "list[str]"
+    ) -> None:
+        import tempfile
+
+        cache = self.toolbox.cache_directory
+        with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
+            wheels, built = {}, []  # type: dict[ProjectToInstall, str], list[ProjectToInstall]
+            for project in (project for project in step.projects if project.editable):
+                wheel = remembered_editable(project, interpreter, plan, cache)
+                if wheel is None and _is_beyond_builds(interpreter):
+                    wheel = write_editable(project, directory)
+                if wheel is None:
+                    built.append(project)
+                else:
+                    wheels[project] = wheel
+            arguments = _arguments_of_step(step, wheels) + options
+            lines = ["%s @ %s" % (_named(project), file_url(wheel)) for project, wheel in wheels.items()]
+            python = environment_python(environment)
+            self._pip(interpreter, python, plan, "install", arguments, lines + step.lines, [])
+        for project in wheels:
+            adopt_editable(project, environment)
+        for project in built:
+            remember_editable(project, interpreter, plan, cache, environment)
 
     def lock(
         self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -54,7 +83,7 @@ class PipBackend(Backend):
         if _version_tuple(tool.version) < (22, 2):
             cause = "pip %s, the newest for Python %s, cannot report what it resolved" % (tool.version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")
-        pins = [] if upgrade_all else _earlier_pins(output, {normalized_name(name) for name in upgrade_packages})
+        pins = [] if upgrade_all else _earlier_pins(output, {normalized_project_name(name) for name in upgrade_packages})
         try:
             report = self._resolve(interpreter, plan, pins)
         except InstallError:
@@ -73,16 +102,11 @@ class PipBackend(Backend):
         arguments = ["--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
         lines = []  # type: list[str]
         for step in plan.steps:
-            arguments += _arguments_of_step(step)
+            arguments += _arguments_of_step(step, {})
             lines += step.lines
         result = self._pip(interpreter, interpreter.executable, plan, "resolve", arguments, lines, pins, locking=True)
         report = json.loads(result.output)  # type: dict[str, object]
         return report
-
-    def _pip_install(
-        self, interpreter: "Interpreter", environment: str, plan: Plan, what: str, arguments: "list[str]", lines: "list[str]"
-    ) -> None:
-        self._pip(interpreter, environment_python(environment), plan, what, arguments, lines, [])
 
     def _pip(
         self,
@@ -94,6 +118,7 @@ class PipBackend(Backend):
         lines: "list[str]",
         pins: "list[str]",
         locking: bool = False,
+        pinned: bool = False,
     ) -> ChildResult:
         """Run `pip install` by `python`, with further requirement lines and pins in files outside the environment."""
         import tempfile
@@ -101,6 +126,8 @@ class PipBackend(Backend):
         tool = self.toolbox.pip(interpreter)
         options, environ = self.settings.for_pip(locking=locking)
         environ = dict(tool.environment, **environ)
+        if pinned:
+            environ.pop("PIP_CONSTRAINT", None)
         # Bytecode is left to the first run that needs it: most of what is installed never runs.
         environ.update(PIP_NO_COMPILE="1", PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore", PYTHONIOENCODING="utf-8")
         environ.update(PIP_NO_WARN_SCRIPT_LOCATION="1", **_build_constraint_variables(tool.version, plan, environ))
@@ -114,18 +141,37 @@ class PipBackend(Backend):
             return run_installer(self.console, self.name, what, command, plan.root, environ)
 
     def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
-        pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
-        what = "install from %s" % plan.lock
-        if pins.hashed:
-            arguments = ["--no-deps", "--require-hashes"]
-            self._pip_install(interpreter, environment, plan, what, arguments, pins.hashed)
-        if pins.unhashed:
-            self._pip_install(interpreter, environment, plan, what, ["--no-deps"], pins.unhashed)
+        python = environment_python(environment)
+        pins = read_lock(plan, marker_environment(python, self.console))
+        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"])):
+            if lines:
+                self._pip(interpreter, python, plan, "install from %s" % plan.lock, options, lines, [], pinned=True)
 
 
-def _arguments_of_step(step: InstallStep) -> "list[str]":
+def _is_beyond_builds(interpreter: "Interpreter") -> bool:
+    """Tell whether the newest build backends an interpreter can have neither read `[project]` nor build editables."""
+    return tuple(interpreter.version_info[:2]) < (3, 7)
+
+
+def _why_not_on_old_python(project: ProjectToInstall) -> "str | None":
+    """Return why a project with `[project]` cannot be installed into Python 3.6, or `None` if it can be tried."""
+    is_static = static_project_table(project) is not None
+    requires = " ".join(project.metadata.build_requires or ["setuptools"])
+    if not project.metadata.has_project_table or (is_static and project.editable) or "flit" in requires:
+        return None
+    if os.path.exists(os.path.join(project.path, "setup.py")) or os.path.exists(os.path.join(project.path, "setup.cfg")):
+        return None
+    what = "that is not editable" if is_static else "whose [project] has dynamic fields"
+    return "no build backend for Python 3.6 serves a project %s (%s); a setup.cfg would do" % (what, project.path)
+
+
+def _named(project: ProjectToInstall) -> str:
+    return (project.metadata.name or "") + ("[%s]" % ",".join(project.extras) if project.extras else "")
+
+
+def _arguments_of_step(step: InstallStep, wheels: "dict[ProjectToInstall, str]") -> "list[str]":
     arguments = []  # type: list[str]
-    for project in step.projects:
+    for project in (project for project in step.projects if project not in wheels):
         arguments += ["-e", project.requirement()] if project.editable else [project.requirement()]
     for option, paths in (("-r", step.requirements), ("-c", step.constraints)):
         for path in paths:
@@ -141,9 +187,7 @@ def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, st
     path = plan.build_constraints
     if any(letter.isspace() for letter in path):
         # pip splits the variable at spaces.
-        from urllib.request import pathname2url
-
-        path = "file://" + pathname2url(path)
+        path = file_url(path)
     return {name: (environ.get(name, "") + " " + path).strip()}
 
 
@@ -160,5 +204,5 @@ def _earlier_pins(output: str, forgotten: "set[str]") -> "list[str]":
     return [
         "%s==%s" % (package["name"], package["version"])
         for package in packages
-        if "version" in package and normalized_name(package["name"]) not in forgotten
+        if "version" in package and normalized_project_name(package["name"]) not in forgotten
     ]

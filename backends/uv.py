@@ -2,7 +2,7 @@
 
 import os
 
-from protoprimer.backends.base import Backend, commands_of, run_installer, verify_installed
+from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.errors import BackendError
 from protoprimer.host import environment_python
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
@@ -37,7 +37,10 @@ class UvBackend(Backend):
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
 
-    def install(self, interpreter: "Interpreter", environment: str, plan: Plan) -> "dict[str, object]":
+    def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
+        return {"uv": self.toolbox.uv().version}
+
+    def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
         follows_lock = self._takes_files_of_lock()
         if follows_lock and _is_for_sync(plan):
             self._sync(environment, plan)
@@ -46,10 +49,6 @@ class UvBackend(Backend):
                 self._install_pins(environment, plan, follows_lock)
             for step, deep in commands_of(plan):
                 self._install_step(environment, plan, step, deep)
-        if plan.seed_pip:
-            self.seed_pip(interpreter, environment)
-        verify_installed(environment, plan, self.name)
-        return self.facts(environment, {"uv": self.toolbox.uv().version})
 
     def lock(
         self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -88,19 +87,21 @@ class UvBackend(Backend):
                 arguments += [option, name]
         if not project.editable:
             arguments.append("--no-editable")
+        arguments += _rebuilding(plan)
         options, environ = self.settings.for_uv(project=True)
         self._run("install from uv.lock", arguments + options, plan.root, dict(environ, UV_PROJECT_ENVIRONMENT=environment))
 
-    def _pip_install(self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]") -> None:
+    def _pip_install(
+        self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]", pinned: bool = False
+    ) -> None:
         # Given on stdin, an unchanged project comes from uv's cache; as an argument it is built each time.
         options, environ = self.settings.for_uv()
+        if pinned:
+            environ.pop("UV_CONSTRAINT", None)
         arguments = ["pip", "install", "--python", environment_python(environment)] + options + arguments
         if lines:
             arguments += ["--requirements", "-"]
-        for project in plan.projects():
-            if project.metadata.has_dynamic_dependencies and project.metadata.name:
-                # What they are computed from is not among the files uv compares.
-                arguments += ["--refresh-package", project.metadata.name]
+        arguments += _rebuilding(plan)
         if plan.build_constraints:
             arguments += ["--build-constraints", plan.build_constraints]
         self._run(what, arguments, plan.root, environ, lines)
@@ -108,12 +109,12 @@ class UvBackend(Backend):
     def _install_pins(self, environment: str, plan: Plan, follows_lock: bool) -> None:
         lock = plan.lock or ""
         if follows_lock and plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
-            self._pip_install("install from " + lock, environment, plan, ["--requirements", lock], [])
+            self._pip_install("install from " + lock, environment, plan, ["--requirements", lock], [], pinned=True)
             return
         pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
         for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"])):
             if lines:
-                self._pip_install("install from " + lock, environment, plan, options, lines)
+                self._pip_install("install from " + lock, environment, plan, options, lines, pinned=True)
 
     def _install_step(self, environment: str, plan: Plan, step: InstallStep, deep: bool) -> None:
         arguments = list(step.args) if deep else ["--no-deps"]
@@ -156,6 +157,15 @@ def _files_of_step(step: InstallStep) -> "list[str]":
     return arguments
 
 
+def _rebuilding(plan: Plan) -> "list[str]":
+    """Return the options that have projects built anew: what computed dependencies follow from uv does not compare."""
+    arguments = []
+    for project in plan.projects():
+        if project.metadata.name and (plan.rebuild or project.metadata.has_dynamic_dependencies):
+            arguments += ["--reinstall-package", project.metadata.name]
+    return arguments
+
+
 def _depends_on_choice(lock: str) -> bool:
     """Tell whether a `pylock.toml` has packages for some extras or groups only."""
     with open(lock, encoding="utf-8") as stream:
@@ -179,9 +189,9 @@ def _is_for_sync(plan: Plan) -> bool:
     if plan.lock_kind != "uv.lock" or len(plan.steps) != 1 or plan.lock != os.path.join(plan.root, "uv.lock"):
         return False
     step = plan.steps[0]
-    return (
-        len(step.members) == 1
-        and step.members[0].path == plan.root
-        and step.members[0].metadata.has_project_table
-        and not (step.requirements or step.constraints or step.args or plan.build_constraints)
-    )
+    if step.requirements or step.constraints or step.args or plan.build_constraints or len(step.members) != 1:
+        return False
+    metadata = step.members[0].metadata
+    # uv takes [project] without [build-system] for no package; others install it all the same.
+    is_package = metadata.table("tool", "uv").get("package", metadata.has_build_system)
+    return step.members[0].path == plan.root and metadata.has_project_table and metadata.is_package == is_package

@@ -28,11 +28,10 @@ class VirtualenvBackend(PipBackend):
 
     def create(self, interpreter: "Interpreter", environment: str) -> None:
         tool = self.toolbox.virtualenv(interpreter)
-        arguments = ["--no-seed", "--no-download", "--no-periodic-update", "--no-vcs-ignore", "--python"]
-        arguments = tool.command + arguments + [interpreter.executable, environment]
-        # A user's configuration of virtualenv must not change what is made here.
-        environ = dict(tool.environment, VIRTUALENV_CONFIG_FILE=os.devnull)
-        run_installer(self.console, self.name, "create an environment", arguments, os.path.dirname(environment), environ)
+        # The command names the interpreter already.
+        arguments = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", environment]
+        cwd = os.path.dirname(environment)
+        run_installer(self.console, self.name, "create an environment", arguments, cwd, tool.environment)
 
     def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
         return dict(super().tools(interpreter), virtualenv=self.toolbox.virtualenv(interpreter).version)

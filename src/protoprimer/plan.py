@@ -3,7 +3,7 @@
 import os
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.projects import expand_group, metadata_files, read_project
+from protoprimer.projects import expand_group, metadata_files, normalized_project_name, read_project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from protoprimer.configuration import Configuration
     from protoprimer.projects import ProjectMetadata
 
-__all__ = ["InstallStep", "Plan", "ProjectToInstall", "make_plan", "normalized_name", "requirement_file_inputs"]
+__all__ = ["InstallStep", "Plan", "ProjectToInstall", "make_plan", "requirement_file_inputs"]
 
 
 class ProjectToInstall:
@@ -92,6 +92,8 @@ class Plan:
         self.build_constraints = build_constraints
         self.seed_pip = seed_pip
         self.hint = hint
+        # Whether projects are built although an earlier build would do: for a start from scratch.
+        self.rebuild = False
 
     def projects(self) -> "list[ProjectToInstall]":
         """Return the packages of all steps."""
@@ -160,13 +162,6 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
     )
 
 
-def normalized_name(name: str) -> str:
-    """Return a distribution's name in its normal form (PEP 503)."""
-    import re
-
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _default_steps(root: str) -> "list[InstallStep]":
     metadata = read_project(root)
     requirements = os.path.join(root, "requirements.txt")
@@ -212,7 +207,7 @@ def _configured_project(configuration: "Configuration", item: "dict[str, Any]") 
     known = metadata.extras
     if metadata.extras_are_static:
         for extra in extras:
-            if normalized_name(extra) not in {normalized_name(name) for name in known}:
+            if normalized_project_name(extra) not in {normalized_project_name(name) for name in known}:
                 cause = "the project %s has no extra `%s`" % (path, extra)
                 raise configuration.error("install", cause, "known extras: " + (", ".join(sorted(known)) or "none"))
     return ProjectToInstall(path, item.get("editable", True), extras, list(item.get("groups") or []), metadata)
@@ -241,11 +236,11 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
     """Turn lines such as `proj[test]` into extras of the member `proj`: an index has none, or a foreign one."""
     import re
 
-    by_name = {normalized_name(member.metadata.name): member for member in members if member.metadata.name}
+    by_name = {normalized_project_name(member.metadata.name): member for member in members if member.metadata.name}
     kept = []
     for line in lines:
         match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*$", line)
-        member = by_name.get(normalized_name(match.group(1))) if match else None
+        member = by_name.get(normalized_project_name(match.group(1))) if match else None
         if match is None or member is None:
             kept.append(line)
             continue
@@ -257,11 +252,11 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
 
 def _requirements_of_no_package(member: ProjectToInstall) -> "list[str]":
     lines = list(member.metadata.dependencies)
-    extras = {normalized_name(name): found for name, found in member.metadata.extras.items()}
+    extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
     done = 0
     # An extra may name further extras of its own project: the list grows while it is read.
     while done < len(member.extras):
-        lines += _without_references_to([member], extras.get(normalized_name(member.extras[done]), []))
+        lines += _without_references_to([member], extras.get(normalized_project_name(member.extras[done]), []))
         done += 1
     return lines
 

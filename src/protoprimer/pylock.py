@@ -4,7 +4,8 @@ import os
 
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.plan import Plan, ProjectToInstall, normalized_name
+from protoprimer.plan import Plan, ProjectToInstall
+from protoprimer.projects import normalized_project_name
 from protoprimer.process import run_child
 from protoprimer.toml import load_toml
 from protoprimer.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
@@ -112,7 +113,7 @@ def _marker_value(token: str, environment: "dict[str, Any]") -> "Any":
 
 def _marker_compared(left: "Any", operator: str, right: "Any", is_version: bool) -> bool:
     if operator in ("in", "not in"):
-        inside = normalized_name(left) in right if isinstance(right, frozenset) else left in right
+        inside = normalized_project_name(left) in right if isinstance(right, frozenset) else left in right
         return bool(inside) == (operator == "in")
     if is_version:
         try:
@@ -145,7 +146,7 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
 
 
 def _refuse_lock(path: str, cause: str) -> InstallError:
-    return InstallError(cause, path, "write the lock anew: ./prime lock")
+    return InstallError(cause, path, "write the lock anew: ./prime lock (uv's serves every Python and platform, pip's its own)")
 
 
 def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environment: "dict[str, Any]") -> LockedPins:
@@ -161,14 +162,14 @@ def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environme
         raise _refuse_lock(path, "the lock is not for this interpreter, but for: " + "; ".join(markers))
     members = [member for step in plan.steps for member in step.members]
     chosen = dict(environment)
-    chosen["extras"] = frozenset(normalized_name(extra) for member in members for extra in member.extras)
+    chosen["extras"] = frozenset(normalized_project_name(extra) for member in members for extra in member.extras)
     groups = [group for member in members for group in member.groups] + document.get("default-groups", [])
-    chosen["dependency_groups"] = frozenset(map(normalized_name, groups))
+    chosen["dependency_groups"] = frozenset(map(normalized_project_name, groups))
     pins, seen = LockedPins(), set()  # type: LockedPins, set[str]
     for package in document.get("packages", []):
         if "marker" in package and not marker_holds(package["marker"], chosen):
             continue
-        name = normalized_name(package["name"])
+        name = normalized_project_name(package["name"])
         if name in seen:
             raise _refuse_lock(path, "the lock has more than one %s for this interpreter" % name)
         seen.add(name)
@@ -286,9 +287,9 @@ class _UvLock:
             self._refuse_if_stale(member, package)
             edges = list(package.get("dependencies", []))
             for table, names in (("optional-dependencies", member.extras), ("dev-dependencies", member.groups)):
-                known = {normalized_name(name): found for name, found in package.get(table, {}).items()}
+                known = {normalized_project_name(name): found for name, found in package.get(table, {}).items()}
                 for name in names:
-                    edges += known.get(normalized_name(name), [])
+                    edges += known.get(normalized_project_name(name), [])
             return edges
         raise _refuse_lock(self.path, "the lock knows no project in %s" % member.path)
 
@@ -299,12 +300,12 @@ class _UvLock:
         locked = list(metadata.get("requires-dist", []))
         for group in member.groups:
             locked += metadata.get("requires-dev", {}).get(group, [])
-        names = {normalized_name(one["name"]) for one in locked}
+        names = {normalized_project_name(one["name"]) for one in locked}
         for line in member.metadata.dependencies:
             match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*\(?([^;@)]*)", line)
-            name = normalized_name(match.group(1)) if match else line
+            name = normalized_project_name(match.group(1)) if match else line
             wanted = "".join((match.group(2) if match else "").split())
-            pinned = ["".join(str(one.get("specifier", "")).split()) for one in locked if normalized_name(one["name"]) == name]
+            pinned = ["".join(str(one.get("specifier", "")).split()) for one in locked if normalized_project_name(one["name"]) == name]
             if name not in names or (wanted and not any(set(wanted.split(",")) == set(one.split(",")) for one in pinned)):
                 raise _refuse_lock(self.path, "the lock is older than the dependency `%s` of %s" % (line, member.path))
 
@@ -354,7 +355,7 @@ def pylock_text(report: "dict[str, Any]", own: "list[str]", requires_python: "st
     if requires_python:
         lines.append("requires-python = " + json.dumps(requires_python))
     lines.append('created-by = "protoprimer"')
-    for item in sorted(report["install"], key=lambda one: normalized_name(one["metadata"]["name"])):
+    for item in sorted(report["install"], key=lambda one: normalized_project_name(one["metadata"]["name"])):
         if "dir_info" not in item["download_info"] or path_of_report(item) not in own:
             lines += [""] + _pylock_package(item)
     return "\n".join(lines) + "\n"
@@ -371,7 +372,7 @@ def path_of_report(item: "dict[str, Any]") -> str:
 def _pylock_package(item: "dict[str, Any]") -> "list[str]":
     import json
 
-    info, name = item["download_info"], normalized_name(item["metadata"]["name"])
+    info, name = item["download_info"], normalized_project_name(item["metadata"]["name"])
     lines = ["[[packages]]", "name = " + json.dumps(name), "version = " + json.dumps(item["metadata"]["version"])]
     if "vcs_info" in info:
         vcs = info["vcs_info"]

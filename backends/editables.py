@@ -1,0 +1,184 @@
+"""Editable projects as wheels: one that was built is remembered, and where no build backend can, the kernel writes it.
+
+An editable wheel holds no sources, only what puts them on the path, and the metadata. While the metadata files stand
+as they stood it is the same, so that building it anew, most of what pip spends on a project, is spent once.
+"""
+
+import os
+
+from protoprimer.backends.base import file_url, installed_distributions
+from protoprimer.host import write_atomically
+from protoprimer.plan import Plan, ProjectToInstall
+from protoprimer.projects import metadata_files, normalized_project_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protoprimer.interpreters import Interpreter
+
+__all__ = ["adopt_editable", "remember_editable", "remembered_editable", "static_project_table", "write_editable"]
+
+
+def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
+    """Return `[project]` if it says all there is to the metadata, and no `setup.py` does more; else `None`."""
+    table = project.metadata.table("project")
+    if os.path.exists(os.path.join(project.path, "setup.py")):
+        return None
+    return table if "name" in table and "version" in table and not table.get("dynamic") else None
+
+
+def remembered_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
+    """Return the wheel of an editable project that was built from the same metadata before, or `None`."""
+    directory = _place_of_editable(project, interpreter, plan, cache)
+    names = os.listdir(directory) if directory and os.path.isdir(directory) else []
+    return next((os.path.join(directory or "", name) for name in names if name.endswith(".whl")), None)
+
+
+def remember_editable(
+    project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str, environment: str
+) -> None:
+    """Keep what an installer has just put into `environment` for an editable project as a wheel, if it is pure."""
+    directory = _place_of_editable(project, interpreter, plan, cache)
+    metadata = installed_distributions(environment).get(normalized_project_name(project.metadata.name or ""), ("", ""))[1]
+    if directory is None or not os.path.isfile(os.path.join(metadata, "WHEEL")):
+        return
+    with open(os.path.join(metadata, "WHEEL"), encoding="utf-8") as stream:
+        if "Root-Is-Purelib: true" not in stream.read():
+            # Compiled in place by the build: without it they would be missing from a fresh checkout.
+            return
+    contents = _contents_of_wheel(metadata)
+    if contents is not None:
+        stem = os.path.splitext(os.path.basename(metadata))[0]
+        _write_wheel(os.path.join(directory, stem + "-py3-none-any.whl"), os.path.basename(metadata), contents)
+
+
+def _place_of_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
+    import hashlib
+
+    if plan.rebuild or static_project_table(project) is None:
+        return None
+    digest = hashlib.sha256(os.fsencode(project.path))
+    digest.update(repr((interpreter.version, interpreter.implementation, interpreter.platform)).encode("utf-8"))
+    for path in metadata_files(project.path) + ([plan.build_constraints] if plan.build_constraints else []):
+        if os.path.isfile(path):
+            with open(path, "rb") as stream:
+                digest.update(b"\0" + os.fsencode(path) + b"\0" + stream.read())
+    # As for uv: a project that gets a src directory is laid out anew.
+    digest.update(b"src" if os.path.isdir(os.path.join(project.path, "src")) else b"")
+    return os.path.join(cache, "editables", digest.hexdigest()[:32])
+
+
+def _contents_of_wheel(metadata: str) -> "dict[str, bytes] | None":
+    """Return the files a distribution had in its wheel, or `None` if some are no longer told apart."""
+    site_packages, made_by_pip = os.path.dirname(metadata), ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD")
+    scripts, contents = "", {}  # type: str, dict[str, bytes]
+    entry_points = os.path.join(metadata, "entry_points.txt")
+    if os.path.isfile(entry_points):
+        with open(entry_points, encoding="utf-8") as stream:
+            scripts = stream.read()
+    with open(os.path.join(metadata, "RECORD"), encoding="utf-8") as stream:
+        recorded = [line.split(",")[0].strip('"') for line in stream if line.strip()]
+    for entry in recorded:
+        if entry.startswith("..") or os.path.isabs(entry):
+            # An installer makes the scripts of entry points again, but no others.
+            if os.path.splitext(os.path.basename(entry))[0] + " =" not in scripts:
+                return None
+        elif os.path.basename(entry) not in made_by_pip and not entry.endswith(".pyc"):
+            with open(os.path.join(site_packages, entry), "rb") as content:
+                contents[entry] = content.read()
+    return contents
+
+
+def _record_line(name: str, content: bytes) -> str:
+    import base64
+    import hashlib
+
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")
+    return "%s,sha256=%s,%d\n" % (name, digest, len(content))
+
+
+def _write_wheel(path: str, metadata: str, contents: "dict[str, bytes]") -> None:
+    import io
+    import zipfile
+
+    record = "".join(_record_line(name, content) for name, content in sorted(contents.items()))
+    contents = dict(contents)
+    contents[metadata + "/RECORD"] = (record + metadata + "/RECORD,,\n").encode("utf-8")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomically(path, buffer.getvalue())
+    except OSError:
+        # A cache that cannot be written costs time, no more.
+        pass
+
+
+def adopt_editable(project: ProjectToInstall, environment: str) -> None:
+    """Record of a project installed from such a wheel that it is the editable one of this checkout."""
+    import json
+
+    metadata = installed_distributions(environment).get(normalized_project_name(project.metadata.name or ""), ("", ""))[1]
+    if not os.path.isfile(os.path.join(metadata, "RECORD")):
+        return
+    name = os.path.basename(metadata) + "/direct_url.json"
+    content = json.dumps({"url": file_url(project.path), "dir_info": {"editable": True}}).encode("utf-8")
+    write_atomically(os.path.join(metadata, "direct_url.json"), content)
+    with open(os.path.join(metadata, "RECORD"), encoding="utf-8") as stream:
+        lines = [line for line in stream if not line.startswith(name + ",")]
+    write_atomically(os.path.join(metadata, "RECORD"), "".join(lines + [_record_line(name, content)]).encode("utf-8"))
+
+
+def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
+    """Write the wheel of an editable project whose metadata are static, and return its path; `None` if they are not.
+
+    For interpreters whose build backends cannot: those of Python 3.6 read no `[project]` or know no editable wheels.
+    """
+    table = static_project_table(project)
+    if table is None:
+        return None
+    stem = "%s-%s" % (normalized_project_name(table["name"]).replace("-", "_"), table["version"])
+    metadata = stem + ".dist-info"
+    contents = {
+        "__editable__.%s.pth" % stem: ("\n".join(_source_directories(project)) + "\n").encode("utf-8"),
+        metadata + "/METADATA": _metadata_text(table).encode("utf-8"),
+        metadata + "/WHEEL": b"Wheel-Version: 1.0\nGenerator: protoprimer\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    groups = dict(table.get("entry-points", {}), console_scripts=table.get("scripts", {}))
+    groups["gui_scripts"] = table.get("gui-scripts", {})
+    points = "".join(
+        "[%s]\n%s\n" % (group, "".join("%s = %s\n" % pair for pair in sorted(names.items())))
+        for group, names in sorted(groups.items())
+        if names
+    )
+    if points:
+        contents[metadata + "/entry_points.txt"] = points.encode("utf-8")
+    path = os.path.join(directory, stem + "-py3-none-any.whl")
+    _write_wheel(path, metadata, contents)
+    return path
+
+
+def _metadata_text(table: "dict[str, Any]") -> str:
+    lines = ["Metadata-Version: 2.1", "Name: " + table["name"], "Version: " + table["version"]]
+    if "requires-python" in table:
+        lines.append("Requires-Python: " + table["requires-python"])
+    lines += ["Requires-Dist: " + requirement for requirement in table.get("dependencies", [])]
+    for extra, requirements in sorted(table.get("optional-dependencies", {}).items()):
+        lines.append("Provides-Extra: " + extra)
+        for requirement in requirements:
+            plain, _, marker = requirement.partition(";")
+            condition = "extra == '%s'" % extra
+            lines.append("Requires-Dist: %s; %s" % (plain.strip(), "(%s) and %s" % (marker.strip(), condition) if marker else condition))
+    return "\n".join(lines) + "\n"
+
+
+def _source_directories(project: ProjectToInstall) -> "list[str]":
+    tool = project.metadata.table("tool", "setuptools")
+    packages = tool.get("packages")
+    where = packages.get("find", {}).get("where", []) if isinstance(packages, dict) else []
+    where = where or [directory for package, directory in tool.get("package-dir", {}).items() if package == ""]
+    where = where or (["src"] if os.path.isdir(os.path.join(project.path, "src")) else ["."])
+    return [os.path.normpath(os.path.join(project.path, directory)) for directory in where]
