@@ -285,7 +285,7 @@ def _setup_arguments(ast: "Any", tree: "Any") -> "dict[str, tuple[Any, int]]":
     for node in ast.walk(tree):
         if isinstance(node, (ast.Assign, ast.AugAssign)):
             target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
-            name = getattr(target, "id", None)
+            name = getattr(target, "id", "")
             # What is assigned twice, or under a condition, is not constant.
             constants[name] = node.value if node in tree.body and name not in constants else None
     arguments = {}

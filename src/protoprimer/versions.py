@@ -127,9 +127,6 @@ class SpecifierSet:
     def __str__(self) -> str:
         return ",".join(operator + version for operator, version, _ in self._clauses)
 
-    def __repr__(self) -> str:
-        return "SpecifierSet(%r)" % str(self)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SpecifierSet) and set(self._clauses) == set(other._clauses)
 
@@ -239,9 +236,6 @@ class PythonRequest:
     def __str__(self) -> str:
         return self.text
 
-    def __repr__(self) -> str:
-        return "PythonRequest(%r)" % self.text
-
 
 def parse_python_request(text: str) -> PythonRequest:
     """Read a request for a Python, as in `python`, `--python` or a line of `.python-version`.
@@ -269,20 +263,21 @@ def parse_python_request(text: str) -> PythonRequest:
 def _request_from_name(text: str, name: str) -> "PythonRequest | None":
     import re
 
-    release = r"v?([0-9]+(?:\.[0-9]+)*)(?:((?:a|b|rc)[0-9]+)|(\.[*x])|(-dev))?(t|\+freethreaded)?"
-    found = re.match(r"(?:(c?python|cp|pypy|pp)(?:[-@]?%s(?:-.*)?|@?([<>=!~].*))?|%s)\Z" % (release, release), name, re.I | re.A)
+    found = re.match(r"(?:(c?python|cp|pypy|pp)(?:[-@](?=.))?)?(.*)", name, re.I | re.A | re.S)
+    implementation, rest = found.groups() if found else (None, name)
+    named = _PYTHON_IMPLEMENTATIONS.get((implementation or "").lower())
+    if implementation and (not rest or _split_operator(rest)[0]):
+        return PythonRequest(text, SpecifierSet(rest), named)
+    pattern = r"v?([0-9]+(?:\.[0-9]+)*)(?:((?:a|b|rc)[0-9]+)|(\.[*x])|(-dev))?(t|\+freethreaded)?"
+    found = re.match(pattern + (r"(?:-.*)?\Z" if implementation else r"\Z"), rest, re.I | re.A)
     if not found:
         return None
-    implementation, range_text = found.group(1), found.group(7)
-    version, pre, wildcard, dev, free_threaded = found.groups()[7:] if found.group(8) else found.groups()[1:6]
-    implementation = _PYTHON_IMPLEMENTATIONS.get((implementation or "").lower())
-    if not version:
-        return PythonRequest(text, SpecifierSet(range_text or ""), implementation)
+    version, pre, wildcard, dev, free_threaded = found.groups()
     if re.match("[23][0-9]{1,2}\\Z", version):
         version = version[0] + "." + version[1:]  # The 313 of tags such as cp313.
     whole = pre or version.count(".") > 1 and not wildcard and not dev
     specifiers = SpecifierSet("==" + version + (pre or "" if whole else ".*"))
-    return PythonRequest(text, specifiers, implementation, bool(free_threaded), bool(pre or dev))
+    return PythonRequest(text, specifiers, named, bool(free_threaded), bool(pre or dev))
 
 
 def specifier_from_python_request(text: str) -> SpecifierSet:
