@@ -53,7 +53,7 @@ class ClientImportFailed(Exception):
         place = None
         while trace is not None:
             name = trace.tb_frame.f_code.co_filename
-            if not name.startswith("<") and name not in _own_files() and os.sep + "importlib" + os.sep not in name:
+            if name not in _own_files() and not _is_import_machinery(trace):
                 place = "%s:%d" % (name, trace.tb_lineno)
             trace = trace.tb_next
         return place
@@ -66,6 +66,7 @@ def client_function(main: str, entry_path: str) -> "Callable[..., Any]":
     :raises ConfigurationError: exit code 3: `main` is not of that form
     :raises ClientImportFailed: the module or the function is not there
     """
+    leave_our_frames_out()
     module_name, colon, function_name = main.partition(":")
     if not (colon and all(part.isidentifier() for part in module_name.split(".") + [function_name])):
         raise ConfigurationError("the client's main must be 'module:function', not %r" % main, entry_path)
@@ -99,7 +100,6 @@ def call_client(function: "Callable[..., Any]", program: str, arguments: "list[s
     """Call the client's main as if the entry script were its own: its `sys.argv`, its tracebacks without our frames."""
     forget_protoprimer_variables()
     sys.argv = [program] + arguments
-    _leave_our_frames_out()
     return function(*handed)
 
 
@@ -118,16 +118,26 @@ def _own_files() -> "set[str]":
     return {str(file) for file in files if file}
 
 
-def _leave_our_frames_out() -> None:
+def leave_our_frames_out() -> None:
+    """Have an exception of the client's shown from the client's first frame on."""
     own = _own_files()
     show = sys.excepthook
 
     def show_client_frames(kind: "type[BaseException]", error: BaseException, trace: "TracebackType | None") -> None:
-        while trace is not None and trace.tb_frame.f_code.co_filename in own:
-            trace = trace.tb_next
+        first = trace
+        while first is not None and (first.tb_frame.f_code.co_filename in own or _is_import_machinery(first)):
+            first = first.tb_next
+        if first is not None:
+            # The default hook shows the error's own traceback, whatever it is handed.
+            error, trace = error.with_traceback(first), first
         show(kind, error, trace)
 
     sys.excepthook = show_client_frames
+
+
+def _is_import_machinery(trace: "TracebackType") -> bool:
+    name = trace.tb_frame.f_code.co_filename
+    return name.startswith("<frozen importlib") or name.endswith(os.path.join("importlib", "__init__.py"))
 
 
 class Primer:

@@ -14,7 +14,7 @@ from protoprimer.pictures import graph_picture
 from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.selection import probe_backends, select_backend
-from protoprimer.states import Environment, Invocation, environment_lock, standing_environment
+from protoprimer.states import DryRunEnds, Environment, Invocation, environment_lock, standing_environment
 from protoprimer.switch import enter_command, enter_environment
 
 TYPE_CHECKING = False
@@ -28,9 +28,11 @@ __all__ = ["COMMAND_FUNCTIONS", "enter_client", "ready_environment", "standing_o
 def ready_environment(graph: "StateGraph") -> Environment:
     """Return the environment, built if it has to be."""
     line, configuration = _line_and_configuration(graph)
-    if line.command != "reboot" and not line.has("dry-run"):
+    if line.command != "reboot":
         standing = standing_environment(configuration)
         if standing is not None:
+            if line.has("dry-run"):
+                raise DryRunEnds("nothing to do: the environment is ready")
             return standing
     environment = graph.evaluate("environment")
     assert isinstance(environment, Environment)

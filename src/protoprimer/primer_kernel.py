@@ -147,6 +147,9 @@ def _boot_client(invocation: Invocation, function: "Any") -> "Any":
     graph.provide("environment", Environment(environment, [], False))
     primer = Primer(graph, configuration, line, environment)
     if not takes_primer(function):
+        if line.text("target") is not None:
+            graph.evaluate(graph.state_of_target(str(line.text("target"))).name)
+            return 0
         if line.has("help"):
             print(help_text(line.program))
             return 0

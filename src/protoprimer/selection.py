@@ -7,7 +7,7 @@ from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.console import Console
-from protoprimer.errors import BackendError, nearest_name
+from protoprimer.errors import BackendError, ConfigurationError, nearest_name
 from protoprimer.plan import Plan
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
     from protoprimer.tools import ToolBox
 
-__all__ = ["BACKENDS", "probe_backends", "select_backend"]
+__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
@@ -47,6 +47,16 @@ def select_backend(
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
 
 
+def check_backend_names(wanted: "str | list[str]", configuration: "Configuration") -> None:
+    """Refuse a name that no backend has, before anything else is done.
+
+    :raises ConfigurationError: a name is unknown (exit 3)
+    """
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if name != "auto" and name not in BACKENDS and not _is_backend_file(name):
+            raise _unknown_backend(name, configuration)
+
+
 def probe_backends(
     interpreter: "Interpreter", plan: Plan, toolbox: "ToolBox", console: Console
 ) -> "dict[str, str | None]":
@@ -67,13 +77,20 @@ def _wanted_backends(
 def _backend_factory(name: str, configuration: "Configuration") -> "type[Backend]":
     if name in BACKENDS:
         return BACKENDS[name]
-    if name.endswith(".py") or "/" in name or os.sep in name:
+    if _is_backend_file(name):
         return _backend_of_file(os.path.normpath(os.path.join(configuration.root, name)), configuration)
+    raise _unknown_backend(name, configuration)
+
+
+def _is_backend_file(name: str) -> bool:
+    return name.endswith(".py") or "/" in name or os.sep in name
+
+
+def _unknown_backend(name: str, configuration: "Configuration") -> ConfigurationError:
     nearest = nearest_name(name, list(BACKENDS))
     advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
-    raise configuration.error(
-        "backend", "unknown backend `%s`%s" % (name, "; did you mean `%s`?" % nearest if nearest else ""), advice
-    )
+    cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
+    return configuration.error("backend", cause, advice)
 
 
 def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend]":

@@ -7,6 +7,7 @@ reaches them.
 import os
 import time
 
+from protoprimer.backends.base import Backend
 from protoprimer.cli import CommandLine, parse_command_line
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration, read_configuration
 from protoprimer.console import Console
@@ -28,7 +29,7 @@ from protoprimer.locking import FileLock
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
 from protoprimer.ready import read_ready, why_not_fresh, write_ready
-from protoprimer.selection import select_backend
+from protoprimer.selection import check_backend_names, select_backend
 from protoprimer.tools import ToolBox
 from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
 
@@ -120,6 +121,7 @@ def configuration(
     found = read_configuration(
         invocation.entry_path, invocation.kernel_path, command_line, dict(os.environ), remembered_environment
     )
+    check_backend_names(_wanted_backend(found), found)
     console.keep_log_in(os.path.join(found.state_directory, "log"))
     return found
 
@@ -138,7 +140,7 @@ def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
     try:
         request = parse_python_request(text)
     except InvalidSpecifier as error:
-        raise ConfigurationError("%r is not a Python version or specifier: %s" % (text, error), place) from None
+        raise ConfigurationError(str(error), place) from None
     return RequiredPython(request, place, present, absent)
 
 
@@ -236,6 +238,8 @@ def generation(
     from_scratch = command_line.command == "reboot"
     started = store.find(fingerprint)
     if started is not None and not from_scratch and store.is_intact(started) is None:
+        if command_line.has("dry-run"):
+            raise DryRunEnds("nothing to build: the environment is there")
         return started, False
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
@@ -247,9 +251,10 @@ def generation(
         fault = store.repeated_fault(fingerprint)
         if fault and started is None and not from_scratch:
             raise InstallError(fault, configuration.state_directory, "keep those files still, or run reboot once they are")
+        backend, why_this = select_backend(_wanted_backend(configuration), interpreter, plan, toolbox, console, configuration)
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
-        console.say("building an environment " + why)
-        return _build(configuration, interpreter, plan, fingerprint, store, toolbox, console), True
+        console.say("building an environment %s, with %s" % (why, why_this))
+        return _build(configuration, interpreter, plan, fingerprint, store, backend, console), True
 
 
 def environment(
@@ -373,15 +378,12 @@ def _build(
     plan: Plan,
     fingerprint: Fingerprint,
     store: GenerationStore,
-    toolbox: ToolBox,
+    backend: Backend,
     console: Console,
 ) -> Generation:
-    wanted = configuration.get("backend")
-    assert isinstance(wanted, (str, list))
-    backend, why = select_backend(wanted, interpreter, plan, toolbox, console, configuration)
     path = store.begin(fingerprint)
     try:
-        with console.step("created an environment for %s with %s" % (interpreter, why)):
+        with console.step("created an environment for %s" % interpreter):
             backend.create(interpreter, path)
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
@@ -391,6 +393,12 @@ def _build(
     except BaseException:
         store.abandon(path)
         raise
+
+
+def _wanted_backend(configuration: Configuration) -> "str | list[str]":
+    wanted = configuration.get("backend")
+    assert isinstance(wanted, (str, list))
+    return wanted
 
 
 def _client_paths(configuration: Configuration, plan: Plan) -> "list[str]":
