@@ -9,56 +9,20 @@ Indexes have equal standing, as pip knows nothing else, unless uv's `index-strat
 import os
 import sys
 
-from protoprimer.errors import ConfigurationError
-from protoprimer.toml import load_toml
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from protoprimer.index_sources import (
+    INDEX_LISTS,
+    INDEX_SETTINGS,
+    IndexSource,
+    home_path,
+    is_true_text,
+    read_index_sources,
+    url_credentials,
+)
 
 __all__ = ["IndexSettings", "read_index_settings"]
 
 # The public index serves when nothing is configured, and only what the kernel itself fetches needs its address.
 PUBLIC_INDEX_LABELS = ("pypi", "org")
-
-# pip's name of a setting: uv's variables for it, uv's names in files.
-_SETTINGS = {
-    "index-url": ("UV_DEFAULT_INDEX UV_INDEX_URL", "index-url"),
-    "extra-index-url": ("UV_INDEX UV_EXTRA_INDEX_URL", "extra-index-url"),
-    "find-links": ("UV_FIND_LINKS", "find-links"),
-    "no-index": ("UV_NO_INDEX", "no-index"),
-    "offline": ("UV_OFFLINE", "offline"),
-    "trusted-host": ("UV_INSECURE_HOST", "allow-insecure-host"),
-    "constraint": ("UV_CONSTRAINT", ""),
-    "build-constraint": ("UV_BUILD_CONSTRAINT", ""),
-    "cert": ("", ""),
-    "client-cert": ("", ""),
-    "proxy": ("", "https-proxy http-proxy"),
-    "no-proxy": ("", "no-proxy"),
-    "timeout": ("UV_HTTP_TIMEOUT UV_REQUEST_TIMEOUT", ""),
-    "default-timeout": ("", ""),
-    "index-strategy": ("UV_INDEX_STRATEGY", "index-strategy"),
-    "uploaded-prior-to": ("UV_EXCLUDE_NEWER", "exclude-newer"),
-    "system-certs": ("UV_SYSTEM_CERTS UV_NATIVE_TLS", "system-certs native-tls"),
-}
-_LISTS = ("extra-index-url", "find-links", "trusted-host", "constraint", "build-constraint")
-_PATHS = ("index-url", "extra-index-url", "find-links", "constraint", "build-constraint", "cert", "client-cert")
-
-
-class _SettingsSource:
-    """One tool's variables, or one of its files: values by pip's name of the setting."""
-
-    def __init__(self, family: str, place: str, directory: str, is_file: bool = True) -> None:
-        self.family = family
-        self.place = place
-        self.is_uv_file = is_file and family == "uv"
-        self.values = {}  # type: dict[str, list[str]]
-        self._directory = directory
-
-    def add(self, key: str, values: "list[str]") -> None:
-        if key in _PATHS:
-            values = [_absolute_place(value, self._directory, "index" in key) for value in values if value]
-        self.values.setdefault(key, []).extend(value for value in values if value)
 
 
 class IndexSettings:
@@ -74,14 +38,14 @@ class IndexSettings:
     :param uploaded_prior_to: uv's `exclude-newer`
     """
 
-    def __init__(self, sources: "list[_SettingsSource]", offline: bool, environ: "dict[str, str]") -> None:
+    def __init__(self, sources: "list[IndexSource]", offline: bool, environ: "dict[str, str]") -> None:
         self._sources = sources
         self._environ = environ
         self.index_url = self._one("index-url")
         self.extra_index_urls = [url for url in self._many("extra-index-url") if url != self.index_url]
         self.find_links = self._many("find-links")
-        self.no_index = _is_true(self._one("no-index"))
-        self.offline = offline or _is_true(self._one("offline"))
+        self.no_index = is_true_text(self._one("no-index"))
+        self.offline = offline or is_true_text(self._one("offline"))
         self.trusted_hosts = self._many("trusted-host")
         self.constraints = self._many("constraint")
         self.build_constraints = self._many("build-constraint")
@@ -104,7 +68,7 @@ class IndexSettings:
         """Return user and password for a URL: its own, those of a configured URL on the same host, or netrc's."""
         server = _server(url)
         for known in [url, self.index_url or ""] + self.extra_index_urls + self.find_links:
-            found = _url_credentials(known)
+            found = url_credentials(known)
             if found and _server(known) == server:
                 return found
         return self._netrc_credentials(server[1]) if server else None
@@ -178,7 +142,7 @@ class IndexSettings:
         from urllib.parse import quote
 
         urls = [self.index_url or ""] + self.extra_index_urls + self.find_links + list(self.proxies.values())
-        words = [found[1] or found[0] for found in map(_url_credentials, urls) if found]
+        words = [found[1] or found[0] for found in map(url_credentials, urls) if found]
         words += [
             text for one, text in self._environ.items() if one.startswith("UV_INDEX_") and one.endswith("_PASSWORD")
         ]
@@ -189,8 +153,8 @@ class IndexSettings:
         import re
 
         lines = []
-        for key in _SETTINGS:
-            for value in self._many(key) if key in _LISTS else [self._one(key)]:
+        for key in INDEX_SETTINGS:
+            for value in self._many(key) if key in INDEX_LISTS else [self._one(key)]:
                 if value:
                     place = next(one.place for one in self._sources if value in one.values.get(key, ()))
                     lines.append("%s: %s (%s)" % (key, re.sub(r"://[^/@]*@", "://****@", value), place))
@@ -226,7 +190,11 @@ class IndexSettings:
     def _netrc_credentials(self, host: str) -> "tuple[str, str] | None":
         import netrc
 
-        for path in [self._environ.get("NETRC", ""), _home(self._environ, ".netrc"), _home(self._environ, "_netrc")]:
+        for path in [
+            self._environ.get("NETRC", ""),
+            home_path(self._environ, ".netrc"),
+            home_path(self._environ, "_netrc"),
+        ]:
             try:
                 found = netrc.netrc(path).authenticators(host) if path and os.path.isfile(path) else None
             except (OSError, ValueError, netrc.NetrcParseError):
@@ -243,145 +211,7 @@ def read_index_settings(root: str, offline: bool = False, environ: "dict[str, st
     :raises ConfigurationError: a file cannot be understood (exit code 3)
     """
     environ = dict(os.environ) if environ is None else environ
-    sources = [_uv_variables(environ), _pip_source("pip's variables", False, _pip_variables(environ))]
-    sources += [_uv_file(path, environ) for path in _uv_files(root, environ) if os.path.isfile(path)]
-    for path in _pip_files(environ):
-        if os.path.isfile(path):
-            sources.append(_pip_source(path, True, _pip_file(path)))
-    return IndexSettings(sources, offline, environ)
-
-
-def _uv_variables(environ: "dict[str, str]") -> _SettingsSource:
-    source = _SettingsSource("uv", "uv's variables", os.getcwd(), is_file=False)
-    for key, (names, _) in _SETTINGS.items():
-        for name in names.split():
-            text = environ.get(name, "")
-            values = text.split("," if key == "find-links" else None) if key in _LISTS else [text.strip()]
-            source.add(key, [_named_index(value, environ) for value in values] if "index-url" in key else values)
-    return source
-
-
-def _pip_variables(environ: "dict[str, str]") -> "dict[str, str]":
-    return {key: environ.get("PIP_" + key.upper().replace("-", "_"), "") for key in _SETTINGS}
-
-
-def _pip_source(place: str, is_file: bool, texts: "dict[str, str]") -> _SettingsSource:
-    source = _SettingsSource("pip", place, os.getcwd(), is_file)
-    for key in _SETTINGS:
-        text = texts.get(key, "")
-        source.add(key, text.split() if key in _LISTS else [text.strip()])
-    return source
-
-
-def _named_index(text: str, environ: "dict[str, str]") -> str:
-    """Return the URL of uv's `name=url`."""
-    name, _, url = text.partition("=")
-    return _with_credentials(url, name, environ) if url and not set("/:") & set(name) else text
-
-
-def _with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
-    """Return a URL with the user and password that uv's variables give to the index of this name."""
-    from urllib.parse import quote
-
-    prefix = "UV_INDEX_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper())
-    user, password = (quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
-    if not (user or password) or _url_credentials(url):
-        return url
-    return url.replace("://", "://%s:%s@" % (user, password), 1)
-
-
-def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
-    if _is_true(environ.get("UV_NO_CONFIG")):
-        return []
-    if environ.get("UV_CONFIG_FILE"):
-        return [os.path.abspath(environ["UV_CONFIG_FILE"])]
-    local = os.path.join(root, "uv.toml")
-    files = [local if os.path.isfile(local) else os.path.join(root, "pyproject.toml")]
-    if os.name == "nt":
-        system = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]
-        files.append(os.path.join(environ.get("APPDATA", ""), "uv", "uv.toml"))
-    else:
-        system = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") + ["/etc"]
-        files.append(os.path.join(environ.get("XDG_CONFIG_HOME") or _home(environ, ".config"), "uv", "uv.toml"))
-    return files + list(filter(os.path.isfile, (os.path.join(place, "uv", "uv.toml") for place in system)))[:1]
-
-
-def _uv_file(path: str, environ: "dict[str, str]") -> _SettingsSource:
-    source = _SettingsSource("uv", path, os.path.dirname(path))
-    table: "Any" = load_toml(path)
-    for name in ("tool", "uv") if os.path.basename(path) == "pyproject.toml" else ():
-        table = table.get(name, {}) if isinstance(table, dict) else {}
-    if not isinstance(table, dict):
-        return source
-    indexes = table.get("index", [])
-    for index in indexes if isinstance(indexes, list) else []:
-        if isinstance(index, dict) and isinstance(index.get("url"), str) and not index.get("explicit"):
-            url = _with_credentials(index["url"], str(index.get("name", "")), environ)
-            source.add("index-url" if index.get("default") else "extra-index-url", [url])
-    pip_table = table.get("pip")
-    merged = dict(table, **pip_table) if isinstance(pip_table, dict) else table
-    for key, (_, names) in _SETTINGS.items():
-        for value in [merged[name] for name in names.split() if name in merged]:
-            values = value if isinstance(value, list) else [value]
-            source.add(key, [str(one).lower() if isinstance(one, bool) else str(one) for one in values])
-    return source
-
-
-def _pip_files(environ: "dict[str, str]") -> "list[str]":
-    name = "pip.ini" if os.name == "nt" else "pip.conf"
-    chosen = environ.get("PIP_CONFIG_FILE", "")
-    if chosen == os.devnull:
-        return []
-    user = os.path.join(environ.get("XDG_CONFIG_HOME") or _home(environ, ".config"), "pip", name)
-    legacy = _home(environ, ".pip", name)
-    system = ["/etc/pip.conf"]
-    if os.name == "nt":
-        user, legacy = os.path.join(environ.get("APPDATA", ""), "pip", name), _home(environ, "pip", name)
-        system = [os.path.join(environ.get("PROGRAMDATA", "C:\\ProgramData"), "pip", name)]
-    elif sys.platform == "darwin":
-        support = os.path.join("Library", "Application Support", "pip")
-        user = _home(environ, support, name) if os.path.isdir(_home(environ, support)) else user
-        system = [os.path.join("/", support, name)]
-    else:
-        directories = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-        system += [os.path.join(place, "pip", name) for place in reversed(directories)]
-    # As pip does it: a chosen file takes the place of the user's.
-    users = [os.path.abspath(chosen)] if chosen and os.path.exists(chosen) else [user, legacy]
-    return [os.path.join(sys.prefix, name)] + users + system
-
-
-def _pip_file(path: str) -> "dict[str, str]":
-    import configparser
-
-    parser = configparser.RawConfigParser()
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            parser.read_file(stream)
-    except OSError:
-        # Another user's file: pip passes over it too.
-        return {}
-    except configparser.Error as error:
-        advice = "repair this pip configuration file, or set PIP_CONFIG_FILE=%s" % os.devnull
-        cause = "not a valid pip configuration: %s" % str(error).splitlines()[0]
-        raise ConfigurationError(cause, path, advice) from error
-    sections = [parser.items(one) for one in ("global", "install") if parser.has_section(one)]
-    return {key.lstrip("-").replace("_", "-"): value for items in sections for key, value in items}
-
-
-def _home(environ: "dict[str, str]", *names: str) -> str:
-    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), *names)
-
-
-def _absolute_place(text: str, directory: str, as_url: bool) -> str:
-    """Return a path absolute, and as a URL where an installer would take it apart; a URL as it is."""
-    if "://" in text or text.startswith("file:"):
-        return text
-    path = os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
-    if not as_url and not any(letter.isspace() or letter == "," for letter in path):
-        return path
-    from urllib.request import pathname2url
-
-    return "file://" + pathname2url(path).replace("///", "/", 1)
+    return IndexSettings(read_index_sources(root, environ), offline, environ)
 
 
 def _is_there(place: str) -> bool:
@@ -400,16 +230,6 @@ def _server(url: str) -> "tuple[str, str, int | None] | None":
     except ValueError:
         return None
     return (parts.scheme, parts.hostname, port) if parts.hostname else None
-
-
-def _url_credentials(url: str) -> "tuple[str, str] | None":
-    from urllib.parse import unquote, urlsplit
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
 
 
 def _proxies(proxy: "str | None", no_proxy: "str | None", environ: "dict[str, str]") -> "dict[str, str]":
@@ -433,7 +253,3 @@ def _seconds(text: "str | None") -> "float | None":
         return float(text) if text else None
     except ValueError:
         return None
-
-
-def _is_true(text: "str | None") -> bool:
-    return (text or "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
