@@ -11,7 +11,7 @@ from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
 from protoprimer.pictures import graph_picture
-from protoprimer.plan import make_plan
+from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.states import DryRunEnds, Environment, Invocation, environment_lock, standing_environment
@@ -86,19 +86,26 @@ def _run(graph: "StateGraph") -> int:
 def _lock(graph: "StateGraph") -> int:
     line, configuration = _line_and_configuration(graph)
     graph.provide("plan", make_plan(configuration, lock_must_exist=False))
-    plan, interpreter = _of_type(graph, "plan", object), _of_type(graph, "interpreter", Interpreter)
-    console, store = _of_type(graph, "console", Console), _of_type(graph, "store", GenerationStore)
-    wanted: "Any" = configuration.get("backend")
-    toolbox: "Any" = graph.evaluate("toolbox")
-    planned: "Any" = plan
-    output = planned.lock_to_write()
+    return _write_lock(graph, line.has("upgrade"), line.texts("upgrade-package"))
+
+
+def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[str]") -> int:
+    line, configuration = _line_and_configuration(graph)
+    plan, interpreter = _of_type(graph, "plan", Plan), _of_type(graph, "interpreter", Interpreter)
+    console, wanted = _of_type(graph, "console", Console), configuration.get("backend")
+    output = plan.lock_to_write()
     if line.has("dry-run"):
-        console.say("would resolve the pins into %s" % output)
-        return 0
-    backend, why = select_backend(wanted, interpreter, planned, toolbox, console, configuration)
+        raise DryRunEnds("would resolve the pins into %s" % output)
+    backend, why = select_backend(wanted, interpreter, plan, graph.evaluate("toolbox"), console, configuration)  # type: ignore[arg-type]
     with environment_lock(configuration, console), console.step("locked %s with %s" % (os.path.basename(output), why)):
-        backend.lock(interpreter, planned, output, line.has("upgrade"), line.texts("upgrade-package"))
+        backend.lock(interpreter, plan, output, upgrade_all, upgrade_packages)
     return 0
+
+
+def _reboot(graph: "StateGraph") -> int:
+    if _of_type(graph, "plan", Plan).lock and not _of_type(graph, "command_line", CommandLine).has("dry-run"):
+        _write_lock(graph, True, [])
+    return _boot(graph)
 
 
 def _eval(graph: "StateGraph") -> int:
@@ -256,7 +263,7 @@ def _graph(graph: "StateGraph") -> int:
 
 COMMAND_FUNCTIONS = {
     "boot": _boot,
-    "reboot": _boot,
+    "reboot": _reboot,
     "run": _run,
     "lock": _lock,
     "eval": _eval,
