@@ -18,15 +18,11 @@ from protoprimer.versions import PythonRequest, Version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
 
-    class _Tool(Protocol):
-        command: "list[str]"
-        environment: "dict[str, str]"
+    from protoprimer.tools import Tool, ToolBox
 
-    class _ToolBox(Protocol):
-        def uv(self) -> _Tool: ...
-
+    Probe = Callable[[str, str], Interpreter | InterpreterRefusal]
 
 __all__ = [
     "Interpreter",
@@ -46,7 +42,7 @@ _UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", 
 
 def choose_interpreter(
     request: PythonRequest,
-    toolbox: "_ToolBox",
+    toolbox: "ToolBox",
     console: Console,
     cache_directory: str,
     root: str,
@@ -63,36 +59,37 @@ def choose_interpreter(
     :raises ConfigurationError: the selector is missing or raises; exit code 3
     :raises InterpreterError: nothing fits, or what the selector chose does not; exit code 4
     """
-    if selector:
-        selected = _selected_interpreter(selector, request, root, cache_directory, console)
-        if selected is not None:
-            return selected
+
+    def probe(path: str, origin: str) -> "Interpreter | InterpreterRefusal":
+        return probe_interpreter(path, cache_directory, console, origin)
+
+    selected = _selected_interpreter(selector, request, root, probe) if selector else None
+    if selected is not None:
+        return selected
     wild = wild_interpreter()
-    misfit = interpreter_misfit(wild, request, is_wild=True)
-    if misfit is None and wild.executable and not wild.found_in_environment:
+    if wild.executable and not wild.found_in_environment and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
     refusals = []  # type: list[InterpreterRefusal]
     candidates = interpreter_candidates(wild, console)
     likely = [candidate for candidate in candidates if candidate.may_fit(request)]
     # A name is only evidence: what it speaks against is probed all the same before anybody is told that nothing fits.
     for some in (likely, [candidate for candidate in candidates if candidate not in likely]):
-        newest = _newest_fitting(some, request, cache_directory, console, refusals)
+        newest = _newest_fitting(some, request, probe, refusals)
         if newest is not None:
             return newest
-    if offline or not downloads:
-        no_download = "not tried: " + ("offline" if offline else "python-downloads is false")
-    else:
-        fetched = _fetched_interpreter(request, toolbox, cache_directory, root, console)
-        if isinstance(fetched, Interpreter):
-            return fetched
-        no_download = fetched
-    raise _no_interpreter_error(request, place, refusals, no_download)
+    fetched = "not tried: " + ("offline" if offline else "python-downloads is false")  # type: Interpreter | str
+    if downloads and not offline:
+        fetched = _fetched_interpreter(request, toolbox, root, console, probe)
+    if isinstance(fetched, Interpreter):
+        return fetched
+    raise _no_interpreter_error(request, place, refusals, fetched)
 
 
 def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":
     """Return why this interpreter is not what is asked for, as a phrase, or `None` if it is."""
-    wanted = request.implementation or "cpython"
-    if interpreter.implementation != wanted and not (is_wild and request.implementation is None):
+    if request.implementation and interpreter.implementation != request.implementation:
+        return "%s, not %s" % (interpreter.implementation, request.implementation)
+    if not request.implementation and interpreter.implementation != "cpython" and not is_wild:
         return "%s, which is used only where it is asked for by name" % interpreter.implementation
     if interpreter.free_threaded != request.free_threaded:
         return "free-threaded, which was not asked for" if interpreter.free_threaded else "not free-threaded"
@@ -122,8 +119,7 @@ def all_interpreters(cache_directory: str, console: Console) -> "list[Interprete
 def _newest_fitting(
     candidates: "list[InterpreterCandidate]",
     request: PythonRequest,
-    cache_directory: str,
-    console: Console,
+    probe: "Probe",
     refusals: "list[InterpreterRefusal]",
 ) -> "Interpreter | None":
     """Return the newest that fits, the earliest found among equals; why the others do not is added to `refusals`."""
@@ -131,7 +127,7 @@ def _newest_fitting(
     for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
         if best is not None and candidate.limit < best[2].version_info:
             break
-        probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
+        probed = probe(candidate.path, candidate.origin)
         if isinstance(probed, Interpreter):
             misfit = interpreter_misfit(probed, request)
             if misfit is None:
@@ -147,31 +143,25 @@ def _wanted_python(request: PythonRequest) -> str:
     return request.text or str(request.specifiers) or "any"
 
 
-def _selected_interpreter(
-    selector: str, request: PythonRequest, root: str, cache_directory: str, console: Console
-) -> "Interpreter | None":
+def _selected_interpreter(selector: str, request: PythonRequest, root: str, probe: "Probe") -> "Interpreter | None":
     """Return what the client's selector chose, or `None` if it leaves the choice to us."""
     path = os.path.join(root, selector)
-    required = str(request.specifiers)
-    answer = _answer_of_selector(path, required)
+    answer = _answer_of_selector(path, str(request.specifiers))
     if answer is None:
         return None
     if not isinstance(answer, (str, os.PathLike)):
-        raise ConfigurationError(
-            "select_python returned %r, which is no path" % (answer,), path, "return an interpreter's path, or None"
-        )
-    probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)
+        cause = "select_python returned %r, which is no path" % (answer,)
+        raise ConfigurationError(cause, path, "return an interpreter's path, or None")
+    probed = probe(os.path.join(root, os.fsdecode(answer)), selector)
     if isinstance(probed, InterpreterRefusal):
-        path_and_reason = "%s: %s" % (probed.path, probed.reason)
+        cause = "%s: %s" % (probed.path, probed.reason)
     elif request.implementation not in (None, probed.implementation):
-        path_and_reason = "%s, which is not %s" % (probed, request.implementation)
+        cause = "%s, which is not %s" % (probed, request.implementation)
     elif not request.specifiers.contains(probed.version, prereleases=True):
-        path_and_reason = "%s, which is not %s" % (probed, required)
+        cause = "%s, which is not %s" % (probed, _wanted_python(request))
     else:
         return probed
-    raise InterpreterError(
-        "select_python chose " + path_and_reason, path, "let it return None where it knows no Python that fits"
-    )
+    raise InterpreterError("select_python chose " + cause, path, "let it return None where it knows none that fits")
 
 
 def _answer_of_selector(path: str, required: str) -> object:
@@ -212,7 +202,7 @@ def _line_in_file(path: str, error: BaseException) -> str:
 
 
 def _fetched_interpreter(
-    request: PythonRequest, toolbox: "_ToolBox", cache_directory: str, root: str, console: Console
+    request: PythonRequest, toolbox: "ToolBox", root: str, console: Console, probe: "Probe"
 ) -> "Interpreter | str":
     """Have uv fetch what is asked for into its own place; return it, or why that failed."""
     # uv takes specifiers for every request but for the free-threaded ones, and never pyenv's names.
@@ -225,12 +215,12 @@ def _fetched_interpreter(
     except PrimerError as error:
         console.detail("uv did not bring %s: %s" % (wanted, error.cause))
         return error.cause
-    probed = probe_interpreter(path, cache_directory, console, "uv")
+    probed = probe(path, "uv")
     misfit = probed.reason if isinstance(probed, InterpreterRefusal) else interpreter_misfit(probed, request)
     return probed if isinstance(probed, Interpreter) and misfit is None else "%s is %s" % (path, misfit)
 
 
-def _uv_python_command(uv: "_Tool", arguments: "list[str]", root: str, console: Console) -> str:
+def _uv_python_command(uv: "Tool", arguments: "list[str]", root: str, console: Console) -> str:
     """Return what `uv python` printed; `PrimerError`'s cause is why it failed."""
     settings = {name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ}
     # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.

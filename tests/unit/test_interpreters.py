@@ -98,7 +98,8 @@ class Host:
 
     def choose(self, text: str, toolbox: Any = None, **more: Any) -> Interpreter:
         request = parse_python_request(text)
-        return choose_interpreter(request, toolbox or NoTools(), QUIET, str(self.cache), str(self.root), **more)
+        tools: Any = toolbox or NoTools()
+        return choose_interpreter(request, tools, QUIET, str(self.cache), str(self.root), **more)
 
     def refuse(self, text: str, **more: Any) -> str:
         with pytest.raises(InterpreterError) as refused:
@@ -340,7 +341,7 @@ class TestPreference:
             (f"{FAR}.1t", f"{FAR}.1.0", {}, "not free-threaded"),
             (f"{FAR}.1", f"{FAR}.1.0", {"debug": True}, "a debug build"),
             (f"{FAR}.1", f"{FAR}.1.0", {"implementation": "pypy"}, "pypy, which is used only where it is asked for"),
-            (f"pypy{FAR}.1", f"{FAR}.1.0", {}, "cpython, which is used only where it is asked for"),
+            (f"pypy{FAR}.1", f"{FAR}.1.0", {}, "cpython, not pypy"),
             (f"{FAR}.2", f"{FAR}.1.0", {}, f"not {FAR}.2"),
         ],
     )
