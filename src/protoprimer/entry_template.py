@@ -49,8 +49,8 @@ protoprimer_find() {
     return 1
 }
 protoprimer_search() {
-    for protoprimer_name in python3 @NAMES@; do
-        if protoprimer_find "$protoprimer_name" '/*' '*/shims/*'; then return 0; fi
+    for protoprimer_name in 3 @NAMES@; do
+        if protoprimer_find "python$protoprimer_name" '/*' '*/shims/*'; then return 0; fi
     done
     protoprimer_find python3 '/*/shims/*' ''
 }
@@ -89,6 +89,8 @@ _LOADER = """\
 def protoprimer_kernel(path):
     import importlib.util
 
+    if "proto_kernel" in sys.modules:
+        return sys.modules["proto_kernel"]
     if not os.path.isfile(path):
         sys.stderr.write("error: the kernel is missing: %s; restore it from version control\\n" % path)
         sys.exit(3)
@@ -114,41 +116,57 @@ _PYTHON_HALF = (
 import os
 import sys
 
-PROTOPRIMER_ENTRY = True
-
 """
     + _VERSION_CHECK
     + """
-
-def protoprimer_client(main, is_boot):
-    held = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")}
-    sys.path.extend(path for path in held.get("PROTOPRIMER_PATH", "").split(os.pathsep) if path)
-    module, _, names = main.partition(":")
-    try:
-        __import__(module)
-        function = sys.modules[module]
-    except ImportError:
-        function = None
-    for name in names.split("."):
-        function = getattr(function, name, None)
-    code = getattr(function, "__code__", None)
-    if is_boot and code and ("primer" in code.co_varnames or code.co_argcount > len(function.__defaults__ or ())):
-        function = None
-    if function is None:
-        # The kernel heals the environment, reports what is missing, or passes what the function asks for.
-        os.environ.update(held)
-    return function
-
-
-def protoprimer_trimmed(kind, error, trace):
-    while trace and trace.tb_frame.f_globals is globals():
-        trace = trace.tb_next
-    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+PROTOPRIMER_ENTRY = True
+PROTOPRIMER_KERNEL = os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), @KERNEL@))
 
 
 """
     + _LOADER
     + """
+
+class ProtoprimerImport:  # Answers a late "import protoprimer" where the environment has no package of that name.
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        from importlib.machinery import ModuleSpec
+
+        return ModuleSpec(name, ProtoprimerImport) if name == "protoprimer" else None
+
+    @staticmethod
+    def create_module(spec):
+        return protoprimer_kernel(PROTOPRIMER_KERNEL)
+
+    @staticmethod
+    def exec_module(module):
+        module.answer_to_import()
+
+
+def protoprimer_client(main, is_boot):
+    held = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")}
+    sys.path.extend(path for path in held.get("PROTOPRIMER_PATH", "").split(os.pathsep) if path)
+    module, _, name = main.partition(":")
+    try:
+        __import__(module)
+        function = getattr(sys.modules[module], name, None)
+    except ImportError:
+        function = None
+    code = getattr(function, "__code__", None)
+    names = code.co_varnames[: code.co_argcount] if is_boot and code else ()
+    if function is None or "primer" in names or len(names) > len(function.__defaults__ or ()):
+        # The kernel heals the environment, reports what is missing, or passes what the function asks for.
+        os.environ.update(held)
+        return None
+    sys.meta_path.append(ProtoprimerImport)
+    return function
+
+
+def protoprimer_excepthook(kind, error, trace):
+    while trace and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
 
 if __name__ == "__main__":
     is_ready = os.environ.get("PROTOPRIMER_READY") == sys.prefix
@@ -156,13 +174,9 @@ if __name__ == "__main__":
         # Neither this directory nor PYTHONPATH may stand in for the standard library.
         os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
     if is_ready and sys.excepthook is sys.__excepthook__:
-        sys.excepthook = protoprimer_trimmed
+        sys.excepthook = protoprimer_excepthook
     client = @CLIENT@
-    if client is None:
-        where = os.path.dirname(os.path.realpath(__file__))
-        client = protoprimer_kernel(os.path.normpath(os.path.join(where, @KERNEL@))).@FUNCTION@
-        sys.exit(client(@MAIN@))
-    sys.exit(client())
+    sys.exit(client() if client else protoprimer_kernel(PROTOPRIMER_KERNEL).@FUNCTION@(@MAIN@))
 """
 )
 
@@ -237,7 +251,7 @@ def _sh_half(kind: str, main: "str | None", state: str, title: str, start: str, 
         ("@TITLE@", title),
         ("@STATE@", state),
         ("@FORMAT@", READY_FORMAT),
-        ("@NAMES@", " ".join("python3.%d" % minor for minor in range(14, 5, -1))),
+        ("@NAMES@", " ".join("3.%d" % minor for minor in range(14, 5, -1))),
         ("@FAST@", '{ [ $# -eq 0 ] || [ "$*" = boot ]; } && ' if is_boot else ""),
         ("@IDLE@", '    [ -n "$protoprimer_work" ] || exit 0\n' if is_boot and main is None else ""),
         ("@START@", start),
