@@ -130,14 +130,16 @@ def read_project(directory: str) -> "ProjectMetadata | None":
     _read_project_table(project)
     _read_poetry(project)
     has_setup_cfg = _read_setup_cfg(project, setup_cfg)
-    if os.path.isfile(setup_py):
+    if project.name is None or project.requires_python is None:
         _read_setup_py(project, setup_py)
     project.is_package = _is_package(project, has_setup_cfg)
     if project.requires_python is not None:
         try:
             SpecifierSet(project.requires_python)
         except InvalidSpecifier as error:
-            raise ConfigurationError(str(error), project.requires_python_place, "write a range such as >=3.8,<4")
+            raise ConfigurationError(
+                str(error), project.requires_python_place, "write a range such as >=3.8,<4"
+            ) from None
     return project
 
 
@@ -227,12 +229,19 @@ def _poetry_clause(clause: str) -> str:
     return ">=%s,<%s" % (version, ".".join(map(str, parts[:changed] + [parts[changed] + 1])))
 
 
+def _content_of_metadata(path: str) -> bytes:
+    if not os.path.isfile(path):
+        return b""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
+
+
 def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
     """Read setuptools' sections, and tell whether there are any."""
-    if not os.path.isfile(path):
-        return False
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        text = stream.read()
+    text = _content_of_metadata(path).decode("utf-8", "replace")
     if "[metadata]" not in text and "[options]" not in text:
         return False  # Only tools' sections.
     import configparser
@@ -241,8 +250,9 @@ def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
     try:
         parser.read_string(text, path)
     except configparser.Error as error:
-        place = "%s:%d" % (path, getattr(error, "lineno", 1))
-        raise ConfigurationError("the file is not valid: %s" % str(error).splitlines()[0], place, "correct the file")
+        line = getattr(error, "lineno", None) or getattr(error, "errors", [(1, "")])[0][0]
+        cause = "the file is not valid: `key = value` or `[section]` is expected"
+        raise ConfigurationError(cause, "%s:%d" % (path, line), "correct the file") from None
     name = parser.get("metadata", "name", fallback=None)
     project.name = project.name or (name if name and ":" not in name else None)
     lines = text.splitlines()
@@ -260,8 +270,7 @@ def _read_setup_py(project: ProjectMetadata, path: str) -> None:
     import ast
     import warnings
 
-    with open(path, "rb") as stream:
-        source = stream.read()
+    source = _content_of_metadata(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -369,7 +378,11 @@ def _expanded_group(
             requirements.append(entry)
             continue
         place = project.place("dependency-groups", name, index)
-        if not isinstance(entry, dict) or list(entry) != ["include-group"] or not isinstance(entry["include-group"], str):
+        if (
+            not isinstance(entry, dict)
+            or list(entry) != ["include-group"]
+            or not isinstance(entry["include-group"], str)
+        ):
             advice = 'write "package>=1" or {include-group = "name"}'
             raise ConfigurationError("the entry %r of a dependency group is invalid" % (entry,), place, advice)
         requirements += _expanded_group(project, names, entry["include-group"], above + [name], place)

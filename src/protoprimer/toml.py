@@ -38,13 +38,15 @@ def load_toml(path: str) -> "TomlTable":
             content = stream.read()
         return _toml_values(content.decode("utf-8"))
     except OSError as error:
-        raise ConfigurationError("the file cannot be read: %s" % (error.strerror or error), path)
+        raise ConfigurationError("the file cannot be read: %s" % (error.strerror or error), path) from None
     except UnicodeDecodeError as error:
         place = "%s:%d" % (path, content[: error.start].count(b"\n") + 1)
-        raise ConfigurationError("the file is not valid TOML: it is not UTF-8", place, "save the file as UTF-8")
+        raise ConfigurationError(
+            "the file is not valid TOML: it is not UTF-8", place, "save the file as UTF-8"
+        ) from None
     except TomlError as error:
         place = "%s:%d" % (path, error.line)
-        raise ConfigurationError("the file is not valid TOML: " + error.message, place, "correct the file")
+        raise ConfigurationError("the file is not valid TOML: " + error.message, place, "correct the file") from None
 
 
 def _toml_values(text: str) -> "TomlTable":
@@ -100,7 +102,6 @@ _TOML_SCALARS = (
     ("float", r"%s(?:\.%s(?:[eE][+-]?%s)?|[eE][+-]?%s)" % (_TOML_INTEGER, _TOML_DIGITS, _TOML_DIGITS, _TOML_DIGITS)),
     ("integer", _TOML_INTEGER),
     ("float", "[+-]?(?:inf|nan)"),
-    ("boolean", "true|false"),
 )
 _TOML_TOKENS = {
     "space": r"[ \t]*",
@@ -111,7 +112,7 @@ _TOML_TOKENS = {
     "basic lines": r'[^"\\\x00-\x08\x0b-\x1f\x7f]*',
     "literal": r"[^'\x00-\x08\x0a-\x1f\x7f]*",
     "literal lines": r"(?:[^'\x00-\x08\x0b-\x1f\x7f]+|'(?!''))*",
-    "escape": r'\\(?:([btnfr"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))',
+    "escape": r'\\(?:[btnfr"\\]|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})',
     "folded": r"\\[ \t]*\n[ \t\n]*",
 }
 
@@ -126,12 +127,11 @@ class _TomlReader:
         self.at = 0
         self.root = {}  # type: TomlTable
         self.offsets = {}  # type: dict[TomlPath, int]
-        # Containers by id: written as a value, hence complete; opened by a header or by an earlier section's dotted keys.
+        # Containers by id: written as a value; opened by a header or earlier dotted keys; by this section's.
         self.complete = set()  # type: set[int]
         self.declared = set()  # type: set[int]
         self.dotted = []  # type: list[int]
         self.tokens = {name: re.compile(pattern) for name, pattern in _TOML_TOKENS.items()}
-        self.scalars = [(name, re.compile(pattern)) for name, pattern in _TOML_SCALARS]
 
     def read(self) -> "TomlTable":
         table, path = self.root, ()  # type: TomlTable, TomlPath
@@ -148,26 +148,24 @@ class _TomlReader:
                 if self.at < len(self.text) and not self.take("\n"):
                     raise self.error("a new line is expected after the value or the table's name")
         except RecursionError:
-            raise self.error("arrays and tables are nested too deeply")
+            raise self.error("arrays and tables are nested too deeply") from None
 
     def error(self, message: str, at: "int | None" = None) -> TomlError:
         at = self.at if at is None else at
         found = self.text[at : at + 1]
-        if found != "\n" and found != "\t" and (found < " " or found == "\x7f") and found:
+        if found and found not in "\t\n" and (found < " " or found == "\x7f"):
             message = "the control character U+%04X is not allowed here" % ord(found)
         elif found == "\ufeff" and at == 0:
             message = "it starts with a byte order mark"
         return TomlError(message, self.text.count("\n", 0, at) + 1)
 
-    def match(self, token: str) -> "re.Match[str] | None":
-        found = self.tokens[token].match(self.text, self.at)
-        if found:
-            self.at = found.end()
-        return found
-
     def skip(self, token: str) -> str:
-        found = self.match(token)
-        return found.group() if found else ""
+        """Pass over the token if it is next, and return it."""
+        found = self.tokens[token].match(self.text, self.at)
+        if not found:
+            return ""
+        self.at = found.end()
+        return found.group()
 
     def take(self, literal: str) -> bool:
         if self.text.startswith(literal, self.at):
@@ -257,13 +255,20 @@ class _TomlReader:
             return self.array(path)
         if self.take("{"):
             return self.inline_table(path)
-        for kind, pattern in self.scalars:
-            found = pattern.match(self.text, self.at)
+        if self.take("true"):
+            return True
+        return False if self.take("false") else self.scalar()
+
+    def scalar(self) -> "Any":
+        import re
+
+        for kind, pattern in _TOML_SCALARS:
+            found = re.compile(pattern).match(self.text, self.at)
             if found:
                 try:
                     value = _toml_scalar(kind, found)
-                except (ValueError, OverflowError):
-                    raise self.error("there is no such %s" % ("date" if kind == "moment" else "number"))
+                except ValueError:
+                    raise self.error("there is no such " + ("date" if kind == "moment" else "number")) from None
                 self.at = found.end()
                 return value
         raise self.error("a value is expected: text needs quotes")
@@ -311,51 +316,49 @@ class _TomlReader:
         return text
 
     def basic(self, token: str, close: str) -> str:
-        parts = []
+        text = ""
         while True:
-            parts.append(self.skip(token))
+            text += self.skip(token)
             if self.take(close):
-                return "".join(parts)
+                return text
             if self.text.startswith("\\", self.at):
-                parts.append(self.escape(len(close) == 3))
+                text += self.escape(len(close) == 3)
             elif len(close) == 3 and self.take('"'):
-                parts.append('"')
+                text += '"'
             else:
                 raise self.error("the text has no closing " + close)
 
     def escape(self, folds: bool) -> str:
-        if folds and self.match("folded"):
+        if folds and self.skip("folded"):
             return ""
-        start = self.at
-        found = self.match("escape")
+        found = self.skip("escape")
         if not found:
-            raise self.error("\\%s is no escape: write \\\\ for a backslash" % self.text[start + 1 : start + 2].strip())
-        if found.group(1):
-            return _TOML_ESCAPES[found.group(1)]
-        code = int(found.group(2) or found.group(3), 16)
+            raise self.error("%s is no escape: write \\\\ for a backslash" % self.text[self.at : self.at + 2].strip())
+        if len(found) == 2:
+            return _TOML_ESCAPES[found[1]]
+        code = int(found[2:], 16)
         if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
-            raise self.error("%s is no character" % found.group(), start)
+            raise self.error("%s is no character" % found)
         return chr(code)
 
 
 def _toml_scalar(kind: str, found: "re.Match[str]") -> "Any":
-    if kind == "boolean":
-        return found.group() == "true"
     if kind == "based":
         return int(found.group(), 0)
     if kind in ("integer", "float"):
         return (int if kind == "integer" else float)(found.group().replace("_", ""))
-    import datetime
+    from datetime import date, datetime, time, timedelta, timezone
 
-    parts = found.groups()
-    clock = parts if kind == "time" else parts[3:7]
-    if clock[0] is None:
-        return datetime.date(*map(int, parts[:3]))
-    time = datetime.time(int(clock[0]), int(clock[1]), int(clock[2]), int((clock[3] or "").ljust(6, "0")))
-    if kind == "time":
-        return time
-    moment = datetime.datetime.combine(datetime.date(*map(int, parts[:3])), time)
-    if parts[7] or parts[8]:
-        offset = datetime.timedelta(hours=int(parts[9] or 0), minutes=int(parts[10] or 0))
-        moment = moment.replace(tzinfo=datetime.timezone(-offset if parts[8] == "-" else offset))
+    parts = (None, None, None, *found.groups()) if kind == "time" else found.groups()  # type: tuple[Any, ...]
+    year, month, day, hour, minute, second, fraction = parts[:7]
+    if hour is None:
+        return date(int(year), int(month), int(day))
+    clock = time(int(hour), int(minute), int(second), int((fraction or "").ljust(6, "0")))
+    if year is None:
+        return clock
+    moment = datetime.combine(date(int(year), int(month), int(day)), clock)
+    utc, sign, hours, minutes = parts[7:]
+    if utc or sign:
+        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+        moment = moment.replace(tzinfo=timezone(-offset if sign == "-" else offset))
     return moment

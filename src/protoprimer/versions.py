@@ -55,7 +55,8 @@ class Version:
         self.pre = (_PRE_RELEASE_LETTERS.get(letter, letter), int(number or 0)) if letter else None
         self.post = int(bare_post or post_number or 0) if bare_post or post else None
         self.dev = int(dev_number or 0) if dev else None
-        self.local = ".".join(str(int(part)) if part.isdigit() else part for part in re.split("[._-]", (local or "").lower()))
+        parts = re.split("[._-]", (local or "").lower())
+        self.local = ".".join(str(int(part)) if part.isdigit() else part for part in parts)
         self._key = self._order()
 
     def _order(self) -> "tuple[Any, ...]":
@@ -275,7 +276,7 @@ def _request_from_name(text: str, name: str) -> "PythonRequest | None":
     version, pre, wildcard, dev, free_threaded = found.groups()
     if re.match("[23][0-9]{1,2}\\Z", version):
         version = version[0] + "." + version[1:]  # The 313 of tags such as cp313.
-    whole = pre or version.count(".") > 1 and not wildcard and not dev
+    whole = pre or (version.count(".") > 1 and not wildcard and not dev)
     specifiers = SpecifierSet("==" + version + (pre or "" if whole else ".*"))
     return PythonRequest(text, specifiers, named, bool(free_threaded), bool(pre or dev))
 

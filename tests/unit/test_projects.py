@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet as ReferenceSpecifierSet
 
+import support
 from protoprimer.errors import ConfigurationError
 from protoprimer.projects import (
     ProjectMetadata,
@@ -74,7 +74,9 @@ def test_directories_below_are_never_looked_at(tmp_path: Path) -> None:
         ({"setup_cfg": "[options]\npython_requires = >=3.7\n", "setup_py": "setup(python_requires='>=3.6')"}, ">=3.7", "setup.cfg:2 (options.python_requires)"),
     ],
 )  # fmt: skip
-def test_the_range_of_pythons_is_found_with_its_place(tmp_path: Path, files: dict[str, str], expected: str, place: str) -> None:
+def test_the_range_of_pythons_is_found_with_its_place(
+    tmp_path: Path, files: dict[str, str], expected: str, place: str
+) -> None:
     project = made(tmp_path, **files)
     assert project.requires_python == expected
     assert project.requires_python_place == str(tmp_path / place)
@@ -140,11 +142,11 @@ def test_reading_setup_py_warns_of_nothing(tmp_path: Path, recwarn: pytest.Warni
         ({"setup_cfg": "[metadata]\nname\n"}, "setup.cfg:2"),
     ],
 )  # fmt: skip
-def test_broken_metadata_is_a_configuration_error_with_its_place(tmp_path: Path, files: dict[str, str], place: str) -> None:
+def test_broken_metadata_is_a_configuration_error_with_its_place(
+    tmp_path: Path, files: dict[str, str], place: str
+) -> None:
     error = refused(tmp_path, **files)
-    assert (error.place or "").startswith(str(tmp_path / place.split(" ")[0].split(":")[0]))
-    if not place.endswith("setup.cfg:3") and not place.endswith("setup.cfg:2"):
-        assert error.place == str(tmp_path / place)
+    assert error.place == str(tmp_path / place)
     assert "\n" not in error.cause
 
 
@@ -193,7 +195,9 @@ def test_poetry_constraints_become_pep_440(text: str, expected: str | None) -> N
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["~3.%d", "^3.%d", "3.%d.*", ">=3.%d", "<3.%d", "3.%d", ">=3.6,<3.%d"]), st.integers(5, 14)),
+        st.tuples(
+            st.sampled_from(["~3.%d", "^3.%d", "3.%d.*", ">=3.%d", "<3.%d", "3.%d", ">=3.6,<3.%d"]), st.integers(5, 14)
+        ),
         min_size=1,
         max_size=3,
     )
@@ -299,7 +303,9 @@ def test_everything_a_project_says_is_there(tmp_path: Path) -> None:
 
 
 def test_dynamic_dependencies_are_known_to_be_so(tmp_path: Path) -> None:
-    project = made(tmp_path, pyproject_toml=BUILD + '[project]\nname = "x"\ndynamic = ["dependencies", "optional-dependencies"]')
+    project = made(
+        tmp_path, pyproject_toml=BUILD + '[project]\nname = "x"\ndynamic = ["dependencies", "optional-dependencies"]'
+    )
     assert project.has_dynamic_dependencies and not project.extras_are_static
     (tmp_path / "pyproject.toml").unlink()
     assert made(tmp_path, setup_py="setup(name='x')").has_dynamic_dependencies
@@ -346,7 +352,7 @@ def test_groups_are_expanded_in_place_by_normal_names(tmp_path: Path) -> None:
         ('dev = ["x"]\nd = [\n{include-group = "tset"}]\ntest = []', "d", 4, "no dependency group tset"),
         ('a = [{include-group = "b"}]\nb = ["x", {include-group = "A"}]', "a", 3, "a -> b -> a"),
         ('a = [{include-group = "a"}]', "a", 2, "a -> a"),
-        ('d-e = []\nx = []\nD_E = []', "x", 4, "d-e and D_E"),
+        ("d-e = []\nx = []\nD_E = []", "x", 4, "d-e and D_E"),
         ("a = [1]", "a", 2, "entry 1"),
         ("a = [\n'x',\n'']", "a", 4, "entry ''"),
         ("a = ['-r x.txt']", "a", 2, "-r x.txt"),
@@ -356,7 +362,9 @@ def test_groups_are_expanded_in_place_by_normal_names(tmp_path: Path) -> None:
         ("a = 'x'", "a", 2, "is a list"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_group_is_told_with_its_line(tmp_path: Path, groups: str, wanted: str, line: int, words: str) -> None:
+def test_what_is_wrong_with_a_group_is_told_with_its_line(
+    tmp_path: Path, groups: str, wanted: str, line: int, words: str
+) -> None:
     project = made(tmp_path, pyproject_toml="[dependency-groups]\n" + groups)
     with pytest.raises(ConfigurationError) as caught:
         expand_group(project, wanted)
@@ -374,7 +382,9 @@ def test_an_unknown_group_names_the_nearest_and_the_known_ones(tmp_path: Path) -
         expand_group(made(tmp_path), "dev")
 
 
-@pytest.mark.parametrize("entry", ["x", "x>=1", "x [a,b] >=1; python_version<'3'", "x@ https://h/x.whl", "a.b-c_d", "x~=1"])
+@pytest.mark.parametrize(
+    "entry", ["x", "x>=1", "x [a,b] >=1; python_version<'3'", "x@ https://h/x.whl", "a.b-c_d", "x~=1"]
+)
 def test_requirements_in_groups_are_taken_as_written(tmp_path: Path, entry: str) -> None:
     project = made(tmp_path, pyproject_toml=f'[dependency-groups]\na = ["{entry}"]')
     assert expand_group(project, "a") == [entry]
@@ -395,7 +405,9 @@ def test_requirements_in_groups_are_taken_as_written(tmp_path: Path, entry: str)
         ({"setup_cfg": "[metadata]\nname = x\n[options.entry_points]\nconsole_scripts =\n  x = a.b : c\n  y = d:e\n"}, "a.b:c"),
     ],
 )  # fmt: skip
-def test_the_console_script_that_stands_for_the_project(tmp_path: Path, files: dict[str, str], expected: str | None) -> None:
+def test_the_console_script_that_stands_for_the_project(
+    tmp_path: Path, files: dict[str, str], expected: str | None
+) -> None:
     assert console_entry(made(tmp_path, **files)) == expected
 
 
@@ -404,7 +416,10 @@ def test_projects_are_read_the_same_by_every_python_of_this_host(python: support
     kinds = {
         "full": {"pyproject.toml": FULL},
         "poetry": {"pyproject.toml": '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\npython = "~3.8 || ^3.10"'},
-        "cfg": {"setup.cfg": "[metadata]\nname = é\n[options]\npython_requires = >=3.7\n", "setup.py": "import setuptools; setuptools.setup()"},
+        "cfg": {
+            "setup.cfg": "[metadata]\nname = é\n[options]\npython_requires = >=3.7\n",
+            "setup.py": "import setuptools; setuptools.setup()",
+        },
         "py": {"setup.py": "from setuptools import setup\nR = '>=3.6'\nsetup(name='x', python_requires=R)"},
     }
     for kind, files in kinds.items():

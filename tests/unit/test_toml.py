@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import support
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import support
 from protoprimer.errors import ConfigurationError
 from protoprimer.toml import TomlError, load_toml, parse_toml, toml_key_lines
 
@@ -129,13 +129,28 @@ print(json.dumps(results))
 
 KEYS = st.sampled_from(["a", "b", "c", "'a'", '"b"', "d", "a.b", "b.a", "a.b.c", "c.a", " a . 'b' ", "b.c.d"])
 SCALARS = st.sampled_from(
-    ["1", "-0.5", "'x'", '"y\\n"', "true", "nan", "1979-05-27", "1979-05-27 01:02:03Z", "01:02:03.25", "0x1f", f"{Q}\nm{Q}\"", "''"]
+    [
+        "1",
+        "-0.5",
+        "'x'",
+        '"y\\n"',
+        "true",
+        "nan",
+        "1979-05-27",
+        "1979-05-27 01:02:03Z",
+        "01:02:03.25",
+        "0x1f",
+        f'{Q}\nm{Q}"',
+        "''",
+    ]
 )
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (
         st.lists(inner, max_size=3).map(lambda items: "[" + ",\n".join(items) + "]")
-        | st.lists(st.tuples(KEYS, inner), max_size=3).map(lambda items: "{" + ", ".join(f"{k}={v}" for k, v in items) + "}")
+        | st.lists(st.tuples(KEYS, inner), max_size=3).map(
+            lambda items: "{" + ", ".join(f"{k}={v}" for k, v in items) + "}"
+        )
     ),
     max_leaves=5,
 )
@@ -145,7 +160,9 @@ STATEMENTS = (
     | KEYS.map(lambda key: f"[[{key}]]")
     | st.sampled_from(["", "# comment", "  \t"])
 )
-DOCUMENTS = st.tuples(st.lists(STATEMENTS, max_size=8), st.sampled_from(["\n", "\r\n"])).map(lambda pair: pair[1].join(pair[0]))
+DOCUMENTS = st.tuples(st.lists(STATEMENTS, max_size=8), st.sampled_from(["\n", "\r\n"])).map(
+    lambda pair: pair[1].join(pair[0])
+)
 NOISE = st.text(st.sampled_from("\"'\\[]{}=.,#\n\r\t _-+:eETZ01x9abu\x00\x7fé"), max_size=3)
 
 
@@ -181,7 +198,9 @@ def test_every_key_and_element_has_a_line(text: str) -> None:
     def collect(value: object, path: tuple[str | int, ...]) -> None:
         if path:
             paths.append(path)
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        for key, inner in (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        ):
             collect(inner, (*path, key))
 
     collect(parse_toml(text), ())
@@ -247,7 +266,9 @@ def test_a_file_is_loaded(tmp_path: Path) -> None:
         (b"a = 1\n\0", ":2", "control character"),
     ],
 )
-def test_a_broken_file_is_a_configuration_error_with_its_line(tmp_path: Path, content: bytes, line: str, words: str) -> None:
+def test_a_broken_file_is_a_configuration_error_with_its_line(
+    tmp_path: Path, content: bytes, line: str, words: str
+) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError) as caught:
