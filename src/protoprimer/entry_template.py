@@ -154,7 +154,7 @@ def protoprimer_client(main, is_boot):
         function = None
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount] if is_boot and code else ()
-    if function is None or "primer" in names or len(names) > len(function.__defaults__ or ()):
+    if function is None or "primer" in names or len(names) > len(code and function.__defaults__ or ()):
         # The kernel heals the environment, reports what is missing, or passes what the function asks for.
         os.environ.update(held)
         return None
