@@ -439,7 +439,7 @@ print(json.dumps(found))
 """
 
     def answer(executable: str) -> object:
-        command = [executable, "-I", "-c", program, str(support.ROOT / "src"), str(tmp_path)]
+        command = [executable, "-I", "-B", "-c", program, str(support.ROOT / "src"), str(tmp_path)]
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
     found = answer(python.executable)

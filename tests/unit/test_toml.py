@@ -115,7 +115,7 @@ print(json.dumps(results))
 """
     corpus = VALID + INVALID
     done = subprocess.run(
-        [python.executable, "-I", "-c", program, str(support.ROOT / "src")],
+        [python.executable, "-I", "-B", "-c", program, str(support.ROOT / "src")],
         input=json.dumps(corpus), stdout=subprocess.PIPE, universal_newlines=True, check=True,
     )  # fmt: skip
     for text, result in zip(corpus, json.loads(done.stdout)):

@@ -287,7 +287,7 @@ print(json.dumps([[str(r.specifiers), r.implementation, r.free_threaded, r.prere
 """
     texts = [request[0] for request in REQUESTS]
     done = subprocess.run(
-        [python.executable, "-I", "-c", program, str(support.ROOT / "src")],
+        [python.executable, "-I", "-B", "-c", program, str(support.ROOT / "src")],
         input=json.dumps(texts), stdout=subprocess.PIPE, universal_newlines=True, check=True,
     )  # fmt: skip
     expected = [[*request[1:], parse_python_request(request[0]).admits("3.12.1")] for request in REQUESTS]
