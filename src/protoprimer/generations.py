@@ -34,6 +34,8 @@ RECORD_NAME = "protoprimer.json"
 _TRASH_PREFIX = ".trash-"
 _BUILDING_SUFFIX = ".building"
 _LAST_SUFFIX = ".last.json"
+# The mark of a build that failed outlives its directory, as an orphaned installer may still write to that name.
+_SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
 _SECONDS_ANOTHER_HOST_IS_SPARED = 7 * 24 * 3600
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
@@ -288,9 +290,7 @@ class GenerationStore:
         :param keep: how many complete generations of each environment stay, the newest ones
         :param protect: paths of generations that stay in any case
         """
-        for name in _sorted_names(self.directory):
-            if name.startswith(_TRASH_PREFIX):
-                remove_tree(os.path.join(self.directory, name))
+        self._tidy()
         candidates = self._leftovers()
         of_name = {}  # type: dict[str, list[Generation]]
         for generation in self._complete():
@@ -317,12 +317,24 @@ class GenerationStore:
                     found.append(Generation(os.path.join(self.directory, name), record))
         return sorted(found, key=lambda generation: (generation.serial, generation.number))
 
+    def _tidy(self) -> None:
+        for name in _sorted_names(self.directory):
+            path = os.path.join(self.directory, name)
+            if name.startswith(_TRASH_PREFIX):
+                remove_tree(path)
+            elif name.endswith(_BUILDING_SUFFIX) and not os.path.lexists(path[: -len(_BUILDING_SUFFIX)]):
+                try:
+                    if time.time() - os.stat(path).st_mtime > _SECONDS_A_NAME_STAYS_TAKEN:
+                        os.unlink(path)
+                except OSError:
+                    pass
+
     def _leftovers(self) -> "list[str]":
         found = []
         for name in _sorted_names(self.directory):
             bare = name[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else name
             path = os.path.join(self.directory, bare)
-            if _split_generation_name(bare) is None or path in found:
+            if _split_generation_name(bare) is None or path in found or not os.path.lexists(path):
                 continue
             # In this order: a builder publishes before it takes its mark away.
             builder = _read_record(path + _BUILDING_SUFFIX)
@@ -337,8 +349,6 @@ class GenerationStore:
                 # In one step, so that nobody sees a part of it; on Windows this fails while it is in use.
                 os.rename(path, trash)
                 remove_tree(trash)
-            if os.path.lexists(path + _BUILDING_SUFFIX):
-                os.unlink(path + _BUILDING_SUFFIX)
         except OSError as error:
             self._console.detail("kept %s: %s" % (path, error))
             return False

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import protoprimer
 import pytest
+
+import protoprimer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +31,15 @@ HOLD = "print('held', flush=True); sys.stdin.read()"
 KERNEL_HOLDER = PRELUDE + f"with locking.FileLock(path, Console()): {HOLD}"
 WEAK_HOLDER = PRELUDE + f"with locking.FileLock(path, Console(), system_lock=no_locks): {HOLD}"
 FILELOCK_HOLDER = f"import sys, filelock\nwith filelock.FileLock(sys.argv[1]): {HOLD}"
-KERNEL_TRY = PRELUDE + """
+KERNEL_TRY = (
+    PRELUDE
+    + """
 try:
     with locking.FileLock(path, Console(), timeout=float(sys.argv[2])): print("had")
 except PrimerError as error:
     print(error); sys.exit(error.exit_code)
 """
+)
 FILELOCK_TRY = """
 import sys, filelock
 try:
@@ -162,7 +166,9 @@ def test_waiter_says_for_whom_then_gives_signs_of_life_then_has_the_lock(
 @posix_only
 def test_waiter_is_interrupted_at_once(holders: list[subprocess.Popen[str]], lock: Path) -> None:
     hold(holders, KERNEL_HOLDER, lock)
-    code = PRELUDE + "locking.SECONDS_BEFORE_A_WAIT_IS_SAID = 0\ntry:\n    locking.FileLock(path, Console()).acquire()\n"
+    code = (
+        PRELUDE + "locking.SECONDS_BEFORE_A_WAIT_IS_SAID = 0\ntry:\n    locking.FileLock(path, Console()).acquire()\n"
+    )
     waiter = start(code + "except KeyboardInterrupt:\n    sys.exit(130)", lock)
     holders.append(waiter)
     assert waiter.stderr is not None
@@ -184,7 +190,9 @@ def test_grandchild_that_outlives_the_holder_has_no_lock(holders: list[subproces
 
 @pytest.mark.parametrize("system_lock", ["locking.lock_descriptor", "no_locks"], ids=["strong", "weak"])
 def test_many_processes_build_once(lock: Path, tmp_path: Path, system_lock: str) -> None:
-    code = PRELUDE + f"""
+    code = (
+        PRELUDE
+        + f"""
 with locking.FileLock(path, Console(verbosity=-1), system_lock={system_lock}):
     inside = path + ".inside"
     os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
@@ -193,6 +201,7 @@ with locking.FileLock(path, Console(verbosity=-1), system_lock={system_lock}):
         with open(path + ".built", "w"): pass
     os.unlink(inside)
 """
+    )
     children = [start(code, lock) for _number in range(20)]
     results = [(child.communicate(timeout=120)[1], child.returncode) for child in children]
     assert [status for _output, status in results] == [0] * 20, results
@@ -201,7 +210,9 @@ with locking.FileLock(path, Console(verbosity=-1), system_lock={system_lock}):
 
 
 def test_weak_lock_survives_a_storm_of_killed_holders(lock: Path, tmp_path: Path) -> None:
-    code = PRELUDE + """
+    code = (
+        PRELUDE
+        + """
 for number in range(5):
     lock = locking.FileLock(path, Console(verbosity=-1), system_lock=no_locks)
     lock.acquire()
@@ -215,6 +226,7 @@ for number in range(5):
         os.kill(os.getpid(), 9) if hasattr(os, "fork") else os._exit(1)
     lock.release()
 """
+    )
     children = [start(code, lock) for _number in range(8)]
     results = [(child.communicate(timeout=120), child.returncode) for child in children]
     assert all(status in (-9, 1) for _output, status in results), results

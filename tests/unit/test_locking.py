@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from protoprimer.console import Console
 from protoprimer.errors import InstallError, LockTimeoutError, PrimerError
 from protoprimer.locking import FileLock, lock_descriptor, process_is_gone, this_process
@@ -65,9 +66,8 @@ def console(words: io.StringIO) -> Console:
 
 def test_two_locks_of_one_process_exclude_each_other(tmp_path: Path, console: Console) -> None:
     path = str(tmp_path / "lock")
-    with FileLock(path, console):
-        with pytest.raises(LockTimeoutError), FileLock(path, console, timeout=0):
-            pass
+    with FileLock(path, console), pytest.raises(LockTimeoutError), FileLock(path, console, timeout=0):
+        pass
     with FileLock(path, console, timeout=0):
         pass
 
