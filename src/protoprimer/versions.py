@@ -7,6 +7,7 @@ __all__ = [
     "SpecifierSet",
     "Version",
     "parse_python_request",
+    "poetry_python_range",
     "python_version_line",
     "specifier_from_python_request",
 ]
@@ -290,3 +291,52 @@ def python_version_line(content: str) -> "str | None":
     """Return the request in the content of a `.python-version` file: its first line that is no comment."""
     lines = [line.split("#")[0].strip() for line in content.splitlines()]
     return next((line for line in lines if line), None)
+
+
+def poetry_python_range(text: str) -> "str | None":
+    """Return a constraint of poetry such as `^3.8` as a specifier of PEP 440, or `None` where there is none."""
+    import re
+
+    ranges = []
+    for alternative in re.split(r"\|\|?", text):
+        clauses = re.findall(r"[^\s,]+", re.sub(r"([<>=!~^])\s+", r"\1", alternative))
+        ranges.append(",".join(filter(None, map(_poetry_clause, clauses))))
+    try:
+        alternatives = [SpecifierSet(found) for found in ranges]
+    except InvalidSpecifier:
+        return None
+    return min(ranges, key=len) if len(ranges) == 1 or "" in ranges else _union_of_ranges(alternatives)
+
+
+def _union_of_ranges(ranges: "list[SpecifierSet]") -> "str | None":
+    import re
+
+    # Clauses that tell whole minor versions apart can be tried on each; Python 2 is none of our concern.
+    clauses = ",".join(map(str, ranges)).split(",")
+    if not all(re.match(r"(?:(?:>=|<)\d+(\.\d+)?|[=!]=\d+(\.\d+)?\.\*)\Z", clause) for clause in clauses):
+        return None
+    admitted = [minor for minor in range(100) if any(found.contains("3.%d" % minor) for found in ranges)]
+    if not admitted:
+        return None
+    missing = sorted(set(range(admitted[0], admitted[-1])) - set(admitted))
+    text = ">=3.%d" % admitted[0] + "".join(",!=3.%d.*" % minor for minor in missing)
+    if admitted[-1] < 99:
+        return text + ",<3.%d" % (admitted[-1] + 1)
+    return text if any(found.contains("4.0") for found in ranges) else text + ",<4"
+
+
+def _poetry_clause(clause: str) -> str:
+    import re
+
+    found = re.match(r"(\^|~|={0,2})v?(\d+(?:\.\d+)*)(\.\*)?\Z", clause)
+    if not found:
+        return "" if clause == "*" else clause
+    operator, version = found.group(1), found.group(2)
+    parts = [int(part) for part in version.split(".")]
+    if operator == "^":
+        changed = next((index for index, part in enumerate(parts) if part), len(parts) - 1)
+    elif operator == "~":
+        changed = min(1, len(parts) - 1)
+    else:
+        return "==" + version + (".*" if len(parts) < 3 or found.group(3) else "")
+    return ">=%s,<%s" % (version, ".".join(map(str, parts[:changed] + [parts[changed] + 1])))

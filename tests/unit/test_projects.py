@@ -19,9 +19,9 @@ from protoprimer.projects import (
     console_entry,
     expand_group,
     metadata_files,
-    poetry_python_range,
     read_project,
 )
+from protoprimer.versions import poetry_python_range
 
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
