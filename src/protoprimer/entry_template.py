@@ -10,7 +10,7 @@ import os
 from protoprimer.errors import UsageError
 from protoprimer.ready import READY_FORMAT
 
-__all__ = ["KINDS", "entry_text", "kernel_head", "relative_path"]
+__all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "relative_path"]
 
 # Kind of entry script to the kernel's function that serves it.
 KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
@@ -230,6 +230,12 @@ def entry_text(
     ):
         text = text.replace(name, value)
     return text
+
+
+def entry_main(text: str) -> "str | None":
+    """Return the client's function that an entry script of ours names."""
+    _, found, after = text.rpartition('client = protoprimer_client("')
+    return after.partition('"')[0] if found else None
 
 
 def kernel_head(title: str) -> str:

@@ -8,7 +8,7 @@ import re
 import sys
 
 from protoprimer.entry_template import kernel_head
-from protoprimer.errors import PrimerError
+from protoprimer.errors import ConfigurationError, PrimerError
 from protoprimer.host import write_atomically
 from protoprimer.version import VERSION
 
@@ -146,7 +146,8 @@ def kernel_text() -> str:
 def write_kernel(path: str) -> int:
     """Write the kernel to `path`, executable, unless it is there already; return its size in bytes.
 
-    :raises KernelError: exit code 1: it cannot be made, or not be written
+    :raises KernelError: exit code 1: it cannot be made
+    :raises ConfigurationError: exit code 3: it cannot be written there
     """
     content = kernel_text().encode("utf-8")
     try:
@@ -160,7 +161,7 @@ def write_kernel(path: str) -> int:
         if not os.access(path, os.X_OK):
             os.chmod(path, 0o755)  # noqa: S103 - a script that everybody may start
     except OSError as error:
-        raise KernelError("the kernel cannot be written: %s" % error.strerror, path) from error
+        raise ConfigurationError("the kernel cannot be written: %s" % error.strerror, path) from error
     return len(content)
 
 

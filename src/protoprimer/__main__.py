@@ -1,0 +1,76 @@
+"""The author's command line: `python -m protoprimer init|entry|kernel`."""
+
+import argparse
+import os
+import sys
+
+if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(os.path.dirname(__file__), "backends")):
+    # In a checkout, backends/ stands at the top of the tree.
+    __import__("protoprimer").__path__.append(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    )
+
+from protoprimer.author import add_entry, initialise
+from protoprimer.console import Console
+from protoprimer.errors import PrimerError
+from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, write_kernel
+from protoprimer.version import VERSION
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m protoprimer", description="for authors of repositories")
+    parser.add_argument("--version", action="version", version="protoprimer " + VERSION)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    init = commands.add_parser("init", help="write prime and the kernel into a repository")
+    init.add_argument("directory", metavar="DIR", nargs="?", default=".")
+    init.add_argument("--force", action="store_true", help="overwrite files of these names that are not ours")
+    entry = commands.add_parser("entry", help="write another entry script")
+    entry.add_argument("path", metavar="PATH")
+    entry.add_argument("main", metavar="MODULE:FUNC")
+    kind = entry.add_mutually_exclusive_group()
+    kind.add_argument("--boot", dest="kind", action="store_const", const="boot", help="with protoprimer's command line")
+    kind.add_argument("--start", dest="kind", action="store_const", const="start", help="never provision")
+    entry.set_defaults(kind="run")
+    entry.add_argument("--kernel", help="default: the nearest one upwards, within the repository")
+    entry.add_argument("--force", action="store_true", help="overwrite a file that is not ours")
+    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, or check one")
+    kernel.add_argument("action", choices=["write", "verify"])
+    kernel.add_argument("path", metavar="PATH")
+    return parser
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    if options.command == "init":
+        initialise(options.directory, console, options.force)
+    elif options.command == "entry":
+        add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
+    elif options.action == "write":
+        size = write_kernel(options.path)
+        console.say("written: %s, %d of %d KB" % (options.path, -(-size // 1024), MAXIMUM_KERNEL_BYTES // 1024))
+        if size > MAXIMUM_KERNEL_BYTES:
+            console.warn("the kernel is larger than it may be")
+    else:
+        drift = kernel_drift(options.path)
+        if drift is not None:
+            console.error(drift)
+            return 1
+    return 0
+
+
+def main() -> int:
+    """Run the command that the arguments name; return the exit status."""
+    console = Console()
+    try:
+        return _run(_parser().parse_args(), console)
+    except PrimerError as error:
+        console.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""What an author runs once: `init` puts the entry script and the kernel into a repository, `entry` another script."""
+
+import os
+import re
+
+from protoprimer.cli import parse_command_line
+from protoprimer.configuration import Configuration, read_configuration
+from protoprimer.console import Console
+from protoprimer.entry_template import KINDS, entry_main, entry_text, relative_path
+from protoprimer.errors import ConfigurationError, UsageError
+from protoprimer.host import is_windows, write_atomically
+from protoprimer.kernel_writer import kernel_text, kernel_version
+from protoprimer.projects import console_entry, read_project
+from protoprimer.version import VERSION
+from protoprimer.versions import Version
+
+__all__ = ["add_entry", "initialise"]
+
+ENTRY_NAME = "prime"
+KERNEL_NAME = "proto_kernel.py"
+# Patterns that leave out a link as well as a directory; `.venv/` matches directories only.
+_IGNORING_LINK = frozenset([".venv", "/.venv", "**/.venv", ".venv*", "/.venv*", ".*", "/.*"])
+_LOCKS = ("pylock.toml", "uv.lock", "requirements.txt")
+_FORCE_ADVICE = "move it away, or overwrite it with --force"
+
+
+def initialise(directory: str, console: Console, force: bool = False) -> None:
+    """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
+
+    :param force: overwrite files of these names that are not ours
+    :raises UsageError: exit code 2: there is no such directory
+    :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
+    """
+    directory = os.path.abspath(directory)
+    if not os.path.isdir(directory):
+        raise UsageError("there is no directory %s" % directory, None, "name the repository's directory")
+    entry, kernel = os.path.join(directory, ENTRY_NAME), os.path.join(directory, KERNEL_NAME)
+    configuration = _configuration(entry, kernel)
+    found, main = _description(directory, configuration)
+    kept = _earlier_entry(entry, force)
+    _refuse_other_kernel(kernel, force)
+    main = (entry_main(kept) if kept else None) or main
+    state = relative_path(configuration.state_directory, directory)
+    written = [
+        name
+        for name, content in (
+            (ENTRY_NAME, entry_text("boot", main, KERNEL_NAME, state)),
+            (KERNEL_NAME, kernel_text()),
+        )
+        if _write_script(os.path.join(directory, name), content)
+    ]
+    written += [".gitignore"] if _ignore_link(directory) else []
+    for label, value in found + [("main", main or "none: ./prime only makes the environment ready")]:
+        console.say("%-14s%s" % (label + ":", value))
+    console.say("%-14s%s" % ("written:", ", ".join(written) or "nothing, all of it is there already"))
+    mode = " --chmod=+x" if is_windows() else ""
+    console.say("next:         git add%s %s %s" % (mode, ENTRY_NAME, KERNEL_NAME))
+    console.say("              " + ("python " + ENTRY_NAME if is_windows() else "./" + ENTRY_NAME))
+
+
+def add_entry(
+    path: str, main: str, kind: str, console: Console, kernel: "str | None" = None, force: bool = False
+) -> None:
+    """Write another entry script.
+
+    :param path: where to; its directory exists
+    :param main: the client's function as `package.module:function`
+    :param kind: one of `KINDS`
+    :param kernel: the kernel it runs; by default the nearest one upwards, within the repository
+    :raises UsageError: exit code 2: `main` is not of that form, or the directory or kernel is not there
+    :raises ConfigurationError: exit code 3: a file stands in the way, or cannot be written
+    """
+    if not re.match(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*\Z", main):
+        raise UsageError(
+            "the function must be named as MODULE:FUNC, not %r" % main, "MODULE:FUNC", "such as app.cli:main"
+        )
+    path = os.path.abspath(path)
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        raise UsageError("there is no directory %s" % directory, "PATH", "make it first")
+    if kernel is None:
+        kernel = _nearest_kernel(directory)
+    elif not os.path.isfile(kernel):
+        raise UsageError("there is no kernel %s" % kernel, "--kernel", "write it with: python -m protoprimer init")
+    _earlier_entry(path, force)
+    state = relative_path(_configuration(path, os.path.abspath(kernel)).state_directory, directory)
+    _write_script(path, entry_text(kind, main, relative_path(kernel, directory), state))
+    console.say("written: %s, which serves %s through %s" % (path, main, KINDS[kind]))
+
+
+def _configuration(entry: str, kernel: str) -> Configuration:
+    line = parse_command_line(ENTRY_NAME, [], False)
+    return read_configuration(entry, kernel, line, {}, lambda _state_directory: None)
+
+
+def _description(directory: str, configuration: Configuration) -> "tuple[list[tuple[str, str]], str | None]":
+    """Return what is there as lines with labels, and the project's own console function, if it has one."""
+    project = read_project(directory)
+    lines = [("project", (project.name if project else None) or "none, so nothing of this directory is installed")]
+    python, place = configuration.text("python"), configuration.place_of("python")
+    version_file = os.path.join(directory, ".python-version")
+    if python is None and os.path.isfile(version_file):
+        with open(version_file, encoding="utf-8", errors="replace") as stream:
+            python, place = stream.readline().strip() or None, version_file
+    if python is None and project is not None and project.requires_python:
+        python, place = project.requires_python, project.requires_python_place or ""
+    lines.append(("Python", "%s, from %s" % (python, place) if python else "any, since nothing requires one"))
+    if project is not None and project.requires_python_note and not python:
+        lines.append(("", project.requires_python_note))
+    present = [name for name in _LOCKS if os.path.isfile(os.path.join(directory, name))]
+    source = present[0] if present else "pyproject.toml" if project is not None and project.dependencies else "none"
+    lines.append(("dependencies", source))
+    if project is not None and project.groups:
+        lines.append(("groups", ", ".join(sorted(project.groups)) + " (to install one, name it in 'install')"))
+    main = console_entry(project) if project is not None else None
+    return lines, main if main and "." not in main.partition(":")[2] else None
+
+
+def _earlier_entry(path: str, force: bool) -> "str | None":
+    """Return the text of an entry script of ours that is at `path` already; refuse anything else there."""
+    text = _text_of(path)
+    if text is None or _is_entry(text):
+        return text
+    if not force:
+        raise ConfigurationError("a file that is not protoprimer's is in the way", path, _FORCE_ADVICE)
+    return None
+
+
+def _refuse_other_kernel(path: str, force: bool) -> None:
+    text = _text_of(path)
+    if text is None or force:
+        return
+    version = kernel_version(text)
+    if version is None:
+        raise ConfigurationError("a file that is not protoprimer's kernel is in the way", path, _FORCE_ADVICE)
+    if Version(version) > Version(VERSION):
+        advice = "upgrade protoprimer, or go back with --force"
+        raise ConfigurationError("the kernel there is of version %s, this is %s" % (version, VERSION), path, advice)
+
+
+def _is_entry(text: str) -> bool:
+    return text.startswith("#!/bin/sh\n") and "written by protoprimer" in text[:300]
+
+
+def _text_of(path: str) -> "str | None":
+    if os.path.isdir(path):
+        raise ConfigurationError("a directory is in the way", path, "move it away")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError("cannot be read: %s" % error.strerror, path, "check who may read it") from None
+
+
+def _nearest_kernel(directory: str) -> str:
+    here = directory
+    while True:
+        kernel = os.path.join(here, KERNEL_NAME)
+        if os.path.isfile(kernel):
+            return kernel
+        parent = os.path.dirname(here)
+        if parent == here or os.path.exists(os.path.join(here, ".git")):
+            advice = "write it with 'python -m protoprimer init', or name it with --kernel"
+            raise UsageError("there is no %s from %s up to %s" % (KERNEL_NAME, directory, here), None, advice)
+        here = parent
+
+
+def _write_script(path: str, text: str) -> bool:
+    """Write an executable file unless it is there already; tell whether it was written."""
+    content = text.encode("utf-8")
+    try:
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            with open(path, "rb") as stream:
+                if stream.read() == content:
+                    return False
+        write_atomically(path, content, 0o755)
+    except OSError as error:
+        raise ConfigurationError("cannot be written: %s" % error.strerror, path, "check who may write there") from None
+    return True
+
+
+def _ignore_link(directory: str) -> bool:
+    """Have git leave the link to the environment out; tell whether that needed a line."""
+    path = os.path.join(directory, ".gitignore")
+    text = _text_of(path) or ""
+    if any(line.strip() in _IGNORING_LINK for line in text.splitlines()):
+        return False
+    end = "" if not text or text.endswith("\n") else "\n"
+    try:
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(end + "/.venv\n")
+    except OSError as error:
+        raise ConfigurationError("cannot be written: %s" % error.strerror, path, "add the line /.venv") from None
+    return True
