@@ -12,7 +12,7 @@ from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
 from protoprimer.host import environment_python, is_windows, link_directory, link_target, remove_tree, write_atomically
-from protoprimer.intact import environment_fault, installed_distributions, interpreter_fault, missing_files
+from protoprimer.intact import environment_fault, metadata_directories, interpreter_fault, missing_files
 from protoprimer.locking import disk_failure, process_is_gone, this_process
 from protoprimer.version import VERSION
 
@@ -222,7 +222,7 @@ class GenerationStore:
             serial=1 + max([generation.serial for generation in self.all()] or [0]),
             changed_while_building=moved,
             changed_again=sorted(set(moved) & set(moved_before)),
-            distributions=sorted(installed_distributions(path)),
+            distributions=sorted(metadata_directories(path)),
             # Some wheels list files that no installer writes; only what vanishes later is damage.
             never_installed=missing_files(path),
         )

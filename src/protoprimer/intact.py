@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["environment_fault", "installed_distributions", "interpreter_fault", "missing_files"]
+__all__ = ["environment_fault", "metadata_directories", "interpreter_fault", "missing_files"]
 
 
 def environment_fault(path: str, distributions: "Sequence[str]", never_installed: "Sequence[str]") -> "str | None":
@@ -20,7 +20,7 @@ def environment_fault(path: str, distributions: "Sequence[str]", never_installed
     fault = interpreter_fault(path)
     if fault:
         return fault
-    gone = set(distributions) - set(installed_distributions(path))
+    gone = set(distributions) - set(metadata_directories(path))
     missing = sorted(gone) or sorted(set(missing_files(path)) - set(never_installed))
     return "%s is missing or empty in %s" % (missing[0], path) if missing else None
 
@@ -46,7 +46,7 @@ def interpreter_fault(path: str) -> "str | None":
     return None if os.path.isdir(settings["home"]) else "the Python it was made from, in %s, is gone" % settings["home"]
 
 
-def installed_distributions(path: str) -> "dict[str, str]":
+def metadata_directories(path: str) -> "dict[str, str]":
     """Return the names of the `.dist-info` directories of an environment, each with the directory it is in."""
     libraries = [os.path.join(path, name) for name in ("lib", "Lib", "lib64")]
     libraries = [library for library in libraries if os.path.isdir(library)]
@@ -67,7 +67,7 @@ def missing_files(path: str) -> "list[str]":
     import csv
 
     missing = []
-    for name, directory in installed_distributions(path).items():
+    for name, directory in metadata_directories(path).items():
         rows = []
         try:
             with open(os.path.join(directory, name, "RECORD"), encoding="utf-8", newline="") as stream:
@@ -78,10 +78,10 @@ def missing_files(path: str) -> "list[str]":
             missing.append(name + "/RECORD")
         for row in rows:
             # Bytecode comes and goes with the interpreter that runs.
-            if not row or row[0].endswith(".pyc"):
+            if not row or row[0].endswith((".pyc", "__pycache__")):
                 continue
             try:
-                is_empty = os.stat(os.path.join(directory, row[0])).st_size == 0
+                is_empty = os.stat(directory + "/" + row[0]).st_size == 0
             except (OSError, ValueError):
                 missing.append(row[0])
                 continue
