@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import protoprimer
+import support
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,6 +208,22 @@ with locking.FileLock(path, Console(verbosity=-1), system_lock={system_lock}):
     assert [status for _output, status in results] == [0] * 20, results
     assert (tmp_path / "lock.builds").read_text() == "build\n"
     assert not (tmp_path / "lock.held").exists()
+
+
+def test_refusal_by_the_kernel_itself_leads_to_the_weak_form_and_is_told_once(lock: Path) -> None:
+    if not support.strace_works():
+        pytest.skip("no process may be traced here")
+    code = PRELUDE + "with locking.FileLock(path, Console()): print(sorted(os.listdir(os.path.dirname(path))))"
+    refused = ["strace", "-f", "-o", os.devnull, "-e", "trace=flock", "-e", "inject=flock:error=EOPNOTSUPP"]
+    done = subprocess.run(
+        [*refused, sys.executable, "-c", code, str(lock)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "['lock', 'lock.held']\n"), done.stderr
+    assert done.stderr.count("warning") == 1
+    assert os.listdir(lock.parent) == ["lock"]
 
 
 def test_weak_lock_survives_a_storm_of_killed_holders(lock: Path, tmp_path: Path) -> None:

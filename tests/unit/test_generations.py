@@ -476,6 +476,55 @@ except PrimerError as error:
         assert os.strerror(errno.EFBIG) in sentence
         assert "Traceback" not in done.stdout
 
+    @pytest.mark.parametrize("call", ["fsync", "rename", "mkdir", "unlink", "openat"])
+    @pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "signal=KILL"])
+    def test_build_that_fails_or_is_killed_at_any_call_leaves_nothing_half_visible(
+        self, tmp_path: Path, console: Console, call: str, fault: str
+    ) -> None:
+        if not support.strace_works():
+            pytest.skip("no process may be traced here")
+        code = """
+import json, os
+from protoprimer.errors import PrimerError
+from protoprimer.fingerprints import Fingerprint
+from protoprimer.generations import GenerationStore
+state, donor = sys.argv[1:]
+store = GenerationStore(state, "default", Console())
+try:
+    path = store.begin(Fingerprint("a" * 16, {}))
+    os.symlink(os.path.join(donor, "bin"), path + "/bin")
+    os.symlink(os.path.join(donor, "pyvenv.cfg"), path + "/pyvenv.cfg")
+    store.publish(path, {"fingerprint": "a" * 16, "parts": {}})
+except PrimerError as error:
+    print(error); sys.exit(error.exit_code)
+"""
+        donor = tmp_path / "donor"
+        donor.mkdir()
+        fill(str(donor))
+        prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.console import Console\n"
+        statuses = []
+        for moment in range(1, 7):
+            state = tmp_path / f"state-{moment}"
+            at = ["-P", str(state), "-P", str(state / "envs")] if call == "openat" else []
+            traced = ["strace", "-f", "-o", os.devnull, *at, "-e", f"trace={call}"]
+            command = [*traced, "-e", f"inject={call}:{fault}:when={moment}", sys.executable, "-B", "-c"]
+            arguments = [prelude + code, str(state), str(donor)]
+            done = subprocess.run(
+                command + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
+            )
+            assert done.returncode in ((-9, 137, 0) if "KILL" in fault else (6, 0)), done.stdout
+            assert "Traceback" not in done.stdout
+            statuses.append(done.returncode)
+            store = GenerationStore(str(state), "default", console)
+            found = store.find(fingerprint_named())
+            assert (found is not None) or done.returncode != 0
+            assert found is None or store.is_intact(found) is None
+            again = build(store, fingerprint_named())
+            assert store.find(fingerprint_named()) is not None
+            store.collect(1, [])
+            assert [generation.path for generation in store.all()] == [again.path]
+        assert any(statuses) or (call == "unlink" and "KILL" not in fault), "no fault was met"
+
     def test_chosen_environment_is_remembered(self, state: Path) -> None:
         assert remembered_environment(str(state)) is None
         remember_environment(str(state), "test-3.12")
