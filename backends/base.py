@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.console import Console
+from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import InstallError
 from protoprimer.host import environment_python, is_windows
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
@@ -20,7 +21,6 @@ __all__ = [
     "installed_distributions",
     "commands_of",
     "fault_of_installed",
-    "file_url",
     "run_installer",
     "site_packages_of",
 ]
@@ -108,7 +108,7 @@ class Backend:
         """
         tool = self.toolbox.pip(interpreter)
         arguments = [environment_python(environment)] + tool.command[1:]
-        arguments += ["install", "--no-deps", "--no-compile", "pip==" + tool.version]
+        arguments += ["install", "--no-deps", "--no-compile", "--ignore-installed", "pip==" + tool.version]
         environ = dict(tool.environment, **self.settings.for_pip()[1])
         run_installer(self.console, self.name, "install pip", arguments, os.path.dirname(environment), environ)
 
@@ -251,21 +251,6 @@ def _is_from(metadata_path: str, project: str) -> bool:
     except (OSError, ValueError):
         return False
     return os.path.realpath(path_of_file_url(origin.get("url", ""))) == os.path.realpath(project)
-
-
-def file_url(path: str) -> str:
-    """Return the `file:` URL of a path."""
-    from urllib.request import pathname2url
-
-    return "file:" + ("" if is_windows() else "//") + pathname2url(path)
-
-
-def path_of_file_url(url: str) -> str:
-    """Return the path that a `file:` URL means."""
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return url2pathname(urlsplit(url).path)
 
 
 def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":

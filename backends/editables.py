@@ -6,7 +6,8 @@ as they stood it is the same, so that building it anew, most of what pip spends 
 
 import os
 
-from protoprimer.backends.base import file_url, installed_distributions
+from protoprimer.backends.base import installed_distributions
+from protoprimer.downloads import file_url
 from protoprimer.host import write_atomically
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.projects import metadata_files, normalized_project_name

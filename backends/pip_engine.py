@@ -2,7 +2,7 @@
 
 import os
 
-from protoprimer.backends.base import Backend, commands_of, file_url, run_installer
+from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import (
     adopt_editable,
     remember_editable,
@@ -10,6 +10,7 @@ from protoprimer.backends.editables import (
     static_project_table,
     write_editable,
 )
+from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.host import environment_python, write_atomically
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
@@ -35,6 +36,8 @@ class PipBackend(Backend):
             self.toolbox.pip(interpreter)
         except ToolAbsent as absent:
             return str(absent)
+        if plan.resolution != "highest":
+            return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
         if _is_beyond_builds(interpreter):
             return next(filter(None, map(_why_not_on_old_python, plan.projects())), None)
         return None
@@ -80,7 +83,7 @@ class PipBackend(Backend):
         if os.path.basename(output) == "uv.lock":
             advice = "use the backend uv, or set `lock` to a pylock.toml"
             raise BackendError("only uv can write uv.lock", output, advice)
-        if _version_tuple(tool.version) < (22, 2):
+        if _pip_version_tuple(tool.version) < (22, 2):
             cause = "pip %s, the newest for Python %s, cannot report what it resolved" % (tool.version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")
         pins = [] if upgrade_all else _earlier_pins(output, {normalized_project_name(name) for name in upgrade_packages})
@@ -183,7 +186,7 @@ def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, st
     if not plan.build_constraints:
         return {}
     # An older pip knows no constraints of builds alone: there the variable for all constraints reaches builds too.
-    name = "PIP_BUILD_CONSTRAINT" if _version_tuple(version) >= (25, 3) else "PIP_CONSTRAINT"
+    name = "PIP_BUILD_CONSTRAINT" if _pip_version_tuple(version) >= (25, 3) else "PIP_CONSTRAINT"
     path = plan.build_constraints
     if any(letter.isspace() for letter in path):
         # pip splits the variable at spaces.
@@ -191,7 +194,7 @@ def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, st
     return {name: (environ.get(name, "") + " " + path).strip()}
 
 
-def _version_tuple(version: str) -> "tuple[int, ...]":
+def _pip_version_tuple(version: str) -> "tuple[int, ...]":
     import re
 
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_ENVIRONMENT",
     "INPUT_VARIABLES",
     "LEAPS",
+    "CELL_VARIABLE",
     "Configuration",
     "Setting",
     "find_root",
@@ -32,10 +33,12 @@ INPUT_VARIABLES = {
     "PROTOPRIMER_OFFLINE": "offline",
     "PROTOPRIMER_LOCK": "lock",
     "PROTOPRIMER_LOCK_TIMEOUT": "lock-timeout",
+    "PROTOPRIMER_RESOLUTION": "resolution",
     "PROTOPRIMER_SEED_PIP": "seed-pip",
     "PROTOPRIMER_KEEP": "keep",
     "PROTOPRIMER_KERNEL_UPDATE": "kernel-update",
 }  # type: dict[str, str]
+CELL_VARIABLE = "PROTOPRIMER_CELL"
 _ROOT_MARKS = (
     "pyproject.toml", "protoprimer.toml", "protoprimer.json", "setup.py", "setup.cfg", "requirements.txt", ".git",
 )  # fmt: skip
@@ -76,6 +79,8 @@ class Configuration:
         self.environment_name = DEFAULT_ENVIRONMENT
         self.environment_names = []  # type: list[str]
         self.offline = False
+        # What `matrix` says of the cell that this run is, if it is one.
+        self.cell = {}  # type: dict[str, str]
         self.settings = {}  # type: dict[str, Setting]
         self.files = []  # type: list[str]
         self.absent_files = []  # type: list[str]
@@ -197,7 +202,32 @@ def read_configuration(
     configuration.offline = "offline" in inputs and bool(inputs["offline"].value)
     configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
     _derive_shapes(configuration)
+    if environ.get(CELL_VARIABLE):
+        _become_cell(configuration, environ[CELL_VARIABLE])
     return configuration
+
+
+def _become_cell(configuration: Configuration, text: str) -> None:
+    """Take on what `matrix` says of this cell: its own generations, its extras and groups."""
+    import json
+
+    try:
+        configuration.cell = cell = {key: str(value) for key, value in json.loads(text).items()}
+        configuration.environment_name += "." + cell["name"]
+    except (ValueError, AttributeError, KeyError):
+        cause = "%s is set by `matrix` for its children, not by hand" % CELL_VARIABLE
+        raise ConfigurationError(cause, "the variable " + CELL_VARIABLE, "unset it") from None
+    chosen = {key: [name for name in cell.get(key, "").split(",") if name] for key in ("extras", "groups")}
+    if not any(chosen.values()):
+        return
+    steps = configuration.get("install") or [_full_step({"projects": ["."]})]
+    assert isinstance(steps, list)
+    first = next((project for step in steps for project in step["projects"]), None)
+    if first is None:
+        raise configuration.error("install", "extras and groups of a matrix need a project in `install`")
+    for key, names in chosen.items():
+        first[key] = list(dict.fromkeys(first[key] + names))
+    configuration.derive("install", steps, "the cell " + cell["name"])
 
 
 def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[str, Setting]":
@@ -246,7 +276,7 @@ def _primer_leap(kernel_path: str) -> "tuple[dict[str, object], str | None]":
     if not found:
         return {}, None
     data = _load_configuration_file(found[0])
-    _check(data, PRIMER_SCHEMA, found[0], (), os.path.dirname(found[0]))
+    _check_document(data, PRIMER_SCHEMA, found[0], (), os.path.dirname(found[0]))
     return data, found[0]
 
 
@@ -295,7 +325,7 @@ def _client_leap(
 def _checked_client(
     configuration: Configuration, data: "dict[str, object]", file: str, prefix: "tuple[str, ...]"
 ) -> "tuple[dict[str, object], str, tuple[str, ...]]":
-    _check(data, CLIENT_SCHEMA, file, prefix, configuration.root)
+    _check_document(data, CLIENT_SCHEMA, file, prefix, configuration.root)
     configuration.leaps["client"] = data
     return dict(data), file, prefix
 
@@ -334,7 +364,7 @@ def _env_leap(
             table, source, path = _load_configuration_file(file), file, ()
             properties = CLIENT_SCHEMA["properties"]
             assert isinstance(properties, dict)
-            _check(table, properties["env"]["additionalProperties"], file, (), configuration.root)
+            _check_document(table, properties["env"]["additionalProperties"], file, (), configuration.root)
             configuration.files.append(file)
         else:
             configuration.absent_files.append(file)
@@ -411,7 +441,7 @@ def _table_at(data: "dict[str, object]", prefix: "tuple[str, ...]", file: str, r
     return data
 
 
-def _check(
+def _check_document(
     data: "dict[str, object]", schema: "dict[str, object]", file: str, prefix: "tuple[str, ...]", root: str
 ) -> None:
     violation = first_violation(data, schema)

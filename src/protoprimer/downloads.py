@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import ssl
     from typing import Any
 
-__all__ = ["UrlReader", "file_url"]
+__all__ = ["UrlReader", "file_url", "path_of_file_url"]
 
 TRIES = 3
 SECONDS_TO_CONNECT = 30.0
@@ -38,7 +38,7 @@ class UrlReader:
         from urllib.parse import urljoin
 
         if source.startswith("file:"):
-            path = _file_path(source)
+            path = path_of_file_url(source)
             if os.path.isdir(path):
                 if not os.path.isfile(os.path.join(path, "index.html")):
                     return {one: file_url(os.path.join(path, one)) for one in os.listdir(path)}
@@ -68,7 +68,7 @@ class UrlReader:
 
     def _read_once(self, url: str, accept: str) -> "tuple[bytes, str, str]":
         if url.startswith("file:"):
-            with open(_file_path(url), "rb") as stream:
+            with open(path_of_file_url(url), "rb") as stream:
                 return stream.read(), url, "text/html"
         import http.client
         import socket
@@ -195,7 +195,8 @@ def file_url(path: str) -> str:
     return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
 
 
-def _file_path(url: str) -> str:
+def path_of_file_url(url: str) -> str:
+    """Return the path that a `file:` URL means."""
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
 

@@ -47,7 +47,7 @@ def this_process(what: str) -> "dict[str, Any]":
     return {
         "pid": os.getpid(),
         "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"),
-        "boot": _first_line("/proc/sys/kernel/random/boot_id"),
+        "boot": _first_line_of("/proc/sys/kernel/random/boot_id"),
         # A container may share its host's name and boot, but pids mean something else there.
         "namespace": _pid_namespace(),
         "start": _start_of_process(os.getpid()),
@@ -72,7 +72,7 @@ def process_is_gone(holder: "dict[str, Any]") -> bool:
     return bool(start) and start != holder.get("start")
 
 
-def _first_line(path: str) -> str:
+def _first_line_of(path: str) -> str:
     try:
         with open(path, encoding="ascii", errors="replace") as stream:
             return stream.readline().strip()
@@ -89,7 +89,7 @@ def _pid_namespace() -> str:
 
 def _start_of_process(pid: int) -> str:
     # proc(5): after the name in parentheses come the state and, as 22nd field of all, the start in clock ticks.
-    fields = _first_line("/proc/%d/stat" % pid).rpartition(")")[2].split()
+    fields = _first_line_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
     if len(fields) < 20:
         return ""
     return "ended" if fields[0] in ("Z", "X") else fields[19]
