@@ -154,24 +154,22 @@ class ToolBox:
 
     def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
         """Return the pip of ensurepip's wheel, or the importable one, if the pinned wheel cannot be had."""
+        candidates = []
         for path in _bundled_pips(interpreter.stdlib):
-            name, version = os.path.basename(path).split("-")[:2]
-            if _version_tuple(version) >= OLDEST_PIP:
-                key = "%s-%s-%d" % (name, version, os.path.getsize(path))
-                try:
-                    directory = unpack_wheels([path], os.path.join(self.cache_directory, "tools", key))
-                except (OSError, WheelError) as error:
-                    raise ToolAbsent("%s; %s could not be unpacked: %s" % (absent.reason, path, error)) from absent
-                return _pip_tool(interpreter, directory, version, "ensurepip: %s" % path)
-        library = os.path.join(interpreter.stdlib, "site-packages")
-        command = [interpreter.executable, "-I", "-m", "pip"]
-        try:
-            tool = self._checked(
-                os.path.join(library, "pip"), "pip", OLDEST_PIP, "importable by the interpreter", command
-            )
-        except ToolAbsent as third:
-            raise ToolAbsent("%s; nor has the interpreter one: %s" % (absent.reason, third.reason)) from absent
-        return _pip_tool(interpreter, library, tool.version, tool.origin)
+            key = "%s-%d" % ("-".join(os.path.basename(path).split("-")[:2]), os.path.getsize(path))
+            try:
+                directory = unpack_wheels([path], os.path.join(self.cache_directory, "tools", key))
+                candidates.append((directory, "ensurepip's wheel"))
+            except (OSError, WheelError) as error:
+                self.refusals.append("%s could not be unpacked: %s" % (path, error))
+        candidates.append((os.path.join(interpreter.stdlib, "site-packages"), "importable"))
+        for directory, origin in candidates:
+            command = _pip_tool(interpreter, directory, "", "").command
+            main = os.path.join(command[-1], "__main__.py")
+            found = self._checked_or_refused(main, "pip", OLDEST_PIP, origin, command)
+            if found:
+                return found
+        raise ToolAbsent("%s; nor has %s a pip that will do" % (absent.reason, interpreter.executable)) from absent
 
     def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
         """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
@@ -334,8 +332,10 @@ def _pinned_for(
 
 
 def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: str) -> Tool:
-    # The directory, not `-m pip`: isolated mode would not find it.
-    return Tool([interpreter.executable, "-I", os.path.join(directory, "pip")], version, origin)
+    # A path, not `-m pip`: isolated mode would not find it. Run by its runner, pip does not take itself for installed.
+    program = os.path.join(directory, "pip", "__pip-runner__.py")
+    program = program if os.path.isfile(program) else os.path.dirname(program)
+    return Tool([interpreter.executable, "-I", program], version, origin)
 
 
 def _bundled_pips(stdlib: str) -> "list[str]":
