@@ -12,13 +12,13 @@ from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
 from protoprimer.host import environment_python, is_windows, link_directory, link_target, remove_tree, write_atomically
-from protoprimer.intact import environment_fault, metadata_directories, interpreter_fault, missing_files
+from protoprimer.intact import environment_fault, interpreter_fault, metadata_directories, missing_files
 from protoprimer.locking import disk_failure, process_is_gone, this_process
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 __all__ = [
@@ -364,29 +364,30 @@ def _is_spared(generation: Generation) -> bool:
 
 def _paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
     """Return those of `paths` that a live process runs from, has loaded files of, stands in or was told of."""
-    texts = _texts_of_processes() + [_content_of(ready)]
-    used = set()
+    words = {}
     for path in paths:
         spellings = {os.fsencode(path), os.fsencode(os.path.realpath(path))}
         # What follows must end the name: the generation `x` is not in use because `x.2` is.
-        words = [spelling + end for spelling in spellings for end in (b"/", b"\0", b"\n", b" ", b'"', b"'")]
-        if any(word in text for text in texts for word in words):
-            used.add(path)
+        words[path] = [spelling + end for spelling in spellings for end in (b"/", b"\0", b"\n", b" ", b'"', b"'")]
+    used = set()  # type: set[str]
+    for text in _texts_of_processes(ready):
+        used.update(path for path in paths if any(word in text for word in words[path]))
     return used
 
 
-def _texts_of_processes() -> "list[bytes]":
+def _texts_of_processes(ready: str) -> "Iterator[bytes]":
+    yield _content_of(ready)
     if os.path.isdir("/proc/self"):
-        pids = [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-        return [_text_of_process(os.path.join("/proc", pid)) for pid in pids]
-    if is_windows():
-        return []
-    import subprocess
+        for pid in os.listdir("/proc"):
+            if pid.isdigit() and int(pid) != os.getpid():
+                yield _text_of_process(os.path.join("/proc", pid))
+    elif not is_windows():
+        import subprocess
 
-    try:
-        return [subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)]
-    except (OSError, subprocess.CalledProcessError):
-        return []
+        try:
+            yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.CalledProcessError):
+            pass
 
 
 def _text_of_process(directory: str) -> bytes:
