@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 for _directory in (ROOT / "tests", ROOT / "src"):
@@ -23,6 +23,7 @@ import protoprimer  # noqa: E402 - the path is completed above
 if str(ROOT) not in protoprimer.__path__:
     protoprimer.__path__.append(str(ROOT))
 
+import clones  # noqa: E402 - as above
 import support  # noqa: E402 - as above
 
 
@@ -92,3 +93,52 @@ def git_repository(tmp_path: Path) -> Path:
     directory.mkdir()
     support.git("init", "-q", where=directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def toolset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Return a function that gives a PATH of a POSIX host's tools and one Python, or none, made once."""
+    made: dict[support.WildPython | None, str] = {}
+
+    def path(python: support.WildPython | None) -> str:
+        if python not in made:
+            made[python] = str(support.make_toolset(tmp_path_factory.mktemp("tools") / "bin", python))
+        return made[python]
+
+    return path
+
+
+@pytest.fixture
+def new_clone(
+    request: pytest.FixtureRequest, tmp_path: Path, shared_directory: Path, toolset: Callable[..., str]
+) -> Iterator[Callable[..., clones.Clone]]:
+    """Return a function that makes an empty repository whose user has one Python on PATH, and no other tool for it.
+
+    Its kernel is that of the fixture `kernel` where the test asks for it, else the generated file. Tools are fetched
+    once in a run, into a shared cache.
+    """
+    wanted = request.config.getoption("--kernel")
+    kernel = (
+        request.getfixturevalue("kernel")
+        if "kernel" in request.fixturenames
+        else "package"
+        if wanted == "package"
+        else "file"
+    )
+    made: list[clones.Clone] = []
+
+    def make(
+        directory: str = "a clone", python: support.WildPython | None = None, **variables: str
+    ) -> clones.Clone:
+        root, home = tmp_path / directory, tmp_path / "home"
+        for needed in (root, home):
+            needed.mkdir(exist_ok=True)
+        path = toolset(python or support.default_python())
+        cache = str(shared_directory / "cache")
+        environ = support.clean_environment(path, home, PROTOPRIMER_CACHE=cache, **variables)
+        made.append(clones.Clone(root, environ, kernel))
+        return made[-1]
+
+    yield make
+    for clone in made:
+        clone.end()

@@ -66,6 +66,21 @@ def python_of(name: str) -> WildPython | None:
     return next((python for python in wild_pythons() if python.name == name), None)
 
 
+def default_python() -> WildPython:
+    """Return the interpreter that most tests start from: the one that runs them, or another of this machine."""
+    return python_of(f"{sys.version_info[0]}.{sys.version_info[1]}") or wild_pythons()[-1]
+
+
+@functools.lru_cache(maxsize=None)
+def python_for_everybody() -> WildPython | None:
+    """Return an interpreter that other users can run too, as those in somebody's home directory often cannot."""
+    for name in ("/usr/bin/python3", "/usr/local/bin/python3"):
+        python = _asked(name) if other_user_works() else None
+        if python is not None:
+            return python
+    return None
+
+
 def python_two() -> str | None:
     """Return this machine's Python 2.7, or `None`."""
     for candidate in _candidate_executables(("2.7",), ("python2.7", "python2")):
