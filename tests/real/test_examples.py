@@ -36,7 +36,6 @@ class Clone:
 
     directory: Path
     environment: dict[str, str]
-    backend: str
 
     def run(self, *command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone's root, with stdout and stderr apart."""
@@ -52,10 +51,6 @@ class Clone:
         )
         assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
-
-    def boot(self) -> None:
-        """`./prime --backend NAME`."""
-        self.run("./prime", "--backend", self.backend)
 
     def report(self, *command: str) -> dict[str, Any]:
         """Run a client's script that prints JSON."""
@@ -79,7 +74,7 @@ def primed_example(git_repository: Path, tmp_path: Path, shared_directory: Path,
             PROTOPRIMER_BACKEND=backend,
             **support.shared_caches(),
         )
-        return Clone(git_repository, environment, backend)
+        return Clone(git_repository, environment)
 
     return make
 
@@ -95,7 +90,15 @@ def _author(name: str, directory: Path, kernel: str) -> None:
     entry, arguments = ENTRIES[name]
     environment = {**os.environ, "PYTHONPATH": str(support.ROOT / "src")}
     for command in (["init", str(directory)], ["entry", str(directory / entry), *arguments]):
-        subprocess.run([sys.executable, "-m", "protoprimer", *command], env=environment, timeout=120, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "protoprimer", *command],
+            cwd=directory,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout.decode()
     support.put_kernel(directory / "proto_kernel.py", kernel)
     support.git("add", "-A", where=directory)
     support.git("commit", "-qm", "adopt protoprimer", where=directory)
@@ -106,7 +109,7 @@ def test_packaged_app_runs_with_its_dependencies(
 ) -> None:
     clone = primed_example("packaged-app", backend, wild_python)
     clone.run("./app", status=8)
-    clone.boot()
+    assert clone.report("./prime", "--backend", backend, "--", "first", "--", "-x")["words"] == ["first", "--", "-x"]
     settings = clone.directory / "settings.toml"
     settings.write_text("[colours]\nsky = 'blue'\n")
     report = clone.report("./app", "--settings", "settings.toml", "one", "two words", "")
@@ -130,7 +133,7 @@ def test_monorepo_installs_siblings_together_and_then_from_its_lock(
     _assert_own_environment(report, clone, wild_python, editable="app/src/counting_app/__init__.py", oldest=(3, 8))
     assert report["modules"]["counting_lib"] == str(clone.directory / "lib/src/counting_lib/__init__.py")
     assert {"click", "iniconfig", "typing_extensions", "sortedcontainers"} <= set(report["modules"])
-    clone.run("./prime", "lock", "--backend", clone.backend)
+    clone.run("./prime", "lock")
     lock = (clone.directory / "pylock.toml").read_text(encoding="utf-8")
     assert "sha256" in lock
     assert "sortedcontainers" in lock
@@ -179,4 +182,5 @@ def _assert_clean_checkout(clone: Clone, *expected: str) -> None:
 
 def _assert_warm_boot_is_silent(clone: Clone) -> None:
     warm = clone.run("./prime")
-    assert (warm.stdout, warm.stderr) == ("", "")
+    assert warm.stderr == ""
+    assert json.loads(warm.stdout)["argv"] == ["./prime"]
