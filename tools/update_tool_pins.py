@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, not a package
 """Write `src/protoprimer/tool_pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
 
 An author's script. The index is the configured one. Needs `packaging`, and uv to resolve virtualenv's dependencies.
@@ -31,8 +30,8 @@ VIRTUALENV_BANDS = ("3.9", "3.8", "3.7", "3.6")
 def project_files(name: str) -> list[dict[str, object]]:
     """Return the files of a project's simple page that were not withdrawn."""
     url = read_index_settings(str(REPOSITORY)).index_urls()[0].rstrip("/")
-    request = urllib.request.Request(f"{url}/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - the configured index
+    request = urllib.request.Request(f"{url}/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
         files = json.load(response)["files"]
     return [one for one in files if not one.get("yanked")]
 
@@ -79,6 +78,7 @@ def main() -> None:
     """Ask the index and write the module."""
     version, uv_wheels = newest_wheels("uv", "3.13")
     lines = [
+        "# ruff: noqa: E501 - names of wheels are as long as they are",
         '"""The pinned wheels of the tools, by file name with sha256; written by `tools/update_tool_pins.py`."""',
         "",
         '__all__ = ["PIP_WHEELS", "UV_VERSION", "UV_WHEELS", "VIRTUALENV_WHEELS"]',

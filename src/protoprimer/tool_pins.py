@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - names of wheels are as long as they are
 """The pinned wheels of the tools, by file name with sha256; written by `tools/update_tool_pins.py`."""
 
 __all__ = ["PIP_WHEELS", "UV_VERSION", "UV_WHEELS", "VIRTUALENV_WHEELS"]
