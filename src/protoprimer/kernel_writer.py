@@ -55,6 +55,7 @@ KERNEL_MODULES = (
     "protoprimer.ready",
     "protoprimer.backends.base",
     "protoprimer.backends.editables",
+    "protoprimer.backends.uv_sources",
     "protoprimer.backends.pip_engine",
     "protoprimer.backends.uv",
     "protoprimer.backends.virtualenv",
@@ -64,6 +65,8 @@ KERNEL_MODULES = (
     "protoprimer.states",
     "protoprimer.client",
     "protoprimer.pictures",
+    "protoprimer.matrix_report",
+    "protoprimer.matrix",
     "protoprimer.commands",
     "protoprimer.primer_kernel",
 )

@@ -1,0 +1,691 @@
+"""Entry scripts as processes: every shell, every Python, and what the fast path of sh costs and notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import support
+from protoprimer.entry_template import entry_text
+from protoprimer.ready import read_ready, ready_is_fresh, why_not_fresh, write_ready
+from protoprimer.switch import client_environment, interpreter_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows starts the Python half through py.exe, without sh")
+
+SHELLS = {
+    "dash": ["dash"],
+    "bash": ["bash"],
+    "bash-posix": ["bash", "--posix"],
+    "busybox": ["busybox", "sh"],
+    "zsh": ["zsh"],
+}
+
+# Old enough for busybox, which compares whole seconds.
+LONG_AGO_NS = time.time_ns() - 5 * 10**9 + 123_456_789
+
+CLIENT = """\
+import json, os, sys
+
+def main():
+    print(json.dumps({
+        "by": "client", "argv": sys.argv, "prefix": sys.prefix, "pid": os.getpid(), "path": sys.path,
+        "variables": dict(os.environ), "optimize": sys.flags.optimize, "bytecode": sys.dont_write_bytecode,
+        "warnings": sys.warnoptions, "isolated": sys.flags.isolated, "cwd": os.getcwd(), "modules": list(sys.modules),
+        "unbuffered": bool(getattr(sys.stdout, "write_through", False)),
+    }))
+    return 7
+
+def wants(primer):
+    raise AssertionError("called by the entry script")
+
+def wants_one(anything):
+    raise AssertionError("called by the entry script")
+
+def keyword(anything=None):
+    print(json.dumps({"by": "client", "argv": sys.argv}))
+
+def fails():
+    def inner():
+        raise LookupError("of the client")
+    inner()
+
+def hooks():
+    sys.excepthook = lambda kind, error, trace: print("own hook")
+    raise LookupError("of the client")
+
+def late():
+    import protoprimer
+    from protoprimer.primer_kernel import state
+    print(json.dumps({"by": "client", "answer": protoprimer.state, "same": state}))
+"""
+
+# What the kernel is to an entry script: three functions, here telling how they were called.
+KERNEL = """\
+import json, os, sys
+state = "the kernel's"
+
+def answer_to_import():
+    sys.modules["protoprimer"] = sys.modules["protoprimer.primer_kernel"] = sys.modules["proto_kernel"]
+
+def _tell(kind):
+    def told(main):
+        print(json.dumps({
+            "by": "kernel", "kind": kind, "main": main, "argv": sys.argv, "prefix": sys.prefix, "path": sys.path,
+            "isolated": sys.flags.isolated, "variables": dict(os.environ), "version": list(sys.version_info[:3]),
+            "file": __file__, "entry": sys.modules["__main__"].PROTOPRIMER_ENTRY, "executable": sys.executable,
+            "cached": bool(__cached__ and os.path.exists(__cached__)), "no_bytecode": sys.dont_write_bytecode,
+        }))
+        return 9
+    return told
+
+run_main, boot_env, start_app = _tell("run"), _tell("boot"), _tell("start")
+"""
+
+
+class Clone:
+    """A repository with a hand-made ready environment.
+
+    :param root: where it is
+    :param python: the interpreter its environment is made from
+    """
+
+    def __init__(self, root: Path, python: str) -> None:
+        self.root = root
+        self.python = python
+        self.state = root / ".protoprimer"
+        self.environment = self.state / "envs" / "default-0"
+        self.client = root / "client code"
+        self.client.mkdir(parents=True)
+        (self.client / "shown.py").write_text(CLIENT)
+        (root / "proto_kernel.py").write_text(KERNEL)
+        self.input = root / "pyproject.toml"
+        self.input.write_text("")
+        os.utime(self.input, ns=(LONG_AGO_NS, LONG_AGO_NS))
+
+    def provision(self) -> None:
+        made = ended([self.python, "-m", "venv", "--without-pip", str(self.environment)])
+        assert made.returncode == 0, made.stderr
+        (self.environment / "protoprimer.json").write_text("{}")
+        packages = next(self.environment.glob("lib/python*/site-packages"))
+        (packages / "__pycache__").mkdir(exist_ok=True)
+        for directory in (packages, self.environment / "bin"):
+            os.utime(directory, ns=(LONG_AGO_NS, LONG_AGO_NS))
+
+    def announce(self, has_work: bool = False, links: Sequence[tuple[str, str]] = ()) -> None:
+        write_ready(
+            str(self.state),
+            str(self.environment),
+            [str(self.input)],
+            [str(self.root / "uv.lock")],
+            [str(self.client)],
+            os.path.realpath(self.environment / "bin" / "python"),
+            time.time_ns(),
+            has_work,
+            "fingerprint",
+            links,
+        )
+
+    def script(self, name: str = "prime", kind: str = "run", main: str | None = "shown:main") -> Path:
+        path = self.root / name
+        path.parent.mkdir(exist_ok=True)
+        up = "../" * name.count("/")
+        path.write_text(entry_text(kind, main, up + "proto_kernel.py", up + ".protoprimer"), encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+
+def started(
+    command: Sequence[str | os.PathLike[str]],
+    status: int = 7,
+    cwd: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Any:
+    """Run a command and return what the client or the kernel told."""
+    done = ended([os.fspath(word) for word in command], environ(variables), cwd)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+def ended(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command, with variables that no entry script heeds if none are given, and return how it ended."""
+    given = environ() if variables is None else variables
+    pipe = subprocess.PIPE
+    return subprocess.run(command, cwd=cwd, env=given, stdout=pipe, stderr=pipe, timeout=120, check=False)
+
+
+def environ(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return variables without any that an entry script heeds, plus those given."""
+    heeded = ("PYTHON", "PROTOPRIMER", "VIRTUAL")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(heeded)}, **(variables or {})}
+
+
+def shell(name: str) -> list[str]:
+    command = SHELLS[name]
+    return [support.needed_tool(command[0]), *command[1:]]
+
+
+@pytest.fixture(scope="session")
+def environment_python() -> str:
+    return support.wild_pythons()[-1].executable
+
+
+@pytest.fixture
+def clone(tmp_path: Path, environment_python: str) -> Clone:
+    made = Clone(tmp_path / 'a cl\nöne\'s "root"', environment_python)
+    made.provision()
+    made.announce()
+    return made
+
+
+# --- the fast path -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_every_shell_enters_a_ready_environment_with_arguments_unchanged(clone: Clone, name: str) -> None:
+    script = clone.script()
+    arguments = ["a b", "", "*", "-x", "new\nline", "ö'\"\\", "$HOME"]
+    told = started([*shell(name), script, *arguments])
+    assert (told["by"], told["prefix"], told["argv"]) == ("client", str(clone.environment), [str(script), *arguments])
+    assert told["isolated"] == 1
+    assert told["path"][-1] == str(clone.client)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_every_shell_hands_over_to_the_kernel_without_an_environment(clone: Clone, name: str, tmp_path: Path) -> None:
+    shutil.rmtree(clone.state)
+    told = started([*shell(name), clone.script(), "a b"], status=9)
+    assert (told["by"], told["kind"], told["main"], told["isolated"]) == ("kernel", "run", "shown:main", 1)
+    assert not clone.state.exists()
+
+
+def test_the_fast_path_starts_nothing_and_keeps_the_process(clone: Clone, tmp_path: Path) -> None:
+    if not support.strace_works():
+        pytest.skip("no process can be traced here")
+    log = tmp_path / "trace"
+    trace = ["strace", "-f", "-o", str(log), "-e", "trace=execve,clone,clone3,fork,vfork"]
+    process = subprocess.Popen([*trace, str(clone.script())], env=environ(), stdout=subprocess.PIPE)
+    told = json.loads(process.communicate(timeout=120)[0])
+    calls = [line.split(None, 1) for line in log.read_text(errors="replace").splitlines() if "exited" not in line]
+    assert [call.partition("(")[0] for _, call in calls] == ["execve", "execve"]
+    assert {int(pid) for pid, _ in calls} == {told["pid"]}
+
+
+def test_the_fast_path_opens_nothing_for_writing(clone: Clone, tmp_path: Path) -> None:
+    if not support.strace_works():
+        pytest.skip("no process can be traced here")
+    script, log = clone.script(), tmp_path / "trace"
+    started([script])  # so that the client's bytecode is there
+    ended(["strace", "-f", "-o", str(log), "-e", "trace=file,network", str(script)])
+    writing = [
+        line
+        for line in log.read_text(errors="replace").splitlines()
+        if re.search(r"O_WRONLY|O_RDWR|O_CREAT|mkdir|socket", line)
+    ]
+    assert [line for line in writing if "/dev/" not in line] == []
+
+
+def test_boot_with_nothing_to_do_starts_no_python(clone: Clone, tmp_path: Path) -> None:
+    script = clone.script(kind="boot", main=None)
+    for arguments in ([], ["boot"]):
+        done = ended(["/bin/sh", str(script), *arguments], environ({"PATH": ""}))
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_boot_with_work_to_do_goes_to_the_kernel(clone: Clone) -> None:
+    clone.announce(has_work=True)
+    told = started([clone.script(kind="boot", main=None)], status=9)
+    assert (told["by"], told["kind"], told["prefix"]) == ("kernel", "boot", str(clone.environment))
+
+
+def test_boot_with_arguments_goes_to_the_kernel(clone: Clone) -> None:
+    told = started([clone.script(kind="boot"), "run", "--", "ls"], status=9)
+    assert (told["by"], told["argv"][1:]) == ("kernel", ["run", "--", "ls"])
+    assert started([clone.script(kind="boot"), "boot"])["argv"] == [str(clone.root / "prime")]
+
+
+@pytest.mark.parametrize("function", ["wants", "wants_one", "absent"])
+def test_boot_leaves_a_main_that_asks_for_something_to_the_kernel(clone: Clone, function: str) -> None:
+    told = started([clone.script(kind="boot", main="shown:" + function)], status=9)
+    assert (told["by"], told["prefix"]) == ("kernel", str(clone.environment))
+    assert told["variables"]["PROTOPRIMER_READY"] == str(clone.environment)
+    assert started([clone.script(kind="boot", main="shown:keyword")], status=0)["by"] == "client"
+
+
+def test_a_client_module_that_is_missing_goes_to_the_kernel(clone: Clone) -> None:
+    told = started([clone.script(main="nowhere.at_all:main")], status=9)
+    assert (told["kind"], told["main"], told["prefix"]) == ("run", "nowhere.at_all:main", str(clone.environment))
+
+
+def test_the_kernel_is_not_loaded_before_client_code(clone: Clone) -> None:
+    told = started([clone.script()])
+    assert not {"proto_kernel", "importlib.util", "inspect", "json.tool"} & set(told["modules"])
+
+
+def test_a_late_import_of_protoprimer_is_answered_by_the_kernel(clone: Clone) -> None:
+    told = started([clone.script(main="shown:late")], status=0)
+    assert (told["answer"], told["same"]) == ("the kernel's", "the kernel's")
+
+
+# --- what it notices ---------------------------------------------------------------------------------------------
+
+
+def _edit(clone: Clone) -> None:
+    clone.input.write_text("[project]")
+
+
+def _edit_with_an_older_time(clone: Clone) -> None:
+    clone.input.write_text("[project]")
+    os.utime(clone.input, ns=(10**18, 10**18))
+
+
+def _add_absent_input(clone: Clone) -> None:
+    (clone.root / "uv.lock").symlink_to("nowhere")
+
+
+def _remove_input(clone: Clone) -> None:
+    clone.input.unlink()
+
+
+def _remove_environment(clone: Clone) -> None:
+    shutil.rmtree(clone.environment)
+
+
+def _remove_mark(clone: Clone) -> None:
+    (clone.environment / "protoprimer.json").unlink()
+
+
+def _break_interpreter(clone: Clone) -> None:
+    python = clone.environment / "bin" / "python"
+    python.unlink()
+    python.symlink_to("nowhere")
+
+
+def _add_package(clone: Clone) -> None:
+    next(clone.environment.glob("lib/python*/site-packages")).joinpath("new.py").write_text("")
+
+
+def _remove_stamps(clone: Clone) -> None:
+    shutil.rmtree(clone.state / "stamps")
+
+
+def _cut_off(clone: Clone) -> None:
+    ready = clone.state / "ready"
+    ready.write_bytes(ready.read_bytes()[:-200])
+
+
+def _empty(clone: Clone) -> None:
+    (clone.state / "ready").write_bytes(b"")
+
+
+def _fill_with_zeros(clone: Clone) -> None:
+    ready = clone.state / "ready"
+    ready.write_bytes(b"\0" * len(ready.read_bytes()))
+
+
+def _put_a_foreign_file(clone: Clone) -> None:
+    (clone.state / "ready").write_text("echo sourced; exit 77\n")
+
+
+CHANGES = [
+    _edit, _edit_with_an_older_time, _add_absent_input, _remove_input, _remove_environment, _remove_mark,
+    _break_interpreter, _add_package, _remove_stamps, _cut_off, _empty, _fill_with_zeros, _put_a_foreign_file,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", ["dash", "busybox", "zsh", "bash-posix"])
+def test_any_change_is_left_to_the_kernel(clone: Clone, change: Callable[[Clone], None], name: str) -> None:
+    change(clone)
+    assert started([*shell(name), clone.script()], status=9)["by"] == "kernel"
+    if change is not _remove_stamps:
+        assert not ready_is_fresh(str(clone.state))
+
+
+def test_a_ready_file_cut_off_anywhere_is_never_trusted(clone: Clone) -> None:
+    script, ready = clone.script(kind="boot", main=None), clone.state / "ready"
+    whole = ready.read_bytes()
+    for end in range(0, len(whole), 97):
+        ready.write_bytes(whole[:end])
+        assert started([script], status=9)["by"] == "kernel", whole[:end]
+        assert read_ready(str(clone.state)) is None
+
+
+def test_a_link_that_is_gone_is_noticed(clone: Clone) -> None:
+    link = clone.root / ".venv"
+    link.symlink_to(clone.environment)
+    clone.announce(links=[(str(link), str(clone.environment))])
+    script = clone.script()
+    assert started([script])["by"] == "client"
+    link.unlink()
+    assert started([script], status=9)["by"] == "kernel"
+
+
+def test_a_moved_or_copied_clone_is_noticed(clone: Clone, tmp_path: Path) -> None:
+    clone.script()
+    shutil.copytree(clone.root, tmp_path / "copy", symlinks=True)
+    assert started([tmp_path / "copy" / "prime"], status=9)["by"] == "kernel"
+    assert not ready_is_fresh(str(tmp_path / "copy" / ".protoprimer"))
+    clone.root.rename(tmp_path / "moved")
+    assert started([tmp_path / "moved" / "prime"], status=9)["by"] == "kernel"
+
+
+def test_an_input_that_changed_while_it_was_read_is_noticed(clone: Clone) -> None:
+    read_at = time.time_ns() - 10**9
+    clone.input.write_text("changed meanwhile")
+    write_ready(str(clone.state), str(clone.environment), [str(clone.input)], [], [], clone.python, read_at)
+    assert started([clone.script()], status=9)["by"] == "kernel"
+    facts = read_ready(str(clone.state))
+    assert facts is not None
+    assert why_not_fresh(str(clone.state), facts) == f"{clone.input} changed while it was read"
+
+
+def test_a_variable_that_steers_goes_to_the_kernel_and_others_do_not(clone: Clone) -> None:
+    script = clone.script()
+    for name in ("PROTOPRIMER_ENV", "PROTOPRIMER_BACKEND", "PROTOPRIMER_PYTHON"):
+        told = started([script], status=9, variables={name: "x"})
+        assert told["variables"][name] == "x"
+    told = started(
+        [script],
+        variables={"PROTOPRIMER_CACHE": "x", "PROTOPRIMER_READY": "y", "PROTOPRIMER_PATH": "z", "PROTOPRIMER_NEW": "n"},
+    )
+    assert [name for name in told["variables"] if name.startswith("PROTOPRIMER")] == []
+    assert "z" not in told["path"]
+
+
+def test_read_ready_returns_what_was_written(clone: Clone) -> None:
+    facts = read_ready(str(clone.state))
+    assert facts is not None
+    assert why_not_fresh(str(clone.state), facts) is None
+    assert facts["environment"] == str(clone.environment)
+    assert facts["fingerprint"] == "fingerprint"
+    assert facts["inputs"] == [[str(clone.input), clone.input.stat().st_mtime_ns]]
+    assert facts["client_paths"] == [str(clone.client)]
+
+
+# --- what it passes ----------------------------------------------------------------------------------------------
+
+FLAGS = [
+    {},
+    {"PYTHONUNBUFFERED": "1"},
+    {"PYTHONDONTWRITEBYTECODE": "x", "PYTHONOPTIMIZE": "1"},
+    {"PYTHONOPTIMIZE": "2"},
+    {"PYTHONOPTIMIZE": "yes"},
+    {"PYTHONWARNINGS": "error::UserWarning,ignore::DeprecationWarning:a b", "PYTHONUNBUFFERED": ""},
+]
+
+
+@pytest.mark.parametrize("variables", FLAGS, ids=lambda variables: ",".join(variables) or "none")
+@pytest.mark.parametrize("name", ["dash", "zsh"])
+def test_flags_do_what_the_variables_ask_of_an_interpreter(clone: Clone, variables: dict[str, str], name: str) -> None:
+    told = started([*shell(name), clone.script()], variables=variables)
+    python = str(clone.environment / "bin" / "python")
+    program = f"import sys; sys.path.append({str(clone.client)!r}); import shown; shown.main()"
+    asked = started([python, "-c", program], status=0, variables=variables)
+    same = started([python, *interpreter_flags(variables), "-c", program], status=0)
+    for what in ("optimize", "bytecode", "warnings", "unbuffered"):
+        assert told[what] == asked[what] == same[what], what
+
+
+def test_a_foreign_environment_is_left(clone: Clone, tmp_path: Path) -> None:
+    path = os.pathsep.join(["/first", f"{tmp_path}/other/bin", "", "/last dir", f"{tmp_path}/other/bin"])
+    given = {"VIRTUAL_ENV": f"{tmp_path}/other", "VIRTUAL_ENV_PROMPT": "o", "PYTHONPATH": "/x", "PATH": path}
+    given["__PYVENV_LAUNCHER__"] = "/y"
+    told = started(["/bin/sh", clone.script()], variables=given)
+    variables: Mapping[str, str] = told["variables"]
+    assert variables["PATH"] == os.pathsep.join(["/first", "", "/last dir"])
+    assert not set(given) - {"PATH"} & set(variables)
+    expected = client_environment({**environ(), **given}, str(clone.environment))
+    assert {name: variables.get(name) for name in given} == {name: expected.get(name) for name in given}
+
+
+def test_our_own_environment_stays_active(clone: Clone) -> None:
+    link = clone.root / ".venv"
+    link.symlink_to(clone.environment)
+    given = {"VIRTUAL_ENV": str(link), "PATH": f"{link}/bin:/usr/bin"}
+    variables: Mapping[str, str] = started(["/bin/sh", clone.script()], variables=given)["variables"]
+    assert {name: variables[name] for name in given} == given
+
+
+# --- where it is started from --------------------------------------------------------------------------------------
+
+
+def test_it_works_from_anywhere_and_under_any_name(clone: Clone, tmp_path: Path) -> None:
+    script, deep = clone.script(), clone.script("cmd ö/-serve it")
+    odd = clone.script("-prime")
+    ways: list[tuple[list[str | os.PathLike[str]], Path]] = [
+        ([script], clone.root),
+        (["./prime"], clone.root),
+        (["../prime"], clone.client),
+        ([os.path.relpath(script, tmp_path)], tmp_path),
+        (["sh", "prime"], clone.root),
+        (["sh", "--", "-prime"], clone.root),
+        (["sh", "-u", "-e", "prime"], clone.root),
+        ([deep], tmp_path),
+        (["./-serve it"], deep.parent),
+        ([odd], tmp_path),
+    ]
+    for command, directory in ways:
+        told = started(command, cwd=directory, variables={"CDPATH": "/:/usr"})
+        assert (told["by"], told["cwd"]) == ("client", str(directory)), command
+
+
+def test_it_is_found_on_path(clone: Clone, tmp_path: Path) -> None:
+    clone.script("tools/serve")
+    path = f"{clone.root}/tools{os.pathsep}{os.environ['PATH']}"
+    assert started(["serve"], cwd=tmp_path, variables={"PATH": path})["by"] == "client"
+    bash = shell("bash")
+    assert started([*bash, "serve"], cwd=tmp_path, variables={"PATH": path})["by"] == "client"
+    path = f"tools{os.pathsep}{os.environ['PATH']}"
+    assert started(["serve"], cwd=clone.root, variables={"PATH": path})["by"] == "client"
+
+
+def test_a_symlink_reaches_the_kernel_beside_the_script(clone: Clone, tmp_path: Path) -> None:
+    script = clone.script()
+    (tmp_path / "link").symlink_to(script)
+    (tmp_path / "far").symlink_to("link")
+    far = str(tmp_path / "far")
+    for command in ([far], [sys.executable, far]):
+        told = started(command, status=9)
+        assert (told["by"], told["file"], told["argv"]) == (
+            "kernel",
+            f"{clone.root}/proto_kernel.py",
+            [f"{tmp_path}/far"],
+        )
+
+
+def test_a_symlinked_directory_needs_no_kernel(clone: Clone, tmp_path: Path) -> None:
+    clone.script("cmd/serve")
+    (tmp_path / "cmd").symlink_to(clone.root / "cmd")
+    assert started([tmp_path / "cmd" / "serve"])["by"] == "client"
+
+
+def test_without_home_and_with_little_environment(clone: Clone) -> None:
+    script = clone.script()
+    done = ended([str(script)], {})
+    assert (done.returncode, done.stderr) == (7, b"")
+    shutil.rmtree(clone.state)
+    python = Path(sys.executable).parent
+    done = ended([str(script)], {"PATH": str(python)})
+    assert (done.returncode, done.stderr) == (9, b"")
+
+
+def test_another_user_takes_the_fast_path(environment_python: str) -> None:
+    if not support.other_user_works():
+        pytest.skip("no process of another user can be started here")
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    candidates = [environment_python, shutil.which("python3", path=os.defpath)]
+    usable = [python for python in candidates if python and _works([*other, python, "-c", "import venv"])]
+    if not usable:
+        pytest.skip("every interpreter is closed to others")
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        clone = Clone(Path(directory) / "clone", usable[0])
+        clone.provision()
+        clone.announce()
+        assert started([*other, clone.script()], variables={"HOME": "/nonexistent"})["by"] == "client"
+
+
+def test_a_read_only_checkout_takes_the_fast_path(clone: Clone) -> None:
+    if not support.mount_namespace_works():
+        pytest.skip("nothing can be mounted here")
+    mount = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && ! touch "$1/x" 2> /dev/null && exec "$2"'
+    told = started(["unshare", "-m", "sh", "-c", mount, "sh", clone.root, clone.script()])
+    assert told["by"] == "client"
+
+
+def _works(command: list[str]) -> bool:
+    try:
+        return ended(command, cwd=Path("/")).returncode == 0
+    except OSError:
+        return False
+
+
+# --- the wild Python ---------------------------------------------------------------------------------------------
+
+
+def test_the_python_half_runs_under_every_python_and_leaves_no_trace(
+    clone: Clone, wild_python: support.WildPython, tmp_path: Path
+) -> None:
+    shutil.rmtree(clone.state)
+    script = clone.script(kind="start")
+    before = sorted(clone.root.rglob("*"))
+    (clone.root / "importlib.py").write_text("raise SystemExit('the wrong importlib')")
+    for _ in range(2):
+        cache = str(tmp_path / "cache")
+        told = started(
+            [wild_python.executable, script, "x"],
+            status=9,
+            variables={"PYTHONPATH": str(clone.client), "PROTOPRIMER_CACHE": cache},
+        )
+        assert (told["kind"], told["entry"], told["argv"], told["isolated"]) == ("start", True, [str(script), "x"], 1)
+        assert told["cached"] is (wild_python.version >= (3, 8))
+        assert told["no_bytecode"] is False
+    (clone.root / "importlib.py").unlink()
+    assert sorted(clone.root.rglob("*")) == before
+
+
+def test_python_two_gets_one_sentence(clone: Clone, tmp_path: Path) -> None:
+    python = support.python_two()
+    if python is None:
+        pytest.skip("this host has no Python 2.7")
+    shutil.rmtree(clone.state)
+    script = clone.script()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(python)
+    for command in ([python, str(script)], ["/bin/sh", str(script)]):
+        done = ended(command, environ({"PATH": f"{tmp_path}/bin"}))
+        assert done.returncode == 4
+        assert re.fullmatch(rb"error: Python 3\.6 or newer is needed; .* is 2\.7\.\d+\n", done.stderr)
+
+
+def test_no_python_gets_one_sentence(clone: Clone, tmp_path: Path) -> None:
+    shutil.rmtree(clone.state)
+    for name in SHELLS:
+        if shutil.which(SHELLS[name][0]) is None:
+            continue
+        done = ended([*shell(name), str(clone.script())], environ({"PATH": str(tmp_path)}))
+        assert (done.returncode, done.stderr.count(b"\n")) == (4, 1), name
+        assert b"no Python was found on PATH" in done.stderr
+
+
+def _fake_python(directory: Path, name: str, says: str) -> str:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(f"#!/bin/sh\necho '\"{says}\"'\n")
+    (directory / name).chmod(0o755)
+    return str(directory)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_which_python_is_taken_from_path(clone: Clone, tmp_path: Path, name: str) -> None:
+    shutil.rmtree(clone.state)
+    shim = _fake_python(tmp_path / "pyenv" / "shims", "python3", "shim")
+    newest = _fake_python(tmp_path / "newest", "python3.13", "newest")
+    two = _fake_python(tmp_path / "two", "python", "plain")
+    three = _fake_python(tmp_path / "a th\nree", "python3", "three")
+    (tmp_path / "no file" / "python3").mkdir(parents=True)
+    _fake_python(tmp_path / "here", "python3", "relative")
+    command = [*shell(name), str(clone.script())]
+    for path, taken in [
+        ([shim, newest, two, three], "three"),
+        ([shim, two, newest], "newest"),
+        ([two, shim], "shim"),
+        (["", ".", "here", str(tmp_path / "no file"), two], "plain"),
+    ]:
+        joined = os.pathsep.join(path)
+        assert started(command, status=0, cwd=tmp_path / "here", variables={"PATH": joined}) == taken
+
+
+# --- failures of the client --------------------------------------------------------------------------------------
+
+
+def test_a_client_exception_keeps_its_traceback_without_our_frames(clone: Clone) -> None:
+    done = subprocess.run([str(clone.script(main="shown:fails"))])
+    assert done.returncode == 1
+    text = done.stderr.decode()
+    assert re.findall(r"line \d+, in (\w+)", text) == ["fails", "inner"]
+    assert text.endswith("LookupError: of the client\n")
+    assert "prime" not in text
+
+
+def test_a_client_module_that_raises_shows_itself_only(clone: Clone) -> None:
+    (clone.client / "raising.py").write_text("1 / 0\n")
+    done = ended([str(clone.script(main="raising:main"))])
+    assert (done.returncode, done.stderr.count(b"File ")) == (1, 1)
+    assert b"raising.py" in done.stderr
+
+
+def test_a_hook_of_the_client_is_used(clone: Clone) -> None:
+    done = ended([str(clone.script(main="shown:hooks"))])
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"own hook\n", b"")
+
+
+def test_a_child_of_multiprocessing_does_not_run_the_script_again(clone: Clone) -> None:
+    (clone.client / "spawning.py").write_text(
+        "import multiprocessing\n"
+        "def work(queue):\n    queue.put(6 * 7)\n"
+        "def main():\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    queue = context.Queue()\n"
+        "    child = context.Process(target=work, args=(queue,))\n"
+        "    child.start()\n    print(queue.get(timeout=60))\n    child.join()\n"
+    )
+    done = ended([str(clone.script(main="spawning:main"))])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"42\n", b"")
+
+
+def test_a_missing_kernel_is_said(clone: Clone) -> None:
+    shutil.rmtree(clone.state)
+    (clone.root / "proto_kernel.py").unlink()
+    done = ended([str(clone.script())])
+    assert done.returncode == 3
+    assert b"the kernel is missing" in done.stderr
+
+
+# --- the text ----------------------------------------------------------------------------------------------------
+
+
+def test_the_text_is_clean_python_without_backslashes_in_the_sh_half() -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    for kind, main in (("run", "a.b:c"), ("boot", None), ("start", "a:b")):
+        text = entry_text(kind, main, "kernels/ö.py", "../state dir")
+        head, _, _ = text.partition('":"""')
+        assert "\\" not in head
+        assert head.count('"""') == 1
+        if ruff.exists():
+            command = [str(ruff), "check", "--isolated", "--select", "E,F,W,B,PLE", "--line-length", "120", "-"]
+            subprocess.run(command, input=text.encode(), check=True, stdout=-1)
