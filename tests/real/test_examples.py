@@ -109,7 +109,7 @@ def test_packaged_app_runs_with_its_dependencies(
 ) -> None:
     clone = primed_example("packaged-app", backend, wild_python)
     clone.run("./app", status=8)
-    assert clone.report("./prime", "--backend", backend, "--", "first", "--", "-x")["words"] == ["first", "--", "-x"]
+    assert clone.report("./prime", "--backend", backend, "--", "first", "--", "-x")["argv"][1:] == ["first", "--", "-x"]
     settings = clone.directory / "settings.toml"
     settings.write_text("[colours]\nsky = 'blue'\n")
     report = clone.report("./app", "--settings", "settings.toml", "one", "two words", "")
