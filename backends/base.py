@@ -163,16 +163,18 @@ def _advice_on(output: str) -> str:
         ),
         (("CERTIFICATE_VERIFY_FAILED", "invalid peer certificate"), "give your CA in SSL_CERT_FILE, and run again"),
         (("401 ", "403 "), "check the index's credentials (URL, netrc), and run again"),
-        (("do not match the hashes", "Hash mismatch"), "what is offered is not what was locked: find out why, or ./prime lock"),
+        (("do not match the hashes", "hash mismatch"), "what is offered is not what was locked: find out why, or ./prime lock"),
         (("needs to be updated",), "the lock is older than pyproject.toml: ./prime lock"),
+        (("not supported by the lockfile",), "the lock is not for this interpreter or platform: ./prime lock"),
         (
             ("No solution found", "ResolutionImpossible", "No matching distribution", "not found in the package registry"),
             "correct the requirements, or the indexes they are looked up in, and run again",
         ),
         (("Failed to build", "error: subprocess-exited-with-error", "build backend"), "make the project build, and run again"),
     ]  # fmt: skip
+    output = output.lower()
     for words, advice in known:
-        if any(word in output for word in words):
+        if any(word.lower() in output for word in words):
             return advice
     return "correct what the output above names, and run again"
 

@@ -11,6 +11,7 @@ from protoprimer.backends.editables import (
     write_editable,
 )
 from protoprimer.downloads import file_url
+from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.host import environment_python, write_atomically
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
@@ -49,6 +50,7 @@ class PipBackend(Backend):
         if plan.lock:
             self._install_pins(interpreter, environment, plan)
         for step, deep in commands_of(plan):
+            step = _step_with_sources(step, plan) if deep else step
             self._install_step(interpreter, environment, plan, step, [] if deep else ["--no-deps"])
 
     def _install_step(
@@ -104,7 +106,7 @@ class PipBackend(Backend):
 
         arguments = ["--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
         lines = []  # type: list[str]
-        for step in plan.steps:
+        for step in (_step_with_sources(step, plan) for step in plan.steps):
             arguments += _arguments_of_step(step, {})
             lines += step.lines
         result = self._pip(interpreter, interpreter.executable, plan, "resolve", arguments, lines, pins, locking=True)
@@ -166,6 +168,14 @@ def _why_not_on_old_python(project: ProjectToInstall) -> "str | None":
         return None
     what = "that is not editable" if is_static else "whose [project] has dynamic fields"
     return "no build backend for Python 3.6 serves a project %s (%s); a setup.cfg would do" % (what, project.path)
+
+
+def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:
+    projects, lines = sources_of_step(step, plan.root)
+    projects = [project for project in projects if project.path not in [other.path for other in plan.projects()]]
+    return InstallStep(
+        step.projects + projects, step.requirements, step.constraints, step.args, step.lines + lines, step.members
+    )
 
 
 def _named(project: ProjectToInstall) -> str:

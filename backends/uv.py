@@ -101,7 +101,11 @@ class UvBackend(Backend):
         arguments = ["pip", "install", "--python", environment_python(environment)] + options + arguments
         if lines:
             arguments += ["--requirements", "-"]
+        if plan.resolution != "highest":
+            arguments += ["--resolution", plan.resolution]
         arguments += _rebuilding(plan)
+        if plan.resolution != "highest":
+            arguments += ["--resolution", plan.resolution]
         if plan.build_constraints:
             arguments += ["--build-constraints", plan.build_constraints]
         self._run(what, arguments, plan.root, environ, lines)

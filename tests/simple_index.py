@@ -98,7 +98,8 @@ class SimpleIndex:
         if not found:
             return 404, "text/html", b"not here", {}
         if self.json and "json" in headers.get("accept", ""):
-            files = [{"filename": one, "url": f"../../files/{one}", "hashes": {}} for one in found]
+            hashes = {one: {"sha256": sha256(self.files[one])} for one in found}
+            files = [{"filename": one, "url": f"../../files/{one}", "hashes": hashes[one]} for one in found]
             body = json.dumps({"meta": {"api-version": "1.0"}, "name": parts[1], "files": files}).encode()
             return 200, "application/vnd.pypi.simple.v1+json", body, {}
         base = f'<base href="{self.base_href}">' if self.base_href else ""

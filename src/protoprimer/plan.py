@@ -92,6 +92,8 @@ class Plan:
         self.build_constraints = build_constraints
         self.seed_pip = seed_pip
         self.hint = hint
+        # Which versions are taken where nothing pins them, as for `uv pip install --resolution`.
+        self.resolution = "highest"
         # Whether projects are built although an earlier build would do: for a start from scratch.
         self.rebuild = False
 
@@ -152,7 +154,7 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
             for index, step in enumerate([configured] if isinstance(configured, dict) else configured)
         ]
     build_constraints = configuration.get("build-constraints")
-    return Plan(
+    plan = Plan(
         root,
         steps,
         _lock_file(configuration, steps, lock_must_exist),
@@ -160,6 +162,8 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
         bool(configuration.get("seed-pip")),
         _hint(root) if configured is None and not steps else None,
     )
+    plan.resolution = str(configuration.get("resolution"))
+    return plan
 
 
 def _default_steps(root: str) -> "list[InstallStep]":
@@ -282,7 +286,7 @@ def _kind_of_lock(path: str) -> "str | None":
 
 def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_exist: bool) -> "str | None":
     configured = configuration.get("lock")
-    if configured is False:
+    if configured is False or configuration.get("resolution") != "highest":
         return None
     if configured:
         path = os.path.normpath(os.path.join(configuration.root, configured))
@@ -334,7 +338,7 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
     # pip counts from where it is started, the root; a file that means itself is met too.
     for base in {root, os.path.dirname(path)}:
         local = os.path.normpath(os.path.join(base, target))
-        if os.path.isdir(local) and (editable or "/" in target or os.sep in target or target in (".", "..")):
+        if os.path.isdir(local) and (editable or reference or "/" in target or os.sep in target or target in (".", "..")):
             found.update(metadata_files(local))
         elif local.endswith((".whl", ".tar.gz", ".zip")) and os.path.isfile(local):
             found.add(local)

@@ -94,7 +94,7 @@ def _unknown_backend(name: str, configuration: "Configuration") -> Configuration
 
 
 def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend]":
-    """Load a client's own backend: the class `Backend` of its file, else the one subclass defined in it."""
+    """Load a client's own backend: the one subclass of `Backend` that its file defines."""
     import importlib.util
 
     advice = "docs/backends.md tells how to write one"

@@ -1,0 +1,583 @@
+"""Each backend, with its real tools: what it installs, what it locks, what it refuses and how it fails.
+
+Projects bring their own build backend and wheels lie in a directory, so that most of this needs no index.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import simple_index
+import support
+from protoprimer.backends.base import fault_of_installed, installed_distributions
+from protoprimer.cli import parse_command_line
+from protoprimer.configuration import read_configuration
+from protoprimer.console import Console
+from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError
+from protoprimer.host import environment_python
+from protoprimer.indexes import read_index_settings
+from protoprimer.plan import make_plan
+from protoprimer.probe import Interpreter, probe_interpreter
+from protoprimer.selection import select_backend
+from protoprimer.tools import ToolBox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from protoprimer.configuration import Configuration
+    from protoprimer.plan import Plan
+
+ALL = ("uv", "virtualenv", "venv")
+
+# A build backend of the standard library that makes wheels and editable wheels of one module beside pyproject.toml.
+BUILD_BACKEND = '''
+import base64, hashlib, os, re, zipfile
+
+def _fields():
+    text = open("pyproject.toml", encoding="utf-8").read()
+    field = lambda name: re.search(name + r' = "(.*?)"', text).group(1)
+    names = re.search(r"^dependencies = (\\[.*\\])$", text, re.M)
+    extras = re.search(r"^test = (\\[.*\\])$", text, re.M)
+    return field("name"), field("version"), eval(names.group(1)) if names else [], eval(extras.group(1)) if extras else []
+
+def _build(directory, editable):
+    open("built", "a").write("built\\n")
+    name, version, dependencies, extras = _fields()
+    stem = "%s-%s" % (name.replace("-", "_"), version)
+    lines = ["Metadata-Version: 2.1", "Name: " + name, "Version: " + version] + ["Requires-Dist: " + one for one in dependencies]
+    lines += ["Provides-Extra: test"] + ["Requires-Dist: %s; extra == 'test'" % one for one in extras] if extras else []
+    module = name.replace("-", "_") + ".py"
+    files = {stem + ".dist-info/METADATA": "\\n".join(lines) + "\\n",
+             stem + ".dist-info/entry_points.txt": "[console_scripts]\\n%s = %s:main\\n" % (name, module[:-3]),
+             stem + ".dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"}
+    if editable:
+        files["__editable__." + stem + ".pth"] = os.getcwd() + "\\n"
+    else:
+        files[module] = open(module, encoding="utf-8").read()
+    record = ""
+    with zipfile.ZipFile(os.path.join(directory, stem + "-py3-none-any.whl"), "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content.encode("utf-8"))
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode("utf-8")).digest()).rstrip(b"=").decode()
+            record += "%s,sha256=%s,%d\\n" % (path, digest, len(content.encode("utf-8")))
+        archive.writestr(stem + ".dist-info/RECORD", record + stem + ".dist-info/RECORD,,\\n")
+    return stem + "-py3-none-any.whl"
+
+def build_wheel(directory, settings=None, metadata=None): return _build(directory, False)
+def build_editable(directory, settings=None, metadata=None): return _build(directory, True)
+'''
+
+
+@dataclass
+class Workshop:
+    """A repository, an index in a directory, and a cache of its own."""
+
+    root: Path
+    wheels: Path
+    cache: Path
+    console: Console = field(default_factory=Console)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def project(self, name: str, where: str = ".", *, version: str = "1", more: str = "", dependencies: str = "") -> Path:
+        directory = self.root / where
+        directory.mkdir(parents=True, exist_ok=True)
+        text = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
+        text += f'[project]\nname = "{name}"\nversion = "{version}"\nrequires-python = ">=3.6"\n'
+        text += f"dependencies = [{dependencies}]\n{more}"
+        (directory / "pyproject.toml").write_text(text, encoding="utf-8")
+        (directory / "builder.py").write_text(BUILD_BACKEND, encoding="utf-8")
+        (directory / f"{name}.py").write_text("def main():\n    print('hello')\n", encoding="utf-8")
+        return directory
+
+    def wheel(self, name: str, version: str, *dependencies: str) -> Path:
+        stem = f"{name}-{version}"
+        requires = "".join(f"Requires-Dist: {one}\n" for one in dependencies)
+        files = {
+            f"{name}.py": f"VERSION = '{version}'\n",
+            f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
+            f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        record = ""
+        path = self.wheels / f"{stem}-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for file, content in files.items():
+                archive.writestr(zipfile.ZipInfo(file), content)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
+                record += f"{file},sha256={digest},{len(content)}\n"
+            archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/RECORD"), record + f"{stem}.dist-info/RECORD,,\n")
+        return path
+
+    def configuration(self, settings: str = "") -> Configuration:
+        (self.root / "protoprimer.toml").write_text(settings, encoding="utf-8")
+        line = parse_command_line("prime", [], False)
+        kernel = str(self.root / "proto_kernel.py")
+        return read_configuration(str(self.root / "prime"), kernel, line, {}, lambda _directory: None)
+
+    def toolbox(self) -> ToolBox:
+        environ = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_NO_INDEX": "1", **self.variables}
+        environ["PIP_FIND_LINKS"] = self.wheels.as_uri()
+        settings = read_index_settings(str(self.root), environ={**dict(os.environ), **environ})
+        # The kernel's own tools come from the default index, once a machine.
+        tools = ToolBox(read_index_settings(str(self.wheels)), str(self.cache), self.console)
+        box = ToolBox(settings, str(self.cache), self.console)
+        box.pip = tools.pip  # type: ignore[method-assign]
+        box.virtualenv = tools.virtualenv  # type: ignore[method-assign]
+        box.uv = tools.uv  # type: ignore[method-assign]
+        return box
+
+    def interpreter(self, name: str) -> Interpreter:
+        python = support.python_of(name)
+        if python is None:
+            pytest.skip(f"no Python {name} here")
+        found = probe_interpreter(python.executable, str(self.cache), self.console)
+        assert isinstance(found, Interpreter)
+        return found
+
+    def build(self, backend: str, python: str, settings: str = "", name: str = "env") -> Built:
+        """Create an environment and install the plan, as a boot does."""
+        configuration = self.configuration(settings)
+        plan = make_plan(configuration)
+        interpreter = self.interpreter(python)
+        chosen, _why = select_backend(backend, interpreter, plan, self.toolbox(), self.console, configuration)
+        environment = self.root.parent / "envs" / f"{name} {backend}"
+        environment.mkdir(parents=True)
+        chosen.create(interpreter, str(environment))
+        return Built(environment, plan, chosen.install(interpreter, str(environment), plan))
+
+    def lock(self, backend: str, python: str, settings: str, *, upgrade: bool = False, packages: tuple[str, ...] = ()) -> dict[str, str]:
+        """Write the lock, and return the versions it holds."""
+        configuration = self.configuration(settings)
+        plan = make_plan(configuration, lock_must_exist=False)
+        interpreter = self.interpreter(python)
+        chosen, _why = select_backend(backend, interpreter, plan, self.toolbox(), self.console, configuration)
+        chosen.lock(interpreter, plan, plan.lock_to_write(), upgrade, list(packages))
+        from protoprimer.toml import load_toml
+
+        packages_of_lock: list[dict[str, Any]] = load_toml(plan.lock_to_write())["packages"]
+        return {package["name"]: package["version"] for package in packages_of_lock}
+
+
+@dataclass
+class Built:
+    directory: Path
+    plan: Plan
+    facts: dict[str, Any]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        found: dict[str, str] = self.facts["distributions"]
+        return found
+
+    def run(self, program: str) -> str:
+        command = [environment_python(str(self.directory)), "-I", "-c", program]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout.strip()
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, shared_directory: Path) -> Workshop:
+    root, wheels = tmp_path / "it's a clöne", tmp_path / "wheels with space"
+    root.mkdir()
+    wheels.mkdir()
+    (root / "prime").touch()
+    return Workshop(root, wheels, shared_directory / "cache")
+
+
+@pytest.fixture(params=ALL)
+def each(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+pytestmark = pytest.mark.index  # the tools themselves
+
+
+@pytest.mark.parametrize("python", ["3.6", "3.8", "3.13"])
+def test_root_project_is_editable_and_its_dependencies_are_there(workshop: Workshop, each: str, python: str) -> None:
+    if (each, python) == ("uv", "3.6"):
+        pytest.skip("refused: see below")
+    workshop.project("demo", dependencies='"lib>=1"', more='[project.scripts]\ndemo = "demo:main"\n')
+    workshop.wheel("lib", "1.5")
+    built = workshop.build(each, python)
+    assert built.versions == {"demo": "1", "lib": "1.5"}
+    assert built.run("import demo, lib; print(demo.__file__)") == str(workshop.root / "demo.py")
+    assert built.facts["backend"] == each
+    script = built.directory / "bin" / "demo"
+    assert subprocess.run([str(script)], stdout=subprocess.PIPE, encoding="utf-8").stdout == "hello\n"
+
+
+def test_environment_is_left_without_pip_and_without_bytecode(workshop: Workshop, each: str) -> None:
+    workshop.project("demo")
+    built = workshop.build(each, "3.13")
+    assert "pip" not in built.versions
+    assert not list(built.directory.rglob("demo*.pyc"))
+
+
+def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop: Workshop, each: str) -> None:
+    workshop.project("demo")
+    workshop.build(each, "3.13", name="first")
+    builds = (workshop.root / "built").read_text()
+    built = workshop.build(each, "3.13", name="second")
+    assert (workshop.root / "built").read_text() == builds
+    assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
+    assert fault_of_installed(str(built.directory), built.plan) is None
+    assert (built.directory / "bin" / "demo").exists()
+
+
+def test_changed_metadata_are_built_again(workshop: Workshop, each: str) -> None:
+    workshop.project("demo")
+    workshop.build(each, "3.13", name="first")
+    workshop.project("demo", version="2.0.1")
+    assert workshop.build(each, "3.13", name="second").versions == {"demo": "2.0.1"}
+
+
+def test_dependencies_of_a_project_without_package_are_installed(workshop: Workshop, each: str) -> None:
+    (workshop.root / "pyproject.toml").write_text('[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n')
+    workshop.wheel("lib", "1")
+    assert workshop.build(each, "3.13").versions == {"lib": "1"}
+
+
+def test_requirement_and_constraint_files_count_from_the_root(workshop: Workshop, each: str) -> None:
+    workshop.project("inner", "parts/inner")
+    (workshop.root / "reqs").mkdir()
+    (workshop.root / "requirements.txt").write_text("-r reqs/more.txt\n-e ./parts/inner\n")
+    (workshop.root / "reqs" / "more.txt").write_text("lib\n")
+    (workshop.root / "limits.txt").write_text("lib<2\n")
+    workshop.wheel("lib", "1")
+    workshop.wheel("lib", "2")
+    settings = 'install = { requirements = ["requirements.txt"], constraints = ["limits.txt"] }\n'
+    assert workshop.build(each, "3.13", settings).versions == {"inner": "1", "lib": "1"}
+
+
+def test_group_that_names_the_project_itself_brings_its_extra(workshop: Workshop, each: str) -> None:
+    more = '[project.optional-dependencies]\ntest = ["lib"]\n[dependency-groups]\ndev = ["demo[test]", "other"]\n'
+    workshop.project("demo", more=more)
+    workshop.wheel("lib", "1")
+    workshop.wheel("other", "1")
+    settings = 'install = { projects = [{ path = ".", groups = ["dev"] }] }\n'
+    for python in ("3.8", "3.13"):
+        built = workshop.build(each, python, settings, name=python)
+        assert built.versions == {"demo": "1", "lib": "1", "other": "1"}
+    assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
+
+
+def test_siblings_may_require_each_other_at_versions_no_index_has(workshop: Workshop, each: str) -> None:
+    workshop.project("one", "packages/one", version="5.0.dev1", dependencies='"two==6.0.dev1"')
+    workshop.project("two", "packages/two", version="6.0.dev1", dependencies='"lib"')
+    workshop.wheel("lib", "1")
+    settings = 'install = { projects = ["packages/one", "packages/two"] }\n'
+    first = workshop.build(each, "3.13", settings, name="first")
+    second = workshop.build(each, "3.13", settings, name="second")
+    assert first.versions == second.versions == {"one": "5.0.dev1", "two": "6.0.dev1", "lib": "1"}
+
+
+def test_project_that_is_not_to_be_editable_is_copied(workshop: Workshop, each: str) -> None:
+    workshop.project("demo")
+    built = workshop.build(each, "3.13", 'install = { projects = [{ path = ".", editable = false }] }\n')
+    assert built.run("import demo; print(demo.__file__)").startswith(str(built.directory))
+
+
+def test_steps_are_installed_one_after_the_other_with_their_arguments(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1")
+    workshop.wheel("lib", "2rc1")
+    workshop.wheel("first", "1")
+    settings = 'install = [{ args = ["first"] }, { projects = ["."], args = ["--pre"] }]\n'
+    assert workshop.build(each, "3.13", settings).versions == {"first": "1", "demo": "1", "lib": "2rc1"}
+
+
+def test_seeded_pip_is_the_same_whichever_backend(workshop: Workshop, each: str) -> None:
+    interpreter = workshop.interpreter("3.13")
+    pinned = workshop.toolbox().pip(interpreter).version
+    workshop.project("demo")
+    workshop.wheel("pip", pinned)
+    assert workshop.build(each, "3.13", "seed-pip = true\n").versions["pip"] == pinned
+
+
+def test_lock_is_written_and_installed_with_hashes(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1", "deep")
+    workshop.wheel("deep", "1")
+    settings = 'lock = "pylock.toml"\n'
+    assert workshop.lock(each, "3.13", settings) == {"lib": "1", "deep": "1"}
+    workshop.wheel("lib", "2", "deep")
+    assert workshop.build(each, "3.13", settings).versions == {"demo": "1", "lib": "1", "deep": "1"}
+
+
+def test_earlier_pins_stay_until_an_upgrade_is_asked_for(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib", "other"')
+    for name in ("lib", "other"):
+        workshop.wheel(name, "1")
+    settings = 'lock = "pylock.toml"\n'
+    workshop.lock(each, "3.13", settings)
+    for name in ("lib", "other"):
+        workshop.wheel(name, "2")
+    assert workshop.lock(each, "3.13", settings) == {"lib": "1", "other": "1"}
+    assert workshop.lock(each, "3.13", settings, packages=("lib",)) == {"lib": "2", "other": "1"}
+    assert workshop.lock(each, "3.13", settings, upgrade=True) == {"lib": "2", "other": "2"}
+
+
+def test_requirements_that_moved_away_from_their_pins_are_locked_anew(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1")
+    workshop.lock(each, "3.13", 'lock = "pylock.toml"\n')
+    workshop.project("demo", dependencies='"lib>=2"')
+    workshop.wheel("lib", "2")
+    assert workshop.lock(each, "3.13", 'lock = "pylock.toml"\n') == {"lib": "2"}
+
+
+def test_failed_lock_leaves_the_earlier_one_as_it_was(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1")
+    workshop.lock(each, "3.13", 'lock = "pylock.toml"\n')
+    before = sorted(os.listdir(workshop.root)), (workshop.root / "pylock.toml").read_bytes()
+    workshop.project("demo", dependencies='"lib>=2"')
+    with pytest.raises(InstallError):
+        workshop.lock(each, "3.13", 'lock = "pylock.toml"\n')
+    assert (sorted(os.listdir(workshop.root)), (workshop.root / "pylock.toml").read_bytes()) == before
+
+
+@pytest.mark.parametrize("writer", ["uv", "venv"])
+def test_lock_of_one_backend_serves_the_others(workshop: Workshop, each: str, writer: str) -> None:
+    workshop.project("demo", dependencies="\"lib; python_version >= '3.8'\", \"other; sys_platform == 'win32'\"")
+    workshop.wheel("lib", "1")
+    workshop.wheel("other", "1")
+    workshop.lock(writer, "3.13", 'lock = "pylock.toml"\n')
+    assert workshop.build(each, "3.13", 'lock = "pylock.toml"\n').versions == {"demo": "1", "lib": "1"}
+
+
+def test_file_that_is_not_what_was_locked_is_refused(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    path = workshop.wheel("lib", "1")
+    workshop.lock("venv", "3.13", 'lock = "pylock.toml"\n')
+    workshop.wheel("lib", "1", "smuggled").replace(path)
+    workshop.wheel("smuggled", "1")
+    with pytest.raises(InstallError) as caught:
+        workshop.build(each, "3.13", 'lock = "pylock.toml"\n')
+    assert caught.value.exit_code == 6
+    assert "not what was locked" in (caught.value.advice or "")
+
+
+def test_lock_for_another_python_is_refused_in_one_sentence(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1")
+    workshop.lock("venv", "3.13", 'lock = "pylock.toml"\n')
+    with pytest.raises(InstallError) as caught:
+        workshop.build(each, "3.8", 'lock = "pylock.toml"\n')
+    assert "lock" in caught.value.cause
+    assert "./prime lock" in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize("kind", ["package", "virtual", "mirror"])
+def test_uv_lock_is_installed_by_every_backend_and_brings_what_was_asked_for(workshop: Workshop, each: str, kind: str) -> None:
+    more = '[project.optional-dependencies]\ntest = ["extra"]\n[dependency-groups]\ndev = ["tool"]\nhuge = ["never"]\n'
+    more += "[tool.uv]\ndefault-groups = ['huge']\n" + ("package = false\n" if kind == "virtual" else "")
+    names = ("lib", "extra", "tool", "never", "win")
+    with simple_index.serving() as original, simple_index.serving() as mirror:
+        for index in (original, mirror):
+            for name in names:
+                index.files[f"{name}-1-py3-none-any.whl"] = workshop.wheel(name, "1").read_bytes()
+        more += f'[[tool.uv.index]]\nurl = "{original.url}"\ndefault = true\n'
+        workshop.project("demo", dependencies="\"lib; python_version >= '3.9'\", \"win; sys_platform == 'win32'\"", more=more)
+        settings = 'install = { projects = [{ path = ".", extras = ["test"], groups = ["dev"] }] }\n'
+        subprocess.run([*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE)
+        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "PIP_FIND_LINKS": ""}
+        workshop.variables["PIP_INDEX_URL"] = mirror.url if kind == "mirror" else original.url if each != "uv" else ""
+        asked = len(original.requests)
+        project = {} if kind == "virtual" else {"demo": "1"}
+        expected = {**project, "extra": "1", "tool": "1"}
+        assert workshop.build(each, "3.8", settings, name="old").versions == expected
+        assert workshop.build(each, "3.13", settings, name="new").versions == {**expected, "lib": "1"}
+        if kind == "mirror":
+            assert len(original.requests) == asked
+
+
+@pytest.mark.parametrize("pip_backend", ["virtualenv", "venv"])
+def test_uv_lock_older_than_the_dependencies_is_refused(workshop: Workshop, pip_backend: str) -> None:
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1")
+    uv = workshop.toolbox().uv()
+    command = [*uv.command, "lock", "--no-index", "--find-links", str(workshop.wheels)]
+    subprocess.run(command, cwd=workshop.root, check=True, stderr=subprocess.PIPE)
+    with pytest.raises(InstallError, match="no hash for lib"):
+        workshop.build(pip_backend, "3.13", name="unhashed")
+    workshop.project("demo", dependencies='"lib>=1"')
+    with pytest.raises(InstallError, match="older than the dependency `lib>=1`"):
+        workshop.build(pip_backend, "3.13", name="stale")
+    with pytest.raises(BackendError, match=r"only uv can write uv\.lock"):
+        workshop.lock(pip_backend, "3.13", "")
+
+
+@pytest.mark.parametrize("where", ["uv.lock", "pylock.toml"])
+def test_monorepo_is_installed_from_one_lock(workshop: Workshop, each: str, where: str) -> None:
+    with simple_index.serving() as index:
+        index.files["lib-1-py3-none-any.whl"] = workshop.wheel("lib", "1").read_bytes()
+        workshop.project("two", "parts/two", dependencies='"lib"')
+        more = f'[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
+        more += '[tool.uv.workspace]\nmembers = ["parts/*"]\n[tool.uv.sources]\ntwo = { workspace = true }\n'
+        workshop.project("one", dependencies='"two"', more=more)
+        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url}
+        settings = f'lock = "{where}"\ninstall = {{ projects = [".", "parts/two"] }}\n'
+        if where == "uv.lock":
+            subprocess.run([*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE)
+        else:
+            assert workshop.lock(each, "3.13", settings) == {"lib": "1"}
+        built = workshop.build(each, "3.13", settings)
+    assert built.versions == {"one": "1", "two": "1", "lib": "1"}
+    assert built.run("import two; print(two.__file__)") == str(workshop.root / "parts" / "two" / "two.py")
+
+
+def test_sources_that_only_uv_knows_are_found_by_every_backend(workshop: Workshop, each: str) -> None:
+    workshop.project("two", "parts/two", dependencies='"lib"')
+    workshop.project("three", "three")
+    more = '[tool.uv.workspace]\nmembers = ["parts/*"]\n[tool.uv.sources]\ntwo = { workspace = true }\nthree = { path = "three" }\n'
+    workshop.project("one", dependencies='"two", "three"', more=more)
+    workshop.wheel("lib", "1")
+    assert workshop.build(each, "3.13").versions == {"one": "1", "two": "1", "three": "1", "lib": "1"}
+
+
+def test_build_constraints_reach_isolated_builds(workshop: Workshop, each: str) -> None:
+    project = workshop.project("demo")
+    text = (project / "pyproject.toml").read_text().replace("requires = []", 'requires = ["tool"]')
+    (project / "pyproject.toml").write_text(text)
+    (project / "builder.py").write_text("import tool\nassert tool.VERSION == '1', tool.VERSION\n" + BUILD_BACKEND)
+    workshop.wheel("tool", "1")
+    workshop.wheel("tool", "2")
+    (workshop.root / "build limits.txt").write_text("tool<2\n")
+    for python in ("3.8", "3.13"):
+        settings = 'build-constraints = "build limits.txt"\n'
+        assert workshop.build(each, python, settings, name=python).versions == {"demo": "1"}
+
+
+def test_dependency_on_pip_is_installed_although_pip_is_what_installs(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"pip"')
+    workshop.wheel("pip", "99")
+    assert workshop.build(each, "3.13").versions == {"demo": "1", "pip": "99"}
+
+
+def test_unresolvable_requirement_shows_the_installers_words(workshop: Workshop, each: str) -> None:
+    workshop.project("demo", dependencies='"no-such-thing-anywhere"')
+    with pytest.raises(InstallError) as caught:
+        workshop.build(each, "3.13")
+    assert f"the backend {each} could not install" in caught.value.cause
+    assert "  | " in caught.value.cause
+    assert "no-such-thing-anywhere" in caught.value.cause
+    assert "correct the requirements" in (caught.value.advice or "")
+
+
+def test_failing_build_shows_the_builds_words(workshop: Workshop, each: str) -> None:
+    project = workshop.project("demo")
+    (project / "builder.py").write_text("raise SystemExit('this project is broken')\n")
+    with pytest.raises(InstallError) as caught:
+        workshop.build(each, "3.13")
+    assert "this project is broken" in caught.value.cause
+    assert "build" in (caught.value.advice or "")
+
+
+def test_installer_that_succeeds_and_installs_something_else_is_caught(workshop: Workshop, each: str) -> None:
+    project = workshop.project("demo")
+    text = (project / "builder.py").read_text().replace("return field(\"name\")", "return 'unknown'")
+    (project / "builder.py").write_text(text.replace('module = name.replace("-", "_") + ".py"', 'module = "demo.py"'))
+    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text().replace("[project]", '[project]\ndynamic = ["description"]'))
+    with pytest.raises(InstallError):
+        workshop.build(each, "3.13")
+
+
+def test_editable_that_expects_sources_elsewhere_is_caught(workshop: Workshop, each: str) -> None:
+    project = workshop.project("demo")
+    text = (project / "builder.py").read_text().replace('os.getcwd() + "\\n"', '"/nowhere/at all\\n"')
+    (project / "builder.py").write_text(text)
+    with pytest.raises(InstallError, match="expects its sources in /nowhere/at all"):
+        workshop.build(each, "3.13")
+
+
+def test_uv_refuses_an_editable_project_for_python_3_6(workshop: Workshop) -> None:
+    workshop.project("demo")
+    with pytest.raises(BackendError, match=r"uv [0-9.]+ cannot install an editable project into Python 3\.6") as caught:
+        workshop.build("uv", "3.6")
+    assert caught.value.exit_code == 5
+
+
+def test_auto_falls_back_for_python_3_6_and_says_why(workshop: Workshop) -> None:
+    workshop.project("demo")
+    configuration = workshop.configuration()
+    plan = make_plan(configuration)
+    interpreter = workshop.interpreter("3.6")
+    backend, why = select_backend("auto", interpreter, plan, workshop.toolbox(), workshop.console, configuration)
+    assert backend.name == "virtualenv"
+    assert why.startswith("backend virtualenv (not uv: uv ")
+
+
+def test_setuptools_project_is_adapted_to_python_3_6(workshop: Workshop) -> None:
+    workshop.project("demo", dependencies='"lib"', more='[project.scripts]\ndemo = "demo:main"\n')
+    text = (workshop.root / "pyproject.toml").read_text().replace('"builder"', '"setuptools.build_meta"')
+    (workshop.root / "pyproject.toml").write_text(text.replace("requires = []", 'requires = ["setuptools>=61"]').replace('backend-path = ["."]\n', ""))
+    workshop.wheel("lib", "1")
+    built = workshop.build("venv", "3.6")
+    assert built.versions == {"demo": "1", "lib": "1"}
+    assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
+
+
+def test_what_no_build_backend_for_python_3_6_can_do_is_refused_before_work(workshop: Workshop) -> None:
+    (workshop.root / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "demo"\ndynamic = ["version"]\n'
+    )
+    with pytest.raises(BackendError, match=r"no build backend for Python 3\.6"):
+        workshop.build("venv", "3.6")
+
+
+def test_list_of_backends_is_tried_in_its_order(workshop: Workshop) -> None:
+    workshop.project("demo")
+    configuration = workshop.configuration()
+    plan = make_plan(configuration)
+    interpreter = workshop.interpreter("3.13")
+    backend, why = select_backend(["venv", "uv"], interpreter, plan, workshop.toolbox(), workshop.console, configuration)
+    assert (backend.name, why) == ("venv", "backend venv")
+
+
+def test_unknown_backend_is_a_configuration_error_with_the_nearest_name(workshop: Workshop) -> None:
+    with pytest.raises(ConfigurationError, match="unknown backend .virtualen.; did you mean .virtualenv.") as caught:
+        workshop.build("virtualen", "3.13")
+    assert "auto, uv, virtualenv, venv" in (caught.value.advice or "")
+
+
+def test_backend_of_the_repository_is_loaded_from_its_file(workshop: Workshop) -> None:
+    workshop.project("demo")
+    (workshop.root / "ours.py").write_text(
+        "from protoprimer.backends.venv import VenvBackend\n\n\nclass Ours(VenvBackend):\n    name = 'ours'\n"
+    )
+    assert workshop.build("./ours.py", "3.13").facts["backend"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "defines 0 subclasses"), ("1 / 0\n", "ZeroDivisionError"), (None, "does not exist")],
+)
+def test_file_that_is_no_backend_is_a_configuration_error(workshop: Workshop, content: str | None, words: str) -> None:
+    if content is not None:
+        (workshop.root / "ours.py").write_text(content)
+    with pytest.raises(ConfigurationError, match=words):
+        workshop.build("ours.py", "3.13")
+
+
+def test_venv_refuses_an_interpreter_without_the_module(workshop: Workshop) -> None:
+    workshop.project("demo")
+    configuration = workshop.configuration()
+    interpreter = workshop.interpreter("3.13")
+    interpreter.has_venv = False
+    with pytest.raises(PrimerError, match="lacks the module venv"):
+        select_backend("venv", interpreter, make_plan(configuration), workshop.toolbox(), workshop.console, configuration)
+
+
+def test_distributions_are_read_without_an_interpreter(workshop: Workshop, each: str) -> None:
+    workshop.project("demo")
+    built = workshop.build(each, "3.13")
+    assert json.loads(json.dumps(built.facts)) == built.facts
+    assert set(installed_distributions(str(built.directory))) == {"demo"}

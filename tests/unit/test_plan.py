@@ -1,0 +1,179 @@
+"""What a plan is made of, and which files it follows from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from protoprimer.cli import parse_command_line
+from protoprimer.configuration import read_configuration
+from protoprimer.errors import ConfigurationError
+from protoprimer.plan import make_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from protoprimer.configuration import Configuration
+    from protoprimer.plan import Plan
+
+PACKAGE = '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n[project]\nname = "demo"\nversion = "1"\n'
+
+
+def configuration_of(root: Path) -> Configuration:
+    entry = str(root / "prime")
+    return read_configuration(entry, str(root / "proto_kernel.py"), parse_command_line("prime", [], False), {}, lambda _directory: None)
+
+
+def plan_of(root: Path, files: dict[str, str], *, lock_must_exist: bool = True) -> Plan:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content, encoding="utf-8")
+    (root / "prime").touch()
+    return make_plan(configuration_of(root), lock_must_exist)
+
+
+def test_root_project_is_installed_editable_by_default(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "requirements.txt": "x"})
+    (project,) = plan.projects()
+    assert (project.path, project.editable, project.requirement()) == (str(tmp_path), True, str(tmp_path))
+    assert plan.steps[0].requirements == []
+    assert plan.summary() == "demo"
+
+
+def test_requirements_file_serves_where_pyproject_has_tables_of_tools_only(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"pyproject.toml": "[tool.black]\n", "requirements.txt": "idna\n"})
+    assert plan.projects() == []
+    assert plan.steps[0].requirements == [str(tmp_path / "requirements.txt")]
+
+
+def test_dependencies_of_a_project_that_is_no_package_are_installed(tmp_path: Path) -> None:
+    text = '[project]\nname = "app"\nversion = "1"\ndependencies = ["idna>=3"]\n'
+    plan = plan_of(tmp_path, {"pyproject.toml": text})
+    assert plan.projects() == []
+    assert plan.steps[0].lines == ["idna>=3"]
+
+
+def test_extras_of_a_project_that_is_no_package_may_name_each_other(tmp_path: Path) -> None:
+    text = (
+        '[project]\nname = "app"\nversion = "1"\ndependencies = ["a"]\n[project.optional-dependencies]\n'
+        'all = ["App[one]", "b"]\none = ["c", "app[all]"]\n'
+        '[tool.protoprimer]\ninstall = { projects = [{ path = ".", extras = ["all"] }] }\n'
+    )
+    assert plan_of(tmp_path, {"pyproject.toml": text}).steps[0].lines == ["a", "b", "c"]
+
+
+def test_nothing_to_install_names_the_key_and_reads_no_project_below(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"one/pyproject.toml": "this is = = no TOML", "README": ""})
+    assert plan.steps == []
+    assert "install = [{ projects" in (plan.hint or "")
+    assert '"one"' in (plan.hint or "")
+
+
+def test_empty_root_has_an_empty_plan_and_no_hint(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {})
+    assert (plan.steps, plan.hint, plan.summary()) == ([], None, "nothing")
+
+
+def test_group_that_names_its_own_project_becomes_extras(tmp_path: Path) -> None:
+    text = (
+        PACKAGE + '[project.optional-dependencies]\ntest = ["x"]\n[dependency-groups]\ndev = ["Demo[test]", "demo", "y>1"]\n'
+        '[tool.protoprimer]\ninstall = { projects = [{ path = ".", groups = ["dev"] }] }\n'
+    )
+    step = plan_of(tmp_path, {"pyproject.toml": text}).steps[0]
+    assert step.projects[0].requirement() == f"{tmp_path}[test]"
+    assert step.lines == ["y>1"]
+
+
+def test_group_that_names_a_sibling_of_the_same_step_is_not_looked_up_in_an_index(tmp_path: Path) -> None:
+    one = PACKAGE.replace("demo", "one") + '[dependency-groups]\ndev = ["two[x]"]\n'
+    two = PACKAGE.replace("demo", "two") + '[project.optional-dependencies]\nx = ["six"]\n'
+    config = 'install = { projects = [{ path = "one", groups = ["dev"] }, "two"] }\n'
+    step = plan_of(
+        tmp_path, {"one/pyproject.toml": one, "two/pyproject.toml": two, "protoprimer.toml": config}
+    ).steps[0]
+    assert step.lines == []
+    assert [project.extras for project in step.projects] == [[], ["x"]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ('install = { projects = ["gone"] }', "does not exist"),
+        ('install = { projects = ["empty"] }', "is no project"),
+        ('install = { requirements = ["gone.txt"] }', "gone.txt does not exist"),
+        ('install = { constraints = ["gone.txt"] }', "gone.txt does not exist"),
+        ('install = { projects = [{ path = ".", extras = ["no"] }] }', "has no extra `no`"),
+        ('install = { projects = [{ path = ".", groups = ["no"] }] }', "no dependency group no"),
+        ('lock = "pylock.toml"', "pylock.toml does not exist"),
+        ('lock = "poetry.lock"', "no lock file of a known kind"),
+        ('build-constraints = "gone.txt"', "gone.txt does not exist"),
+    ],
+)
+def test_what_is_named_and_missing_is_a_configuration_error_with_its_place(tmp_path: Path, setting: str, words: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError) as caught:
+        plan_of(tmp_path, {"pyproject.toml": PACKAGE, "protoprimer.toml": setting + "\n"})
+    assert words in caught.value.cause
+    assert caught.value.place
+    assert caught.value.advice
+
+
+def test_lock_files_are_found_pylock_first(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "uv.lock": "version = 1\n"})
+    assert (plan.lock, plan.lock_kind) == (str(tmp_path / "uv.lock"), "uv.lock")
+    plan = plan_of(tmp_path, {"pylock.toml": 'lock-version = "1.0"\n'})
+    assert (plan.lock, plan.lock_kind) == (str(tmp_path / "pylock.toml"), "pylock.toml")
+    plan = plan_of(tmp_path, {"protoprimer.toml": "lock = false\n"})
+    assert plan.lock is None
+
+
+def test_uv_lock_of_others_does_not_steer_a_plan_of_requirement_files(tmp_path: Path) -> None:
+    assert plan_of(tmp_path, {"requirements.txt": "idna\n", "uv.lock": "version = 1\n"}).lock is None
+
+
+def test_lock_command_may_name_a_lock_that_does_not_exist_yet(tmp_path: Path) -> None:
+    files = {"pyproject.toml": PACKAGE, "protoprimer.toml": 'lock = "pylock.dev.toml"\n'}
+    assert plan_of(tmp_path, files, lock_must_exist=False).lock_to_write() == str(tmp_path / "pylock.dev.toml")
+
+
+def test_inputs_follow_requirement_files_through_all_their_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED", "reqs")
+    files = {
+        "requirements.txt": "\ufeff# -r commented.txt\nidna # -r commented.txt\n-r reqs/a.txt\n-c\\\n reqs/c.txt\n"
+        "--requirement=${PLANTED}/b.txt\n-e ./lib\nlib2[x] @ file:lib2\nwheels/w-1-py3-none-any.whl\n-r https://example.invalid/r.txt\n",
+        "reqs/a.txt": "-ra2.txt\n-e ./lib3\n",
+        "reqs/a2.txt": "-r a.txt\n",
+        "reqs/b.txt": "six==1 \\\n  --hash=sha256:00\n",
+        "reqs/c.txt": "six<2\n",
+        "lib/setup.py": "",
+        "lib2/pyproject.toml": PACKAGE,
+        "reqs/lib3/setup.cfg": "",
+        "wheels/w-1-py3-none-any.whl": "",
+    }
+    present, absent = plan_of(tmp_path, files).inputs()
+    names = [os.path.relpath(path, tmp_path) for path in present]
+    assert set(names) == set(files)
+    missing = {os.path.relpath(path, tmp_path) for path in absent}
+    assert {"pylock.toml", "uv.lock", "pyproject.toml", "lib/pyproject.toml", "reqs/lib3/setup.py"} <= missing
+    assert not any("commented" in name or "example" in name for name in [*names, *missing])
+
+
+def test_missing_nested_requirement_file_is_told_with_its_line(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"requirements.txt": "idna\n\n-r gone.txt\n"})
+    with pytest.raises(ConfigurationError) as caught:
+        plan.inputs()
+    assert caught.value.place == f"{tmp_path / 'requirements.txt'}:3"
+
+
+def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path: Path) -> None:
+    present, absent = plan_of(tmp_path, {"pyproject.toml": PACKAGE}).inputs()
+    assert present == [str(tmp_path / "pyproject.toml")]
+    assert {os.path.basename(path) for path in absent} == {"setup.py", "setup.cfg", "uv.lock", "pylock.toml", "requirements.txt"}
+
+
+def test_steps_keep_their_order_and_a_step_may_be_a_table(tmp_path: Path) -> None:
+    config = 'install = [{ args = ["keyring"] }, { projects = ["."], args = ["--pre"] }]\n'
+    plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "protoprimer.toml": config})
+    assert [step.args for step in plan.steps] == [["keyring"], ["--pre"]]
+    assert plan.summary() == "demo, keyring"
