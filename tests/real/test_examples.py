@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -59,14 +60,45 @@ class Clone:
         return report
 
 
+@pytest.fixture(scope="session")
+def adopted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that gives a directory with an example after its author's commands, run once a worker."""
+
+    @functools.lru_cache(maxsize=None)
+    def adopt(name: str) -> Path:
+        directory = tmp_path_factory.mktemp(name) / "repository"
+        left_out = shutil.ignore_patterns("__pycache__", ".venv", ".protoprimer", "*.egg-info")
+        shutil.copytree(support.ROOT / "examples" / name, directory, ignore=left_out)
+        support.git("init", "-q", where=directory)
+        entry, arguments = ENTRIES[name]
+        for command in (["init", str(directory)], ["entry", str(directory / entry), *arguments]):
+            done = subprocess.run(
+                [sys.executable, "-m", "protoprimer", *command],
+                cwd=directory,
+                env={**os.environ, "PYTHONPATH": str(support.ROOT / "src")},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=120,
+            )
+            assert done.returncode == 0, done.stdout.decode()
+        return directory
+
+    return adopt
+
+
 @pytest.fixture
-def primed_example(git_repository: Path, tmp_path: Path, shared_directory: Path, kernel: str) -> Prime:
+def primed_example(
+    adopted: Callable[[str], Path], git_repository: Path, tmp_path: Path, shared_directory: Path, kernel: str
+) -> Prime:
     """Return a function that makes a clone of an example for one backend and one wild Python, and boots nothing yet."""
 
     def make(name: str, backend: str, wild_python: support.WildPython) -> Clone:
         home = tmp_path / "home"
         home.mkdir()
-        _author(name, git_repository, kernel)
+        shutil.copytree(adopted(name), git_repository, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+        support.put_kernel(git_repository / "proto_kernel.py", kernel)
+        support.git("add", "-A", where=git_repository)
+        support.git("commit", "-qm", "adopt protoprimer", where=git_repository)
         environment = support.clean_environment(
             str(support.make_toolset(tmp_path / "bin", wild_python)),
             home,
@@ -77,31 +109,6 @@ def primed_example(git_repository: Path, tmp_path: Path, shared_directory: Path,
         return Clone(git_repository, environment)
 
     return make
-
-
-def _author(name: str, directory: Path, kernel: str) -> None:
-    """Do in a fresh repository what the example's author did, and commit it."""
-    shutil.copytree(
-        support.ROOT / "examples" / name,
-        directory,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("__pycache__", ".venv", ".protoprimer", "*.egg-info"),
-    )
-    entry, arguments = ENTRIES[name]
-    environment = {**os.environ, "PYTHONPATH": str(support.ROOT / "src")}
-    for command in (["init", str(directory)], ["entry", str(directory / entry), *arguments]):
-        done = subprocess.run(
-            [sys.executable, "-m", "protoprimer", *command],
-            cwd=directory,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout.decode()
-    support.put_kernel(directory / "proto_kernel.py", kernel)
-    support.git("add", "-A", where=directory)
-    support.git("commit", "-qm", "adopt protoprimer", where=directory)
 
 
 def test_packaged_app_runs_with_its_dependencies(
