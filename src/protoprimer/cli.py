@@ -69,14 +69,16 @@ OPTIONS = [
     Option(("--shell",), "NAME", "which shell to start; default: yours", ("shell",)),
     Option(("--format",), "NAME", "text, mermaid or dot", ("graph",), ("text", "mermaid", "dot")),
     Option(("--jobs", "-j"), "N", "how many at once", ("matrix",)),
+    Option(("--cell",), "NAME", "only this cell; may be repeated", ("matrix",)),
     Option(("--github",), None, "print the strategy matrix for fromJSON", ("matrix",)),
     Option(("--junit",), "FILE", "write a JUnit report", ("matrix",)),
     Option(("--fail-fast",), None, "stop at the first failing cell", ("matrix",)),
     Option(("--skip-missing",), None, "a missing interpreter skips its cell", ("matrix",)),
+    Option(("--resume",), None, "do not run again what passed in the last run", ("matrix",)),
     Option(("--platform",), "TAG", "a platform to bundle for; may be repeated", ("bundle",)),
 ]  # type: list[Option]
 
-_REPEATABLE = ("verbose", "upgrade-package", "platform")
+_REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
 _TAKING_THE_REST = ("run", "matrix")
 _CARRYING_CLIENT_ARGUMENTS = ("boot", "reboot")
 _TAKING_OPERANDS = {"bundle": 1, "completion": 1}

@@ -10,6 +10,7 @@ from protoprimer.errors import NotReadyError, PrimerError
 from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
+from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
@@ -270,4 +271,5 @@ COMMAND_FUNCTIONS = {
     "check": _check,
     "gc": _gc,
     "graph": _graph,
+    "matrix": matrix_command,
 }  # type: dict[str, Callable[[StateGraph], int]]

@@ -302,6 +302,9 @@ def _client_leap(
     if isinstance(primer.get("client"), str):
         file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), str(primer["client"])))
         prefix = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()  # type: tuple[str, ...]
+        if not os.path.isfile(file):
+            place = place_in_file(configuration.files[0], ("client",), configuration.root)
+            raise ConfigurationError("the file %s does not exist" % file, place, "create it, or correct its path")
         data = _table_at(_load_configuration_file(file), prefix, file, configuration.root)
         configuration.files.append(file)
         return _checked_client(configuration, data, file, prefix)
@@ -399,7 +402,7 @@ def _derive_shapes(configuration: Configuration) -> None:
     if install is None:
         return
     steps = install.value if isinstance(install.value, list) else [install.value]
-    install.value = [_full_step(step) for step in steps]
+    install.value = [_full_step(step) for step in steps]  # type: ignore[arg-type]
 
 
 def _full_step(step: "dict[str, object]") -> "dict[str, object]":

@@ -61,6 +61,7 @@ class Console:
         self._steps = []  # type: list[tuple[str, float]]
         self._last_words = time.monotonic()
         self._unfinished_line = False
+        self._drawn_lines = 0
 
     def say(self, text: str) -> None:
         """Print one line, unless quiet."""
@@ -144,8 +145,27 @@ class Console:
             text = re.sub(r"(://)[^/@\s'\"]+@", r"\1****@", text)
         return text
 
+    def draw(self, text: str) -> None:
+        """Show some lines below all else, in the place of those drawn before; only where `is_terminal`."""
+        self._write(self._undrawn() + self.mask(text) + "\n")
+        self._drawn_lines = text.count("\n") + 1
+
+    def is_terminal(self) -> bool:
+        """Tell whether a person looks at a terminal that can be drawn on."""
+        return self._is_terminal()
+
+    def painted(self, text: str, colour: str) -> str:
+        """Return `text` in a colour, where colours are wanted."""
+        return self._paint(text, colour)
+
+    def _undrawn(self) -> str:
+        """Return what takes the drawn lines away again."""
+        drawn, self._drawn_lines = self._drawn_lines, 0
+        return "\033[%dA\r\033[J" % drawn if drawn else ""
+
     def _print(self, text: str) -> None:
         self._last_words = time.monotonic()
+        text = self._undrawn() + text
         if self._unfinished_line:
             self._unfinished_line = False
             text = "\r\033[K" + text

@@ -11,10 +11,14 @@ __all__ = [
     "libc_of_host",
     "link_directory",
     "link_target",
+    "options_of_process_group",
     "pid_is_alive",
     "remove_tree",
     "replace_process",
     "scripts_directory",
+    "signal_process_group",
+    "usable_cores",
+    "usable_memory",
     "user_cache_directory",
     "write_atomically",
 ]
@@ -194,6 +198,52 @@ def _windows_pid_is_alive(pid: int) -> bool:
     alive = kernel32.WaitForSingleObject(handle, 0) == 0x102
     kernel32.CloseHandle(handle)
     return bool(alive)
+
+
+def options_of_process_group() -> "dict[str, object]":
+    """Return the options of `subprocess.Popen` for a child that leads a process group of its own."""
+    return {"creationflags": 0x200} if is_windows() else {"start_new_session": True}
+
+
+def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
+    """Send a signal to all processes of a child's group, or end them at once; those that are gone do not matter."""
+    import signal
+    import subprocess
+
+    try:
+        if not is_windows():
+            os.killpg(leader, signal.SIGKILL if kill else number)
+        elif kill:
+            subprocess.call(["taskkill", "/T", "/F", "/PID", str(leader)], stdout=-3, stderr=-3)
+        else:
+            os.kill(leader, getattr(signal, "CTRL_BREAK_EVENT", number))
+    except OSError:
+        pass
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may use, as its container's quota allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = (_first_line("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
+
+
+def usable_memory() -> "int | None":
+    """Return the bytes of memory of this host or container, or `None` where they cannot be told."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    limit = _first_line("/sys/fs/cgroup/memory.max") or ""
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _first_line(path: str) -> "str | None":
+    try:
+        with open(path) as stream:
+            return stream.readline().strip()
+    except OSError:
+        return None
 
 
 def replace_process(arguments: "list[str]", environ: "dict[str, str]") -> None:

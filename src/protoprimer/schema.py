@@ -36,25 +36,32 @@ _INSTALL_STEP = {
     },
 }  # type: dict[str, object]
 
+_MATRIX_AXES = {
+    "python": "Versions, one cell each, or ranges: each minor version in them that the host has. Default: requires-python.",
+    "env": "Named environments.",
+    "backend": "Backends.",
+    "resolution": "Values of `resolution`.",
+    "groups": "Dependency groups of the first project of `install`, with commas.",
+    "extras": "Extras of that project, with commas.",
+}
+
+_MATRIX_CELL = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {name: {"type": "string"} for name in _MATRIX_AXES},
+}  # type: dict[str, object]
+
 _MATRIX = {
     "type": "object",
-    "description": "What `matrix` runs on.",
+    "description": "What `matrix` runs on: one cell for each combination, less `exclude`, plus `include`.",
     "additionalProperties": False,
-    "properties": {
-        "python": dict(_STRINGS, description="Versions or specifiers, one cell each."),
-        "jobs": {"type": "integer", "minimum": 1, "description": "Cells at once."},
-        "command": dict(_STRINGS, description="The command of each cell."),
-        "env": dict(_STRINGS, description="Named environments as a second axis."),
-        "exclude": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"python": {"type": "string"}, "env": {"type": "string"}},
-            },
-            "description": "Cells to leave out.",
-        },
-    },
+    "properties": dict(
+        {name: dict(_STRINGS, description=meaning) for name, meaning in _MATRIX_AXES.items()},
+        include={"type": "array", "items": _MATRIX_CELL, "description": "Further cells."},
+        exclude={"type": "array", "items": _MATRIX_CELL, "description": "Cells to leave out: those that agree."},
+        jobs={"type": "integer", "minimum": 1, "description": "Cells at once. Default: by cores and memory."},
+        command=dict(_STRINGS, description="The command of each cell."),
+    ),
 }  # type: dict[str, object]
 
 _KEYS = {
@@ -85,6 +92,12 @@ _KEYS = {
     "lock": {
         "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
         "description": "The lock file to install from, or false. Default: pylock.toml or uv.lock if present.",
+    },
+    "resolution": {
+        "type": "string",
+        "enum": ["highest", "lowest-direct", "lowest"],
+        "default": "highest",
+        "description": "Which versions are taken; the lowest ones ignore the lock, and need the backend uv.",
     },
     "watch": dict(_STRINGS, default=[], description="Further files whose change makes the environment stale."),
     "venv-link": {

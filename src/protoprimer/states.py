@@ -22,7 +22,7 @@ from protoprimer.generations import (
     remembered_environment,
 )
 from protoprimer.graph import StateGraph
-from protoprimer.host import link_target, user_cache_directory
+from protoprimer.host import link_target, user_cache_directory, write_atomically
 from protoprimer.indexes import IndexSettings, read_index_settings
 from protoprimer.interpreters import choose_interpreter, interpreter_misfit
 from protoprimer.locking import FileLock
@@ -219,7 +219,7 @@ def fingerprint(
 ) -> Fingerprint:
     """The name of everything that the environment is a function of; which backend makes it is no part of that."""
     settings = {
-        key: configuration.get(key) for key in ("install", "lock", "seed-pip", "build-constraints")
+        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
     }
     return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
 
@@ -273,8 +273,12 @@ def environment(
     client_paths = _client_paths(configuration, plan)
     link = configuration.get("venv-link")
     try:
-        remember_environment(configuration.state_directory, configuration.environment_name)
-        if isinstance(link, str):
+        if configuration.cell:
+            # It speaks to its matrix only: what this clone has chosen stays.
+            _tell_matrix(configuration, interpreter, complete, built)
+        else:
+            remember_environment(configuration.state_directory, configuration.environment_name)
+        if isinstance(link, str) and not configuration.cell:
             point_link(configuration.path_of(link), complete, configuration.state_directory, console)
         if not _is_steered(configuration):
             write_ready(
@@ -409,7 +413,14 @@ def _client_paths(configuration: Configuration, plan: Plan) -> "list[str]":
 
 def _is_steered(configuration: Configuration) -> bool:
     """Tell whether this run was asked for another Python than the configuration's: it speaks for itself only."""
-    return "python" in configuration.leaps["input"]
+    return "python" in configuration.leaps["input"] or bool(configuration.cell)
+
+
+def _tell_matrix(configuration: Configuration, interpreter: Interpreter, complete: Generation, built: bool) -> None:
+    import json
+
+    told = dict(interpreter=interpreter.version, executable=interpreter.executable, environment=complete.path, built=built)
+    write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
 
 
 def _links_to_watch(configuration: Configuration, generation: Generation) -> "list[tuple[str, str]]":
