@@ -1,6 +1,7 @@
 """Reading pages and files by URL, the way the settings say: proxies, certificates, credentials, patience."""
 
 import os
+import sys
 import time
 
 from protoprimer.console import Console
@@ -157,7 +158,8 @@ class UrlReader:
         handlers = [NoRedirection(), urllib.request.ProxyHandler(proxies)]  # type: list[Any]
         if parts.scheme == "https":
             trusted = bool({server, parts.hostname} & set(self._settings.trusted_hosts))
-            handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))
+            context = self._context(trusted)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
         opener = urllib.request.build_opener(*handlers)
         return opener.open(request, timeout=self._settings.timeout or SECONDS_TO_CONNECT)
 
@@ -168,7 +170,10 @@ class UrlReader:
 
 
 def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
-    import ssl
+    try:
+        import ssl
+    except ImportError as error:
+        raise OSError("%s cannot read HTTPS: it was built without ssl" % sys.executable) from error
 
     bundle = settings.ca_file
     try:

@@ -90,7 +90,7 @@ def is_true_text(text: "str | None") -> bool:
 
 
 def _uv_variables(environ: "dict[str, str]") -> IndexSource:
-    source = IndexSource("uv", "uv's variables", os.getcwd(), is_file=False)
+    source = IndexSource("uv", "uv's variables", _working_directory(), is_file=False)
     for key, (names, _) in INDEX_SETTINGS.items():
         for name in names.split():
             text = environ.get(name, "")
@@ -104,7 +104,7 @@ def _pip_variables(environ: "dict[str, str]") -> "dict[str, str]":
 
 
 def _pip_source(place: str, is_file: bool, texts: "dict[str, str]") -> IndexSource:
-    source = IndexSource("pip", place, os.getcwd(), is_file)
+    source = IndexSource("pip", place, _working_directory(), is_file)
     for key in INDEX_SETTINGS:
         text = texts.get(key, "")
         source.add(key, text.split() if key in INDEX_LISTS else [text.strip()])
@@ -221,3 +221,11 @@ def _absolute_place(text: str, directory: str, as_url: bool) -> str:
     from urllib.request import pathname2url
 
     return "file://" + pathname2url(path).replace("///", "/", 1)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        # It was deleted under us; then nothing relative can be meant.
+        return os.sep

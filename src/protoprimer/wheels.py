@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 
 from protoprimer.console import Console
 from protoprimer.downloads import UrlReader, file_url
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["WheelError", "fetch_wheel", "unpack_wheels", "unpacked_is_whole"]
 
 _SIZE_FILE = ".unpacked-size"
+SECONDS_UNTIL_LEFT = 3600
 
 
 class WheelError(BackendError):
@@ -85,8 +87,9 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
 
     if unpacked_is_whole(directory):
         return directory
-    temporary = "%s.%d.tmp" % (directory, os.getpid())
-    remove_tree(temporary)
+    # A process id is unique only within its container, and caches are shared between containers.
+    temporary = "%s.%d-%s.tmp" % (directory, os.getpid(), os.urandom(4).hex())
+    _remove_leftovers(directory)
     try:
         os.makedirs(temporary)
         size = 0
@@ -127,7 +130,7 @@ def _cached_wheel_path(cache_directory: str, filename: str, sha256: str) -> str:
 def _store_wheel(cache_directory: str, filename: str, sha256: str, content: bytes) -> str:
     path = _cached_wheel_path(cache_directory, filename, sha256)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = "%s.%d.tmp" % (path, os.getpid())
+    temporary = "%s.%d-%s.tmp" % (path, os.getpid(), os.urandom(4).hex())
     try:
         # Not synchronised to the disk: its hash is taken again before each use.
         with open(temporary, "wb") as stream:
@@ -183,6 +186,15 @@ def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
         shutil.copyfileobj(source, target, 1 << 20)
     os.chmod(path, mode)
     return int(member.file_size)
+
+
+def _remove_leftovers(directory: str) -> None:
+    """Remove what killed processes left an hour ago or earlier."""
+    parent, prefix = os.path.split(directory + ".")
+    for name in os.listdir(parent) if os.path.isdir(parent) else []:
+        path = os.path.join(parent, name)
+        if name.startswith(prefix) and ".tmp" in name and time.time() - os.lstat(path).st_mtime > SECONDS_UNTIL_LEFT:
+            remove_tree(path)
 
 
 def _publish_directory(temporary: str, directory: str) -> None:

@@ -342,6 +342,16 @@ def test_a_directory_that_lost_content_is_unpacked_again(tmp_path: Path) -> None
     assert sorted(os.listdir(tmp_path)) == ["one.whl", "unpacked"]
 
 
+def test_what_killed_processes_left_is_removed_but_not_what_is_being_written(tmp_path: Path) -> None:
+    path = wheel_file(tmp_path / "one.whl", {"module.py": b"VALUE = 1\n"})
+    for name in ("unpacked.7-aa.tmp", "unpacked.8-bb.tmp", "unpacked-too.9-cc.tmp"):
+        (tmp_path / name).mkdir()
+    for name in ("unpacked.7-aa.tmp", "unpacked-too.9-cc.tmp"):
+        os.utime(tmp_path / name, (0, 0))
+    unpack_wheels([path], str(tmp_path / "unpacked"))
+    assert sorted(os.listdir(tmp_path)) == ["one.whl", "unpacked", "unpacked-too.9-cc.tmp", "unpacked.8-bb.tmp"]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this host has no device that is always full")
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = wheel_file(tmp_path / "one.whl", {"module.py": b"VALUE = 1\n" * 100_000})
