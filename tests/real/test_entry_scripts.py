@@ -634,7 +634,7 @@ def test_which_python_is_taken_from_path(clone: Clone, tmp_path: Path, name: str
 
 
 def test_a_client_exception_keeps_its_traceback_without_our_frames(clone: Clone) -> None:
-    done = subprocess.run([str(clone.script(main="shown:fails"))])
+    done = ended([str(clone.script(main="shown:fails"))])
     assert done.returncode == 1
     text = done.stderr.decode()
     assert re.findall(r"line \d+, in (\w+)", text) == ["fails", "inner"]
