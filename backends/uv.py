@@ -5,7 +5,7 @@ import os
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.errors import BackendError
 from protoprimer.host import environment_python
-from protoprimer.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.plan import InstallStep, Plan
 from protoprimer.pylock import marker_environment, read_lock
 from protoprimer.tools import ToolAbsent
 
@@ -28,9 +28,7 @@ class UvBackend(Backend):
             return str(absent)
         if tuple(interpreter.version_info[:2]) < (3, 7) and any(project.editable for project in plan.projects()):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
-            return "uv %s cannot install an editable project into Python %d.%d" % (
-                (tool.version,) + tuple(interpreter.version_info[:2])
-            )
+            return "uv %s cannot install an editable project into Python 3.6" % tool.version
         return None
 
     def create(self, interpreter: "Interpreter", environment: str) -> None:
@@ -81,7 +79,8 @@ class UvBackend(Backend):
 
     def _sync(self, environment: str, plan: Plan) -> None:
         project = plan.steps[0].members[0]
-        arguments = ["sync", "--locked", "--inexact", "--no-default-groups", "--python", environment_python(environment)]
+        arguments = ["sync", "--locked", "--inexact", "--no-default-groups"]
+        arguments += ["--python", environment_python(environment)]
         for option, names in (("--extra", project.extras), ("--group", project.groups)):
             for name in names:
                 arguments += [option, name]
@@ -89,7 +88,8 @@ class UvBackend(Backend):
             arguments.append("--no-editable")
         arguments += _rebuilding(plan)
         options, environ = self.settings.for_uv(project=True)
-        self._run("install from uv.lock", arguments + options, plan.root, dict(environ, UV_PROJECT_ENVIRONMENT=environment))
+        environ["UV_PROJECT_ENVIRONMENT"] = environment
+        self._run("install from uv.lock", arguments + options, plan.root, environ)
 
     def _pip_install(
         self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]", pinned: bool = False
@@ -104,8 +104,6 @@ class UvBackend(Backend):
         if plan.resolution != "highest":
             arguments += ["--resolution", plan.resolution]
         arguments += _rebuilding(plan)
-        if plan.resolution != "highest":
-            arguments += ["--resolution", plan.resolution]
         if plan.build_constraints:
             arguments += ["--build-constraints", plan.build_constraints]
         self._run(what, arguments, plan.root, environ, lines)
@@ -130,7 +128,8 @@ class UvBackend(Backend):
         # Beside the lock, since its paths count from there; under a name of its own until it is whole.
         temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%d.toml" % os.getpid())
         options, environ = self.settings.for_uv(locking=True)
-        arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header", "--output-file", temporary]
+        arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
+        arguments += ["--output-file", temporary]
         arguments += ["--python", interpreter.executable, "--python-version", _oldest_python(interpreter, plan)]
         arguments += options + upgrades + ["-"]
         lines = []
@@ -181,7 +180,7 @@ def _oldest_python(interpreter: "Interpreter", plan: Plan) -> str:
     """Return the oldest version every project of the plan supports: the lock is to serve them from there on."""
     import re
 
-    found = []
+    found = []  # type: list[tuple[int, ...]]
     for project in (member for step in plan.steps for member in step.members):
         bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", project.metadata.requires_python or "")
         found += [(int(major), int(minor)) for major, minor in bounds]
