@@ -214,7 +214,8 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
         if not is_windows():
             os.killpg(leader, signal.SIGKILL if kill else number)
         elif kill:
-            subprocess.call(["taskkill", "/T", "/F", "/PID", str(leader)], stdout=-3, stderr=-3)
+            command = ["taskkill", "/T", "/F", "/PID", str(leader)]
+            subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         else:
             os.kill(leader, getattr(signal, "CTRL_BREAK_EVENT", number))
     except OSError:

@@ -65,6 +65,7 @@ KERNEL_MODULES = (
     "protoprimer.states",
     "protoprimer.client",
     "protoprimer.pictures",
+    "protoprimer.matrix_cells",
     "protoprimer.matrix_report",
     "protoprimer.matrix",
     "protoprimer.commands",

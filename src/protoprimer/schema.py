@@ -36,6 +36,8 @@ _INSTALL_STEP = {
     },
 }  # type: dict[str, object]
 
+_RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}  # type: dict[str, object]
+
 _MATRIX_AXES = {
     "python": "Versions, one cell each, or ranges: each minor version in them that the host has. Default: requires-python.",
     "env": "Named environments.",
@@ -48,7 +50,7 @@ _MATRIX_AXES = {
 _MATRIX_CELL = {
     "type": "object",
     "additionalProperties": False,
-    "properties": {name: {"type": "string"} for name in _MATRIX_AXES},
+    "properties": dict({name: {"type": "string"} for name in _MATRIX_AXES}, resolution=_RESOLUTION),
 }  # type: dict[str, object]
 
 _MATRIX = {
@@ -57,6 +59,7 @@ _MATRIX = {
     "additionalProperties": False,
     "properties": dict(
         {name: dict(_STRINGS, description=meaning) for name, meaning in _MATRIX_AXES.items()},
+        resolution={"type": "array", "items": _RESOLUTION, "description": _MATRIX_AXES["resolution"]},
         include={"type": "array", "items": _MATRIX_CELL, "description": "Further cells."},
         exclude={"type": "array", "items": _MATRIX_CELL, "description": "Cells to leave out: those that agree."},
         jobs={"type": "integer", "minimum": 1, "description": "Cells at once. Default: by cores and memory."},
@@ -93,12 +96,11 @@ _KEYS = {
         "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
         "description": "The lock file to install from, or false. Default: pylock.toml or uv.lock if present.",
     },
-    "resolution": {
-        "type": "string",
-        "enum": ["highest", "lowest-direct", "lowest"],
-        "default": "highest",
-        "description": "Which versions are taken; the lowest ones ignore the lock, and need the backend uv.",
-    },
+    "resolution": dict(
+        _RESOLUTION,
+        default="highest",
+        description="Which versions are taken; the lowest ones ignore the lock, and need the backend uv.",
+    ),
     "watch": dict(_STRINGS, default=[], description="Further files whose change makes the environment stale."),
     "venv-link": {
         "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
