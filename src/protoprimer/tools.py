@@ -104,20 +104,22 @@ class ToolBox:
     def _find_uv(self) -> Tool:
         chosen = os.environ.get("UV")
         if chosen:
-            return self._checked(os.path.abspath(chosen), "uv", OLDEST_UV, "$UV")
-        for path, origin in _uv_candidates():
-            found = self._checked_or_refused(path, "uv", OLDEST_UV, origin)
-            if found:
-                return found
+            chosen = os.path.abspath(chosen)
+            return self._checked("uv", [chosen], chosen, "$UV", OLDEST_UV)
+        candidates = [([path], path, origin) for path, origin in _uv_candidates()]
+        found, refusals = self._first_usable("uv", candidates, OLDEST_UV)
+        if found:
+            return found
         try:
             filename = uv_wheel_for_host()
             if filename is None:
                 host = "%s %s %s" % (sys.platform, _machine(), libc_of_host())
                 raise ToolAbsent("no uv %s wheel for this host (%s)" % (UV_VERSION, host))
             directory = self._unpacked({filename: UV_WHEELS[filename]}, "uv")
-            return self._checked(os.path.join(directory, "bin", _executable("uv")), "uv", OLDEST_UV, "verified wheel")
+            path = os.path.join(directory, "bin", _executable("uv"))
+            return self._checked("uv", [path], path, "verified wheel", OLDEST_UV)
         except ToolAbsent as absent:
-            raise ToolAbsent("; ".join(self.refusals + [absent.reason])) from absent
+            raise ToolAbsent("; ".join(refusals + [absent.reason])) from absent
 
     def _find_virtualenv(self, interpreter: "Interpreter") -> Tool:
         python = interpreter.executable
@@ -134,10 +136,9 @@ class ToolBox:
         candidates = [([path], path, "PATH") for path in _on_path("virtualenv")]
         if os.path.isfile(os.path.join(library, "__main__.py")):
             candidates.insert(0, ([python, "-I", "-m", "virtualenv"], library, "importable"))
-        for command, path, origin in candidates:
-            found = self._checked_or_refused(path, "virtualenv", oldest, origin, command, ceiling)
-            if found:
-                return Tool(command + ["--python", python], found.version, found.origin, environment)
+        found = self._first_usable("virtualenv", candidates, oldest, ceiling)[0]
+        if found:
+            return Tool(found.command + ["--python", python], found.version, found.origin, environment)
         directory = self._unpacked(wheels, "virtualenv", _RUN_AS_MAIN % "virtualenv")
         command = [python, "-I", directory, "--python", python]
         return Tool(command, _wheel_version("virtualenv", wheels), "verified wheel", environment)
@@ -154,22 +155,24 @@ class ToolBox:
 
     def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
         """Return the pip of ensurepip's wheel, or the importable one, if the pinned wheel cannot be had."""
-        candidates = []
+        places = []
         for path in _bundled_pips(interpreter.stdlib):
             key = "%s-%d" % ("-".join(os.path.basename(path).split("-")[:2]), os.path.getsize(path))
             try:
-                directory = unpack_wheels([path], os.path.join(self.cache_directory, "tools", key))
-                candidates.append((directory, "ensurepip's wheel"))
+                places.append(
+                    (unpack_wheels([path], os.path.join(self.cache_directory, "tools", key)), "ensurepip's wheel")
+                )
             except (OSError, WheelError) as error:
-                self.refusals.append("%s could not be unpacked: %s" % (path, error))
-        candidates.append((os.path.join(interpreter.stdlib, "site-packages"), "importable"))
-        for directory, origin in candidates:
+                self._refuse("%s could not be unpacked: %s" % (path, error))
+        places.append((os.path.join(interpreter.stdlib, "site-packages"), "importable"))
+        candidates = []
+        for directory, origin in places:
             command = _pip_tool(interpreter, directory, "", "").command
-            main = os.path.join(command[-1], "__main__.py")
-            found = self._checked_or_refused(main, "pip", OLDEST_PIP, origin, command)
-            if found:
-                return found
-        raise ToolAbsent("%s; nor has %s a pip that will do" % (absent.reason, interpreter.executable)) from absent
+            candidates.append((command, os.path.join(directory, "pip", "__main__.py"), origin))
+        found, refusals = self._first_usable("pip", candidates, OLDEST_PIP)
+        if found:
+            return found
+        raise ToolAbsent("; ".join([absent.reason] + refusals)) from absent
 
     def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
         """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
@@ -201,34 +204,38 @@ class ToolBox:
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(fetch, wheels))
 
-    def _checked_or_refused(
+    def _refuse(self, reason: str) -> None:
+        self.refusals.append(reason)
+        self.console.detail(reason)
+
+    def _first_usable(
         self,
-        path: str,
         name: str,
+        candidates: "list[tuple[list[str], str, str]]",
         oldest: "tuple[int, ...]",
-        origin: str,
-        command: "list[str] | None" = None,
         newest: "tuple[int, ...]" = (1000,),
-    ) -> "Tool | None":
-        """Return a tool that was found if it says a version in the range, else keep the reason why it is refused."""
-        try:
-            return self._checked(path, name, oldest, origin, command, newest)
-        except ToolAbsent as absent:
-            self.refusals.append(absent.reason)
-            self.console.detail(absent.reason)
-            return None
+    ) -> "tuple[Tool | None, list[str]]":
+        """Return the first candidate (command, path, origin) that says a version in range, and why others do not."""
+        refusals = []  # type: list[str]
+        for command, path, origin in candidates:
+            try:
+                return self._checked(name, command, path, origin, oldest, newest), refusals
+            except ToolAbsent as absent:
+                refusals.append(absent.reason)
+                self._refuse(absent.reason)
+        return None, refusals
 
     def _checked(
         self,
-        path: str,
         name: str,
-        oldest: "tuple[int, ...]",
+        command: "list[str]",
+        path: str,
         origin: str,
-        command: "list[str] | None" = None,
+        oldest: "tuple[int, ...]",
         newest: "tuple[int, ...]" = (1000,),
     ) -> Tool:
-        origin = "%s: %s" % (origin, path) if origin != "verified wheel" else origin
-        version = self._remembered_version(path, name, command or [path])
+        origin = origin if origin == "verified wheel" else "%s: %s" % (origin, path)
+        version = self._remembered_version(path, name, command)
         if version.startswith("!"):
             raise ToolAbsent("%s (%s) %s" % (name, origin, version[1:]))
         if _version_tuple(version) < oldest:
@@ -236,7 +243,7 @@ class ToolBox:
         if _version_tuple(version)[: len(newest)] > newest:
             wanted = ".".join(map(str, newest))
             raise ToolAbsent("%s %s (%s) is too new for this Python, %s serves it" % (name, version, origin, wanted))
-        return Tool(command or [path], version, origin)
+        return Tool(command, version, origin)
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
         """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""

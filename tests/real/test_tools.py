@@ -95,7 +95,7 @@ def test_tools_are_healed_where_the_cache_lost_content(tmp_path: Path) -> None:
     python = OLDEST_AND_NEWEST[-1]
     found, _ = fetched_by(python, tmp_path / "cache", tmp_path)
     os.truncate(found["uv"]["command"][0], 10)
-    os.truncate(os.path.join(found["pip"]["command"][-1], "__main__.py"), 0)
+    os.truncate(found["pip"]["command"][-1], 0)
     again, said = fetched_by(python, tmp_path / "cache", tmp_path)
     assert again == found
     assert "Fetch uv" in said
