@@ -31,10 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("protoprimer")
     group.addoption(
         "--kernel",
-        choices=["package", "file", "both"],
-        default="both",
+        choices=["package", "file", "both", "some"],
+        default="some",
         help="what behavioural tests put into client repositories: a loader of this checkout's package, the generated "
-        "stand-alone file, or one after the other (default)",
+        "stand-alone file, one after the other, or (default) the file and, with the oldest and newest wild Python, both",
     )
     group.addoption("--wild", metavar="3.N,3.N", help="only these Pythons as wild ones (default: all this machine has)")
     group.addoption("--backends", metavar="NAME,NAME", help="only these backends (default: all)")
@@ -51,7 +51,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("backend", wanted.split(",") if wanted else support.BACKENDS)
     if "kernel" in metafunc.fixturenames:
         kernel = metafunc.config.getoption("--kernel")
-        metafunc.parametrize("kernel", ["package", "file"] if kernel == "both" else [kernel])
+        metafunc.parametrize("kernel", ["package", "file"] if kernel in ("both", "some") else [kernel])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, unless asked for, what costs most and tells least: the package from every Python."""
+    if config.getoption("--kernel") != "some":
+        return
+    ends = {python.name for python in (support.wild_pythons()[0], support.wild_pythons()[-1])}
+    left_out = [item for item in items if _is_package_between(item, ends)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_package_between(item: pytest.Item, ends: set[str]) -> bool:
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    wild = parameters.get("wild_python")
+    is_between = isinstance(wild, support.WildPython) and wild.name not in ends
+    return is_between and parameters.get("kernel") == "package"
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +126,26 @@ def toolset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     return path
 
 
+@pytest.fixture(scope="session")
+def fetch_tools(
+    tmp_path_factory: pytest.TempPathFactory, shared_directory: Path, toolset: Callable[..., str]
+) -> Callable[[str], None]:
+    """Return a function that sees to it that the shared cache has the tools of a backend, for tests without index."""
+    fetched: set[str] = set()
+
+    def fetch(backend: str) -> None:
+        if backend in fetched:
+            return
+        home = tmp_path_factory.mktemp("tools of " + backend)
+        cache = str(shared_directory / "cache")
+        environ = support.clean_environment(toolset(support.default_python()), home, PROTOPRIMER_CACHE=cache)
+        clone = clones.Clone(home, environ, "package").entry("prime", None, "boot")
+        clone.project("demo").prime("--backend", backend)
+        fetched.add(backend)
+
+    return fetch
+
+
 @pytest.fixture
 def new_clone(
     request: pytest.FixtureRequest, tmp_path: Path, shared_directory: Path, toolset: Callable[..., str]
@@ -127,9 +165,7 @@ def new_clone(
     )
     made: list[clones.Clone] = []
 
-    def make(
-        directory: str = "a clone", python: support.WildPython | None = None, **variables: str
-    ) -> clones.Clone:
+    def make(directory: str = "a clone", python: support.WildPython | None = None, **variables: str) -> clones.Clone:
         root, home = tmp_path / directory, tmp_path / "home"
         for needed in (root, home):
             needed.mkdir(exist_ok=True)

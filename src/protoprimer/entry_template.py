@@ -87,7 +87,8 @@ if sys.version_info < (3, 6):
 # Without single quotes: the kernel's own head carries it as a quoted argument.
 _LOADER = """\
 def protoprimer_kernel(path):
-    import importlib.util
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_file_location
 
     if "proto_kernel" in sys.modules:
         return sys.modules["proto_kernel"]
@@ -101,8 +102,9 @@ def protoprimer_kernel(path):
     before = sys.dont_write_bytecode, getattr(sys, "pycache_prefix", None)
     sys.dont_write_bytecode = sys.version_info < (3, 8) or not os.path.isdir(os.path.dirname(user))
     sys.pycache_prefix = os.path.join(os.path.abspath(cache), "pycache")
-    spec = importlib.util.spec_from_file_location("proto_kernel", path)
-    kernel = sys.modules["proto_kernel"] = importlib.util.module_from_spec(spec)
+    # The loader is named, since a kernel may have any name.
+    spec = spec_from_file_location("proto_kernel", path, loader=SourceFileLoader("proto_kernel", path))
+    kernel = sys.modules["proto_kernel"] = module_from_spec(spec)
     try:
         spec.loader.exec_module(kernel)
     finally:
@@ -120,7 +122,9 @@ import sys
     + _VERSION_CHECK
     + """
 PROTOPRIMER_ENTRY = True
-PROTOPRIMER_KERNEL = os.path.normpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), @KERNEL@))
+PROTOPRIMER_SCRIPT = os.path.realpath(__file__)
+PROTOPRIMER_KERNEL = os.path.normpath(os.path.join(os.path.dirname(PROTOPRIMER_SCRIPT), @KERNEL@))
+PROTOPRIMER_HELD = {}
 
 
 """
@@ -144,7 +148,8 @@ class ProtoprimerImport:  # Answers a late "import protoprimer" where the enviro
 
 
 def protoprimer_client(main, is_boot):
-    held = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")}
+    held = PROTOPRIMER_HELD
+    held.update((name, os.environ.pop(name)) for name in list(os.environ) if name.startswith("PROTOPRIMER_"))
     sys.path.extend(path for path in held.get("PROTOPRIMER_PATH", "").split(os.pathsep) if path)
     module, _, name = main.partition(":")
     try:
@@ -154,7 +159,7 @@ def protoprimer_client(main, is_boot):
         function = None
     code = getattr(function, "__code__", None)
     names = code.co_varnames[: code.co_argcount] if is_boot and code else ()
-    if function is None or "primer" in names or len(names) > len(code and function.__defaults__ or ()):
+    if not callable(function) or "primer" in names or len(names) > len(code and function.__defaults__ or ()):
         # The kernel heals the environment, reports what is missing, or passes what the function asks for.
         os.environ.update(held)
         return None

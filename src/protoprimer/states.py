@@ -33,6 +33,12 @@ from protoprimer.selection import check_backend_names, select_backend
 from protoprimer.tools import ToolBox
 from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from protoprimer.projects import ProjectMetadata
+
 __all__ = ["DryRunEnds", "Environment", "Invocation", "RequiredPython", "bootstrap_graph", "environment_lock", "standing_environment"]
 
 KERNEL_FORMAT = 1
@@ -65,13 +71,20 @@ class Invocation:
         self.arguments = arguments
         self.client_main = client_main
         self.takes_command_line = takes_command_line
+        self.variables = dict(os.environ)
 
 
 class RequiredPython:
-    """The Python that the repository wants, and where it says so."""
+    """The Python that the repository wants, and where it says so.
 
-    def __init__(self, request: PythonRequest, place: str, files: "list[str]", absent_files: "list[str]") -> None:
+    :param narrowed: the request within the range of each project that is installed; an installer would refuse others
+    """
+
+    def __init__(
+        self, request: PythonRequest, narrowed: PythonRequest, place: str, files: "list[str]", absent_files: "list[str]"
+    ) -> None:
         self.request = request
+        self.narrowed = narrowed
         self.place = place
         self.files = files
         self.absent_files = absent_files
@@ -84,7 +97,7 @@ class DryRunEnds(PrimerError):
 
 
 class Environment:
-    """A ready environment.
+    """A ready environment; it can be used as a path.
 
     :param path: its directory
     :param client_paths: directories from which client modules are imported besides it
@@ -95,6 +108,12 @@ class Environment:
         self.path = path
         self.client_paths = client_paths
         self.built = built
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path
 
 
 def command_line(invocation: Invocation) -> CommandLine:
@@ -119,7 +138,7 @@ def configuration(
 ) -> Configuration:
     """What the five leaps say."""
     found = read_configuration(
-        invocation.entry_path, invocation.kernel_path, command_line, dict(os.environ), remembered_environment
+        invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
     check_backend_names(_wanted_backend(found), found)
     console.keep_log_in(os.path.join(found.state_directory, "log"))
@@ -141,7 +160,10 @@ def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
         request = parse_python_request(text)
     except InvalidSpecifier as error:
         raise ConfigurationError(str(error), place) from None
-    return RequiredPython(request, place, present, absent)
+    ranges = dict(_ranges_of(project.metadata for project in plan.projects()))
+    narrowing = {text: where for text, where in ranges.items() if text not in request.text}
+    places = dict.fromkeys([place] + list(narrowing.values()))
+    return RequiredPython(request, request.narrowed(list(narrowing)), ", ".join(places), present, absent)
 
 
 def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
@@ -182,11 +204,11 @@ def interpreter(
     turns in rebuilding.
     """
     if command_line.command != "reboot":
-        standing = _interpreter_of_last_generation(store, required_python.request, cache_directory, console)
+        standing = _interpreter_of_last_generation(store, required_python.narrowed, cache_directory, console)
         if standing is not None:
             return standing
     return choose_interpreter(
-        required_python.request,
+        required_python.narrowed,
         toolbox,
         console,
         cache_directory,
@@ -254,6 +276,8 @@ def generation(
         backend, why_this = select_backend(_wanted_backend(configuration), interpreter, plan, toolbox, console, configuration)
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         console.say("building an environment %s, with %s" % (why, why_this))
+        if plan.hint:
+            console.warn(plan.hint)
         return _build(configuration, interpreter, plan, fingerprint, store, backend, console), True
 
 
@@ -349,11 +373,15 @@ def _python_that_is_asked_for(
             asked = python_version_line(stream.read())
         if asked:
             return asked, ".python-version"
-    ranges = [(project.requires_python, project.requires_python_place) for project in plan.all_metadata()]
-    stated = [(text, place) for text, place in ranges if text]
-    if stated:
-        return ",".join(dict(stated)), ", ".join(dict.fromkeys(str(place) for _, place in stated))
+    ranges = _ranges_of(plan.all_metadata())
+    if ranges:
+        return ",".join(dict(ranges)), ", ".join(dict.fromkeys(place for _, place in ranges))
     return OLDEST_SUPPORTED_PYTHON, "default"
+
+
+def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "list[tuple[str, str]]":
+    found = [(project.requires_python, project.requires_python_place) for project in projects]
+    return [(text, str(place)) for text, place in found if text]
 
 
 def _interpreter_of_last_generation(
@@ -419,7 +447,8 @@ def _is_steered(configuration: Configuration) -> bool:
 def _tell_matrix(configuration: Configuration, interpreter: Interpreter, complete: Generation, built: bool) -> None:
     import json
 
-    told = dict(interpreter=interpreter.version, executable=interpreter.executable, environment=complete.path, built=built)
+    told = dict(interpreter=interpreter.version, executable=interpreter.executable, environment=complete.path)
+    told.update(built=built, fingerprint=complete.digest)
     write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
 
 

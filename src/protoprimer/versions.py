@@ -235,6 +235,18 @@ class PythonRequest:
         """Tell whether an interpreter of this version is asked for, as far as the version goes."""
         return self.specifiers.contains(version, self.prereleases)
 
+    def narrowed(self, ranges: "list[str]") -> "PythonRequest":
+        """Return the request for those of the same Pythons that specifiers such as `requires-python` admit as well.
+
+        :raises InvalidSpecifier: one of `ranges` is none
+        """
+        if not ranges:
+            return self
+        specifiers = SpecifierSet(",".join(filter(None, [str(self.specifiers)] + ranges)))
+        # uv takes a free-threaded request by its own name only.
+        text = self.text if self.free_threaded else " and ".join([self.text] + ranges)
+        return PythonRequest(text, specifiers, self.implementation, self.free_threaded, self.prereleases)
+
     def __str__(self) -> str:
         return self.text
 

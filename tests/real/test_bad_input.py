@@ -1,0 +1,251 @@
+"""Bad input is answered by one clear message, the place and what to do; nothing on disk changes, and no traceback is ours."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import clones
+import pytest
+import simple_index
+import support
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    NewClone = Callable[..., clones.Clone]
+
+
+@dataclass
+class Bad:
+    """Files of a repository, what was typed, and what has to be answered.
+
+    :param says: parts of the message, in order
+    """
+
+    files: dict[str, str | bytes]
+    status: int
+    says: list[str]
+    arguments: list[str] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
+
+
+def table(text: str) -> dict[str, str | bytes]:
+    return {"pyproject.toml": "[tool.protoprimer]\n" + text}
+
+
+CONFIGURATION = {
+    "invalid TOML": Bad({"pyproject.toml": "[tool\nx = 1\n"}, 3, ["pyproject.toml:1"]),
+    "invalid TOML of our own": Bad({"protoprimer.toml": 'python = "3\n'}, 3, ["protoprimer.toml:1"]),
+    "TOML that is not UTF-8": Bad({"pyproject.toml": b"x = '\xff'\n"}, 3, ["UTF-8", "pyproject.toml"]),
+    "invalid JSON": Bad({"protoprimer.json": '{"python": }'}, 3, ["JSON", "protoprimer.json:1"]),
+    "a list for a document": Bad({"protoprimer.json": "[]"}, 3, ["table", "protoprimer.json"]),
+    "an unknown key": Bad(table('# one\npyton = "3.9"\n'), 3, ["pyton", "pyproject.toml:3", "python"]),
+    "an unknown key of an environment": Bad(
+        table('[tool.protoprimer.env.ci]\nbakend = "uv"\n'), 3, ["bakend", "pyproject.toml:3", "backend"]
+    ),
+    "an unknown key of a step": Bad(table('install = [{ project = ["."] }]\n'), 3, ["project", ":2", "projects"]),
+    "a wrong type": Bad(table("keep = 'three'\n"), 3, ["keep", "pyproject.toml:2"]),
+    "a number for a version": Bad(table("python = 3.9\n"), 3, ["python", "pyproject.toml:2"]),
+    "a value out of range": Bad(table("keep = 0\n"), 3, ["keep", "pyproject.toml:2"]),
+    "a table for [tool]": Bad({"pyproject.toml": "tool = 1\n"}, 3, ["tool", "table", "pyproject.toml:1"]),
+    "a string for [tool.protoprimer]": Bad(
+        {"pyproject.toml": "[tool]\nprotoprimer = ''\n"}, 3, ["table", "pyproject.toml:2"]
+    ),
+    "an impossible specifier": Bad(table('python = ">=3.x"\n'), 3, ["3.x", "pyproject.toml:2"]),
+    "an impossible requires-python": Bad(
+        {"pyproject.toml": '[project]\nname = "a"\nversion = "1"\nrequires-python = "=>3.8"\n'},
+        3,
+        ["=>3.8", "pyproject.toml:4"],
+    ),
+    "an impossible .python-version": Bad({".python-version": "three\n"}, 3, ["three", ".python-version"]),
+    "a missing project directory": Bad(
+        table('install = [{ projects = [{ path = "there" }] }]\n'), 3, ["there", "does not exist", "pyproject.toml:2"]
+    ),
+    "a directory that is no project": Bad(
+        {**table('install = [{ projects = ["sub"] }]\n'), "sub/readme": ""}, 3, ["no project", "pyproject.toml:2"]
+    ),
+    "a missing requirement file": Bad(
+        table('install = [{ requirements = ["dev.txt"] }]\n'), 3, ["dev.txt", "does not exist", "pyproject.toml:2"]
+    ),
+    "a requirement file that names a missing one": Bad(
+        {"requirements.txt": "# first\n-r more.txt\n"}, 3, ["more.txt", "does not exist", "requirements.txt:2"]
+    ),
+    "an unknown group": Bad(
+        {
+            "pyproject.toml": '[project]\nname = "a"\nversion = "1"\n[dependency-groups]\ntest = []\n'
+            '[tool.protoprimer]\ninstall = [{ projects = [{ path = ".", groups = ["tests"] }] }]\n'
+        },
+        3,
+        ["tests", "test"],
+    ),
+    "an unknown extra": Bad(
+        {
+            "pyproject.toml": '[project]\nname = "a"\nversion = "1"\n[tool.protoprimer]\n'
+            'install = [{ projects = [{ path = ".", extras = ["x"] }] }]\n'
+        },
+        3,
+        ["extra", "x", "pyproject.toml:5"],
+    ),
+    "an unknown backend": Bad(table('backend = "virtualenf"\n'), 3, ["virtualenf", "virtualenv", "pyproject.toml:2"]),
+    "a backend file that is not there": Bad(table('backend = "./ours.py"\n'), 3, ["ours.py", "pyproject.toml:2"]),
+    "a lock that is not there": Bad(table('lock = "uv.lock"\n'), 3, ["uv.lock", "does not exist", "pyproject.toml:2"]),
+    "a lock of an unknown kind": Bad(table('lock = "poetry.lock"\n'), 3, ["poetry.lock", "pyproject.toml:2"]),
+    "two configuration files": Bad(
+        {**table("keep = 2\n"), "protoprimer.toml": "keep = 3\n"}, 3, ["two places", "pyproject.toml", "protoprimer.toml"]
+    ),
+    "two files of the primer": Bad({"proto_kernel.toml": "", "proto_kernel.json": "{}"}, 3, ["two places"]),
+    "a root that is not there": Bad({"proto_kernel.toml": 'root = "below"\n'}, 3, ["below", "proto_kernel.toml:1"]),
+    "a client configuration that is not there": Bad({"proto_kernel.toml": 'client = "x.toml"\n'}, 3, ["x.toml", "proto_kernel.toml:1"]),
+    "an environment that is not there": Bad(
+        table('[tool.protoprimer.env.test]\nkeep = 2\n'), 3, ["tets", "test"], ["--env", "tets"]
+    ),
+    "an unknown backend on the command line": Bad({}, 3, ["vemv", "venv", "--backend"], ["--backend", "vemv"]),
+    "an impossible Python on the command line": Bad({}, 3, ["three", "--python"], ["--python", "three"]),
+    "a variable that is no number": Bad({}, 3, ["PROTOPRIMER_KEEP", "many"], [], {"PROTOPRIMER_KEEP": "many"}),
+    "an unknown option": Bad({}, 2, ["--ofline", "--offline"], ["--ofline"]),
+    "an unknown command": Bad({}, 2, ["rebot", "reboot"], ["rebot"]),
+    "an option without its value": Bad({}, 2, ["--env", "value"], ["--env"]),
+    "an unknown target": Bad({}, 2, ["environmet", "environment"], ["--target", "environmet"]),
+    "run without a command": Bad({}, 2, ["run needs a command"], ["run"]),
+}
+
+
+@pytest.mark.parametrize("bad", CONFIGURATION.values(), ids=CONFIGURATION.keys())
+def test_bad_configuration_is_named_with_its_place_and_changes_nothing(new_clone: NewClone, bad: Bad) -> None:
+    clone = new_clone().write(bad.files).entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    done = clone.prime(*bad.arguments, status=bad.status, environ=bad.environ)
+    assert_one_clear_message(done, bad.says)
+    assert clones.snapshot(clone.root) == before
+
+
+
+
+def assert_one_clear_message(done: clones.Done, says: list[str]) -> None:
+    """One error: cause, perhaps `where:`, perhaps `next:`; every part said; no traceback, no placeholder left open."""
+    assert done.output == ""
+    assert done.errors.startswith("error: ")
+    assert done.errors.count("error: ") == 1
+    assert "Traceback" not in done.errors
+    assert not re.search(r"%[srd]|\bNone\b|\{\}", done.errors)
+    position = 0
+    for part in says:
+        found = done.errors.find(part)
+        assert found >= 0, f"{part!r} is not in {done.errors!r}"
+        position = max(position, found)
+
+
+def test_an_empty_directory_gives_an_empty_environment(new_clone: NewClone, kernel: str) -> None:
+    clone = new_clone().entry("prime", None, "boot")
+    done = clone.prime("--backend", "venv")
+    assert "installed nothing" in done.errors
+    assert clone.prime("run", "--", "python", "-c", "import sys; print(sys.prefix)").output.strip() == str(
+        clone.generations()[0]
+    )
+
+
+def test_projects_below_a_root_that_is_none_are_named_with_the_key_to_set(new_clone: NewClone) -> None:
+    clone = new_clone().project("one", "libraries-one").entry("prime", None, "boot")
+    done = clone.prime("--backend", "venv")
+    assert "`install`" in done.errors
+    assert 'install = [{ projects = [{ path = "libraries-one" }] }]' in done.errors
+
+
+def test_requires_python_that_contradicts_the_version_file_names_both(new_clone: NewClone) -> None:
+    python = support.default_python()
+    clone = new_clone().project("demo", more='requires-python = ">=3.99"').entry("prime", None, "boot")
+    clone.write({".python-version": python.name + "\n"})
+    done = clone.prime("--backend", "venv", status=4, environ={"PROTOPRIMER_PYTHON_DOWNLOADS": "no"})
+    assert_one_clear_message(done, [">=3.99", ".python-version", "pyproject.toml:4"])
+
+
+def test_no_interpreter_that_fits_lists_those_found_and_why_not(new_clone: NewClone) -> None:
+    clone = new_clone().write(table('python = ">=3.99"\npython-downloads = false\n')).entry("prime", None, "boot")
+    done = clone.prime("--backend", "venv", status=4)
+    assert_one_clear_message(done, ["3.99", "pyproject.toml:2", support.default_python().executable])
+    assert not clone.builds()
+
+
+@pytest.mark.parametrize("backend_with_index", support.BACKENDS)
+def test_an_unresolvable_requirement_shows_what_the_installer_said(
+    new_clone: NewClone, fetch_tools: Callable[[str], None], backend_with_index: str
+) -> None:
+    fetch_tools(backend_with_index)
+    with simple_index.serving() as index:
+        index.add("present", "1.0")
+        clone = new_clone(PIP_INDEX_URL=index.url, UV_DEFAULT_INDEX=index.url).entry("prime", None, "boot")
+        clone.environ = {name: value for name, value in clone.environ.items() if name != "PIP_FIND_LINKS"}
+        clone.write({"requirements.txt": "present>=2\n"})
+        first = clone.prime("--backend", backend_with_index, status=6)
+        assert "present>=2" in first.errors.replace(" ", "")
+        assert first.errors.count("error: ") >= 1
+        assert "Traceback" not in first.errors
+        assert re.search(r"^  log: .+\.log$", first.errors, re.M)
+        assert clone.generations() == []
+        assert not (clone.state / "ready").exists()
+        assert not os.path.lexists(clone.root / ".venv")
+        clone.write({"requirements.txt": "present\n"})
+        clone.prime("--backend", backend_with_index)
+        assert clone.prime() == clones.Done(0, "", "")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0 and not support.other_user_works(), reason="all can be read")
+def test_a_file_that_may_not_be_read_is_named(new_clone: NewClone) -> None:
+    clone = new_clone().write(table("")).entry("prime", None, "boot")
+    (clone.root / "pyproject.toml").chmod(0)
+    command = ["./prime"]
+    if os.geteuid() == 0:
+        # The superuser without the right to read everything.
+        command = [support.needed_tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all", *command]
+    done = clone.run(*command, status=3)
+    assert_one_clear_message(done, ["cannot be read", "pyproject.toml"])
+
+
+CLIENTS = {
+    "a module that is not there": Bad({}, 6, ["'client'", "is not in the environment", "install"]),
+    "a function that is not there": Bad({"client.py": "def mian(): pass\n"}, 6, ["'main'", "client:main", "mian"]),
+    "a module that another one needs": Bad(
+        {"client.py": "import os\nimport missing_one\n"}, 6, ["missing_one", "client.py:2", "dependencies"]
+    ),
+    "a name that another one has not": Bad(
+        {"client.py": "from os import nothing_of_that_name\n"}, 6, ["nothing_of_that_name", "client.py:1"]
+    ),
+    "something that is no function": Bad({"client.py": "main = 3\n"}, 3, ["client:main", "not a function"]),
+}
+
+
+@pytest.mark.parametrize("kind", ["run", "boot", "start"])
+@pytest.mark.parametrize("bad", CLIENTS.values(), ids=CLIENTS.keys())
+def test_a_client_that_cannot_be_imported_is_explained(new_clone: NewClone, kernel: str, bad: Bad, kind: str) -> None:
+    clone = new_clone().write(bad.files).entry("prime", None, "boot").entry("app", "client:main", kind)
+    clone.prime("--backend", "venv")
+    for _start in ("by the kernel", "by the shell"):
+        assert_one_clear_message(clone.run("./app", status=bad.status), bad.says)
+    assert clone.builds() == 1
+
+
+FAILING = {
+    "an exception at import": ("import sys\n\ndef work():\n    raise ValueError('for the test')\n\nwork()\n", "in work"),
+    "an exception in main": ("def main():\n    return work()\n\ndef work():\n    raise ValueError('for the test')\n", "in work"),
+    "a syntax error": ("def main(:\n", "def main(:"),
+    "a SystemExit of a subclass": ("class Stop(ValueError): pass\ndef main():\n    raise Stop('for the test')\n", "in main"),
+}
+
+
+@pytest.mark.parametrize("kind", ["run", "boot", "start"])
+@pytest.mark.parametrize(("module", "frame"), FAILING.values(), ids=FAILING.keys())
+def test_a_clients_own_exception_keeps_its_traceback_without_our_frames(
+    new_clone: NewClone, kernel: str, module: str, frame: str, kind: str
+) -> None:
+    clone = new_clone().write({"client.py": module}).entry("prime", None, "boot").entry("app", "client:main", kind)
+    clone.prime("--backend", "venv")
+    # From the third start on nothing of the kernel runs; before, all of it may.
+    for _start in range(2):
+        done = clone.run("./app", status=1)
+        assert frame in done.errors
+        files = set(re.findall(r'File "([^"]+)"', done.errors))
+        assert files == {str(clone.root / "client.py")}
+        assert done.errors.count("Traceback (most recent call last)") == (0 if "Syntax" in done.errors else 1)
