@@ -80,7 +80,7 @@ class MatrixCell:
         found.update(name=self.name, status=self.status, exit_code=self.exit_code, reason=self.reason or None)
         found.update(log=self.log or None, resumed=self.is_resumed, seconds=round(self.seconds(), 3))
         found["provision_seconds"] = round(self.provisioned - self.started, 3) if self.facts else None
-        found.update({key: self.facts.get(key) for key in ("interpreter", "executable", "environment", "built")})
+        found.update({key: self.facts.get(key) for key in ("interpreter", "executable", "environment", "fingerprint", "built")})
         return found
 
 
