@@ -240,10 +240,7 @@ def fingerprint(
     configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
 ) -> Fingerprint:
     """The name of everything that the environment is a function of; which backend makes it is no part of that."""
-    settings = {
-        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
-    }
-    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
+    return _fingerprint_now(configuration, interpreter, inputs)
 
 
 def generation(
@@ -251,6 +248,7 @@ def generation(
     command_line: CommandLine,
     interpreter: Interpreter,
     plan: Plan,
+    inputs: "tuple[list[str], list[str]]",
     fingerprint: Fingerprint,
     store: GenerationStore,
     toolbox: ToolBox,
@@ -278,7 +276,7 @@ def generation(
         console.say("building an environment %s, with %s" % (why, why_this))
         if plan.hint:
             console.warn(plan.hint)
-        return _build(configuration, interpreter, plan, fingerprint, store, backend, console), True
+        return _build(configuration, interpreter, plan, inputs, fingerprint, store, backend, console), True
 
 
 def environment(
@@ -404,10 +402,20 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
     return FileLock(path, console, float(seconds) if isinstance(seconds, (int, float)) else None)
 
 
+def _fingerprint_now(
+    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
+) -> Fingerprint:
+    settings = {
+        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
+    }
+    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
+
+
 def _build(
     configuration: Configuration,
     interpreter: Interpreter,
     plan: Plan,
+    inputs: "tuple[list[str], list[str]]",
     fingerprint: Fingerprint,
     store: GenerationStore,
     backend: Backend,
@@ -420,7 +428,9 @@ def _build(
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
             facts = backend.install(interpreter, path, plan)
-        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts)
+        # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
+        after = _fingerprint_now(configuration, interpreter, inputs)
+        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
         return store.publish(path, dict(record, interpreter=interpreter.as_dict(), root=configuration.root))
     except BaseException:
         store.abandon(path)
