@@ -128,10 +128,8 @@ class ToolBox:
         # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
         ceiling = newest if wheels is not VIRTUALENV_WHEELS[0][1] else (1000,)
         oldest = OLDEST_VIRTUALENV if tuple(interpreter.version_info[:2]) < (3, 12) else newest[:1]
-        environment = {
-            "VIRTUALENV_OVERRIDE_APP_DATA": os.path.join(self.cache_directory, "virtualenv"),
-            "VIRTUALENV_CONFIG_FILE": os.devnull,
-        }
+        environment = {"VIRTUALENV_CONFIG_FILE": os.devnull}
+        environment["VIRTUALENV_OVERRIDE_APP_DATA"] = os.path.join(self.cache_directory, "virtualenv")
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
         candidates = [([path], path, "PATH") for path in _on_path("virtualenv")]
         if os.path.isfile(os.path.join(library, "__main__.py")):
@@ -158,12 +156,11 @@ class ToolBox:
         places = []
         for path in _bundled_pips(interpreter.stdlib):
             key = "%s-%d" % ("-".join(os.path.basename(path).split("-")[:2]), os.path.getsize(path))
+            directory = os.path.join(self.cache_directory, "tools", key)
             try:
-                places.append(
-                    (unpack_wheels([path], os.path.join(self.cache_directory, "tools", key)), "ensurepip's wheel")
-                )
+                places.append((unpack_wheels([path], directory), "ensurepip's wheel"))
             except (OSError, WheelError) as error:
-                self._refuse("%s could not be unpacked: %s" % (path, error))
+                self.console.detail("%s could not be unpacked: %s" % (path, error))
         places.append((os.path.join(interpreter.stdlib, "site-packages"), "importable"))
         candidates = []
         for directory, origin in places:
@@ -204,10 +201,6 @@ class ToolBox:
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(fetch, wheels))
 
-    def _refuse(self, reason: str) -> None:
-        self.refusals.append(reason)
-        self.console.detail(reason)
-
     def _first_usable(
         self,
         name: str,
@@ -222,7 +215,8 @@ class ToolBox:
                 return self._checked(name, command, path, origin, oldest, newest), refusals
             except ToolAbsent as absent:
                 refusals.append(absent.reason)
-                self._refuse(absent.reason)
+                self.refusals.append(absent.reason)
+                self.console.detail(absent.reason)
         return None, refusals
 
     def _checked(
@@ -356,15 +350,17 @@ def _printed_version(command: "list[str]", name: str, console: Console) -> str:
     """Return the version that `--version` prints, or `!` and why there is none."""
     import re
 
+    # pip and virtualenv are compiled on their first run, which a busy machine draws out.
+    patience = SECONDS_TO_PRINT_A_VERSION * (1 if name == "uv" else 6)
     try:
         result = run_child(
             command + ["--version"], console, cwd=os.path.dirname(os.path.abspath(command[0])),
-            environ=scrubbed_environment(), timeout=SECONDS_TO_PRINT_A_VERSION,
+            environ=scrubbed_environment(), timeout=patience,
         )  # fmt: skip
     except PrimerError as error:
         return "!cannot be used: %s" % error.cause
     if result.status == 124:
-        return "!did not print its version within %d seconds" % SECONDS_TO_PRINT_A_VERSION
+        return "!did not print its version within %d seconds" % patience
     found = re.match(r"%s (\d+(?:\.\d+)+)\b" % name, result.output)
     if result.status or not found:
         said = (result.everything().splitlines() or ["nothing"])[0][:80]
