@@ -5,8 +5,11 @@ import os
 import sys
 
 __all__ = [
+    "BOOT_IDENTIFIER_FILE",
+    "boot_identifier",
     "environment_executable",
     "environment_python",
+    "first_line_of",
     "is_windows",
     "libc_of_host",
     "link_directory",
@@ -22,6 +25,9 @@ __all__ = [
     "user_cache_directory",
     "write_atomically",
 ]
+
+
+BOOT_IDENTIFIER_FILE = "/proc/sys/kernel/random/boot_id"
 
 
 def is_windows() -> bool:
@@ -225,7 +231,7 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
 def usable_cores() -> int:
     """Return how many processors this process may use, as its container's quota allows."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota, _, period = (_first_line("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    quota, _, period = first_line_of("/sys/fs/cgroup/cpu.max").partition(" ")
     return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
 
 
@@ -235,16 +241,22 @@ def usable_memory() -> "int | None":
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
-    limit = _first_line("/sys/fs/cgroup/memory.max") or ""
+    limit = first_line_of("/sys/fs/cgroup/memory.max")
     return min(total, int(limit)) if limit.isdigit() else total
 
 
-def _first_line(path: str) -> "str | None":
+def boot_identifier() -> str:
+    """Return what differs from one start of this computer to the next; empty where the host does not tell."""
+    return first_line_of(BOOT_IDENTIFIER_FILE)
+
+
+def first_line_of(path: str) -> str:
+    """Return the first line of a file of the system's, without its end; empty if it cannot be read."""
     try:
-        with open(path) as stream:
+        with open(path, encoding="ascii", errors="replace") as stream:
             return stream.readline().strip()
     except OSError:
-        return None
+        return ""
 
 
 def replace_process(arguments: "list[str]", environ: "dict[str, str]") -> None:

@@ -13,7 +13,7 @@ import time
 
 from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.errors import InstallError, LockTimeoutError
-from protoprimer.host import is_windows, pid_is_alive, remove_tree
+from protoprimer.host import boot_identifier, first_line_of, is_windows, pid_is_alive, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def this_process(what: str) -> "dict[str, Any]":
     return {
         "pid": os.getpid(),
         "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"),
-        "boot": _first_line_of("/proc/sys/kernel/random/boot_id"),
+        "boot": boot_identifier(),
         # A container may share its host's name and boot, but pids mean something else there.
         "namespace": _pid_namespace(),
         "start": _start_of_process(os.getpid()),
@@ -72,14 +72,6 @@ def process_is_gone(holder: "dict[str, Any]") -> bool:
     return bool(start) and start != holder.get("start")
 
 
-def _first_line_of(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.readline().strip()
-    except OSError:
-        return ""
-
-
 def _pid_namespace() -> str:
     try:
         return os.readlink("/proc/self/ns/pid")
@@ -89,7 +81,7 @@ def _pid_namespace() -> str:
 
 def _start_of_process(pid: int) -> str:
     # proc(5): after the name in parentheses come the state and, as 22nd field of all, the start in clock ticks.
-    fields = _first_line_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
+    fields = first_line_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
     if len(fields) < 20:
         return ""
     return "ended" if fields[0] in ("Z", "X") else fields[19]

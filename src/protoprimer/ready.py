@@ -8,7 +8,7 @@ import os
 import time
 
 from protoprimer.configuration import INPUT_VARIABLES
-from protoprimer.host import environment_python, scripts_directory, write_atomically
+from protoprimer.host import boot_identifier, environment_python, scripts_directory, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _READY_FUNCTIONS = """\
 protoprimer_same() { [ -e "$1" ] && [ -f "$2" ] && ! [ "$1" -nt "$2" ] && ! [ "$1" -ot "$2" ]; }
 protoprimer_input() { [ -f "$1" ] && [ "$protoprimer_ready" -nt "$1" ]; }
 protoprimer_absent() { ! [ -e "$1" ] && ! [ -h "$1" ]; }
+protoprimer_boot() { IFS= read -r protoprimer_rest < /proc/sys/kernel/random/boot_id && [ "$protoprimer_rest" = "$1" ]; }
 protoprimer_enter() {
     unset PYTHONHOME PYTHONPATH __PYVENV_LAUNCHER__
     if [ -n "${VIRTUAL_ENV-}" ] && ! [ "$VIRTUAL_ENV" -ef "$protoprimer_environment" ]; then
@@ -81,6 +82,7 @@ def write_ready(
     exact = [base_executable] + _watched_directories(environment)
     facts = {
         "state": os.path.abspath(state_directory),
+        "boot": boot_identifier(),
         "environment": environment,
         "python": environment_python(environment),
         "fingerprint": fingerprint,
@@ -129,6 +131,8 @@ def why_not_fresh(state_directory: str, facts: "dict[str, Any]") -> "str | None"
     """Return the first reason why `facts`, from `read_ready`, are stale; `None` if they are fresh."""
     if not _ready_same_file(state_directory, facts["state"]):
         return "the clone has been moved or copied"
+    if facts["boot"] != boot_identifier():
+        return "the computer was started anew: what a power loss took is looked for"
     if not os.access(facts["python"], os.X_OK) or not os.path.isfile(_ready_mark(facts["environment"])):
         return "the environment is gone or incomplete: %s" % facts["environment"]
     for path, moment in facts["inputs"] + facts["exact"]:
@@ -198,6 +202,8 @@ def _ready_text(facts: "dict[str, Any]") -> bytes:
         '[ "${protoprimer_ready%/*}" -ef ' + quoted(facts["state"]) + " ]",
         '[ -x "$protoprimer_python" ] && [ -f %s ]' % quoted(_ready_mark(facts["environment"])),
     ]
+    if facts["boot"]:
+        conditions.append("protoprimer_boot " + quoted(facts["boot"]))
     conditions += ["protoprimer_input " + quoted(path) for path, _ in facts["inputs"]]
     for path, moment in facts["inputs"] + facts["exact"] if facts["stamps"] else []:
         conditions.append("protoprimer_same %s %s" % (quoted(path), quoted(os.path.join(stamps, "%d" % moment))))
