@@ -112,6 +112,7 @@ def test_what_is_joined_runs(tmp_path: Path, wild_python: support.WildPython) ->
         ("__all__ = ['x']\nimport protoprimer.first", "imports protoprimer, which is not of the standard library"),
         ("__all__ = ['x']\nfrom os import *", "imports everything from os"),
         ("x = 1", "there is no __all__"),
+        ("", "there is no __all__"),
         ("__all__ = ['x']\nif (y := 1): pass", "is not Python 3.6"),
         ("__all__ = ['x']\ndef f(a, /): pass", "is not Python 3.6"),
     ],

@@ -1,0 +1,226 @@
+"""`python -m protoprimer init|entry|kernel`, as an author runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import support
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = """\
+[project]
+name = "demo"
+version = "1"
+requires-python = ">=3.9,!=3.11.1"
+[project.scripts]
+demo = "demo.app:main"
+[dependency-groups]
+test = []
+docs = []
+"""
+
+
+def author(*arguments: str, where: Path, status: int = 0) -> str:
+    """Run the author's command line and return its words."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PROTOPRIMER_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "protoprimer", *arguments],
+        cwd=where,
+        env={**kept, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    words = done.stderr.decode()
+    assert done.returncode == status, words
+    assert done.stdout == b""
+    assert "Traceback" not in words
+    return words
+
+
+def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository: Path) -> None:
+    (git_repository / "pyproject.toml").write_text(PROJECT)
+    (git_repository / "uv.lock").write_text("")
+    words = author("init", where=git_repository)
+    for told in ("demo\n", ">=3.9,!=3.11.1, from", "pyproject.toml:4", "uv.lock", "docs, test", "demo.app:main"):
+        assert told in words
+    if os.name != "nt":
+        assert words.splitlines()[-2:] == ["next:         git add prime proto_kernel.py", "              ./prime"]
+        modes = support.git("add", "-A", where=git_repository) + support.git("ls-files", "-s", where=git_repository)
+        assert sorted(re.findall(r"(\d+) .*\t(\S+)", modes)) == [
+            ("100644", ".gitignore"),
+            ("100644", "pyproject.toml"),
+            ("100644", "uv.lock"),
+            ("100755", "prime"),
+            ("100755", "proto_kernel.py"),
+        ]
+    assert (git_repository / ".gitignore").read_text() == "/.venv\n"
+    author("kernel", "verify", "proto_kernel.py", where=git_repository)
+    assert "nothing, all of it is there already" in author("init", where=git_repository)
+    assert support.git("diff", where=git_repository) == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the scripts are started through their first line")
+def test_what_init_wrote_runs(git_repository: Path, tmp_path: Path) -> None:
+    author("init", str(git_repository), where=tmp_path)
+    for name in ("prime", "proto_kernel.py"):
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environ = support.clean_environment(path, tmp_path)
+        done = subprocess.run([str(git_repository / name), "--version"], env=environ, stdout=-1, stderr=-1, check=False)
+        assert (done.returncode, done.stdout.split()[0]) == (0, b"protoprimer"), done.stderr
+    status = support.git("status", "--porcelain", where=git_repository).splitlines()
+    assert sorted(status) == ["?? .gitignore", "?? prime", "?? proto_kernel.py"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sh reads the first half of the kernel")
+@pytest.mark.parametrize("name", ["prime", "pro to_kernel.py"])
+def test_the_kernel_alone_is_an_entry_script(tmp_path: Path, name: str, wild_python: support.WildPython) -> None:
+    clone = tmp_path / "a clone"
+    clone.mkdir()
+    kernel = clone / name
+    author("kernel", "write", str(kernel), where=tmp_path)
+    tools = support.make_toolset(tmp_path / "bin", wild_python)
+    environ = support.clean_environment(str(tools), tmp_path, PROTOPRIMER_CACHE=str(tmp_path / "cache"))
+    for command in ([str(kernel)], ["sh", str(kernel)], [wild_python.executable, str(kernel)]):
+        done = subprocess.run([*command, "--nonsense"], env=environ, stdout=-1, stderr=-1, cwd="/", check=False)
+        assert done.returncode == 2, done.stderr
+        assert b"--nonsense" in done.stderr
+        assert b"Traceback" not in done.stderr
+    assert os.listdir(clone) == [name]
+    cached = list((tmp_path / "cache").rglob("*.pyc"))
+    assert len([path for path in cached if path.name.startswith(name.rpartition(".")[0] or name)]) == (
+        1 if wild_python.version >= (3, 8) else 0
+    )
+
+
+def test_init_without_a_project_or_with_what_it_does_not_know(tmp_path: Path) -> None:
+    (tmp_path / ".python-version").write_text("3.12\n")
+    (tmp_path / "requirements.txt").write_text("")
+    words = author("init", where=tmp_path)
+    for told in (
+        "none, so nothing of this directory is installed",
+        "3.12, from",
+        "requirements.txt",
+        "none: ./prime only",
+    ):
+        assert told in words
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "/.venv\n"),
+        ("*.pyc", "*.pyc\n/.venv\n"),
+        (".venv/\n", ".venv/\n/.venv\n"),
+        ("!.venv\n", "!.venv\n/.venv\n"),
+        (".venv\n", ".venv\n"),
+        ("# x\n/.venv  \n", "# x\n/.venv  \n"),
+        (".venv*\n", ".venv*\n"),
+    ],
+)
+def test_gitignore_leaves_out_a_link(tmp_path: Path, before: str | None, after: str) -> None:
+    if before is not None:
+        (tmp_path / ".gitignore").write_text(before)
+    author("init", where=tmp_path)
+    assert (tmp_path / ".gitignore").read_text() == after
+
+
+@pytest.mark.parametrize("name", ["prime", "proto_kernel.py"])
+def test_a_foreign_file_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("#!/bin/sh\nmine\n")
+    words = author("init", where=tmp_path, status=3)
+    assert name in words
+    assert "--force" in words
+    assert os.listdir(tmp_path) == [name]
+    author("init", "--force", where=tmp_path)
+    assert "mine" not in (tmp_path / name).read_text()
+
+
+def test_a_directory_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prime").mkdir()
+    assert "a directory is in the way" in author("init", "--force", where=tmp_path, status=3)
+
+
+def test_our_own_files_are_refreshed_and_keep_their_main(tmp_path: Path) -> None:
+    author("init", where=tmp_path)
+    author("entry", "prime", "demo.other:main", "--boot", where=tmp_path)
+    prime, kernel = tmp_path / "prime", tmp_path / "proto_kernel.py"
+    prime.write_text(prime.read_text().replace("# Shims come last", "# Shims come first"))
+    kernel.write_text(kernel.read_text() + "# edited\n")
+    assert "has been edited" in author("kernel", "verify", str(kernel), where=tmp_path, status=1)
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    assert "demo.other:main" in author("init", where=tmp_path)
+    assert '"demo.other:main"' in prime.read_text()
+    author("kernel", "verify", str(kernel), where=tmp_path)
+
+
+def test_a_newer_kernel_is_not_replaced(tmp_path: Path) -> None:
+    author("init", where=tmp_path)
+    kernel = tmp_path / "proto_kernel.py"
+    newer = re.sub(r"(?m)^# version: .*$", "# version: 999.1", kernel.read_text(), count=1)
+    kernel.write_text(newer)
+    assert "of version 999.1" in author("init", where=tmp_path, status=3)
+    assert kernel.read_text() == newer
+
+
+def test_bad_places_and_bad_metadata_are_told(tmp_path: Path) -> None:
+    assert "there is no directory" in author("init", "nowhere", where=tmp_path, status=2)
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    assert "pyproject.toml:1" in author("init", where=tmp_path, status=3)
+    assert os.listdir(tmp_path) == ["pyproject.toml"]
+    author("nonsense", where=tmp_path, status=2)
+    author("kernel", "write", "no/where.py", where=tmp_path, status=3)
+    author("kernel", "verify", "nowhere.py", where=tmp_path, status=1)
+
+
+def test_an_unwritable_directory_is_told(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    if os.access(closed, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    assert "cannot be written" in author("init", "closed", where=tmp_path, status=3)
+
+
+def test_entry_finds_the_kernel_upwards_within_the_repository(git_repository: Path) -> None:
+    inner = git_repository / "tools" / "deep"
+    inner.mkdir(parents=True)
+    assert "there is no proto_kernel.py" in author("entry", "tools/serve", "a.b:c", where=git_repository, status=2)
+    author("init", where=git_repository)
+    author("entry", "tools/deep/serve", "a.b:c", "--start", where=git_repository)
+    text = (inner / "serve").read_text()
+    assert '"../../proto_kernel.py"' in text
+    assert "/../../.protoprimer/ready" in text
+    assert '.start_app("a.b:c")' in text
+    assert os.access(inner / "serve", os.X_OK)
+    author("entry", "tools/run", "a:c", "--kernel", "proto_kernel.py", where=git_repository)
+    assert '.run_main("a:c")' in (git_repository / "tools" / "run").read_text()
+
+
+@pytest.mark.parametrize("main", ["a.b", "a:b:c", "a b:c", ":c", "a:", "a.b:c.d", "1a:b"])
+def test_entry_refuses_what_is_no_function(tmp_path: Path, main: str) -> None:
+    author("init", where=tmp_path)
+    assert "MODULE:FUNC" in author("entry", "serve", main, where=tmp_path, status=2)
+    assert not (tmp_path / "serve").exists()
+
+
+def test_entry_refuses_foreign_files_and_missing_places(tmp_path: Path) -> None:
+    author("init", where=tmp_path)
+    (tmp_path / "mine").write_text("mine")
+    author("entry", "mine", "a:b", where=tmp_path, status=3)
+    author("entry", "no/where", "a:b", where=tmp_path, status=2)
+    author("entry", "serve", "a:b", "--kernel", "nowhere.py", where=tmp_path, status=2)
+    author("entry", "mine", "a:b", "--force", where=tmp_path)
+
+
+def test_entry_follows_a_configured_state_directory(tmp_path: Path) -> None:
+    (tmp_path / "protoprimer.toml").write_text('state-dir = "build/state"\n')
+    author("init", where=tmp_path)
+    assert "/build/state/ready" in (tmp_path / "prime").read_text()
