@@ -56,7 +56,7 @@ OPTIONS = [
     Option(("--python",), "SPEC", "the Python to use: a version or specifier (matrix: several, with commas)"),
     Option(("--offline",), None, "touch no network"),
     Option(("--dry-run",), None, "say what would be done, do nothing"),
-    Option(("--target",), "NAME", "stop at this state"),
+    Option(("--target",), "NAME", "stop at this state", ("boot", "reboot", "graph")),
     Option(("--verbose", "-v"), None, "more words; twice: children's output too"),
     Option(("--quiet", "-q"), None, "errors only"),
     Option(("--color",), "WHEN", "auto, always or never", choices=("auto", "always", "never")),
@@ -265,7 +265,7 @@ def _store_option(line: CommandLine, option: Option, value: object) -> None:
 def _check_command_is_whole(line: CommandLine) -> None:
     if line.has("quiet") and line.has("verbose"):
         raise UsageError("--quiet and --verbose contradict each other")
-    if line.has("help") or line.has("target"):
+    if line.has("help"):
         return
     if line.command == "run" and not line.operands:
         raise UsageError("run needs a command", None, "%s run -- CMD" % line.program)
@@ -287,7 +287,7 @@ def help_text(program: str, command: "str | None" = None, client_help: "str | No
         lines.append("%s: %s" % (command, COMMANDS[str(command)]))
     for title, options in (
         ("options", [option for option in OPTIONS if option.commands is None]),
-        ("options of " + str(command), [o for o in OPTIONS if o.commands and command in o.commands]),
+        ("options of " + (command or "boot"), [o for o in OPTIONS if o.commands and (command or "boot") in o.commands]),
     ):
         if options:
             lines.extend(["", title + ":"])

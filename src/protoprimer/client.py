@@ -3,10 +3,11 @@
 import os
 import sys
 
-from protoprimer.cli import CommandLine, help_text
+from protoprimer.cli import OPTIONS, CommandLine, help_text
 from protoprimer.configuration import Configuration
 from protoprimer.errors import ConfigurationError, InstallError, UsageError, nearest_name
-from protoprimer.graph import StateGraph
+from protoprimer.graph import State, StateGraph
+from protoprimer.pictures import graph_picture
 from protoprimer.switch import PATH_VARIABLE
 
 TYPE_CHECKING = False
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any
+    from typing import Any, NoReturn
 
-__all__ = ["ClientImportFailed", "Primer", "call_client", "client_function", "forget_protoprimer_variables", "takes_primer"]
+__all__ = [
+    "ClientImportFailed",
+    "Primer",
+    "call_client",
+    "client_function",
+    "forget_protoprimer_variables",
+    "held_variables",
+    "takes_primer",
+]
 
 
 class ClientImportFailed(Exception):
@@ -104,35 +113,58 @@ def call_client(function: "Callable[..., Any]", program: str, arguments: "list[s
 
 
 def forget_protoprimer_variables() -> None:
-    """Remove every variable of protoprimer's, so that no client code or child sees one."""
+    """Take every variable of protoprimer's from the environment, so that no client code or child sees one."""
+    held = held_variables()
     for name in [name for name in os.environ if name.startswith("PROTOPRIMER_")]:
-        del os.environ[name]
+        held[name] = os.environ.pop(name)
+
+
+def held_variables() -> "dict[str, str]":
+    """Return the variables that were taken from this process: what `get_config` still has to know."""
+    # Kept with the entry script, which may have taken them itself, before any kernel was loaded.
+    return vars(sys.modules["__main__"]).setdefault("PROTOPRIMER_HELD", {})  # type: ignore[no-any-return]
 
 
 def _own_files() -> "set[str]":
-    entry = getattr(sys.modules.get("__main__"), "__file__", None)
+    modules = [sys.modules.get("__main__"), sys.modules.get("proto_kernel")]
     package = os.path.dirname(os.path.abspath(__file__))
-    files = {entry, __file__}
+    files = {getattr(module, "__file__", None) for module in modules}.union([__file__])
     if os.path.basename(package) == "protoprimer":
         files.update(os.path.join(package, name) for name in os.listdir(package))
     return {str(file) for file in files if file}
 
 
 def leave_our_frames_out() -> None:
-    """Have an exception of the client's shown from the client's first frame on."""
+    """Have an exception of the client's shown without our frames."""
     own = _own_files()
     show = sys.excepthook
 
     def show_client_frames(kind: "type[BaseException]", error: BaseException, trace: "TracebackType | None") -> None:
-        first = trace
-        while first is not None and (first.tb_frame.f_code.co_filename in own or _is_import_machinery(first)):
-            first = first.tb_next
-        if first is not None:
-            # The default hook shows the error's own traceback, whatever it is handed.
-            error, trace = error.with_traceback(first), first
-        show(kind, error, trace)
+        waiting, seen = [error], []  # type: list[BaseException | None], list[BaseException]
+        while waiting:
+            one = waiting.pop()
+            if one is not None and one not in seen:
+                seen.append(one)
+                one.__traceback__ = _client_frames(one.__traceback__, own)
+                waiting += [one.__cause__, one.__context__]
+        show(kind, error, error.__traceback__)
 
     sys.excepthook = show_client_frames
+
+
+def _client_frames(trace: "TracebackType | None", own: "set[str]") -> "TracebackType | None":
+    frames = []  # type: list[TracebackType]
+    one = trace
+    while one is not None:
+        if one.tb_frame.f_code.co_filename not in own and not _is_import_machinery(one):
+            frames.append(one)
+        one = one.tb_next
+    if frames and sys.version_info >= (3, 7):
+        for here, following in zip(frames, frames[1:]):
+            here.tb_next = following
+        frames[-1].tb_next = None
+    # An error without a frame of the client's is ours, and keeps all of them.
+    return frames[0] if frames else trace
 
 
 def _is_import_machinery(trace: "TracebackType") -> bool:
@@ -141,17 +173,18 @@ def _is_import_machinery(trace: "TracebackType") -> bool:
 
 
 class Primer:
-    """What a client's main is handed: the graph to extend, the options to add, the configuration to read.
+    """What a client's main is handed: the graph to extend, the options to add, the target to set.
+
+    The states that the client's modules have declared with `@state` are in the graph already.
 
     :param graph: the states; add, replace, evaluate
-    :param configuration: what this run goes by
     :param command_line: protoprimer's own options
     :param environment: the environment's directory
     """
 
-    def __init__(
-        self, graph: StateGraph, configuration: Configuration, command_line: CommandLine, environment: str
-    ) -> None:
+    def __init__(self, graph: StateGraph, command_line: CommandLine, environment: str) -> None:
+        configuration = graph.evaluate("configuration")
+        assert isinstance(configuration, Configuration)
         self.graph = graph
         self.configuration = configuration
         self.command_line = command_line
@@ -161,14 +194,47 @@ class Primer:
         self.arguments = command_line.client_arguments
         self._parser = None  # type: ArgumentParser | None
         self._options = None  # type: Any
+        self._add_states_for_clients()
+        self._own_states = set(graph.states)
+        graph.add_defined()
+
+    def _add_states_for_clients(self) -> None:
+        def root() -> str:
+            """The repository's root directory."""
+            return self.root
+
+        def arguments() -> "list[str]":
+            """The client's arguments, as they were typed."""
+            return self.arguments
+
+        def options() -> "Any":
+            """The client's options, parsed."""
+            return self.options
+
+        def graph_status() -> "Callable[[str], list[tuple[State, str]]]":
+            """What tells, for a target, which states are done, reachable, not needed."""
+            return lambda target: self.graph.status(self.graph.state_of_target(target).name)
+
+        for function in (root, arguments, options, graph_status):
+            self.graph.add(function)
 
     def add_option(self, *names: str, **settings: "Any") -> None:
-        """Add an option of the client's, as `argparse.ArgumentParser.add_argument` takes it."""
+        """Add an option of the client's, as `argparse.ArgumentParser.add_argument` takes it.
+
+        :raises ConfigurationError: exit code 3: protoprimer has an option of that name, or it is added twice
+        """
+        for name in names:
+            if any(name in option.names for option in OPTIONS):
+                raise ConfigurationError("the option %s is protoprimer's own" % name, caller_place(), "take another name")
         if self._parser is None:
             import argparse
 
-            self._parser = argparse.ArgumentParser(prog=self.command_line.program, add_help=False)
-        self._parser.add_argument(*names, **settings)
+            self._parser = argparse.ArgumentParser(prog=self.command_line.program, add_help=False, allow_abbrev=False)
+            self._parser.error = self._refuse  # type: ignore[method-assign]
+        try:
+            self._parser.add_argument(*names, **settings)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError("the option %s cannot be added: %s" % (" ".join(names), error), caller_place()) from None
 
     @property
     def options(self) -> "Any":
@@ -178,28 +244,52 @@ class Primer:
         """
         if self._options is None:
             if self._parser is None:
-                if self.arguments:
-                    raise UsageError("unknown option or argument %r" % self.arguments[0], None, "see --help")
                 import argparse
 
+                if self.arguments:
+                    self._refuse("unrecognized arguments: " + " ".join(self.arguments))
                 self._options = argparse.Namespace()
             else:
                 self._options = self._parser.parse_args(self.arguments)
         return self._options
 
+    def _refuse(self, message: str) -> "NoReturn":
+        wrong = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
+        known = [name for option in OPTIONS for name in option.names]
+        known += list(self._parser._option_string_actions) if self._parser else []
+        near = nearest_name(wrong, known) if wrong.startswith("-") else None
+        raise UsageError(message, None, "did you mean %s?" % near if near else "see %s --help" % self.command_line.program)
+
     def help_text(self) -> str:
-        """Return the help of the whole command line, the client's options included."""
-        own = self._parser.format_help().partition("\n\n")[2] if self._parser else None
-        return help_text(self.command_line.program, None, "of this repository:\n" + own if own else None)
+        """Return the help of the whole command line, the client's options and targets included."""
+        parts = []
+        if self._parser:
+            parts.append("of this repository:\n" + self._parser.format_help().partition("\n\n")[2])
+        targets = [one for one in self.graph.states.values() if one.name not in self._own_states]
+        if targets:
+            parts.append("targets of this repository:\n" + "\n".join("  %-22s %s" % (one.target, one.summary()) for one in targets))
+        return help_text(self.command_line.program, None, "\n".join(parts) or None)
 
     def run(self) -> int:
-        """Validate the command line, then bring the chosen target to done; return the exit status."""
-        if self.command_line.has("help"):
-            print(self.help_text())
-            return 0
+        """Validate the command line, then bring the chosen target to done; return the exit status.
+
+        With `--help` or the command `graph` it prints that instead, and the process ends with status 0.
+        """
         self.graph.add_defined()
         self.graph.check()
+        if self.command_line.has("help"):
+            print(self.help_text())
+            sys.exit(0)
+        target = self.graph.state_of_target(self.command_line.text("target") or self.default_target).name
+        if self.command_line.command == "graph":
+            print(graph_picture(self.graph, target, self.command_line.text("format") or "text"))
+            sys.exit(0)
         _ = self.options
-        target = self.command_line.text("target") or self.default_target
-        self.graph.evaluate(self.graph.state_of_target(target).name)
+        self.graph.evaluate(target)
         return 0
+
+
+def caller_place() -> str:
+    """Return as `file:line` who called the function that calls this."""
+    frame = sys._getframe(2)  # noqa: SLF001 - what `warnings` does
+    return "%s:%d" % (frame.f_code.co_filename, frame.f_lineno)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     StateFunction = Callable[..., Any]
 
-__all__ = ["DEFINED_STATES", "LazyState", "State", "StateGraph", "lazy", "state"]
+__all__ = ["DEFINED_STATES", "DONE", "NOT_NEEDED", "REACHABLE", "State", "StateGraph", "lazy", "state"]
 
 DONE = "done"
 REACHABLE = "reachable"
@@ -42,25 +42,49 @@ class State:
         self, function: "StateFunction", name: "str | None" = None, target: "str | None" = None, replace: bool = False
     ) -> None:
         self.function = function
-        self.name = name or function.__name__
+        # What `functools.wraps` leaves tells the parameters of the function inside a decorator's.
+        self.declared = function
+        while hasattr(self.declared, "__wrapped__"):
+            self.declared = self.declared.__wrapped__
+        if not hasattr(self.declared, "__code__"):
+            raise ConfigurationError("a state must be a function, not %r" % (function,), None, "wrap it in a function")
+        self.name = name or self.declared.__name__
+        if not self.name.isidentifier():
+            raise ConfigurationError(
+                "a state's name must be one that a parameter can have, not %r" % self.name,
+                self.place(),
+                "give it that as `target`, and a name of letters, digits and '_'",
+            )
         self.target = target or self.name
         self.replace = replace
         self.replaced = None  # type: State | None
-        code = function.__code__
-        self.needs = list(code.co_varnames[: code.co_argcount])
-        with_default = self.needs[len(self.needs) - len(function.__defaults__ or ()) :]
-        self.lazy_needs = {
-            need for need, default in zip(with_default, function.__defaults__ or ()) if isinstance(default, _Lazy)
-        }
+        self.needs, self.lazy_needs = self._read_parameters()
+
+    def _read_parameters(self) -> "tuple[list[str], set[str]]":
+        """Return the states that are needed, and those of them that are given as handles.
+
+        A parameter with another default than `lazy` names no state: it keeps its default.
+        """
+        code = self.declared.__code__
+        # CO_VARARGS and CO_VARKEYWORDS of the module `inspect`.
+        if code.co_flags & 0x0C or getattr(code, "co_posonlyargcount", 0):
+            raise ConfigurationError("the parameters of a state name other states; *, ** and / do not", self.place())
+        names = list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        values = self.declared.__defaults__ or ()
+        defaults = dict(self.declared.__kwdefaults__ or {})
+        defaults.update(zip(names[code.co_argcount - len(values) : code.co_argcount], values))
+        lazy_needs = {need for need, default in defaults.items() if isinstance(default, _Lazy)}
+        return [need for need in names if need not in defaults or need in lazy_needs], lazy_needs
 
     def place(self) -> str:
         """Return where it is defined, as `file:line (function)`."""
-        code = self.function.__code__
-        return "%s:%d (%s)" % (code.co_filename, code.co_firstlineno, self.function.__name__)
+        code = self.declared.__code__
+        return "%s:%d (%s)" % (code.co_filename, code.co_firstlineno, self.declared.__name__)
 
     def summary(self) -> str:
-        """Return the first line of its docstring."""
-        return (self.function.__doc__ or "").strip().split("\n")[0]
+        """Return the first line of its docstring, or of what it replaces."""
+        text = (self.function.__doc__ or "").strip().split("\n")[0]
+        return text or (self.replaced.summary() if self.replaced else "")
 
 
 def state(
@@ -86,24 +110,16 @@ def state(
     return declare(function) if function is not None else declare
 
 
-class LazyState:
-    """A handle on a state that is evaluated only when called."""
-
-    def __init__(self, graph: "StateGraph", name: str) -> None:
-        self._graph = graph
-        self._name = name
-
-    def __call__(self) -> object:
-        return self._graph.evaluate(self._name)
-
-
 class StateGraph:
     """States by name, with the values of those that were evaluated."""
 
     def __init__(self, functions: "Iterable[StateFunction]" = ()) -> None:
         self.states = {}  # type: dict[str, State]
         self._values = {}  # type: dict[str, object]
-        self._original_values = {}  # type: dict[str, object]
+        # Of states that were replaced, by what replaces them.
+        self._original_values = {}  # type: dict[State, object]
+        self._failures = {}  # type: dict[State, BaseException]
+        self._is_checked = False
         for function in functions:
             self.add(function)
 
@@ -136,11 +152,21 @@ class StateGraph:
         finished = set()  # type: set[str]
         for name in self.states:
             self._check_no_cycle(name, [], finished)
+        self._is_checked = True
 
     def evaluate(self, name: str) -> object:
-        """Return the value of a state, evaluating it and what it needs once."""
-        if name not in self._values:
-            self._values[name] = self._evaluate_state(self.states[name])
+        """Return the value of a state, evaluating it and what it needs once; one that failed fails again.
+
+        :raises UsageError: exit code 2: there is no such state
+        :raises ConfigurationError: exit code 3: as `check`
+        """
+        if name in self._values:
+            return self._values[name]
+        if name not in self.states:
+            raise UsageError("there is no state %r" % name, None, self._known_names(name, list(self.states)))
+        if not self._is_checked:
+            self.check()
+        self._values[name] = self._evaluate_state(self.states[name])
         return self._values[name]
 
     def is_done(self, name: str) -> bool:
@@ -152,24 +178,21 @@ class StateGraph:
 
         :raises UsageError: exit code 2: there is none; the known ones are listed, the nearest first
         """
-        for one in self.states.values():
-            if target in (one.target, one.name):
-                return one
-        known = sorted(one.target for one in self.states.values())
-        near = nearest_name(target, known)
-        if near:
-            known.remove(near)
-            known.insert(0, near)
-        raise UsageError("there is no target %r" % target, "--target", "known: " + ", ".join(known))
+        by_target = {one.target: one for one in self.states.values()}
+        found = by_target.get(target) or self.states.get(target)
+        if found is None:
+            known = self._known_names(target, list(by_target))
+            raise UsageError("there is no target %r" % target, "--target", known)
+        return found
 
     def needed_by(self, name: str) -> "list[str]":
-        """Return the names of all states that `name` leads to, itself last, each after what it needs."""
+        """Return the names of the states still to be reached for `name`, itself last, each after what it needs."""
         order = []  # type: list[str]
         self._collect_needed(name, order)
         return order
 
     def status(self, target: str) -> "list[tuple[State, str]]":
-        """Return each state with `done`, `reachable` (on the way to `target`) or `not needed`."""
+        """Return each state with `done`, `reachable` (still on the way to `target`) or `not needed`."""
         needed = set(self.needed_by(target))
         return [
             (one, DONE if one.name in self._values else REACHABLE if one.name in needed else NOT_NEEDED)
@@ -184,15 +207,26 @@ class StateGraph:
                 "%s and %s" % (earlier.place(), one.place()),
                 "give one another name, or replace the first with @state(replace=True)",
             )
+        if earlier is None and one.name in self._values:
+            raise ConfigurationError("the state's name %r is taken by protoprimer" % one.name, one.place())
         if earlier is None and one.replace:
-            near = nearest_name(one.name, list(self.states))
             raise ConfigurationError(
-                "there is no state %r to replace" % one.name, one.place(), "did you mean %r?" % near if near else None
+                "there is no state %r to replace" % one.name,
+                one.place(),
+                self._known_names(one.name, list(self.states)),
             )
-        one.replaced = earlier
         if earlier is not None and one.target == one.name:
             one.target = earlier.target
+        for other in self.states.values():
+            if other.target == one.target and other.name != one.name:
+                places = "%s and %s" % (other.place(), one.place())
+                raise ConfigurationError("two states have the target %r" % one.target, places, "rename one of them")
+        one.replaced = earlier
+        if one.name in self._values:
+            # It is done already: the replacement can still ask for what it gave, and comes after it.
+            self._original_values[one] = self._values.pop(one.name)
         self.states[one.name] = one
+        self._is_checked = False
 
     def _versions(self, one: State) -> "list[State]":
         versions = [one]
@@ -205,14 +239,15 @@ class StateGraph:
             if need == one.name:
                 if one.replaced is None:
                     raise ConfigurationError(
-                        "the state %r asks for itself but replaces nothing" % one.name, one.place()
+                        "the state %r asks for itself but replaces nothing" % one.name,
+                        one.place(),
+                        "rename that parameter, or replace an earlier state with @state(replace=True)",
                     )
             elif need not in self.states and need not in self._values:
-                near = nearest_name(need, list(self.states) + list(self._values))
                 raise ConfigurationError(
                     "the state %r needs %r, which does not exist" % (one.name, need),
                     one.place(),
-                    "did you mean %r?" % near if near else "known: " + ", ".join(sorted(self.states)),
+                    self._known_names(need, list(self.states) + list(self._values)),
                 )
 
     def _check_no_cycle(self, name: str, path: "list[str]", finished: "set[str]") -> None:
@@ -230,34 +265,42 @@ class StateGraph:
         needs = []  # type: list[str]
         for link in self._versions(self.states[name]):
             needs.extend(need for need in link.needs if need != name and need not in needs)
-            if name not in link.needs:
+            if name not in link.needs or link in self._original_values:
                 break
         return needs
 
     def _collect_needed(self, name: str, order: "list[str]") -> None:
-        if name in order or name not in self.states:
+        if name in order or name in self._values or name not in self.states:
             return
         for need in self._all_needs(name):
             self._collect_needed(need, order)
         order.append(name)
 
     def _evaluate_state(self, one: State) -> object:
-        arguments = []  # type: list[object]
-        for need in one.needs:
-            if need == one.name:
-                arguments.append(self._original_handle(one) if need in one.lazy_needs else self._original(one))
-            elif need in one.lazy_needs:
-                arguments.append(LazyState(self, need))
-            else:
-                arguments.append(self.evaluate(need))
-        return one.function(*arguments)
+        if one in self._failures:
+            raise self._failures[one]
+        try:
+            return one.function(**{need: self._argument(one, need) for need in one.needs})
+        except BaseException as error:
+            self._failures[one] = error
+            raise
+
+    def _argument(self, one: State, need: str) -> object:
+        def value() -> object:
+            return self._original(one) if need == one.name else self.evaluate(need)
+
+        # A handle is a bare function: it leads to this one state and nowhere else.
+        return value if need in one.lazy_needs else value()
 
     def _original(self, one: State) -> object:
-        key = one.place()
         assert one.replaced is not None
-        if key not in self._original_values:
-            self._original_values[key] = self._evaluate_state(one.replaced)
-        return self._original_values[key]
+        if one not in self._original_values:
+            self._original_values[one] = self._evaluate_state(one.replaced)
+        return self._original_values[one]
 
-    def _original_handle(self, one: State) -> "Callable[[], object]":
-        return lambda: self._original(one)
+    def _known_names(self, wrong: str, names: "list[str]") -> str:
+        """Return all names, the nearest to a wrong one first."""
+        near = nearest_name(wrong, names)
+        return ("did you mean %r? " % near if near else "") + "known: " + ", ".join(
+            sorted(set(names), key=lambda name: (name != near, name))
+        )

@@ -9,7 +9,7 @@ from protoprimer.client import (
     Primer,
     call_client,
     client_function,
-    forget_protoprimer_variables,
+    held_variables,
     takes_primer,
 )
 from protoprimer.commands import (
@@ -18,7 +18,7 @@ from protoprimer.commands import (
     ready_environment,
     standing_or_stale_environment,
 )
-from protoprimer.configuration import LEAPS, Configuration
+from protoprimer.configuration import INPUT_VARIABLES, LEAPS, Configuration
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-__all__ = ["Primer", "StateGraph", "boot_env", "get_config", "lazy", "run_main", "start_app", "state"]
+__all__ = ["Primer", "PrimerError", "StateGraph", "boot_env", "get_config", "lazy", "run_main", "start_app", "state"]
 
 INTERRUPTED = 130
 
@@ -107,16 +107,30 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         print(help_text(line.program, line.command, _HOW_TO_SEE_MORE if main else None))
         return 0
     target = line.text("target")
-    if target is not None and line.command in ("boot", "reboot") and target in _targets_of(graph):
-        graph.evaluate(graph.state_of_target(target).name)
-        return 0
+    if target is not None and (main is None or target in _targets_of(graph)):
+        name = graph.state_of_target(target).name
+        if line.command in ("boot", "reboot"):
+            _ = ready_environment(graph) if name == "environment" else graph.evaluate(name)
+            return 0
     if kind == "start":
         enter_client(graph, standing_or_stale_environment(graph), _is_isolated())
-    elif kind == "run" or target is not None or line.has("help"):
-        if main is None:
-            graph.state_of_target(str(target))
+    elif kind == "run" or line.has("help"):
         enter_client(graph, ready_environment(graph), _is_isolated())
+    elif line.command == "graph":
+        _show_clients_graph(graph, main, console)
     return COMMAND_FUNCTIONS[line.command](graph)
+
+
+def _show_clients_graph(graph: StateGraph, main: "str | None", console: Console) -> None:
+    """Let the client show the graph that it has extended, where its environment is ready."""
+    if not _can_ask_client(graph):
+        if main is not None:
+            console.say("the repository's own states are shown once its environment is ready: run it without arguments first")
+        return
+    environment = ready_environment(graph)
+    if main is not None:
+        enter_client(graph, environment, _is_isolated())
+    graph.provide("environment", environment)
 
 
 _HOW_TO_SEE_MORE = "the repository's own options are shown once its environment is ready: run it without arguments first"
@@ -140,22 +154,26 @@ def _serve_neo(kind: str, main: "str | None") -> "Any":
 
 
 def _boot_client(invocation: Invocation, function: "Any") -> "Any":
-    environment = sys.prefix
     graph = bootstrap_graph(invocation)
-    line, configuration = graph.evaluate("command_line"), graph.evaluate("configuration")
-    assert isinstance(line, CommandLine) and isinstance(configuration, Configuration)
-    graph.provide("environment", Environment(environment, [], False))
-    primer = Primer(graph, configuration, line, environment)
-    if not takes_primer(function):
-        if line.text("target") is not None:
-            graph.evaluate(graph.state_of_target(str(line.text("target"))).name)
-            return 0
-        if line.has("help"):
-            print(help_text(line.program))
-            return 0
-        return call_client(function, invocation.program, line.client_arguments)
-    result = call_client(function, invocation.program, line.client_arguments, primer)
-    return primer.run() if result is None else result
+    line = graph.evaluate("command_line")
+    assert isinstance(line, CommandLine)
+    graph.provide("environment", Environment(sys.prefix, [], False))
+    primer = Primer(graph, line, sys.prefix)
+    # What `get_config` is to know of options that the client does not see.
+    held_variables().update(_inputs_as_variables(line))
+    if takes_primer(function):
+        result = call_client(function, invocation.program, line.client_arguments, primer)
+        return primer.run() if result is None else result
+    if line.has("help") or line.text("target") is not None or line.command == "graph":
+        return call_client(primer.run, invocation.program, line.client_arguments)
+    graph.check()
+    return call_client(function, invocation.program, line.client_arguments)
+
+
+def _inputs_as_variables(line: CommandLine) -> "dict[str, str]":
+    given = {name: line.text(key) for name, key in INPUT_VARIABLES.items()}
+    given["PROTOPRIMER_OFFLINE"] = "true" if line.has("offline") else None
+    return {name: value for name, value in given.items() if value}
 
 
 def _heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFailed) -> int:
@@ -190,12 +208,14 @@ def _installed_kernel() -> "Any":
 
 
 def _invocation(kind: str, main: "str | None") -> Invocation:
-    program = sys.argv[0]
-    entry = getattr(sys.modules.get("__main__"), "__file__", None) or program
-    entry_path = os.path.realpath(entry)
-    kernel = sys.modules.get("proto_kernel")
-    kernel_path = os.path.realpath(getattr(kernel, "__file__", None) or entry_path)
-    return Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind == "boot")
+    script, program = sys.modules["__main__"], sys.argv[0]
+    # What the entry script has found out itself stays true where a client changes directory.
+    entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None) or os.path.realpath(getattr(script, "__file__", None) or program)
+    loaded = getattr(sys.modules.get("proto_kernel"), "__file__", None)
+    kernel_path = os.path.realpath(getattr(script, "PROTOPRIMER_KERNEL", None) or loaded or entry_path)
+    invocation = Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind == "boot")
+    invocation.variables.update(held_variables())
+    return invocation
 
 
 def _is_isolated() -> bool:

@@ -457,8 +457,8 @@ def _is_steered(configuration: Configuration) -> bool:
 def _tell_matrix(configuration: Configuration, interpreter: Interpreter, complete: Generation, built: bool) -> None:
     import json
 
-    told = dict(interpreter=interpreter.version, executable=interpreter.executable, environment=complete.path)
-    told.update(built=built, fingerprint=complete.digest)
+    told = {"interpreter": interpreter.version, "executable": interpreter.executable, "environment": complete.path,
+            "built": built, "fingerprint": complete.digest}  # fmt: skip
     write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
 
 
