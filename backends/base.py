@@ -7,8 +7,8 @@ from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import InstallError
 from protoprimer.host import environment_python, is_windows
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.projects import normalized_project_name
 from protoprimer.process import ChildResult, run_child, scrubbed_environment
+from protoprimer.projects import normalized_project_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend",
-    "installed_distributions",
     "commands_of",
     "fault_of_installed",
+    "installed_distributions",
     "run_installer",
     "site_packages_of",
 ]
@@ -114,7 +114,7 @@ class Backend:
 
 
 def commands_of(plan: Plan) -> "list[tuple[InstallStep, bool]]":
-    """Return what is installed in one command each, after the pins if there are any, and whether dependencies come along.
+    """Return what is installed in one command each, after the pins if there are any, and whether with dependencies.
 
     Pins hold all dependencies, so projects come without; `uv.lock` alone knows nothing of requirement files.
     """
@@ -152,31 +152,29 @@ def run_installer(
     raise InstallError("\n".join([cause] + shown), cwd, _advice_on(result.everything()))
 
 
+_ADVICE = (
+    ("no space left|os error 28", "free some disk space, and run again"),
+    (
+        "name resolution|dns error|is unreachable|connection refused|newconnection|error sending request|max retries",
+        "check the network, the proxy and the index (./prime check shows them), and run again",
+    ),
+    ("certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE, and run again"),
+    (r"\b40[13] |\b40[13]:", "check the index's credentials (URL, netrc), and run again"),
+    ("do not match the hashes|hash mismatch", "find out why what is offered is not what was locked, or ./prime lock"),
+    ("needs to be updated|not supported by the lockfile", "the lock does not fit (any more): ./prime lock"),
+    (
+        "no solution found|resolutionimpossible|no matching distribution|not found in the package registry",
+        "correct the requirements, or the indexes they are looked up in, and run again",
+    ),
+    ("failed to build|subprocess-exited-with-error|build backend", "make the project build, and run again"),
+)  # the installers' own words, in lower case
+
+
 def _advice_on(output: str) -> str:
-    """Return what to do about a failure, judged by the installer's words."""
-    known = [
-        (("No space left on device", "os error 28"), "free some disk space and run again"),
-        (
-            ("Temporary failure in name resolution", "dns error", "Network is unreachable", "Connection refused",
-             "NewConnectionError", "error sending request", "Max retries exceeded"),
-            "check the network, the proxy and the index (./prime check shows them), and run again",
-        ),
-        (("CERTIFICATE_VERIFY_FAILED", "invalid peer certificate"), "give your CA in SSL_CERT_FILE, and run again"),
-        (("401 ", "403 "), "check the index's credentials (URL, netrc), and run again"),
-        (("do not match the hashes", "hash mismatch"), "what is offered is not what was locked: find out why, or ./prime lock"),
-        (("needs to be updated",), "the lock is older than pyproject.toml: ./prime lock"),
-        (("not supported by the lockfile",), "the lock is not for this interpreter or platform: ./prime lock"),
-        (
-            ("No solution found", "ResolutionImpossible", "No matching distribution", "not found in the package registry"),
-            "correct the requirements, or the indexes they are looked up in, and run again",
-        ),
-        (("Failed to build", "error: subprocess-exited-with-error", "build backend"), "make the project build, and run again"),
-    ]  # fmt: skip
-    output = output.lower()
-    for words, advice in known:
-        if any(word.lower() in output for word in words):
-            return advice
-    return "correct what the output above names, and run again"
+    import re
+
+    found = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
+    return next(found, "correct what the output above names, and run again")
 
 
 def site_packages_of(environment: str) -> "str | None":

@@ -41,7 +41,7 @@ def remember_editable(
 ) -> None:
     """Keep what an installer has just put into `environment` for an editable project as a wheel, if it is pure."""
     directory = _place_of_editable(project, interpreter, plan, cache)
-    metadata = installed_distributions(environment).get(normalized_project_name(project.metadata.name or ""), ("", ""))[1]
+    metadata = _installed_metadata(project, environment)
     if directory is None or not os.path.isfile(os.path.join(metadata, "WHEEL")):
         return
     with open(os.path.join(metadata, "WHEEL"), encoding="utf-8") as stream:
@@ -52,6 +52,11 @@ def remember_editable(
     if contents is not None:
         stem = os.path.splitext(os.path.basename(metadata))[0]
         _write_wheel(os.path.join(directory, stem + "-py3-none-any.whl"), os.path.basename(metadata), contents)
+
+
+def _installed_metadata(project: ProjectToInstall, environment: str) -> str:
+    name = normalized_project_name(project.metadata.name or "")
+    return installed_distributions(environment).get(name, ("", ""))[1]
 
 
 def _place_of_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
@@ -122,7 +127,7 @@ def adopt_editable(project: ProjectToInstall, environment: str) -> None:
     """Record of a project installed from such a wheel that it is the editable one of this checkout."""
     import json
 
-    metadata = installed_distributions(environment).get(normalized_project_name(project.metadata.name or ""), ("", ""))[1]
+    metadata = _installed_metadata(project, environment)
     if not os.path.isfile(os.path.join(metadata, "RECORD")):
         return
     name = os.path.basename(metadata) + "/direct_url.json"
@@ -172,7 +177,8 @@ def _metadata_text(table: "dict[str, Any]") -> str:
         for requirement in requirements:
             plain, _, marker = requirement.partition(";")
             condition = "extra == '%s'" % extra
-            lines.append("Requires-Dist: %s; %s" % (plain.strip(), "(%s) and %s" % (marker.strip(), condition) if marker else condition))
+            condition = "(%s) and %s" % (marker.strip(), condition) if marker else condition
+            lines.append("Requires-Dist: %s; %s" % (plain.strip(), condition))
     return "\n".join(lines) + "\n"
 
 

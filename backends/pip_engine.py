@@ -10,13 +10,13 @@ from protoprimer.backends.editables import (
     static_project_table,
     write_editable,
 )
-from protoprimer.downloads import file_url
 from protoprimer.backends.uv_sources import sources_of_step
+from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.host import environment_python, write_atomically
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.projects import normalized_project_name
 from protoprimer.process import ChildResult
+from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
 from protoprimer.toml import load_toml
 from protoprimer.tools import ToolAbsent
@@ -86,9 +86,9 @@ class PipBackend(Backend):
             advice = "use the backend uv, or set `lock` to a pylock.toml"
             raise BackendError("only uv can write uv.lock", output, advice)
         if _pip_version_tuple(tool.version) < (22, 2):
-            cause = "pip %s, the newest for Python %s, cannot report what it resolved" % (tool.version, interpreter.version)
+            cause = "pip %s, which Python %s can have, reports no resolution" % (tool.version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")
-        pins = [] if upgrade_all else _earlier_pins(output, {normalized_project_name(name) for name in upgrade_packages})
+        pins = [] if upgrade_all else _earlier_pins(output, set(map(normalized_project_name, upgrade_packages)))
         try:
             report = self._resolve(interpreter, plan, pins)
         except InstallError:
@@ -98,7 +98,7 @@ class PipBackend(Backend):
             report = self._resolve(interpreter, plan, [])
         ranges = [member.metadata.requires_python for step in plan.steps for member in step.members]
         own = [project.path for project in plan.projects()]
-        text = pylock_text(report, own, ",".join(filter(None, ranges)) or None)
+        text = pylock_text(report, os.path.dirname(output), own, ",".join(filter(None, ranges)) or None)
         write_atomically(output, text.encode("utf-8"))
 
     def _resolve(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "dict[str, object]":
@@ -134,7 +134,7 @@ class PipBackend(Backend):
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
         # Bytecode is left to the first run that needs it: most of what is installed never runs.
-        environ.update(PIP_NO_COMPILE="1", PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore", PYTHONIOENCODING="utf-8")
+        environ.update(PIP_NO_COMPILE="1", PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
         environ.update(PIP_NO_WARN_SCRIPT_LOCATION="1", **_build_constraint_variables(tool.version, plan, environ))
         command = [python] + tool.command[1:] + ["install"] + options + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
@@ -164,7 +164,7 @@ def _why_not_on_old_python(project: ProjectToInstall) -> "str | None":
     requires = " ".join(project.metadata.build_requires or ["setuptools"])
     if not project.metadata.has_project_table or (is_static and project.editable) or "flit" in requires:
         return None
-    if os.path.exists(os.path.join(project.path, "setup.py")) or os.path.exists(os.path.join(project.path, "setup.cfg")):
+    if any(os.path.exists(os.path.join(project.path, name)) for name in ("setup.py", "setup.cfg")):
         return None
     what = "that is not editable" if is_static else "whose [project] has dynamic fields"
     return "no build backend for Python 3.6 serves a project %s (%s); a setup.cfg would do" % (what, project.path)

@@ -145,15 +145,13 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
     :raises ConfigurationError: a file, directory, extra or group that is named does not exist (exit 3)
     """
     root = configuration.root
-    configured = configuration.get("install")
+    configured = configuration.get("install")  # type: Any
     if configured is None:
         steps = _default_steps(root)
     else:
-        steps = [
-            _configured_step(configuration, index, step)
-            for index, step in enumerate([configured] if isinstance(configured, dict) else configured)
-        ]
-    build_constraints = configuration.get("build-constraints")
+        tables = [configured] if isinstance(configured, dict) else configured
+        steps = [_configured_step(configuration, step) for step in tables]
+    build_constraints = configuration.text("build-constraints")
     plan = Plan(
         root,
         steps,
@@ -186,7 +184,7 @@ def _hint(root: str) -> "str | None":
     )
 
 
-def _configured_step(configuration: "Configuration", index: int, step: "dict[str, Any]") -> InstallStep:
+def _configured_step(configuration: "Configuration", step: "dict[str, Any]") -> InstallStep:
     members = []
     for item in step.get("projects") or []:
         item = {"path": item} if isinstance(item, str) else item
@@ -285,9 +283,9 @@ def _kind_of_lock(path: str) -> "str | None":
 
 
 def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_exist: bool) -> "str | None":
-    configured = configuration.get("lock")
-    if configured is False or configuration.get("resolution") != "highest":
+    if configuration.get("lock") is False or configuration.get("resolution") != "highest":
         return None
+    configured = configuration.text("lock")
     if configured:
         path = os.path.normpath(os.path.join(configuration.root, configured))
         if _kind_of_lock(path) is None:
@@ -299,7 +297,7 @@ def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_
     # uv.lock pins projects: where none is installed it is somebody else's.
     names = ["pylock.toml"] + (["uv.lock"] if any(step.members for step in steps) else [])
     paths = [os.path.join(configuration.root, name) for name in names]
-    return next(filter(os.path.isfile, paths), None)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def requirement_file_inputs(path: str, root: str, found: "set[str]") -> None:
@@ -338,7 +336,8 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
     # pip counts from where it is started, the root; a file that means itself is met too.
     for base in {root, os.path.dirname(path)}:
         local = os.path.normpath(os.path.join(base, target))
-        if os.path.isdir(local) and (editable or reference or "/" in target or os.sep in target or target in (".", "..")):
+        looks_like_path = editable or reference or "/" in target or os.sep in target or target in (".", "..")
+        if looks_like_path and os.path.isdir(local):
             found.update(metadata_files(local))
         elif local.endswith((".whl", ".tar.gz", ".zip")) and os.path.isfile(local):
             found.add(local)
@@ -373,5 +372,6 @@ def _requirement_lines(path: str) -> "list[tuple[int, str]]":
         text = re.sub(r"(^|\s)#.*$", "", joined + line).strip()
         joined = ""
         if text:
-            lines.append((first, re.sub(r"\$\{([A-Z0-9_]+)\}", lambda m: os.environ.get(m.group(1)) or m.group(0), text)))
+            text = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), text)
+            lines.append((first, text))
     return lines

@@ -1,12 +1,12 @@
-"""Lock files read by the kernel: PEP 751's `pylock.toml` and uv's `uv.lock`, turned into requirement lines with hashes."""
+"""Lock files, PEP 751's `pylock.toml` and uv's `uv.lock`, turned into requirement lines with hashes."""
 
 import os
 
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.plan import Plan, ProjectToInstall
-from protoprimer.projects import normalized_project_name
 from protoprimer.process import run_child
+from protoprimer.projects import normalized_project_name
 from protoprimer.toml import load_toml
 from protoprimer.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 
@@ -18,14 +18,14 @@ __all__ = ["LockedPins", "marker_environment", "marker_holds", "pylock_text", "r
 
 _MARKER_PROGRAM = """
 import json, os, platform, sys
-version = "%d.%d.%d" % sys.version_info[:3] + ("" if sys.version_info[3] == "final" else sys.version_info[3][0] + str(sys.version_info[4]))
-own = sys.implementation.version
+def dotted(info):
+    return "%d.%d.%d" % info[:3] + ("" if info[3] == "final" else info[3][0] + str(info[4]))
 print(json.dumps({
-    "os_name": os.name, "sys_platform": sys.platform, "platform_machine": platform.machine(),
-    "platform_system": platform.system(), "platform_release": platform.release(), "platform_version": platform.version(),
-    "platform_python_implementation": platform.python_implementation(), "implementation_name": sys.implementation.name,
-    "implementation_version": version if sys.implementation.name == "cpython" else "%d.%d.%d" % own[:3],
-    "python_full_version": version, "python_version": "%d.%d" % sys.version_info[:2], "extra": "",
+    "os_name": os.name, "sys_platform": sys.platform, "platform_machine": platform.machine(), "extra": "",
+    "platform_system": platform.system(), "platform_release": platform.release(),
+    "platform_version": platform.version(), "platform_python_implementation": platform.python_implementation(),
+    "implementation_name": sys.implementation.name, "implementation_version": dotted(sys.implementation.version),
+    "python_full_version": dotted(sys.version_info), "python_version": "%d.%d" % sys.version_info[:2],
 }))
 """
 _VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version", "platform_release")
@@ -105,10 +105,9 @@ def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
 def _marker_value(token: str, environment: "dict[str, Any]") -> "Any":
     if token[0] in "'\"":
         return token[1:-1]
-    name = {"python_implementation": "platform_python_implementation"}.get(token, token.replace("os.name", "os_name"))
-    if name not in environment:
+    if token not in environment:
         raise ValueError("unknown marker variable %s" % token)
-    return environment[name]
+    return environment[token]
 
 
 def _marker_compared(left: "Any", operator: str, right: "Any", is_version: bool) -> bool:
@@ -120,11 +119,12 @@ def _marker_compared(left: "Any", operator: str, right: "Any", is_version: bool)
             return SpecifierSet(operator + right).contains(left, prereleases=True)
         except (InvalidSpecifier, InvalidVersion):
             pass
-    ways = {"==": left == right, "===": left == right, "!=": left != right, "<": left < right, "<=": left <= right,
-            ">": left > right, ">=": left >= right}  # fmt: skip
+    # What is no version is compared as text (PEP 508).
+    order = (left > right) - (left < right)
+    ways = {"==": [0], "===": [0], "!=": [-1, 1], "<": [-1], "<=": [-1, 0], ">": [1], ">=": [0, 1]}
     if operator not in ways:
         raise ValueError("unknown marker operator %s" % operator)
-    return ways[operator]
+    return order in ways[operator]
 
 
 def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
@@ -146,18 +146,22 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
 
 
 def _refuse_lock(path: str, cause: str) -> InstallError:
-    return InstallError(cause, path, "write the lock anew: ./prime lock (uv's serves every Python and platform, pip's its own)")
+    advice = "write the lock anew: ./prime lock (uv's serves every Python and platform, pip's its own)"
+    return InstallError(cause, path, advice)
+
+
+def _refuse_other_python(path: str, document: "dict[str, Any]", environment: "dict[str, Any]") -> None:
+    wanted, python = document.get("requires-python"), environment["python_full_version"]
+    if wanted and not SpecifierSet(wanted).contains(python, prereleases=True):
+        raise _refuse_lock(path, "the lock is for Python %s, not for %s" % (wanted, python))
 
 
 def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environment: "dict[str, Any]") -> LockedPins:
     if str(document["lock-version"]).split(".")[0] != "1":
         cause = "the lock's version %s is not known to this kernel" % document["lock-version"]
         raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
-    python = environment["python_full_version"]
-    wanted = document.get("requires-python")
+    _refuse_other_python(path, document, environment)
     markers = document.get("environments", [])
-    if wanted and not SpecifierSet(wanted).contains(python, prereleases=True):
-        raise _refuse_lock(path, "the lock is for Python %s, not for %s" % (wanted, python))
     if markers and not any(marker_holds(marker, environment) for marker in markers):
         raise _refuse_lock(path, "the lock is not for this interpreter, but for: " + "; ".join(markers))
     members = [member for step in plan.steps for member in step.members]
@@ -178,50 +182,32 @@ def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environme
 
 
 def _pin_of_pylock(path: str, name: str, package: "dict[str, Any]", plan: Plan, pins: LockedPins) -> None:
-    base = os.path.dirname(path)
+    """Add one package, in the form of PEP 751, to the pins."""
+    source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
+    local = os.path.normpath(os.path.join(os.path.dirname(path), source.get("path") or ""))
+    where = source.get("url") or _url_of_path(local)
+    subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
     if "directory" in package:
-        found = package["directory"]
-        _add_directory(os.path.normpath(os.path.join(base, found["path"])), found.get("editable", False), plan, pins)
+        # The plan's own projects are installed after the pins.
+        if local not in [member.path for step in plan.steps for member in step.members]:
+            pins.unhashed.append(("-e " if source.get("editable") else "") + local)
     elif "vcs" in package:
-        found = package["vcs"]
-        where = found.get("url") or _url_of_path(os.path.join(base, found["path"]))
-        subdirectory = "#subdirectory=" + found["subdirectory"] if found.get("subdirectory") else ""
-        pins.unhashed.append("%s @ %s+%s@%s%s" % (name, found["type"], where, found["commit-id"], subdirectory))
-    elif "archive" in package:
-        found = package["archive"]
-        pins.hashed.append(_archive_line(path, name, found, found["hashes"], base))
+        pins.unhashed.append("%s @ %s+%s@%s%s" % (name, source["type"], where, source["commit-id"], subdirectory))
     else:
-        files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
+        files = [source] if source else package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
         hashes = ["%s:%s" % pair for one in files for pair in one["hashes"].items()]
-        if "version" not in package or not hashes:
-            raise _refuse_lock(path, "the lock has no version or no hash for %s" % name)
-        pins.hashed.append(_hashed_line("%s==%s" % (name, package["version"]), hashes))
-
-
-def _archive_line(path: str, name: str, found: "dict[str, Any]", hashes: "dict[str, str]", base: str) -> str:
-    where = found.get("url") or _url_of_path(os.path.join(base, found["path"]))
-    subdirectory = "#subdirectory=" + found["subdirectory"] if found.get("subdirectory") else ""
-    if not hashes:
-        raise _refuse_lock(path, "the lock has no hash for %s" % name)
-    return _hashed_line("%s @ %s%s" % (name, where, subdirectory), ["%s:%s" % pair for pair in hashes.items()])
-
-
-def _hashed_line(requirement: str, hashes: "list[str]") -> str:
-    # pip takes these only: a lock may have weaker ones beside them.
-    strong = [one for one in dict.fromkeys(hashes) if one.split(":")[0] in ("sha256", "sha384", "sha512")]
-    return " ".join([requirement] + ["--hash=" + one for one in strong])
+        # pip takes these only: a lock may have weaker ones beside them.
+        strong = [one for one in dict.fromkeys(hashes) if one.split(":")[0] in ("sha256", "sha384", "sha512")]
+        if not strong:
+            raise _refuse_lock(path, "the lock has no hash for %s" % name)
+        what = "%s @ %s%s" % (name, where, subdirectory) if source else "%s==%s" % (name, package["version"])
+        pins.hashed.append(" ".join([what] + ["--hash=" + one for one in strong]))
 
 
 def _url_of_path(path: str) -> str:
     from urllib.request import pathname2url
 
-    return "file:" + ("//" if os.name != "nt" else "") + pathname2url(os.path.normpath(path))
-
-
-def _add_directory(directory: str, editable: bool, plan: Plan, pins: LockedPins) -> None:
-    # The plan's own projects are installed after the pins.
-    if directory not in [member.path for step in plan.steps for member in step.members]:
-        pins.unhashed.append(("-e " if editable else "") + directory)
+    return "file:" + ("//" if os.name != "nt" else "") + pathname2url(path)
 
 
 class _UvLock:
@@ -233,14 +219,10 @@ class _UvLock:
             raise ConfigurationError(cause, path, "use the backend uv, or update protoprimer")
         if document.get("conflicts"):
             raise InstallError("uv.lock declares conflicts, which only uv can resolve", path, "use the backend uv")
-        wanted = document.get("requires-python")
-        if wanted and not SpecifierSet(wanted).contains(environment["python_full_version"], prereleases=True):
-            raise _refuse_lock(path, "the lock is for Python %s" % wanted)
+        _refuse_other_python(path, document, environment)
         self.path = path
         self.environment = environment
-        self.packages = {}  # type: dict[str, list[dict[str, Any]]]
-        for package in document.get("package", []):
-            self.packages.setdefault(package["name"], []).append(package)
+        self.packages = document.get("package", [])  # type: list[dict[str, Any]]
 
     def pins(self, plan: Plan) -> LockedPins:
         pending = []  # type: list[dict[str, Any]]
@@ -262,27 +244,26 @@ class _UvLock:
                     pending += optional if extra else package.get("dependencies", [])
         pins = LockedPins()
         for name in sorted(chosen):
-            self._pin(name, chosen[name], plan, pins)
+            if "virtual" not in chosen[name]["source"]:
+                _pin_of_pylock(self.path, name, _as_pylock(chosen[name]), plan, pins)
         return pins
 
     def _package(self, edge: "dict[str, Any]") -> "dict[str, Any]":
-        found = [
-            package
-            for package in self.packages.get(edge["name"], [])
-            if all(edge[key] == package.get(key) for key in ("version", "source") if key in edge)
-        ]
-        if len(found) > 1:
-            markers = [package.get("resolution-markers", []) for package in found]
-            found = [one for one, some in zip(found, markers) if any(marker_holds(m, self.environment) for m in some)]
+        found = []
+        for package in (package for package in self.packages if package["name"] == edge["name"]):
+            markers = [] if "version" in edge else package.get("resolution-markers", [])
+            fits = all(edge[key] == package.get(key) for key in ("version", "source") if key in edge)
+            if fits and (not markers or any(marker_holds(one, self.environment) for one in markers)):
+                found.append(package)
         if len(found) != 1:
             raise ValueError("%d packages fit the dependency %s" % (len(found), edge["name"]))
         return found[0]
 
     def _edges_of_member(self, member: ProjectToInstall) -> "list[dict[str, Any]]":
-        for package in (package for packages in self.packages.values() for package in packages):
-            source = package["source"]
-            place = source.get("editable") or source.get("virtual") or source.get("directory")
-            if place is None or os.path.normpath(os.path.join(os.path.dirname(self.path), place)) != member.path:
+        base = os.path.dirname(self.path)
+        for package in self.packages:
+            place = _place_of_source(package["source"])
+            if place is None or os.path.normpath(os.path.join(base, place)) != member.path:
                 continue
             self._refuse_if_stale(member, package)
             edges = list(package.get("dependencies", []))
@@ -294,56 +275,49 @@ class _UvLock:
         raise _refuse_lock(self.path, "the lock knows no project in %s" % member.path)
 
     def _refuse_if_stale(self, member: ProjectToInstall, package: "dict[str, Any]") -> None:
+        """Compare each dependency of `[project]` with what uv saw when it wrote the lock."""
         import re
 
-        metadata = package.get("metadata", {})
-        locked = list(metadata.get("requires-dist", []))
-        for group in member.groups:
-            locked += metadata.get("requires-dev", {}).get(group, [])
-        names = {normalized_project_name(one["name"]) for one in locked}
+        locked = {}  # type: dict[str, list[set[str]]]
+        for one in package.get("metadata", {}).get("requires-dist", []):
+            specifier = "".join(str(one.get("specifier", "")).split())
+            locked.setdefault(one["name"], []).append(set(specifier.split(",")))
         for line in member.metadata.dependencies:
             match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*\(?([^;@)]*)", line)
-            name = normalized_project_name(match.group(1)) if match else line
-            wanted = "".join((match.group(2) if match else "").split())
-            pinned = ["".join(str(one.get("specifier", "")).split()) for one in locked if normalized_project_name(one["name"]) == name]
-            if name not in names or (wanted and not any(set(wanted.split(",")) == set(one.split(",")) for one in pinned)):
+            name, specifier = match.groups() if match else (line, "")
+            wanted = set("".join(specifier.split()).split(","))
+            pinned = locked.get(normalized_project_name(name), [])
+            if not pinned or (wanted != {""} and wanted not in pinned):
                 raise _refuse_lock(self.path, "the lock is older than the dependency `%s` of %s" % (line, member.path))
 
-    def _pin(self, name: str, package: "dict[str, Any]", plan: Plan, pins: LockedPins) -> None:
-        base, source = os.path.dirname(self.path), package["source"]
-        if "registry" in source:
-            files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
-            hashes = [one["hash"] for one in files if "hash" in one]
-            if not hashes:
-                raise _refuse_lock(self.path, "the lock has no hash for %s" % name)
-            pins.hashed.append(_hashed_line("%s==%s" % (name, package["version"]), hashes))
-        elif "url" in source or "path" in source:
-            found = {"url": source.get("url"), "path": source.get("path"), "subdirectory": source.get("subdirectory")}
-            files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
-            hashes = dict(one["hash"].split(":", 1) for one in files if "hash" in one)
-            pins.hashed.append(_archive_line(self.path, name, found, hashes, base))
-        elif "git" in source:
-            pins.unhashed.append("%s @ git+%s" % (name, _git_reference(source["git"])))
-        elif "editable" in source or "directory" in source:
-            place = os.path.normpath(os.path.join(base, source.get("editable") or source["directory"]))
-            _add_directory(place, "editable" in source, plan, pins)
-        elif "virtual" not in source:
-            raise _refuse_lock(self.path, "the lock's source of %s is of an unknown kind" % name)
+
+def _place_of_source(source: "dict[str, Any]") -> "str | None":
+    return next((str(source[key]) for key in ("editable", "virtual", "directory") if key in source), None)
 
 
-def _git_reference(url: str) -> str:
-    """Turn uv's `https://host/repo?subdirectory=sub&rev=main#commit` into pip's form."""
-    from urllib.parse import parse_qs, urlsplit
+def _as_pylock(package: "dict[str, Any]") -> "dict[str, Any]":
+    """Return a package of `uv.lock` in the form of PEP 751."""
+    source = package["source"]
+    files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
+    hashes = [{"hashes": dict([one["hash"].split(":", 1)])} for one in files if "hash" in one]
+    if "registry" in source:
+        return {"version": package["version"], "wheels": hashes}
+    if "git" in source:
+        from urllib.parse import parse_qs, urlsplit
 
-    parts = urlsplit(url)
-    subdirectory = parse_qs(parts.query).get("subdirectory", [""])[0]
-    plain = parts._replace(query="", fragment="").geturl()
-    return "%s@%s%s" % (plain, parts.fragment, "#subdirectory=" + subdirectory if subdirectory else "")
+        # uv's form is https://host/repository?subdirectory=sub&rev=main#commit
+        parts = urlsplit(source["git"])
+        vcs = {"type": "git", "url": parts._replace(query="", fragment="").geturl(), "commit-id": parts.fragment}
+        return {"vcs": dict(vcs, subdirectory=parse_qs(parts.query).get("subdirectory", [""])[0])}
+    if "url" in source or "path" in source:
+        return {"archive": dict(source, hashes=hashes[0]["hashes"] if hashes else {})}
+    return {"directory": {"path": _place_of_source(source), "editable": "editable" in source}}
 
 
-def pylock_text(report: "dict[str, Any]", own: "list[str]", requires_python: "str | None") -> str:
+def pylock_text(report: "dict[str, Any]", base: str, own: "list[str]", requires_python: "str | None") -> str:
     """Return the `pylock.toml` (PEP 751) of pip's installation report (`pip install --dry-run --report`).
 
+    :param base: the directory it is written to
     :param own: directories of the plan's own projects, which a lock leaves out
     """
     import json
@@ -356,44 +330,48 @@ def pylock_text(report: "dict[str, Any]", own: "list[str]", requires_python: "st
         lines.append("requires-python = " + json.dumps(requires_python))
     lines.append('created-by = "protoprimer"')
     for item in sorted(report["install"], key=lambda one: normalized_project_name(one["metadata"]["name"])):
-        if "dir_info" not in item["download_info"] or path_of_report(item) not in own:
-            lines += [""] + _pylock_package(item)
+        path = _path_of_report(item)
+        if path is None or path not in own:
+            lines += ["", "[[packages]]", "name = " + json.dumps(normalized_project_name(item["metadata"]["name"]))]
+            lines += _fields_of_report(item, os.path.relpath(path, base) if path else None)
     return "\n".join(lines) + "\n"
 
 
-def path_of_report(item: "dict[str, Any]") -> str:
-    """Return the local path that an item of pip's report came from."""
+def _path_of_report(item: "dict[str, Any]") -> "str | None":
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
+    if "dir_info" not in item["download_info"]:
+        return None
     return os.path.normpath(url2pathname(urlsplit(item["download_info"]["url"]).path))
 
 
-def _pylock_package(item: "dict[str, Any]") -> "list[str]":
+def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]":
     import json
+    import re
 
-    info, name = item["download_info"], normalized_project_name(item["metadata"]["name"])
-    lines = ["[[packages]]", "name = " + json.dumps(name), "version = " + json.dumps(item["metadata"]["version"])]
+    info = item["download_info"]
+    if path is not None:
+        editable = bool(info["dir_info"].get("editable"))
+        return ["directory = " + _inline_table({"path": path.replace(os.sep, "/"), "editable": editable})]
+    # A lock is committed: no credentials.
+    url = re.sub("//[^/@]*@", "//", info["url"].split("#")[0])
+    version = "version = " + json.dumps(item["metadata"]["version"])
+    extra = {"subdirectory": info["subdirectory"]} if info.get("subdirectory") else {}
     if "vcs_info" in info:
         vcs = info["vcs_info"]
-        table = {"type": vcs["vcs"], "url": info["url"], "commit-id": vcs["commit_id"]}
-        if info.get("subdirectory"):
-            table["subdirectory"] = info["subdirectory"]
-        return lines + ["vcs = " + _inline_table(table)]
-    if "dir_info" in info:
-        editable = ", editable = true" if info["dir_info"].get("editable") else ""
-        return lines[:2] + ["directory = { path = %s%s }" % (json.dumps(path_of_report(item)), editable)]
+        extra.update({"type": vcs["vcs"], "url": url, "commit-id": vcs["commit_id"]})
+        return [version, "vcs = " + _inline_table(extra)]
     archive = info["archive_info"]
     hashes = archive.get("hashes") or dict([archive["hash"].split("=", 1)])
-    file_name = os.path.basename(info["url"].split("#")[0])
-    fields = "url = %s, hashes = %s" % (json.dumps(info["url"].split("#")[0]), _inline_table(hashes))
     if item.get("is_direct"):
-        return lines + ["archive = { %s }" % fields]
-    fields = "name = %s, %s" % (json.dumps(file_name), fields)
-    return lines + [("wheels = [{ %s }]" if file_name.endswith(".whl") else "sdist = { %s }") % fields]
+        return [version, "archive = " + _inline_table(dict(extra, url=url, hashes=hashes))]
+    table = _inline_table({"name": os.path.basename(url), "url": url, "hashes": hashes})
+    return [version, "wheels = [%s]" % table if url.endswith(".whl") else "sdist = " + table]
 
 
-def _inline_table(table: "dict[str, str]") -> str:
+def _inline_table(table: "dict[str, Any]") -> str:
     import json
 
-    return "{ %s }" % ", ".join("%s = %s" % (key, json.dumps(value)) for key, value in sorted(table.items()))
+    values = [_inline_table(value) if isinstance(value, dict) else json.dumps(value) for value in table.values()]
+    return "{ %s }" % ", ".join("%s = %s" % pair for pair in zip(table, values))

@@ -50,10 +50,12 @@ def select_backend(
 def check_backend_names(wanted: "str | list[str]", configuration: "Configuration") -> None:
     """Refuse a name that no backend has, before anything else is done.
 
-    :raises ConfigurationError: a name is unknown (exit 3)
+    :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
     """
     for name in [wanted] if isinstance(wanted, str) else wanted:
-        if name != "auto" and name not in BACKENDS and not _is_backend_file(name):
+        if _is_backend_file(name):
+            _existing_backend_file(name, configuration)
+        elif name != "auto" and name not in BACKENDS:
             raise _unknown_backend(name, configuration)
 
 
@@ -78,12 +80,20 @@ def _backend_factory(name: str, configuration: "Configuration") -> "type[Backend
     if name in BACKENDS:
         return BACKENDS[name]
     if _is_backend_file(name):
-        return _backend_of_file(os.path.normpath(os.path.join(configuration.root, name)), configuration)
+        return _backend_of_file(_existing_backend_file(name, configuration), configuration)
     raise _unknown_backend(name, configuration)
 
 
 def _is_backend_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or os.sep in name
+
+
+def _existing_backend_file(name: str, configuration: "Configuration") -> str:
+    path = configuration.path_of(name)
+    if not os.path.isfile(path):
+        advice = "create it (docs/backends.md tells how), or correct its path"
+        raise configuration.error("backend", "the backend file %s does not exist" % path, advice)
+    return path
 
 
 def _unknown_backend(name: str, configuration: "Configuration") -> ConfigurationError:
@@ -98,8 +108,6 @@ def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend
     import importlib.util
 
     advice = "docs/backends.md tells how to write one"
-    if not os.path.isfile(path):
-        raise configuration.error("backend", "the backend file %s does not exist" % path, advice)
     specification = importlib.util.spec_from_file_location("protoprimer_client_backend", path)
     if specification is None or specification.loader is None:
         raise configuration.error("backend", "%s is no Python file" % path, advice)

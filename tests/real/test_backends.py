@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 import simple_index
 import support
 from protoprimer.backends.base import fault_of_installed, installed_distributions
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 ALL = ("uv", "virtualenv", "venv")
 
 # A build backend of the standard library that makes wheels and editable wheels of one module beside pyproject.toml.
-BUILD_BACKEND = '''
+BUILD_BACKEND = """
 import base64, hashlib, os, re, zipfile
 
 def _fields():
@@ -73,7 +74,7 @@ def _build(directory, editable):
 
 def build_wheel(directory, settings=None, metadata=None): return _build(directory, False)
 def build_editable(directory, settings=None, metadata=None): return _build(directory, True)
-'''
+"""
 
 
 @dataclass
@@ -361,7 +362,7 @@ def test_file_that_is_not_what_was_locked_is_refused(workshop: Workshop, each: s
     with pytest.raises(InstallError) as caught:
         workshop.build(each, "3.13", 'lock = "pylock.toml"\n')
     assert caught.value.exit_code == 6
-    assert "not what was locked" in (caught.value.advice or "")
+    assert "is not what was locked" in (caught.value.advice or "")
 
 
 def test_lock_for_another_python_is_refused_in_one_sentence(workshop: Workshop, each: str) -> None:
@@ -482,7 +483,7 @@ def test_failing_build_shows_the_builds_words(workshop: Workshop, each: str) -> 
 
 def test_installer_that_succeeds_and_installs_something_else_is_caught(workshop: Workshop, each: str) -> None:
     project = workshop.project("demo")
-    text = (project / "builder.py").read_text().replace("return field(\"name\")", "return 'unknown'")
+    text = (project / "builder.py").read_text().replace('return field("name")', "return 'unknown'")
     (project / "builder.py").write_text(text.replace('module = name.replace("-", "_") + ".py"', 'module = "demo.py"'))
     (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text().replace("[project]", '[project]\ndynamic = ["description"]'))
     with pytest.raises(InstallError):
@@ -543,7 +544,7 @@ def test_list_of_backends_is_tried_in_its_order(workshop: Workshop) -> None:
 
 
 def test_unknown_backend_is_a_configuration_error_with_the_nearest_name(workshop: Workshop) -> None:
-    with pytest.raises(ConfigurationError, match="unknown backend .virtualen.; did you mean .virtualenv.") as caught:
+    with pytest.raises(ConfigurationError, match=r"unknown backend .virtualen.; did you mean .virtualenv.") as caught:
         workshop.build("virtualen", "3.13")
     assert "auto, uv, virtualenv, venv" in (caught.value.advice or "")
 

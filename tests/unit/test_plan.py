@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from protoprimer.cli import parse_command_line
 from protoprimer.configuration import read_configuration
 from protoprimer.errors import ConfigurationError

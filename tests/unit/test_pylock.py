@@ -1,0 +1,262 @@
+"""Markers as `packaging` evaluates them, and locks turned into requirement lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.markers import Marker, default_environment
+
+from protoprimer.console import Console
+from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.pylock import marker_environment, marker_holds, pylock_text, read_lock
+from protoprimer.toml import parse_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HERE: dict[str, Any] = {**default_environment(), "extra": ""}
+
+VALUES = {
+    "python_version": ["3.6", "3.8", "3.10", "3.11.*", "4"],
+    "python_full_version": ["3.8.0", "3.10.0rc1", "3.11.7", "3.13"],
+    "implementation_version": ["3.9"],
+    "sys_platform": ["linux", "win32", "darwin"],
+    "os_name": ["posix", "nt"],
+    "platform_machine": ["x86_64", "arm64"],
+    "platform_python_implementation": ["CPython", "PyPy"],
+}
+
+
+@st.composite
+def markers(draw: st.DrawFn, depth: int = 2) -> str:
+    if depth and draw(st.booleans()):
+        left, right = draw(markers(depth - 1)), draw(markers(depth - 1))
+        joined = f"{left} {draw(st.sampled_from(['and', 'or']))} {right}"
+        return f"({joined})" if draw(st.booleans()) else joined
+    name = draw(st.sampled_from(sorted(VALUES)))
+    value = draw(st.sampled_from(VALUES[name]))
+    operators = ["==", "!="] if "*" in value or name not in VALUES or not name.endswith("version") else ["==", "!=", "<", "<=", ">", ">="]
+    operator = draw(st.sampled_from(operators if name.endswith("version") else [*operators, "in", "not in"]))
+    quote = draw(st.sampled_from("'\""))
+    return f"{name} {operator} {quote}{value}{quote}"
+
+
+@given(markers())
+def test_markers_mean_what_packaging_says(marker: str) -> None:
+    environment = {**HERE, "python_version": "3.10", "python_full_version": "3.10.4", "implementation_version": "3.10.4"}
+    assert marker_holds(marker, environment) == Marker(marker).evaluate(environment)
+
+
+@pytest.mark.parametrize(
+    ("marker", "holds"),
+    [
+        ("'3.9' <= python_version", True),
+        ("'3.9' > python_version", False),
+        ("python_full_version == '3.10.*'", True),
+        ("python_version not  in '3.6, 3.7'", True),
+        ("sys_platform == 'linux' or sys_platform == 'win32' and os_name == 'nothing'", True),
+        ("'Te_st' in extras", True),
+        ("'docs' in extras or 'dev' in dependency_groups", True),
+        ("'docs' not in extras", True),
+        ("'docs' in extras", False),
+    ],
+)
+def test_markers_of_locks(marker: str, holds: bool) -> None:
+    chosen = {"extras": frozenset(["te-st"]), "dependency_groups": frozenset(["dev"])}
+    here = {**HERE, "python_version": "3.10", "python_full_version": "3.10.4", "sys_platform": "linux", **chosen}
+    assert marker_holds(marker, here) is holds
+
+
+@pytest.mark.parametrize("marker", ["", "python_version", "python_version >= ", "(os_name == 'posix'", "nothing == 'x'", "os_name == 'x' os_name"])
+def test_what_is_no_marker_is_an_error(marker: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever its words
+        marker_holds(marker, HERE)
+
+
+def test_interpreter_tells_the_marker_variables_as_packaging_does() -> None:
+    assert marker_environment(sys.executable, Console(-1)) == HERE
+
+
+def plan_with(lock: Path, *, extras: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Plan:
+    metadata: Any = SimpleNamespace(dependencies=["lib>=1"], name="demo")
+    member = ProjectToInstall(str(lock.parent), True, list(extras), list(groups), metadata)
+    return Plan(str(lock.parent), [InstallStep([member], [], [], [], [], [member])], str(lock))
+
+
+def lock_of(directory: Path, text: str, name: str = "pylock.toml") -> Path:
+    path = directory / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+HEAD = 'lock-version = "1.0"\ncreated-by = "test"\n'
+
+
+def test_every_source_of_pep_751_becomes_a_line(tmp_path: Path) -> None:
+    text = HEAD + (
+        '[[packages]]\nname = "A.b"\nversion = "1"\n'
+        'sdist = { url = "https://x/a.tar.gz", hashes = { sha256 = "0a", md5 = "00" } }\n'
+        'wheels = [{ url = "https://x/a.whl", hashes = { sha256 = "0b" } }]\n'
+        '[[packages]]\nname = "c"\narchive = { path = "dist/c.zip", hashes = { sha256 = "0c" }, subdirectory = "s" }\n'
+        '[[packages]]\nname = "d"\nvcs = { type = "git", url = "https://x/d", commit-id = "abc" }\n'
+        '[[packages]]\nname = "e"\ndirectory = { path = "e", editable = true }\n'
+        '[[packages]]\nname = "demo"\ndirectory = { path = "." }\n'
+        '[[packages]]\nname = "f"\nversion = "1"\nmarker = "\'dev\' in dependency_groups"\nwheels = [{ hashes = { sha256 = "0f" } }]\n'
+    )
+    pins = read_lock(plan_with(lock_of(tmp_path, text)), HERE)
+    archive = (tmp_path / "dist" / "c.zip").as_uri()
+    assert pins.hashed == ["a-b==1 --hash=sha256:0b --hash=sha256:0a", f"c @ {archive}#subdirectory=s --hash=sha256:0c"]
+    assert pins.unhashed == ["d @ git+https://x/d@abc", f"-e {tmp_path / 'e'}"]
+    assert len(read_lock(plan_with(tmp_path / "pylock.toml", groups=("dev",)), HERE).hashed) == 3
+
+
+def test_default_groups_of_a_lock_are_always_wanted(tmp_path: Path) -> None:
+    text = 'default-groups = ["default"]\n[[packages]]\nname = "f"\nversion = "1"\nmarker = "\'default\' in dependency_groups"\n'
+    lock = lock_of(tmp_path, HEAD + text + 'wheels = [{ hashes = { sha256 = "0f" } }]\n')
+    assert read_lock(plan_with(lock), HERE).hashed == ["f==1 --hash=sha256:0f"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (HEAD + 'requires-python = "<3"\n', "the lock is for Python <3"),
+        (HEAD + "environments = [\"sys_platform == 'amiga'\"]\n", "not for this interpreter, but for: sys_platform == 'amiga'"),
+        (HEAD + '[[packages]]\nname = "a"\nversion = "1"\nwheels = [{ hashes = { md5 = "0" } }]\n', "no hash for a"),
+        (HEAD + 2 * '[[packages]]\nname = "a"\nversion = "1"\nwheels = [{ hashes = { sha256 = "0" } }]\n', "more than one a"),
+    ],
+)
+def test_lock_that_cannot_be_honoured_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InstallError) as caught:
+        read_lock(plan_with(lock_of(tmp_path, text)), HERE)
+    assert words in caught.value.cause
+    assert "./prime lock" in (caught.value.advice or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "pylock.toml"),
+        ('lock-version = "2.0"\n', "pylock.toml"),
+        (HEAD + "[[packages]]\nversion = '1'\n", "pylock.toml"),
+        (HEAD + "packages = [1]\n", "pylock.toml"),
+        (HEAD + "environments = ['nonsense']\n", "pylock.toml"),
+        ("", "uv.lock"),
+        ("version = 9\n", "uv.lock"),
+        ("version = 1\n[[package]]\nname = 'x'\n", "uv.lock"),
+    ],
+)
+def test_malformed_lock_is_a_configuration_error(tmp_path: Path, text: str, name: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_lock(plan_with(lock_of(tmp_path, text, name)), HERE)
+    assert caught.value.place
+    assert caught.value.advice
+
+
+UV_LOCK = """version = 1
+[[package]]
+name = "demo"
+version = "1"
+source = { editable = "." }
+dependencies = [
+    { name = "lib", version = "1", source = { registry = "r" }, marker = "sys_platform == 'amiga'" },
+    { name = "lib", version = "2", source = { registry = "r" }, marker = "sys_platform != 'amiga'" },
+    { name = "forked", extra = ["x"] },
+]
+optional-dependencies.More-X = [{ name = "git" }, { name = "member" }]
+dev-dependencies.dev = [{ name = "direct" }]
+metadata.requires-dist = [{ name = "lib", specifier = ">=1" }]
+[[package]]
+name = "lib"
+version = "1"
+source = { registry = "r" }
+wheels = [{ hash = "sha256:01" }]
+[[package]]
+name = "lib"
+version = "2"
+source = { registry = "r" }
+wheels = [{ hash = "sha256:02" }]
+[[package]]
+name = "forked"
+version = "1"
+source = { registry = "r" }
+resolution-markers = ["python_version < '3'"]
+[[package]]
+name = "forked"
+version = "3"
+source = { registry = "r" }
+resolution-markers = ["python_version >= '3'"]
+sdist = { hash = "sha256:03" }
+optional-dependencies.x = [{ name = "deep" }]
+[[package]]
+name = "deep"
+version = "1"
+source = { registry = "r" }
+sdist = { hash = "sha256:04" }
+dependencies = [{ name = "forked" }]
+[[package]]
+name = "git"
+version = "1"
+source = { git = "https://x/git?subdirectory=sub&rev=main#abc" }
+[[package]]
+name = "direct"
+version = "1"
+source = { url = "https://x/direct.whl" }
+wheels = [{ url = "https://x/direct.whl", hash = "sha256:05" }]
+[[package]]
+name = "member"
+version = "1"
+source = { editable = "parts/member" }
+"""
+
+
+def test_uv_lock_is_walked_over_the_edges_that_hold_here(tmp_path: Path) -> None:
+    lock = lock_of(tmp_path, UV_LOCK, "uv.lock")
+    plain = read_lock(plan_with(lock), HERE)
+    assert plain.hashed == ["deep==1 --hash=sha256:04", "forked==3 --hash=sha256:03", "lib==2 --hash=sha256:02"]
+    assert plain.unhashed == []
+    pins = read_lock(plan_with(lock, extras=("more_x",), groups=("dev",)), HERE)
+    assert "direct @ https://x/direct.whl --hash=sha256:05" in pins.hashed
+    assert pins.unhashed == ["git @ git+https://x/git@abc#subdirectory=sub", f"-e {tmp_path / 'parts' / 'member'}"]
+
+
+def test_uv_lock_with_conflicts_is_left_to_uv(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match="only uv can resolve"):
+        read_lock(plan_with(lock_of(tmp_path, "version = 1\nconflicts = [[]]\n", "uv.lock")), HERE)
+
+
+def test_report_of_pip_becomes_a_lock_without_own_projects_and_credentials(tmp_path: Path) -> None:
+    def item(name: str, **info: Any) -> dict[str, Any]:
+        direct = info.pop("is_direct", False)
+        return {"metadata": {"name": name, "version": "1"}, "is_direct": direct, "download_info": info}
+
+    hashes = {"hashes": {"sha256": "0a"}}
+    install = [
+        item("Z_z", url="https://me:secret@x/z-1-py3-none-any.whl", archive_info=hashes),
+        item("s", url="https://x/s-1.tar.gz", archive_info={"hash": "sha256=0b"}),
+        item("direct", url="https://x/d.zip", archive_info=hashes, is_direct=True),
+        item("git", url="https://x/git", vcs_info={"vcs": "git", "commit_id": "abc"}, subdirectory="sub"),
+        item("demo", url=tmp_path.as_uri(), dir_info={"editable": True}),
+        item("other", url=(tmp_path / "other").as_uri(), dir_info={"editable": True}),
+    ]
+    environment = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64"}
+    text = pylock_text({"environment": environment, "install": install}, str(tmp_path), [str(tmp_path)], ">=3.8")
+    document = parse_toml(text)
+    assert "secret" not in text
+    assert str(tmp_path) not in text
+    packages = {package["name"]: package for package in document["packages"]}
+    assert list(packages) == ["direct", "git", "other", "s", "z-z"]
+    assert packages["z-z"]["wheels"][0]["name"] == "z-1-py3-none-any.whl"
+    assert packages["s"]["sdist"]["hashes"] == {"sha256": "0b"}
+    assert packages["other"]["directory"] == {"path": "other", "editable": True}
+    assert document["environments"] == ["python_version == '3.11' and sys_platform == 'linux' and platform_machine == 'x86_64'"]
+    lock = lock_of(tmp_path, text)
+    pins = read_lock(plan_with(lock), {**HERE, **environment, "python_full_version": "3.11.7"})
+    assert pins.unhashed == ["git @ git+https://x/git@abc#subdirectory=sub", "-e " + os.path.join(str(tmp_path), "other")]
+    assert len(pins.hashed) == 3
