@@ -167,6 +167,17 @@ def protoprimer_client(main, is_boot):
     return function
 
 
+def protoprimer_call(client):
+    try:
+        return client()
+    except Exception as error:
+        if not (hasattr(error, "exit_code") and hasattr(error, "advice")):
+            raise
+        # A PrimerError of the client's: its text is the whole message.
+        sys.stderr.write("error: %s\\n" % error)
+        return error.exit_code
+
+
 def protoprimer_excepthook(kind, error, trace):
     while trace and trace.tb_frame.f_globals is globals():
         trace = trace.tb_next
@@ -181,7 +192,7 @@ if __name__ == "__main__":
     if is_ready and sys.excepthook is sys.__excepthook__:
         sys.excepthook = protoprimer_excepthook
     client = @CLIENT@
-    sys.exit(client() if client else protoprimer_kernel(PROTOPRIMER_KERNEL).@FUNCTION@(@MAIN@))
+    sys.exit(protoprimer_call(client) if client else protoprimer_kernel(PROTOPRIMER_KERNEL).@FUNCTION@(@MAIN@))
 """
 )
 
