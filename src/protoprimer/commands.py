@@ -4,17 +4,19 @@ import os
 import sys
 
 from protoprimer.cli import CommandLine
-from protoprimer.configuration import LEAPS, Configuration
+from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
 from protoprimer.console import Console
 from protoprimer.errors import NotReadyError, PrimerError
 from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
+from protoprimer.kernel_update import renew_kernel
 from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.selection import probe_backends, select_backend
+from protoprimer.shells import chosen_shell, enter_shell, shell_label
 from protoprimer.states import DryRunEnds, Environment, Invocation, environment_lock, standing_environment
 from protoprimer.switch import enter_command, enter_environment
 
@@ -37,6 +39,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
             return standing
     environment = graph.evaluate("environment")
     assert isinstance(environment, Environment)
+    renew_kernel(configuration, environment.path, _of_type(graph, "console", Console))
     return environment
 
 
@@ -81,6 +84,17 @@ def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) 
 def _run(graph: "StateGraph") -> int:
     line, _ = _line_and_configuration(graph)
     enter_command(line.operands, ready_environment(graph).path)
+    return 0
+
+
+def _shell(graph: "StateGraph") -> int:
+    line, configuration = _line_and_configuration(graph)
+    console = _of_type(graph, "console", Console)
+    shell = chosen_shell(line.text("shell"), console)
+    environment = ready_environment(graph)
+    named = configuration.environment_name
+    label = shell_label(configuration.root, None if named == DEFAULT_ENVIRONMENT else named)
+    enter_shell(shell, line.text("command"), environment.path, label, configuration.state_directory, console)
     return 0
 
 
@@ -266,6 +280,7 @@ COMMAND_FUNCTIONS = {
     "boot": _boot,
     "reboot": _reboot,
     "run": _run,
+    "shell": _shell,
     "lock": _lock,
     "eval": _eval,
     "check": _check,

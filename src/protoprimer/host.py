@@ -5,6 +5,7 @@ import os
 import sys
 
 __all__ = [
+    "become_command",
     "BOOT_IDENTIFIER_FILE",
     "boot_identifier",
     "environment_executable",
@@ -259,19 +260,43 @@ def first_line_of(path: str) -> str:
         return ""
 
 
-def replace_process(arguments: "list[str]", environ: "dict[str, str]") -> None:
-    """Become the program `arguments[0]`: same pid where the host has exec, else a child whose end is ours.
+def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
+    """Become a command of the user's, started as a shell would have started it. Does not return.
+
+    :param program: its absolute path
+    :param arguments: what it is given; the first is its name
+    :raises OSError: it cannot be started
+    """
+    import signal
+
+    # This interpreter ignores them, and ignored signals stay so in the program that replaces it.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        replace_process(arguments, environ, program)
+    except OSError as error:
+        # A script without a first line that names its interpreter is one for sh.
+        if error.errno != errno.ENOEXEC or is_windows():
+            raise
+        replace_process(["sh", program] + arguments[1:], environ, "/bin/sh")
+
+
+def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:
+    """Become another program: same pid where the host has exec, else a child whose end is ours.
 
     Does not return.
 
+    :param program: its path; by default `arguments[0]`
     :raises OSError: the program cannot be started
     """
+    program = program or arguments[0]
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
     if not is_windows():
-        os.execve(arguments[0], arguments, environ)
-    _wait_as_if_replaced(arguments, environ)
+        os.execve(program, arguments, environ)
+    _wait_as_if_replaced([program] + arguments[1:], environ)
 
 
 def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> None:

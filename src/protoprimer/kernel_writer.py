@@ -12,6 +12,7 @@ from protoprimer.entry_template import kernel_head
 from protoprimer.errors import ConfigurationError, PrimerError
 from protoprimer.host import write_atomically
 from protoprimer.version import VERSION
+from protoprimer.versions import Version
 
 __all__ = [
     "KERNEL_MODULES",
@@ -21,6 +22,7 @@ __all__ = [
     "kernel_drift",
     "kernel_text",
     "kernel_version",
+    "update_kernel",
     "write_kernel",
 ]
 
@@ -63,7 +65,9 @@ KERNEL_MODULES = (
     "protoprimer.backends.venv",
     "protoprimer.selection",
     "protoprimer.switch",
+    "protoprimer.shells",
     "protoprimer.states",
+    "protoprimer.kernel_update",
     "protoprimer.pictures",
     "protoprimer.client",
     "protoprimer.matrix_cells",
@@ -187,6 +191,40 @@ def kernel_drift(path: str) -> "str | None":
     if text != kernel_text():
         return "%s was written from other sources of version %s" % (path, version)
     return None
+
+
+def update_kernel(path: str, check_only: bool = False) -> str:
+    """Renew an older kernel file of ours; return what to tell of it, empty if there is nothing to.
+
+    One that is as new, newer, or no kernel at all (such as a loader of a checkout) is left as it is.
+
+    :param check_only: tell, and write nothing
+    :raises KernelError: exit code 1: the file has been edited since it was written, so it is left as it is
+    :raises ConfigurationError: exit code 3: it cannot be read or written
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        mode = os.stat(path).st_mode & 0o7777
+    except (OSError, ValueError) as error:
+        raise ConfigurationError("the kernel cannot be read: %s" % error, path) from error
+    version, stated = kernel_version(text), _HASH_LINE.search(text)
+    if version is None or Version(version) >= Version(VERSION):
+        return ""
+    if stated is None or _hash_of(_HASH_LINE.sub("", text, count=1)) != stated.group(1):
+        raise KernelError(
+            "the kernel of version %s has been edited, so it is not updated to %s" % (version, VERSION),
+            path,
+            "take your changes elsewhere, then: python -m protoprimer kernel write PATH",
+        )
+    if check_only:
+        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: python -m protoprimer kernel write"
+        return told % (path, version, VERSION)
+    try:
+        write_atomically(path, kernel_text().encode("utf-8"), mode)
+    except OSError as error:
+        raise ConfigurationError("the kernel cannot be updated: %s" % error.strerror, path) from error
+    return "updated the kernel %s from version %s to %s: commit it" % (path, version, VERSION)
 
 
 def kernel_version(text: str) -> "str | None":

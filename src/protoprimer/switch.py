@@ -3,8 +3,8 @@
 import os
 import sys
 
-from protoprimer.errors import InstallError, UsageError
-from protoprimer.host import environment_python, replace_process, scripts_directory
+from protoprimer.errors import InstallError, UsageError, nearest_name
+from protoprimer.host import become_command, environment_python, replace_process, scripts_directory
 
 __all__ = [
     "PATH_VARIABLE",
@@ -124,16 +124,19 @@ def _next_hop(earlier: "str | None", root: str, environment: str) -> str:
 def enter_command(command: "list[str]", environment: str) -> None:
     """Become `command`, run with the environment active. Does not return.
 
-    :raises UsageError: exit code 2: there is no such command
+    :raises UsageError: exit code 2: there is no such command, or it cannot be started
     """
     import shutil
 
     passed = activated_environment(dict(os.environ), environment)
     found = shutil.which(command[0], path=passed["PATH"])
     if found is None:
-        raise UsageError("there is no command %r in the environment or on PATH" % command[0], None, None)
+        scripts = scripts_directory(environment)
+        near = nearest_name(command[0], sorted(os.listdir(scripts)) if os.path.isdir(scripts) else [])
+        advice = "did you mean %s?" % near if near else None
+        raise UsageError("there is no command %r in the environment or on PATH" % command[0], None, advice)
     try:
-        replace_process([os.path.abspath(found)] + command[1:], passed)
+        become_command(os.path.abspath(found), command, passed)
     except OSError as error:
         raise UsageError("%s cannot be started: %s" % (found, error.strerror)) from None
 
