@@ -13,7 +13,7 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
 from protoprimer.author import add_entry, initialise
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError
-from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, write_kernel
+from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, update_kernel, write_kernel
 from protoprimer.version import VERSION
 
 __all__ = ["main"]
@@ -35,9 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     entry.set_defaults(kind="run")
     entry.add_argument("--kernel", help="default: the nearest one upwards, within the repository")
     entry.add_argument("--force", action="store_true", help="overwrite a file that is not ours")
-    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, or check one")
-    kernel.add_argument("action", choices=["write", "verify"])
+    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check one, or renew an older one")
+    kernel.add_argument("action", choices=["write", "verify", "update"])
     kernel.add_argument("path", metavar="PATH")
+    kernel.add_argument("--check", action="store_true", help="for update: only tell whether there is one")
     return parser
 
 
@@ -51,6 +52,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.say("written: %s, %d of %d KB" % (options.path, -(-size // 1024), MAXIMUM_KERNEL_BYTES // 1024))
         if size > MAXIMUM_KERNEL_BYTES:
             console.warn("the kernel is larger than it may be")
+    elif options.action == "update":
+        told = update_kernel(options.path, options.check)
+        if told:
+            print(told)
     else:
         drift = kernel_drift(options.path)
         if drift is not None:

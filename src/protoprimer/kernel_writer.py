@@ -218,7 +218,7 @@ def update_kernel(path: str, check_only: bool = False) -> str:
             "take your changes elsewhere, then: python -m protoprimer kernel write PATH",
         )
     if check_only:
-        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: python -m protoprimer kernel write"
+        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: python -m protoprimer kernel write PATH"
         return told % (path, version, VERSION)
     try:
         write_atomically(path, kernel_text().encode("utf-8"), mode)
