@@ -18,7 +18,32 @@ if TYPE_CHECKING:
 
     from protoprimer.interpreters import Interpreter
 
-__all__ = ["adopt_editable", "remember_editable", "remembered_editable", "static_project_table", "write_editable"]
+__all__ = [
+    "adopt_editable",
+    "is_beyond_builds",
+    "remember_editable",
+    "remembered_editable",
+    "static_project_table",
+    "why_not_buildable",
+    "write_editable",
+]
+
+
+def is_beyond_builds(interpreter: "Interpreter") -> bool:
+    """Tell whether the newest build backends an interpreter can have neither read `[project]` nor build editables."""
+    return tuple(interpreter.version_info[:2]) < (3, 7)
+
+
+def why_not_buildable(interpreter: "Interpreter", plan: Plan) -> "str | None":
+    """Return why a project of the plan cannot be installed for this interpreter, or `None` if it can be tried."""
+    for project in plan.projects() if is_beyond_builds(interpreter) else []:
+        is_static = static_project_table(project) is not None
+        names = os.listdir(project.path)
+        others = "setup.py" in names or "setup.cfg" in names or "flit" in " ".join(project.metadata.build_requires)
+        if project.metadata.has_project_table and not others and not (is_static and project.editable):
+            what = "that is not editable" if is_static else "whose [project] has dynamic fields"
+            return "no build backend for Python 3.6 serves a project %s (%s)" % (what, project.path)
+    return None
 
 
 def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":

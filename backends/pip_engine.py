@@ -5,9 +5,10 @@ import os
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import (
     adopt_editable,
+    is_beyond_builds,
     remember_editable,
     remembered_editable,
-    static_project_table,
+    why_not_buildable,
     write_editable,
 )
 from protoprimer.backends.uv_sources import sources_of_step
@@ -39,9 +40,7 @@ class PipBackend(Backend):
             return str(absent)
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
-        if _is_beyond_builds(interpreter):
-            return next(filter(None, map(_why_not_on_old_python, plan.projects())), None)
-        return None
+        return why_not_buildable(interpreter, plan)
 
     def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
         return {"pip": self.toolbox.pip(interpreter).version}
@@ -63,7 +62,7 @@ class PipBackend(Backend):
             wheels, built = {}, []  # type: dict[ProjectToInstall, str], list[ProjectToInstall]
             for project in (project for project in step.projects if project.editable):
                 wheel = remembered_editable(project, interpreter, plan, cache)
-                if wheel is None and _is_beyond_builds(interpreter):
+                if wheel is None and is_beyond_builds(interpreter):
                     wheel = write_editable(project, directory)
                 if wheel is None:
                     built.append(project)
@@ -151,23 +150,6 @@ class PipBackend(Backend):
         for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"])):
             if lines:
                 self._pip(interpreter, python, plan, "install from %s" % plan.lock, options, lines, [], pinned=True)
-
-
-def _is_beyond_builds(interpreter: "Interpreter") -> bool:
-    """Tell whether the newest build backends an interpreter can have neither read `[project]` nor build editables."""
-    return tuple(interpreter.version_info[:2]) < (3, 7)
-
-
-def _why_not_on_old_python(project: ProjectToInstall) -> "str | None":
-    """Return why a project with `[project]` cannot be installed into Python 3.6, or `None` if it can be tried."""
-    is_static = static_project_table(project) is not None
-    requires = " ".join(project.metadata.build_requires or ["setuptools"])
-    if not project.metadata.has_project_table or (is_static and project.editable) or "flit" in requires:
-        return None
-    if any(os.path.exists(os.path.join(project.path, name)) for name in ("setup.py", "setup.cfg")):
-        return None
-    what = "that is not editable" if is_static else "whose [project] has dynamic fields"
-    return "no build backend for Python 3.6 serves a project %s (%s); a setup.cfg would do" % (what, project.path)
 
 
 def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:

@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.backends.base import Backend, commands_of, run_installer
+from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError
 from protoprimer.host import environment_python
 from protoprimer.plan import InstallStep, Plan
@@ -26,10 +27,10 @@ class UvBackend(Backend):
             tool = self.toolbox.uv()
         except ToolAbsent as absent:
             return str(absent)
-        if tuple(interpreter.version_info[:2]) < (3, 7) and any(project.editable for project in plan.projects()):
+        if is_beyond_builds(interpreter) and any(project.editable for project in plan.projects()):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
             return "uv %s cannot install an editable project into Python 3.6" % tool.version
-        return None
+        return why_not_buildable(interpreter, plan)
 
     def create(self, interpreter: "Interpreter", environment: str) -> None:
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]

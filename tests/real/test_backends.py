@@ -534,6 +534,33 @@ def test_what_no_build_backend_for_python_3_6_can_do_is_refused_before_work(work
         workshop.build("venv", "3.6")
 
 
+def test_copy_of_a_project_is_refused_for_python_3_6_by_every_backend(workshop: Workshop, each: str) -> None:
+    workshop.project("demo")
+    with pytest.raises(BackendError, match=r"no build backend for Python 3\.6 serves a project that is not editable"):
+        workshop.build(each, "3.6", 'install = { projects = [{ path = ".", editable = false }] }\n')
+
+
+def test_requirements_are_installed_into_python_3_6_by_every_backend(workshop: Workshop, each: str) -> None:
+    (workshop.root / "requirements.txt").write_text("lib\n")
+    workshop.wheel("lib", "1")
+    assert workshop.build(each, "3.6").versions == {"lib": "1"}
+
+
+def test_renamed_package_is_built_again_although_its_metadata_stand(workshop: Workshop, each: str) -> None:
+    project = workshop.project("demo", "old")
+    builder = (project / "builder.py").read_text().replace("os.getcwd()", "os.path.realpath('code.link')")
+    (project / "builder.py").write_text(builder)
+    (project / "first").mkdir()
+    (project / "code.link").symlink_to("first")
+    settings = 'install = { projects = ["old"] }\n'
+    workshop.build(each, "3.13", settings, name="first")
+    (project / "first").rename(project / "second")
+    (project / "code.link").unlink()
+    (project / "code.link").symlink_to("second")
+    built = workshop.build(each, "3.13", settings, name="second")
+    assert str(project / "second") in built.run("import sys; print(sys.path)")
+
+
 def test_list_of_backends_is_tried_in_its_order(workshop: Workshop) -> None:
     workshop.project("demo")
     configuration = workshop.configuration()
