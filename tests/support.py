@@ -249,6 +249,7 @@ def put_kernel(path: Path, kernel: str) -> None:
         f"sys.path.insert(0, {str(ROOT / 'src')!r})\n"
         "import protoprimer\n"
         f"protoprimer.__path__.append({str(ROOT)!r})\n"
-        "from protoprimer.primer_kernel import *\n",
+        "from protoprimer.primer_kernel import *\n"
+        "from protoprimer.primer_kernel import answer_to_import\n",
         encoding="utf-8",
     )
