@@ -4,7 +4,7 @@ import os
 
 from protoprimer.cli import CommandLine
 from protoprimer.errors import ConfigurationError, UsageError, nearest_name
-from protoprimer.schema import CLIENT_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
+from protoprimer.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 from protoprimer.toml import load_toml, toml_key_lines
 
 TYPE_CHECKING = False
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "CELL_VARIABLE",
     "DEFAULT_ENVIRONMENT",
     "INPUT_VARIABLES",
     "LEAPS",
-    "CELL_VARIABLE",
     "Configuration",
     "Setting",
     "find_root",
@@ -194,13 +194,13 @@ def read_configuration(
     environments = client.pop("env", {})
     assert isinstance(environments, dict)
     _apply(configuration, client, "client", client_file, prefix)
+    configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
     _select_environment(configuration, inputs, remembered_environment)
     _env_leap(configuration, environments, primer, client_file, prefix)
     for key, setting in inputs.items():
         if key not in ("env", "offline"):
             configuration.settings[key] = setting
     configuration.offline = "offline" in inputs and bool(inputs["offline"].value)
-    configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
     _derive_shapes(configuration)
     if environ.get(CELL_VARIABLE):
         _become_cell(configuration, environ[CELL_VARIABLE])
@@ -353,24 +353,23 @@ def _env_leap(
     prefix: "tuple[str, ...]",
 ) -> None:
     name = configuration.environment_name
-    configuration.environment_names = sorted({DEFAULT_ENVIRONMENT}.union(environments))
     table = environments.get(name)
     source, path = client_file, prefix + ("env", name)
-    pattern = primer.get("env")
+    pattern, names = primer.get("env"), {DEFAULT_ENVIRONMENT}.union(environments)
     if isinstance(pattern, str):
-        file = os.path.normpath(
-            os.path.join(os.path.dirname(configuration.kernel_path), pattern.replace("{env}", name))
-        )
+        pattern = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), pattern))
+        names.update(_names_by_file(pattern))
+        file = pattern.replace("{env}", name)
         if os.path.exists(file):
             if table is not None:
                 _refuse_two([file, "%s [%s]" % (client_file, ".".join(path))])
             table, source, path = _load_configuration_file(file), file, ()
-            properties = CLIENT_SCHEMA["properties"]
-            assert isinstance(properties, dict)
-            _check_document(table, properties["env"]["additionalProperties"], file, (), configuration.root)
+            _check_document(table, ENV_SCHEMA, file, (), configuration.root)
             configuration.files.append(file)
         else:
+            _refuse_dangling(file)
             configuration.absent_files.append(file)
+    configuration.environment_names = sorted(names)
     if table is None:
         if name == DEFAULT_ENVIRONMENT:
             return
@@ -379,10 +378,22 @@ def _env_leap(
         raise ConfigurationError(
             "there is no environment %r" % name,
             "%s [%s]" % (os.path.relpath(client_file, configuration.root), ".".join(prefix + ("env",))),
-            ("did you mean %r? " % near if near else "") + "known: " + known,
+            ("did you mean %r? " % near if near else "")
+            + "known: "
+            + known
+            + ("" if "env" in configuration.leaps["input"] else "; this one is remembered; to choose another: --env default"),
         )
     configuration.leaps["env"] = table
     _apply(configuration, table, "env", source, path)
+
+
+def _names_by_file(pattern: str) -> "list[str]":
+    directory, file = os.path.split(pattern)
+    before, mark, after = file.partition("{env}")
+    if not mark or not os.path.isdir(directory):
+        return []
+    found = [name for name in os.listdir(directory) if name.startswith(before) and name.endswith(after)]
+    return [name[len(before) : len(name) - len(after)] for name in found]
 
 
 def _apply(
@@ -450,6 +461,15 @@ def _check_document(
     violation = first_violation(data, schema)
     if violation:
         raise ConfigurationError(violation.cause, place_in_file(file, prefix + violation.path, root), violation.advice)
+
+
+def _refuse_dangling(file: str) -> None:
+    directory = file
+    while directory != os.path.dirname(directory):
+        if os.path.islink(directory) and not os.path.exists(directory):
+            target = os.readlink(directory)
+            raise ConfigurationError("the link leads to %s, which is not there" % target, directory, "point it elsewhere")
+        directory = os.path.dirname(directory)
 
 
 def _refuse_two(files: "list[str]") -> None:

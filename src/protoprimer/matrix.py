@@ -24,7 +24,6 @@ from protoprimer.states import Invocation, bootstrap_graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from subprocess import Popen
     from typing import Any
 
 __all__ = ["MatrixRun", "matrix_command"]
@@ -39,8 +38,9 @@ _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 def matrix_command(graph: "StateGraph") -> int:
     """Serve `matrix`; return the exit status, as told in docs/matrix.md."""
     names = ("invocation", "command_line", "configuration", "console", "plan")
-    invocation, line, configuration, console, plan = (graph.evaluate(name) for name in names)  # type: Any, Any, Any, Any, Any
-    table = configuration.get("matrix") or {}  # type: Any
+    values = [graph.evaluate(name) for name in names]  # type: list[Any]
+    invocation, line, configuration, console, plan = values
+    table = configuration.get("matrix") or {}
     place = "--python" if line.has("python") else configuration.place_of("matrix")
     asked, cache = line.text("python") or table.get("python"), str(graph.evaluate("cache_directory"))
     pythons = expanded_pythons(asked, plan, cache, console, not line.has("github"), place)
@@ -59,7 +59,7 @@ def matrix_command(graph: "StateGraph") -> int:
     if line.has("junit"):
         write_atomically(junit, junit_report(cells, seconds).encode("utf-8"))
     if line.has("json"):
-        facts = dict(format=1, command=command or None, exit_code=status, seconds=round(seconds, 3))
+        facts = {"format": 1, "command": command or None, "exit_code": status, "seconds": round(seconds, 3)}
         _print_document(dict(facts, cells=[cell.as_dict() for cell in cells]))
     return status
 
@@ -103,7 +103,7 @@ class MatrixRun:
         self._console = console
         self._directory = os.path.join(configuration.state_directory, "log", "matrix")
         self._view = MatrixView(console, cells)
-        self._children = {}  # type: dict[MatrixCell, Popen[bytes]]
+        self._children = {}  # type: dict[MatrixCell, Any]
         self._signals = []  # type: list[int]
         # Names of cells that passed, with their environments; the file of it serves --resume.
         self._passed = {}  # type: dict[str, str]
@@ -118,7 +118,7 @@ class MatrixRun:
         except OSError as error:
             raise disk_failure("create the directory of the cells' output", self._directory, error) from error
         self._read_journal()
-        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+        numbers = {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")}
         before = {number: signal.signal(number, lambda number, _: self._signals.append(number)) for number in numbers}
         try:
             self._loop(jobs)
@@ -138,18 +138,17 @@ class MatrixRun:
 
     def describe(self) -> int:
         """Find out what would be done: each cell's fingerprint, by which its environment can be cached."""
-        held = dict(os.environ)
+        held, known = dict(os.environ), self._invocation
         for cell in self._cells:
             try:
                 os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
-                words = self._options(cell) + ["--target", "environment"]
-                known = self._invocation
-                graph = bootstrap_graph(Invocation(known.entry_path, known.kernel_path, known.program, words, None, True))
-                chosen, store = graph.evaluate("interpreter"), graph.evaluate("store")  # type: Any, Any
-                fingerprint = graph.evaluate("fingerprint")
+                run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, True)
+                graph = bootstrap_graph(run)
+                values = [graph.evaluate(name) for name in ("interpreter", "fingerprint", "store")]  # type: list[Any]
+                chosen, fingerprint, store = values
                 standing = store.find(fingerprint)
-                cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": str(fingerprint)}
-                cell.facts["environment"] = standing.path if standing else None
+                cell.facts = {"interpreter": chosen.version, "executable": chosen.executable}
+                cell.facts.update(fingerprint=str(fingerprint), environment=standing.path if standing else None)
                 cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if standing else "")
             except PrimerError as error:
                 cell.reason = str(error)

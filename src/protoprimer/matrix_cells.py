@@ -80,7 +80,8 @@ class MatrixCell:
         found.update(name=self.name, status=self.status, exit_code=self.exit_code, reason=self.reason or None)
         found.update(log=self.log or None, resumed=self.is_resumed, seconds=round(self.seconds(), 3))
         found["provision_seconds"] = round(self.provisioned - self.started, 3) if self.facts else None
-        found.update({key: self.facts.get(key) for key in ("interpreter", "executable", "environment", "fingerprint", "built")})
+        told = ("interpreter", "executable", "environment", "fingerprint", "built")
+        found.update({key: self.facts.get(key) for key in told})
         return found
 
 
@@ -106,14 +107,16 @@ def matrix_cells(
         if "python" not in entry:
             raise configuration.error("matrix", "a cell of `include` needs the key `python`")
         if not line.has("python") or entry["python"] in pythons:
-            found.append(dict(dict.fromkeys(MATRIX_AXES, ""), **dict({"env": configuration.environment_name}, **entry)))
+            usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
+            found.append(dict(usual, **entry))
     if not found:
         raise ConfigurationError("the matrix has no cells", place, "name a version in `python`, or exclude less")
     cells = _named_cells(found, place)
     names = [cell.name for cell in cells]
     for name in line.texts("cell"):
         if name not in names:
-            advice = "did you mean %s?" % nearest_name(name, names) if nearest_name(name, names) else ", ".join(names)
+            near = nearest_name(name, names)
+            advice = "did you mean %s?" % near if near else "known: " + ", ".join(names)
             raise UsageError("the matrix has no cell %r" % name, "--cell", advice)
     return [cell for cell in cells if cell.name in (line.texts("cell") or names)]
 

@@ -11,7 +11,8 @@ __all__ = ["MatrixView", "junit_report"]
 _SECONDS_BETWEEN_PICTURES = 0.2
 _STATUS_COLOURS = {"passed": "green", "skipped": "yellow", "stopped": "yellow"}
 # What JUnit calls them.
-_JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error", "skipped": "skipped", "stopped": "skipped"}
+_JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error",
+                "skipped": "skipped", "stopped": "skipped"}  # fmt: skip
 
 
 class MatrixView:
@@ -75,14 +76,16 @@ def _table_of_cells(cells: "list[MatrixCell]") -> str:
         seconds = "%.0f s" % cell.seconds() if cell.started else ""
         line = "  %-*s  %-9s  %-13s  %7s" % (width, cell.name, cell.facts.get("interpreter", ""), cell.status, seconds)
         lines.append(line[: columns - 1])
-    return "\n".join(lines + (["  and %d more" % (len(cells) - len(shown))] if shown != cells and len(shown) < len(cells) else []))
+    if len(shown) < len(cells):
+        lines.append("  and %d more" % (len(cells) - len(shown)))
+    return "\n".join(lines)
 
 
 def junit_report(cells: "list[MatrixCell]", seconds: float) -> str:
     """Return a JUnit report: a test case for each cell."""
     from xml.sax.saxutils import escape, quoteattr
 
-    counts = {kind: 0 for kind in _JUNIT_KINDS.values()}
+    counts = dict.fromkeys(_JUNIT_KINDS.values(), 0)
     cases = []
     for cell in cells:
         case = '<testcase classname="matrix" name=%s time="%.3f"' % (quoteattr(cell.name), cell.seconds())

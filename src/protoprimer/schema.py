@@ -2,7 +2,7 @@
 
 from protoprimer.errors import nearest_name
 
-__all__ = ["CLIENT_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "default_of_key", "first_violation"]
+__all__ = ["CLIENT_SCHEMA", "ENV_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "default_of_key", "first_violation"]
 
 _STRINGS = {"type": "array", "items": {"type": "string"}}  # type: dict[str, object]
 
@@ -39,7 +39,7 @@ _INSTALL_STEP = {
 _RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}  # type: dict[str, object]
 
 _MATRIX_AXES = {
-    "python": "Versions, one cell each, or ranges: each minor version in them that the host has. Default: requires-python.",
+    "python": "Versions, and ranges for each minor version in them that the host has. Default: requires-python.",
     "env": "Named environments.",
     "backend": "Backends.",
     "resolution": "Values of `resolution`.",
@@ -125,6 +125,12 @@ _KEYS = {
     "matrix": _MATRIX,
 }  # type: dict[str, dict[str, object]]
 
+ENV_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {key: part for key, part in _KEYS.items() if key != "state-dir"},
+}  # type: dict[str, object]
+
 CLIENT_SCHEMA = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "title": "Configuration of protoprimer: [tool.protoprimer], protoprimer.toml or protoprimer.json",
@@ -134,8 +140,8 @@ CLIENT_SCHEMA = {
         _KEYS,
         env={
             "type": "object",
-            "description": "Named environments; each overrides any of the other keys.",
-            "additionalProperties": {"type": "object", "additionalProperties": False, "properties": _KEYS},
+            "description": "Named environments; each overrides any of the other keys but state-dir, which is the clone's.",
+            "additionalProperties": ENV_SCHEMA,
         },
     ),
 }  # type: dict[str, object]
