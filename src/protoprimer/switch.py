@@ -22,7 +22,8 @@ READY_VARIABLE = "PROTOPRIMER_READY"
 PATH_VARIABLE = "PROTOPRIMER_PATH"
 HOPS_VARIABLE = "PROTOPRIMER_HOPS"
 MAXIMUM_HOPS = 3
-_FOREIGN_VARIABLES = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
+_STEERING_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
+_ACTIVATION_VARIABLES = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
 
 def is_neo_runtime(environ: "dict[str, str]") -> bool:
@@ -37,38 +38,36 @@ def is_neo_runtime(environ: "dict[str, str]") -> bool:
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
     """Return the flags that do in an isolated interpreter what the user's `PYTHON*` variables ask for."""
     flags = ["-I"]
-    if environ.get("PYTHONUNBUFFERED"):
+    # Like the interpreter itself: 0 is as good as unset, and any word counts as 1.
+    if environ.get("PYTHONUNBUFFERED", "0") not in ("", "0"):
         flags.append("-u")
-    if environ.get("PYTHONDONTWRITEBYTECODE"):
+    if environ.get("PYTHONDONTWRITEBYTECODE", "0") not in ("", "0"):
         flags.append("-B")
     for warning in (environ.get("PYTHONWARNINGS") or "").split(","):
         if warning.strip():
             flags.append("-W" + warning.strip())
-    optimize = environ.get("PYTHONOPTIMIZE") or ""
-    if optimize:
-        # Like the interpreter itself: any word counts as 1.
+    optimize = environ.get("PYTHONOPTIMIZE", "0")
+    if optimize not in ("", "0"):
         flags.append("-O" if not optimize.isdigit() or int(optimize) < 2 else "-OO")
     return flags
 
 
 def client_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
     """Return the variables for client code: without what a foreign environment left, else as they were."""
-    passed = dict(environ)
-    foreign = passed.get("VIRTUAL_ENV")
-    if foreign and os.path.realpath(foreign) == os.path.realpath(environment):
-        return passed
-    for name in _FOREIGN_VARIABLES:
-        passed.pop(name, None)
-    if foreign and "PATH" in passed:
-        passed["PATH"] = _path_without(passed["PATH"], scripts_directory(foreign))
+    passed = {name: value for name, value in environ.items() if name not in _STEERING_VARIABLES}
+    active = passed.get("VIRTUAL_ENV")
+    if active and os.path.realpath(active) != os.path.realpath(environment):
+        for name in _ACTIVATION_VARIABLES:
+            passed.pop(name, None)
+        if "PATH" in passed:
+            passed["PATH"] = _path_without(passed["PATH"], scripts_directory(active))
     return passed
 
 
 def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
     """Return the variables for a command or shell that runs with the environment active."""
     passed = leave_protoprimer_variables(client_environment(environ, environment))
-    for name in _FOREIGN_VARIABLES:
-        passed.pop(name, None)
+    passed.pop("VIRTUAL_ENV_PROMPT", None)
     scripts = scripts_directory(environment)
     passed["VIRTUAL_ENV"] = environment
     rest = _path_without(passed.get("PATH", os.defpath), scripts)
