@@ -1,0 +1,64 @@
+"""The state `shell_activated`, target `shell`: the user's shell with the environment active, once other states are reached.
+
+`./prime shell` gives a shell of the environment alone; this one comes after whatever a client wants done before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional, Tuple
+
+from protoprimer import state
+from protoprimer.shells import chosen_shell, enter_shell, shell_label
+
+if TYPE_CHECKING:
+    from protoprimer.configuration import Configuration
+    from protoprimer.console import Console
+    from protoprimer.states import Environment
+
+__all__ = ["Shell", "shell_activated", "shell_prepared", "shell_settings"]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Which shell is started.
+
+    :param name: its name or path; by default the user's
+    :param command: what it runs before it ends; by default it reads stdin
+    :param label: what marks the prompt; by default the project's name
+    :param variables: further variables for it
+    """
+
+    name: Optional[str] = None
+    command: Optional[str] = None
+    label: Optional[str] = None
+    variables: Tuple[Tuple[str, str], ...] = ()
+
+
+@state
+def shell_settings() -> Shell:
+    """Which shell is to be started."""
+    return Shell()
+
+
+@state
+def shell_prepared() -> None:
+    """What is to be done before the shell starts: nothing, unless a client replaces this."""
+
+
+@state(target="shell")
+def shell_activated(
+    configuration: Configuration,
+    environment: Environment,
+    console: Console,
+    shell_settings: Shell,
+    shell_prepared: object,
+) -> None:
+    """The user's shell, with the environment active, takes over this process."""
+    import os
+
+    os.environ.update(shell_settings.variables)
+    name = configuration.environment_name
+    label = shell_settings.label or shell_label(configuration.root, None if name == "default" else name)
+    shell = chosen_shell(shell_settings.name, console)
+    enter_shell(shell, shell_settings.command, environment.path, label, configuration.state_directory, console)

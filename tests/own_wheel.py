@@ -1,0 +1,51 @@
+"""Wheels and kernels of this checkout under any version, made without an index or a build backend."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from typing import TYPE_CHECKING
+
+import support
+from protoprimer import kernel_writer
+from protoprimer.version import VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PACKAGES = {"protoprimer": "src/protoprimer", "protoprimer/backends": "backends", "neoprimer": "src/neoprimer"}
+
+
+def make_own_wheel(directory: Path, version: str = VERSION) -> str:
+    """Write the wheel that this checkout's packages make, and return its name."""
+    info = f"protoprimer-{version}.dist-info"
+    files = {
+        f"{package}/{path.name}": _with_version(path.read_text(encoding="utf-8"), version)
+        for package, where in _PACKAGES.items()
+        for path in sorted((support.ROOT / where).glob("*.py"))
+    }
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: protoprimer\nVersion: {version}\n"
+    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    record = ""
+    name = f"protoprimer-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(directory / name, "w") as archive:
+        for path, text in files.items():
+            content = text.encode()
+            archive.writestr(path, content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            record += f"{path},sha256={digest},{len(content)}\n"
+        archive.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
+    return name
+
+
+def kernel_of_version(version: str) -> str:
+    """Return the kernel that this checkout would give if it were of another version."""
+    sources = [
+        (name, _with_version(kernel_writer._source_of(name), version)) for name in kernel_writer.KERNEL_MODULES
+    ]
+    return kernel_writer.join_modules(sources, version)
+
+
+def _with_version(text: str, version: str) -> str:
+    return text.replace(f'VERSION = "{VERSION}"', f'VERSION = "{version}"')
