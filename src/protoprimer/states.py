@@ -274,6 +274,7 @@ def generation(
         backend, why_this = select_backend(_wanted_backend(configuration), interpreter, plan, toolbox, console, configuration)
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         console.say("building an environment %s, with %s" % (why, why_this))
+        plan.rebuild = from_scratch
         if plan.hint:
             console.warn(plan.hint)
         return _build(configuration, interpreter, plan, inputs, fingerprint, store, backend, console), True
