@@ -20,8 +20,9 @@ from protoprimer.commands import (
 )
 from protoprimer.configuration import INPUT_VARIABLES, LEAPS, Configuration
 from protoprimer.console import Console
-from protoprimer.errors import PrimerError, UsageError, nearest_name
+from protoprimer.errors import NotReadyError, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
+from protoprimer.ready import forget_ready
 from protoprimer.states import DryRunEnds, Environment, Invocation, bootstrap_graph
 from protoprimer.switch import is_neo_runtime
 from protoprimer.version import VERSION
@@ -96,6 +97,7 @@ def _serve(kind: str, main: "str | None") -> "NoReturn":
 
 def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     _keep_only_standard_library_on_path()
+    answer_to_import()
     graph = bootstrap_graph(_invocation(kind, main))
     line = graph.evaluate("command_line")
     assert isinstance(line, CommandLine)
@@ -182,17 +184,21 @@ def _heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFai
     store: "Any" = graph.evaluate("store")
     here = os.path.realpath(sys.prefix)
     broken = [one for one in store.all() if os.path.realpath(one.path) == here and store.is_intact(one)]
-    if not broken or kind == "start":
+    if not broken:
         raise failure.explained(sys.prefix)
-    enter_client(graph, ready_environment(graph), _is_isolated())
+    if kind == "start":
+        # Else ./prime would go by it: that a file lost its content shows in no time of a directory.
+        forget_ready(os.path.dirname(store.directory))
+        raise NotReadyError("the environment is damaged: %s" % store.is_intact(broken[0]), None, "run ./prime")
+    enter_client(graph, graph.evaluate("environment"), _is_isolated())  # type: ignore[arg-type]
     return 0
 
 
 def answer_to_import() -> None:
-    """Let `import protoprimer` find this kernel where the environment has no package of that name."""
+    """Let `import protoprimer`, and a client's backend file, find this kernel where there is no package of that name."""
     this = sys.modules[__name__]
-    sys.modules.setdefault("protoprimer", this)
-    sys.modules.setdefault("protoprimer.primer_kernel", this)
+    for name in ("", ".primer_kernel", ".backends", ".backends.base", ".backends.uv", ".backends.virtualenv", ".backends.venv"):
+        sys.modules.setdefault("protoprimer" + name, this)
 
 
 def _installed_kernel() -> "Any":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["read_ready", "ready_is_fresh", "why_not_fresh", "write_ready"]
+__all__ = ["forget_ready", "read_ready", "ready_is_fresh", "why_not_fresh", "write_ready"]
 
 # Entry scripts look for exactly this first line, so another format must have another number.
 READY_FORMAT = "# protoprimer ready 1"
@@ -79,7 +79,8 @@ def write_ready(
     :param links: pairs of a link and what it must lead to, such as `.venv` and the environment
     :raises OSError: the state directory cannot be written, or an input is gone
     """
-    exact = [base_executable] + _watched_directories(environment)
+    # Without its pyvenv.cfg an interpreter starts, but in no environment.
+    exact = [base_executable, os.path.join(environment, "pyvenv.cfg")] + _watched_directories(environment)
     facts = {
         "state": os.path.abspath(state_directory),
         "boot": boot_identifier(),
@@ -119,6 +120,14 @@ def read_ready(state_directory: str) -> "dict[str, Any] | None":
         return facts if _ready_text(facts) == content else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def forget_ready(state_directory: str) -> None:
+    """Take the fragment away, where that is possible, so that the next run looks at everything."""
+    try:
+        os.unlink(os.path.join(state_directory, "ready"))
+    except OSError:
+        pass
 
 
 def ready_is_fresh(state_directory: str) -> bool:
