@@ -1,0 +1,38 @@
+"""Size of the kernel, and how long an interpreter that is already running needs to load it from its cached bytecode.
+
+    python -m benchmarks.kernel [--rounds N] [--quick]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.common import Bench, Line, command
+
+SIZE_GOAL_KB = 150
+IMPORT_GOAL_SECONDS = 0.010
+# Loaded the way an entry script loads it, by its own function, in an interpreter that did nothing else.
+LOAD = """\
+import sys, time
+entry = {"__name__": "entry", "__file__": sys.argv[1]}
+exec(compile(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1], "exec"), entry)
+started = time.perf_counter()
+entry["protoprimer_kernel"](entry["PROTOPRIMER_KERNEL"])
+print(time.perf_counter() - started)
+"""
+
+
+def measure(bench: Bench) -> list[Line]:
+    """Return the lines for size and import; the other side is the goal itself."""
+    where = bench.project("kernel", locked=False)
+    size = (where / "proto_kernel.py").stat().st_size / 1024
+    load = [bench.wild, "-I", "-S", "-B", "-c", LOAD, str(where / "run")]
+    seconds = [float(bench.run(load, where, capture=True)) for _ in range(1 + bench.times(30, 5))][1:]
+    return [
+        Line("the kernel's size", "150 KB", 1.0, [size], [SIZE_GOAL_KB], "KB"),
+        Line("the kernel's import, cached", "10 ms", 1.0, seconds, [IMPORT_GOAL_SECONDS]),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(command(measure, __doc__))
