@@ -7,9 +7,11 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -20,7 +22,6 @@ from protoprimer.entry_template import entry_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(len(support.wild_pythons()) < 2, reason="a matrix needs two Pythons")
 
@@ -323,3 +324,68 @@ def test_a_terminal_shows_a_table_that_is_gone_at_the_end(repository: Repository
     seen = read_terminal(command, repository.root, environment)
     assert re.search(rf"py{re.escape(NEW)} +{re.escape(NEW)}\.\d+ +running +\d s", seen)
     assert seen.rindex("\033[J") < seen.rindex("2 passed")
+
+
+def test_a_cache_of_environments_by_fingerprint_is_used_in_the_same_place(repository: Repository) -> None:
+    built = repository.report("--python", NEW)[f"py{NEW}"]
+    kept = repository.root / "kept"
+    os.rename(built["environment"], kept)
+    shutil.rmtree(repository.state)
+    planned = json.loads(repository.run("--python", NEW, "--dry-run", "--json").stdout)["cells"][0]
+    assert planned["fingerprint"] == built["fingerprint"]
+    assert planned["environment"] is None
+    (repository.state / "envs").mkdir(parents=True)
+    os.rename(kept, built["environment"])
+    assert repository.report("--python", NEW)[f"py{NEW}"]["built"] is False
+
+
+def test_a_full_disk_ends_one_cell_with_its_reason(repository: Repository) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this host has no /dev/full")
+    code = f"import sys; '%d.%d' % sys.version_info[:2] == '{OLD}' and open('/dev/full', 'w').write('x' * 99999)"
+    cells = repository.report("--python", TWO, *python_code(code), status=1)
+    assert [cell["status"] for cell in cells.values()] == ["failed", "passed"]
+    assert "No space left on device" in (repository.state / "log" / "matrix" / f"py{OLD}.log").read_text()
+
+
+@pytest.mark.index
+def test_the_example_library_passes_with_the_lowest_and_the_highest_versions(
+    repository: Repository, shared_directory: Path
+) -> None:
+    if "3.12" not in NAMES:
+        pytest.skip("the example's Pythons are not here")
+    clone = repository.root / "library"
+    shutil.copytree(support.ROOT / "examples" / "matrix-library", clone)
+    library = Repository(clone, shared_directory / "cache")
+    (clone / "protoprimer.toml").unlink()
+    cells = library.report("--cell", "py3.12", "--cell", "py3.12-lowest-direct")
+    assert {cell["status"] for cell in cells.values()} == {"passed"}
+    pattern = "lib/*/site-packages/packaging-20.5.dist-info"
+    lowest = {name: bool(list(Path(cell["environment"]).glob(pattern))) for name, cell in cells.items()}
+    assert lowest == {"py3.12": False, "py3.12-lowest-direct": True}
+
+
+@pytest.mark.parametrize("selector", ["pyenv.py", "uv_managed.py", "fixed_path.py"])
+def test_each_shipped_selector_serves_from_the_oldest_python(selector: str, repository: Repository) -> None:
+    path = support.ROOT / "examples" / "selectors" / selector
+    home = repository.root / "pythons"
+    for name in ("3.8.2", "3.11.4", "3.11.12", "3.12.1"):
+        minor = name.rpartition(".")[0]
+        for place in (home / "versions" / name / "bin" / "python", home / f"python{minor}" / "bin" / f"python{minor}"):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+    environment = {**repository.environment, "PYENV_ROOT": str(home), "PYTHONS_ROOT": str(home)}
+    code = f"exec(compile(open({str(path)!r}).read(), 'selector', 'exec')); import sys; print(select_python(sys.argv[1]))"
+
+    def selected(required: str) -> str:
+        command = [support.wild_pythons()[0].executable, "-I", "-c", code, required]
+        return subprocess.check_output(command, env=environment, encoding="utf-8", timeout=60).strip()
+
+    expected = {
+        "pyenv.py": {"==3.11.*": "versions/3.11.12/", ">=3.8,<3.11": "versions/3.8.2/", ">=4": "None", "": "versions/3.12.1/",
+                     "!=3.12.*": "versions/3.11.12/", "~=3.11.3": "versions/3.11.12/", "~=3.8": "versions/3.12.1/"},
+        "uv_managed.py": {">=4": "None"},
+        "fixed_path.py": {"==3.11.*": "python3.11", "==3.11.4": "python3.11", ">=3.9": "python3.12", "==3.7.*": "None"},
+    }[selector]  # fmt: skip
+    for required, found in expected.items():
+        assert found in selected(required)

@@ -18,7 +18,7 @@ class Release:
     yanked = attr.ib(default=False)
 
 
-def newest_release(releases):
+def newest_release(releases: "list[Release]") -> "Release | None":
     """Return the newest release that is neither taken back nor a pre-release, or `None`."""
     fitting = [one for one in releases if not one.yanked and not one.version.is_prerelease]
     return max(fitting, key=lambda one: one.version, default=None)
