@@ -200,7 +200,11 @@ class Clone:
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-                process.communicate()
+                process.wait()
+            # Not read to their ends: an orphan may hold them.
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
 
 def finished(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Done:
