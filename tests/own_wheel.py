@@ -14,6 +14,8 @@ from protoprimer.version import VERSION
 if TYPE_CHECKING:
     from pathlib import Path
 
+# The extra `neo` of pyproject.toml.
+NEO = ("filelock>=3.12", "pre-commit>=3.5", "rich>=13")
 _PACKAGES = {"protoprimer": "src/protoprimer", "protoprimer/backends": "backends", "neoprimer": "src/neoprimer"}
 
 

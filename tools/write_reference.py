@@ -1,0 +1,192 @@
+"""Write what follows from the table of keys: `docs/schemas/*.json` and the tables of `docs/configuration.md`.
+
+An author's script, `./prime run -- python tools/write_reference.py`; a test calls `drifted` and wants nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "src"))
+
+from protoprimer.cli import parse_command_line  # noqa: E402 - the path is completed above
+from protoprimer.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
+from protoprimer.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
+
+Schema = Dict[str, Any]
+DRAFT = "http://json-schema.org/draft-07/schema#"
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+
+
+def closed(properties: Schema, **more: object) -> Schema:
+    """Return the schema of a table that has all of these keys and no other."""
+    return {"type": "object", "additionalProperties": False, "required": list(properties), "properties": properties, **more}
+
+
+def eval_schema() -> Schema:
+    """Return the schema of what `./prime eval --json` prints."""
+    keys = {key: part for key, part in dict(CLIENT_SCHEMA["properties"]).items() if key != "env"}  # type: ignore[call-overload]
+    values = {
+        key: closed(
+            {
+                "value": {"anyOf": [part, {"type": "null"}], "description": "null: nothing sets it, and it has no default."},
+                "leap": {"enum": list(LEAPS)},
+                "place": {"type": "string", "description": "file:line (key), an option, a variable, or default."},
+            }
+        )
+        for key, part in copy.deepcopy(keys).items()
+    }
+    named = {name: {"type": "string"} for name in ("root", "kernel", "state", "environment")}
+    names = {"type": "array", "items": TEXT, "description": "All that this repository knows."}
+    return {
+        "$schema": DRAFT,
+        "title": "What `./prime eval --json` prints",
+        **closed({**named, "environments": names, "values": closed(values)}),
+    }
+
+
+def check_schema() -> Schema:
+    """Return the schema of what `./prime check --json` prints."""
+    interpreter = closed({"path": TEXT, "version": TEXT_OR_NULL, "origin": TEXT_OR_NULL, "refused": TEXT_OR_NULL})
+    answer = {"anyOf": [{"enum": [True]}, {"type": "string"}], "description": "true, or why it cannot serve."}
+    return {
+        "$schema": DRAFT,
+        "title": "What `./prime check --json` prints",
+        **closed(
+            {
+                "environment": {"type": "string", "description": "current, or what is to be done."},
+                "interpreters": {"type": "array", "items": interpreter},
+                "backends": {"type": "object", "additionalProperties": answer},
+                "index": {"type": "array", "items": TEXT},
+            }
+        ),
+    }
+
+
+def schemas() -> dict[str, Schema]:
+    """Return every published schema by the name of its file."""
+    return {
+        "protoprimer.json": CLIENT_SCHEMA,
+        "proto_kernel.json": PRIMER_SCHEMA,
+        "eval.json": eval_schema(),
+        "check.json": check_schema(),
+    }
+
+
+def keys_table(schema: Schema) -> str:
+    """Return a table of the keys with type, default and meaning."""
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, part in schema["properties"].items():
+        default = f"`{json.dumps(part['default'])}`" if "default" in part else ""
+        rows.append(f"| `{key}` | {kind_of(part)} | {default} | {part['description']} |")
+    return "\n".join(rows)
+
+
+def kind_of(part: Schema) -> str:
+    """Return in words what a key takes."""
+    if "anyOf" in part:
+        return " or ".join(kind_of(one) for one in part["anyOf"])
+    if part.get("enum") == [False]:
+        return "`false`"
+    if "enum" in part:
+        return ", ".join(f"`{choice}`" for choice in part["enum"])
+    if part["type"] == "array":
+        return f"list of {kind_of(part['items']).replace('string', 'strings').replace('table', 'tables')}"
+    names = {"object": "table", "boolean": "true or false", "integer": "whole number"}
+    return names.get(part["type"], part["type"])
+
+
+def variables_table() -> str:
+    """Return a table of the variables of the input leap."""
+    options = {"env": "`--env`", "python": "`--python`", "backend": "`--backend`", "offline": "`--offline`"}
+    rows = ["| variable | key | option |", "|---|---|---|"]
+    rows += [f"| `{name}` | `{key}` | {options.get(key, '')} |" for name, key in INPUT_VARIABLES.items()]
+    return "\n".join(rows)
+
+
+# What a key is, the key, and what each leap says of it: in TOML, and as the variable of the input leap.
+OVERRIDING = [
+    ("a scalar", "keep", {"client": "4", "env": "5", "input": "6"}),
+    ("a scalar", "keep", {"client": "4", "env": "5"}),
+    ("a scalar", "keep", {"client": "4"}),
+    ("a scalar", "keep", {}),
+    ("a list", "watch", {"client": '["a", "b"]', "env": '["c"]'}),
+    ("a list", "watch", {"client": '["a"]', "env": "[]"}),
+    ("a table", "install", {"client": '{ projects = ["."], args = ["x"] }', "env": '{ args = ["y"] }'}),
+    ("a list of tables", "install", {"client": '[{ args = ["x"] }]', "env": '[{ args = ["y"] }]'}),
+    ("a table, then a list", "install", {"client": '{ args = ["x"] }', "env": '[{ args = ["y"] }]'}),
+    ("a table", "matrix", {"client": '{ python = ["3.9"], jobs = 2 }', "env": "{ jobs = 1 }"}),
+    ("a list, then a scalar", "backend", {"client": '["uv", "venv"]', "env": '"venv"', "input": "uv,virtualenv"}),
+]
+
+
+def overriding_table() -> str:
+    """Return a table of what overrides what, by reading such configurations."""
+    rows = ["| is | key | client | env | input | in force |", "|---|---|---|---|---|---|"]
+    for kind, key, said in OVERRIDING:
+        cells = [f"`{said[leap]}`" if leap in said else "" for leap in ("client", "env", "input")]
+        rows.append(f"| {kind} | `{key}` | {' | '.join(cells)} | `{json.dumps(in_force(key, said))}` |")
+    return "\n".join(rows)
+
+
+def in_force(key: str, said: dict[str, str]) -> object:
+    """Return what is in force of a key, less what an installation step leaves empty."""
+    variables = {name: said["input"] for name, one in INPUT_VARIABLES.items() if one == key and "input" in said}
+    with tempfile.TemporaryDirectory() as directory:
+        text = "".join(f"{key} = {said['client']}\n" for _ in [0] if "client" in said) + "[env.default]\n"
+        text += "".join(f"{key} = {said['env']}\n" for _ in [0] if "env" in said)
+        Path(directory, "protoprimer.toml").write_text(text, encoding="utf-8")
+        entry, kernel = str(Path(directory, "prime")), str(Path(directory, "proto_kernel.py"))
+        line = parse_command_line("./prime", [], has_client=False)
+        value = read_configuration(entry, kernel, line, variables, lambda _directory: None).get(key)
+    if key == "install" and isinstance(value, list):
+        value = [{name: part for name, part in step.items() if part} for step in value]
+        for step in value:
+            if "projects" in step:
+                step["projects"] = [project["path"] for project in step["projects"]]
+    return value
+
+
+TABLES = {
+    "keys": lambda: keys_table(CLIENT_SCHEMA),
+    "primer keys": lambda: keys_table(PRIMER_SCHEMA),
+    "variables": variables_table,
+    "overriding": overriding_table,
+}
+
+
+def wanted() -> dict[Path, str]:
+    """Return every file that follows from the table of keys, with its text."""
+    files = {
+        REPOSITORY / "docs" / "schemas" / name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in schemas().items()
+    }
+    page = REPOSITORY / "docs" / "configuration.md"
+    text = page.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name}: written by tools/write_reference.py -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        text = before + begin + "\n" + table() + "\n\n" + end + rest.partition(end)[2]
+    return {**files, page: text}
+
+
+def drifted() -> list[str]:
+    """Return the names of the files that are not what the table of keys makes of them."""
+    return [
+        path.name
+        for path, text in wanted().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+if __name__ == "__main__":
+    for target, content in wanted().items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
