@@ -64,13 +64,14 @@ class Backend:
         :raises InstallError: resolution, build, download or the check failed (exit 6)
         """
         self.install_plan(interpreter, environment, plan)
-        if not plan.rebuild and fault_of_installed(environment, plan):
+        fault = fault_of_installed(environment, plan)
+        if fault is not None and not plan.rebuild:
             # What a cache remembered of a project no longer fits its sources.
             plan.rebuild = True
             self.install_plan(interpreter, environment, plan)
+            fault = fault_of_installed(environment, plan)
         if plan.seed_pip:
             self._seed_pip(interpreter, environment)
-        fault = fault_of_installed(environment, plan)
         if fault is not None:
             advice = "check the project's build configuration ([build-system], package discovery), or set `install`"
             raise InstallError("the backend %s succeeded, but %s" % (self.name, fault[1]), fault[0], advice)

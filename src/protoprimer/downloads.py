@@ -195,6 +195,10 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
 
 def file_url(path: str) -> str:
     """Return the `file:` URL of a path."""
+    if os.name != "nt":
+        from urllib.parse import quote
+
+        return "file://" + quote(os.path.abspath(path))
     from urllib.request import pathname2url
 
     return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
@@ -202,7 +206,11 @@ def file_url(path: str) -> str:
 
 def path_of_file_url(url: str) -> str:
     """Return the path that a `file:` URL means."""
-    from urllib.parse import urlsplit
+    from urllib.parse import unquote, urlsplit
+
+    if os.name != "nt":
+        return unquote(urlsplit(url).path)
+    # It takes 50 ms to import, and is the same elsewhere.
     from urllib.request import url2pathname
 
     return url2pathname(urlsplit(url).path)

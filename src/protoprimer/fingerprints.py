@@ -2,6 +2,7 @@
 
 import os
 
+from protoprimer.host import sha256_of
 from protoprimer.locking import disk_failure
 
 TYPE_CHECKING = False
@@ -62,20 +63,14 @@ def fingerprint_of(
         full["setting:" + key] = text
         # A long value or a URL may hold credentials, and is nothing to read in one line either.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
-        shown["setting:" + key] = text if is_readable else "#" + _hash_of(text.encode("utf-8"))[:12]
-    return Fingerprint(_hash_of(_canonical_json(full).encode("utf-8"))[:16], shown)
-
-
-def _hash_of(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
+        shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
+    return Fingerprint(sha256_of(_canonical_json(full).encode("utf-8"))[:16], shown)
 
 
 def _hash_of_file(path: str) -> "str | None":
     try:
         with open(path, "rb") as stream:
-            return _hash_of(stream.read())
+            return sha256_of(stream.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -8,6 +8,7 @@ import os
 import stat
 import time
 
+from protoprimer.configuration import DEFAULT_ENVIRONMENT
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
@@ -81,10 +82,10 @@ def _read_record(path: str) -> "dict[str, Any]":
     return found if isinstance(found, dict) else {}
 
 
-def _write_record(path: str, value: "dict[str, Any]") -> None:
+def _write_record(path: str, value: "dict[str, Any]", durable: bool = True) -> None:
     import json
 
-    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"))
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"), durable=durable)
 
 
 def _sorted_names(directory: str) -> "list[str]":
@@ -118,11 +119,14 @@ def prepare_state_directory(path: str) -> None:
             if not os.path.lexists(directory):
                 os.makedirs(directory, 0o755, exist_ok=True)
             _refuse_foreign_directory(directory)
+        names = set(os.listdir(path))
         # A directory with more in it is somebody's who set `state-dir` to it, or has its marks since long.
-        if set(os.listdir(path)) <= {"envs", "lock", "log"}.union(_STATE_MARKS):
+        if names <= {"envs", "lock", "log"}.union(_STATE_MARKS) or names.issuperset(_STATE_MARKS):
             for name, content in _STATE_MARKS.items():
-                if not os.path.lexists(os.path.join(path, name)):
-                    write_atomically(os.path.join(path, name), content)
+                mark = os.path.join(path, name)
+                if name not in names or not os.lstat(mark).st_size:
+                    # What a power loss empties is written again here: no need to wait for the disk.
+                    write_atomically(mark, content, durable=False)
     except OSError as error:
         raise disk_failure("create the state directory", path, error) from error
 
@@ -193,7 +197,7 @@ class GenerationStore:
         path = os.path.join(self.directory, name if max(numbers) == 0 else "%s.%d" % (name, max(numbers) + 1))
         try:
             # First the builder's mark, so that nobody sees this as a leftover.
-            _write_record(path + _BUILDING_SUFFIX, this_process("building"))
+            _write_record(path + _BUILDING_SUFFIX, this_process("building"), durable=False)
             os.mkdir(path, 0o755)
         except OSError as error:
             raise disk_failure("create a directory for the environment", path, error) from error
@@ -237,7 +241,7 @@ class GenerationStore:
             raise disk_failure("publish the environment", path, error) from error
         try:
             os.unlink(path + _BUILDING_SUFFIX)
-            _write_record(os.path.join(self.directory, self._name + _LAST_SUFFIX), content)
+            _write_record(os.path.join(self.directory, self._name + _LAST_SUFFIX), content, durable=False)
         except OSError as error:
             # The environment is whole; what is lost only explains or tidies.
             self._console.detail("could not note what was built last: %s" % error)
@@ -460,7 +464,7 @@ def remember_environment(state_directory: str, name: str) -> None:
 
     :raises InstallError: that cannot be written (exit code 6)
     """
-    if remembered_environment(state_directory) == name:
+    if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
         return
     _check_environment_name(name)
     prepare_state_directory(state_directory)

@@ -20,6 +20,7 @@ __all__ = [
     "remove_tree",
     "replace_process",
     "scripts_directory",
+    "sha256_of",
     "signal_process_group",
     "usable_cores",
     "usable_memory",
@@ -95,9 +96,23 @@ def libc_of_host() -> str:
         return "musl"
 
 
-def write_atomically(path: str, content: bytes, mode: int = 0o644) -> None:
+def sha256_of(content: bytes) -> str:
+    """Return the hexadecimal SHA-256 of a small content; `hashlib` would load all of OpenSSL for it."""
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+        except ImportError:
+            from hashlib import sha256
+    return str(sha256(content).hexdigest())
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
     """Write a file so that every reader, and the next run after a crash, sees the old content or the new, whole.
 
+    :param durable: false where a file emptied by a power loss would be noticed or would not matter: the next reader
+        then need not wait for the disk
     :raises OSError: the directory is missing or not writable; the old file is then untouched
     """
     temporary = "%s.%d.tmp" % (path, os.getpid())
@@ -111,8 +126,9 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644) -> None:
             descriptor = os.open(temporary, flags, mode)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
         try:

@@ -146,8 +146,11 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
 
 def _uv_file(path: str, environ: "dict[str, str]") -> IndexSource:
     source = IndexSource("uv", path, os.path.dirname(path))
+    is_project = os.path.basename(path) == "pyproject.toml"
+    if is_project and not _may_name_uv(path):
+        return source
     table: "Any" = load_toml(path)
-    for name in ("tool", "uv") if os.path.basename(path) == "pyproject.toml" else ():
+    for name in ("tool", "uv") if is_project else ():
         table = table.get(name, {}) if isinstance(table, dict) else {}
     if not isinstance(table, dict):
         return source
@@ -163,6 +166,13 @@ def _uv_file(path: str, environ: "dict[str, str]") -> IndexSource:
             values = value if isinstance(value, list) else [value]
             source.add(key, [str(one).lower() if isinstance(one, bool) else str(one) for one in values])
     return source
+
+
+def _may_name_uv(path: str) -> bool:
+    """Tell whether a TOML file may have a key `uv`, without the time that reading it as TOML takes."""
+    with open(path, "rb") as stream:
+        content = stream.read()
+    return b"uv" in content or b"\\" in content
 
 
 def _pip_files(environ: "dict[str, str]") -> "list[str]":

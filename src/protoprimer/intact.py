@@ -64,16 +64,9 @@ def metadata_directories(path: str) -> "dict[str, str]":
 
 def missing_files(path: str) -> "list[str]":
     """Return the files that RECORDs (PEP 376, PEP 627) list and that are not there, or empty and should not be."""
-    import csv
-
     missing = []
     for name, directory in metadata_directories(path).items():
-        rows = []
-        try:
-            with open(os.path.join(directory, name, "RECORD"), encoding="utf-8", newline="") as stream:
-                rows = list(csv.reader(stream))
-        except (OSError, ValueError, csv.Error):
-            pass
+        rows = _rows_of_record(os.path.join(directory, name, "RECORD"))
         if not rows:
             missing.append(name + "/RECORD")
         for row in rows:
@@ -88,3 +81,20 @@ def missing_files(path: str) -> "list[str]":
             if is_empty and len(row) > 2 and row[2] not in ("", "0"):
                 missing.append(row[0])
     return sorted(missing)
+
+
+def _rows_of_record(path: str) -> "list[list[str]]":
+    """Return the rows of a RECORD, none if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            text = stream.read()
+    except (OSError, ValueError):
+        return []
+    if '"' not in text:
+        return [line.rstrip("\r").rsplit(",", 2) for line in text.split("\n") if line.strip()]
+    import csv
+
+    try:
+        return list(csv.reader(line + "\n" for line in text.split("\n")))
+    except csv.Error:
+        return []

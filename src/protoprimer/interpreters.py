@@ -49,13 +49,13 @@ def choose_interpreter(
     selector: "str | None" = None,
     downloads: bool = True,
     offline: bool = False,
-    place: "str | None" = None,
+    place: object = None,
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/interpreters.md tells the order.
 
     :param selector: the value of `python-selector`, relative to `root`
     :param downloads: whether uv may fetch an interpreter when none fits
-    :param place: what asked for this Python: an option, or a file, line and key
+    :param place: what asked for this Python, as its `str()`: an option, or a file, line and key
     :raises ConfigurationError: the selector is missing or raises; exit code 3
     :raises InterpreterError: nothing fits, or what the selector chose does not; exit code 4
     """
@@ -234,7 +234,7 @@ def _uv_python_command(uv: "Tool", arguments: "list[str]", root: str, console: C
 
 
 def _no_interpreter_error(
-    request: PythonRequest, place: "str | None", refusals: "list[InterpreterRefusal]", no_download: str
+    request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
     """Return the error that lists every candidate under the reason it shares with others, the newest first."""
     import re

@@ -2,6 +2,7 @@
 
 import os
 
+from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import ConfigurationError
 from protoprimer.projects import expand_group, metadata_files, normalized_project_name, read_project
 
@@ -346,10 +347,7 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
 def _path_of_url(target: str) -> str:
     if not target.startswith("file:"):
         return target
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return url2pathname(urlsplit(target).path)
+    return path_of_file_url(target)
 
 
 def _requirement_lines(path: str) -> "list[tuple[int, str]]":

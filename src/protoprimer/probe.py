@@ -4,7 +4,7 @@ import os
 
 from protoprimer.console import Console
 from protoprimer.errors import InstallError, PrimerError
-from protoprimer.host import environment_python, is_windows, write_atomically
+from protoprimer.host import environment_python, is_windows, sha256_of, write_atomically
 from protoprimer.process import run_child
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ facts = {
     "version": "%d.%d.%d" % sys.version_info[:3] + (kind + str(sys.version_info[4]) if kind else ""),
 }
 if sys.version_info >= (3, 6):
-    import encodings, importlib.util, os, sysconfig
+    import encodings, os, sysconfig
     base = getattr(sys, "real_prefix", sys.base_prefix)
     executable = os.path.abspath(sys.executable) if sys.executable else ""
     directory = os.path.dirname(executable)
@@ -55,7 +55,7 @@ if sys.version_info >= (3, 6):
         pointer_bits=sys.maxsize.bit_length() + 1,
         free_threaded="t" in getattr(sys, "abiflags", "") or "free-threading build" in sys.version,
         debug=hasattr(sys, "gettotalrefcount"),
-        has_venv=importlib.util.find_spec("venv") is not None,
+        has_venv=os.path.isfile(os.path.join(os.path.dirname(os.__file__), "venv", "__init__.py")),
         stdlib=os.path.dirname(os.__file__),
         found_in_environment=base != sys.prefix or any(map(os.path.isfile, marks)),
     )
@@ -252,10 +252,8 @@ def _facts_at_home(facts: "dict[str, Any]", console: Console, timeout: float) ->
 
 
 def _memory_of_probe(path: str, cache_directory: str) -> str:
-    import hashlib
-
     key = os.fsencode(os.path.realpath(path)) + b"\0" + os.fsencode(path)
-    return os.path.join(cache_directory, "interpreters", hashlib.sha256(key).hexdigest()[:32] + ".json")
+    return os.path.join(cache_directory, "interpreters", sha256_of(key)[:32] + ".json")
 
 
 def _file_stamp(path: str) -> "list[int] | None":

@@ -104,9 +104,14 @@ def metadata_files(directory: str) -> "list[str]":
     """
     found = [os.path.join(directory, name) for name in ("pyproject.toml", "setup.cfg", "setup.py")]
     try:
+        with open(found[0], "rb") as stream:
+            content = stream.read()
+        if b"dynamic" not in content and b"\\" not in content:
+            # Spares reading it once more; only an escape could spell the key in another way.
+            return found
         table = load_toml(found[0])["tool"]["setuptools"]["dynamic"]
         sources = [table.get("dependencies")] + list(table.get("optional-dependencies", {}).values())
-    except (ConfigurationError, LookupError, TypeError, AttributeError):
+    except (OSError, ConfigurationError, LookupError, TypeError, AttributeError):
         return found  # No such table; a broken file is reported by who reads it.
     for source in sources:
         files = source.get("file", []) if isinstance(source, dict) else []

@@ -99,7 +99,8 @@ def write_ready(
     path = os.path.join(facts["state"], "ready")
     # Its time is a statement like its content, so both must appear in one step.
     unfinished = "%s.%d" % (path, os.getpid())
-    write_atomically(unfinished, _ready_text(facts))
+    # What a power loss empties decides nothing, and what is there says of which start of the computer it is.
+    write_atomically(unfinished, _ready_text(facts), durable=False)
     os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
     os.replace(unfinished, path)
 
@@ -180,7 +181,7 @@ def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
     for moment in moments:
         stamp = os.path.join(directory, str(moment))
         if _ready_time(stamp) != moment:
-            write_atomically(stamp, b"")
+            write_atomically(stamp, b"", durable=False)
             os.utime(stamp, ns=(moment, moment))
             if _ready_time(stamp) != moment:
                 return False

@@ -78,16 +78,30 @@ class RequiredPython:
     """The Python that the repository wants, and where it says so.
 
     :param narrowed: the request within the range of each project that is installed; an installer would refuse others
+    :param sources: places, or projects whose range asks for it: their lines are looked up when somebody is told
     """
 
     def __init__(
-        self, request: PythonRequest, narrowed: PythonRequest, place: str, files: "list[str]", absent_files: "list[str]"
+        self,
+        request: PythonRequest,
+        narrowed: PythonRequest,
+        sources: "list[str | ProjectMetadata]",
+        files: "list[str]",
+        absent_files: "list[str]",
     ) -> None:
         self.request = request
         self.narrowed = narrowed
-        self.place = place
+        self.sources = sources
         self.files = files
         self.absent_files = absent_files
+
+    @property
+    def place(self) -> str:
+        """Where the repository says so, for a person."""
+        return _places_of(self.sources)
+
+    def __str__(self) -> str:
+        return self.place
 
 
 class DryRunEnds(PrimerError):
@@ -155,15 +169,15 @@ def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
     version_file = configuration.path_of(".python-version")
     present = [version_file] if os.path.isfile(version_file) else []
     absent = [] if present else [version_file]
-    text, place = _python_that_is_asked_for(configuration, plan, version_file if present else None)
+    text, sources = _python_that_is_asked_for(configuration, plan, version_file if present else None)
     try:
         request = parse_python_request(text)
     except InvalidSpecifier as error:
-        raise ConfigurationError(str(error), place) from None
-    ranges = dict(_ranges_of(project.metadata for project in plan.projects()))
-    narrowing = {text: where for text, where in ranges.items() if text not in request.text}
-    places = dict.fromkeys([place] + list(narrowing.values()))
-    return RequiredPython(request, request.narrowed(list(narrowing)), ", ".join(places), present, absent)
+        raise ConfigurationError(str(error), _places_of(sources)) from None
+    ranges = _ranges_of(project.metadata for project in plan.projects())
+    narrowing = {text: project for text, project in ranges.items() if text not in request.text}
+    sources = sources + list(narrowing.values())
+    return RequiredPython(request, request.narrowed(list(narrowing)), sources, present, absent)
 
 
 def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
@@ -216,7 +230,7 @@ def interpreter(
         selector=configuration.text("python-selector"),
         downloads=bool(configuration.get("python-downloads")),
         offline=configuration.offline,
-        place=required_python.place,
+        place=required_python,
     )
 
 
@@ -364,23 +378,26 @@ def standing_environment(configuration: Configuration) -> "Environment | None":
 
 def _python_that_is_asked_for(
     configuration: Configuration, plan: Plan, version_file: "str | None"
-) -> "tuple[str, str]":
+) -> "tuple[str, list[str | ProjectMetadata]]":
     if configuration.text("python"):
-        return str(configuration.text("python")), configuration.place_of("python")
+        return str(configuration.text("python")), [configuration.place_of("python")]
     if version_file is not None:
         with open(version_file, encoding="utf-8", errors="replace") as stream:
             asked = python_version_line(stream.read())
         if asked:
-            return asked, ".python-version"
+            return asked, [".python-version"]
     ranges = _ranges_of(plan.all_metadata())
-    if ranges:
-        return ",".join(dict(ranges)), ", ".join(dict.fromkeys(place for _, place in ranges))
-    return OLDEST_SUPPORTED_PYTHON, "default"
+    return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, ["default"])
 
 
-def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "list[tuple[str, str]]":
-    found = [(project.requires_python, project.requires_python_place) for project in projects]
-    return [(text, str(place)) for text, place in found if text]
+def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":
+    """Return the ranges of Pythons that projects tell, each with one project that tells it."""
+    return {project.requires_python: project for project in projects if project.requires_python}
+
+
+def _places_of(sources: "list[str | ProjectMetadata]") -> str:
+    told = [str(one if isinstance(one, str) else one.requires_python_place) for one in sources]
+    return ", ".join(dict.fromkeys(told))
 
 
 def _interpreter_of_last_generation(

@@ -1,7 +1,7 @@
 """TOML 1.0, with the line of every key.
 
-Where Python has `tomllib`, values come from it; the reader here serves older Pythons, tells lines, and words the
-errors, so that they are the same everywhere. Both accept the same documents and give the same values.
+Where Python has `tomllib`, a long document's values come from it; the reader here serves short ones and older Pythons,
+tells lines, and words the errors, so that they are the same everywhere. Both accept the same documents and give the same values.
 """
 
 import sys
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     TomlTable = dict[str, Any]
     TomlPath = tuple[str | int, ...]
+
+_SHORT_TEXT = 20000
 
 
 class TomlError(ValueError):
@@ -50,8 +52,9 @@ def load_toml(path: str) -> "TomlTable":
 
 
 def _toml_values(text: str) -> "TomlTable":
-    # From 3.15 on, tomllib takes TOML 1.1, which would make one file good here and bad there.
-    if (3, 11) <= sys.version_info < (3, 15):
+    # Importing tomllib takes longer than the reader here needs for a few pages. From 3.15 on it takes TOML 1.1, which
+    # would make one file good here and bad there.
+    if (3, 11) <= sys.version_info < (3, 15) and len(text) > _SHORT_TEXT:
         import tomllib  # type: ignore[import-not-found,unused-ignore]
 
         try:

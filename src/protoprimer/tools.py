@@ -5,7 +5,7 @@ import sys
 
 from protoprimer.console import Console
 from protoprimer.errors import BackendError, PrimerError
-from protoprimer.host import is_windows, libc_of_host, scripts_directory, write_atomically
+from protoprimer.host import is_windows, libc_of_host, scripts_directory, sha256_of, write_atomically
 from protoprimer.indexes import IndexSettings
 from protoprimer.process import run_child, scrubbed_environment
 from protoprimer.tool_pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
@@ -173,9 +173,7 @@ class ToolBox:
 
     def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
         """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
-        import hashlib
-
-        digest = hashlib.sha256("".join(sorted(wheels.values())).encode("ascii")).hexdigest()
+        digest = sha256_of("".join(sorted(wheels.values())).encode("ascii"))
         version = _wheel_version(name, wheels)
         directory = os.path.join(self.cache_directory, "tools", "%s-%s-%s" % (name, version, digest[:12]))
         if unpacked_is_whole(directory):
@@ -241,7 +239,6 @@ class ToolBox:
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
         """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
-        import hashlib
         import json
 
         try:
@@ -249,7 +246,7 @@ class ToolBox:
         except OSError as error:
             return "!cannot be used: %s" % error.strerror
         identity = [command, status.st_mtime, status.st_size, status.st_ino]
-        key = hashlib.sha256(json.dumps(command).encode("ascii")).hexdigest()[:16]
+        key = sha256_of(json.dumps(command).encode("ascii"))[:16]
         note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
         try:
             with open(note, encoding="utf-8") as stream:
