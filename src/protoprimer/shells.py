@@ -210,7 +210,7 @@ def enter_shell(
     active = os.environ.get("VIRTUAL_ENV")
     if active:
         is_same = os.path.realpath(active) == os.path.realpath(environment)
-        told = "this environment is active already; a shell within its shell" if is_same else "leaving the active " + active
+        told = "this environment is active already: a shell within its shell" if is_same else "leaving " + active
         (console.say if is_interactive else console.detail)(told)
     variables = activated_environment(dict(os.environ), environment)
     variables["VIRTUAL_ENV_PROMPT"] = label
