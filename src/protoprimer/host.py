@@ -98,14 +98,13 @@ def libc_of_host() -> str:
 
 def sha256_of(content: bytes) -> str:
     """Return the hexadecimal SHA-256 of a small content; `hashlib` would load all of OpenSSL for it."""
-    try:
-        from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
+    # What `hashlib` has without OpenSSL: from 3.12 on, and before.
+    for name in ("_sha2", "_sha256", "hashlib"):
         try:
-            from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+            return str(__import__(name).sha256(content).hexdigest())
         except ImportError:
-            from hashlib import sha256
-    return str(sha256(content).hexdigest())
+            continue
+    raise AssertionError("hashlib is always there")
 
 
 def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
