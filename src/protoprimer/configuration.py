@@ -240,6 +240,10 @@ def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[s
         text = command_line.text(key)
         if text is not None and not (key == "python" and command_line.command in ("matrix", "bundle")):
             inputs[key] = Setting(_value_from_text(key, text, "--" + key), "input", "--" + key)
+    for key, setting in inputs.items():
+        violation = first_violation({key: setting.value}, CLIENT_SCHEMA) if key not in ("env", "offline") else None
+        if violation:
+            raise _bad_input(setting.source, violation.cause, violation.advice)
     if command_line.has("offline"):
         inputs["offline"] = Setting(True, "input", "--offline")
     return inputs
@@ -265,13 +269,15 @@ def _value_from_text(key: str, text: str, source: str) -> object:
     raise _bad_input(source, "%s must not be empty" % source)
 
 
-def _bad_input(source: str, cause: str) -> "ConfigurationError | UsageError":
-    return UsageError(cause) if source.startswith("--") else ConfigurationError(cause, "the variable " + source)
+def _bad_input(source: str, cause: str, advice: "str | None" = None) -> "ConfigurationError | UsageError":
+    if source.startswith("--"):
+        return UsageError(cause, source, advice)
+    return ConfigurationError(cause, "the variable " + source, advice)
 
 
 def _primer_leap(kernel_path: str) -> "tuple[dict[str, object], str | None]":
     stem = os.path.join(os.path.dirname(kernel_path), "proto_kernel")
-    found = [path for path in (stem + ".toml", stem + ".json") if os.path.exists(path)]
+    found = [path for path in (stem + ".toml", stem + ".json") if os.path.lexists(path)]
     _refuse_two(found)
     if not found:
         return {}, None
@@ -309,11 +315,11 @@ def _client_leap(
         configuration.files.append(file)
         return _checked_client(configuration, data, file, prefix)
     own = [os.path.join(configuration.root, name) for name in _CLIENT_FILES]
-    found = [path for path in own if os.path.exists(path)]
+    found = [path for path in own if os.path.lexists(path)]
     configuration.absent_files.extend(path for path in own if path not in found)
     project_file = os.path.join(configuration.root, "pyproject.toml")
     table = {}  # type: dict[str, object]
-    if os.path.exists(project_file):
+    if os.path.lexists(project_file):
         configuration.files.append(project_file)
         table = _table_at(load_toml(project_file), ("tool", "protoprimer"), project_file, configuration.root)
     else:
