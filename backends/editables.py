@@ -40,6 +40,8 @@ def why_not_buildable(interpreter: "Interpreter", plan: Plan) -> "str | None":
         is_static = static_project_table(project) is not None
         names = os.listdir(project.path)
         others = "setup.py" in names or "setup.cfg" in names or "flit" in " ".join(project.metadata.build_requires)
+        # A project that brings its own build backend knows best which Python that runs on.
+        others = others or "backend-path" in project.metadata.table("build-system")
         if project.metadata.has_project_table and not others and not (is_static and project.editable):
             what = "that is not editable" if is_static else "whose [project] has dynamic fields"
             return "no build backend for Python 3.6 serves a project %s (%s)" % (what, project.path)

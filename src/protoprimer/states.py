@@ -315,7 +315,7 @@ def environment(
             _tell_matrix(configuration, interpreter, complete, built)
         else:
             remember_environment(configuration.state_directory, configuration.environment_name)
-        if isinstance(link, str) and not configuration.cell:
+        if isinstance(link, str) and not (configuration.cell or _is_steered(configuration)):
             point_link(configuration.path_of(link), complete, configuration.state_directory, console)
         if not _is_steered(configuration):
             write_ready(
@@ -403,7 +403,8 @@ def _places_of(sources: "list[str | ProjectMetadata]") -> str:
 def _interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    known = store.last_record().get("interpreter")
+    records = [store.last_record()] + [generation.record for generation in reversed(store.all())]
+    known = next((record.get("interpreter") for record in records if record and not record.get("steered")), None)
     if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
@@ -449,7 +450,8 @@ def _build(
         # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
         after = _fingerprint_now(configuration, interpreter, inputs)
         record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
-        return store.publish(path, dict(record, interpreter=interpreter.as_dict(), root=configuration.root))
+        record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=_is_steered(configuration))
+        return store.publish(path, record)
     except BaseException:
         store.abandon(path)
         raise
