@@ -140,6 +140,7 @@ class MatrixRun:
         """Find out what would be done: each cell's fingerprint, by which its environment can be cached."""
         held, known = dict(os.environ), self._invocation
         for cell in self._cells:
+            cell.status = "planned"
             try:
                 os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
                 run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, True)

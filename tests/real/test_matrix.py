@@ -283,6 +283,7 @@ def test_axes_make_the_product_less_exclude_plus_include(repository: Repository)
 def test_a_dry_run_tells_fingerprints_and_does_nothing(repository: Repository) -> None:
     done = repository.run("--python", TWO, "--dry-run", "--json")
     planned = {cell["name"]: cell for cell in json.loads(done.stdout)["cells"]}
+    assert {cell["status"] for cell in planned.values()} == {"planned"}
     assert not (repository.state / "envs").exists()
     built = repository.report("--python", TWO)
     for name, cell in planned.items():

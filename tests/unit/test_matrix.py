@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import string
+import time
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, PrimerError
 from protoprimer.host import options_of_process_group, usable_cores, usable_memory
 from protoprimer.matrix_cells import MATRIX_AXES, MatrixCell, expanded_pythons, matrix_cells
-from protoprimer.matrix_report import MatrixView, junit_report
+from protoprimer.matrix_report import MatrixView, _table_of_cells, junit_report
 from protoprimer.plan import Plan
 from protoprimer.schema import CLIENT_SCHEMA, first_violation
 
@@ -161,7 +162,32 @@ def test_output_is_shown_where_it_is_of_interest(
     assert ("::group::" in stream.getvalue()) == bool(folds)
 
 
+def test_ten_silent_seconds_bring_a_sign_of_life() -> None:
+    stream = io.StringIO()
+    cells = cells_of({})
+    cells[0].status, cells[0].started = "running", time.monotonic() - 12
+    view = MatrixView(Console(stream=stream), cells)
+    view.tick()
+    assert stream.getvalue() == ""
+    view._last -= 11
+    view.tick()
+    view.tick()
+    assert stream.getvalue() == "still py3.8 running (12 s)\n"
+
+
+def test_a_small_terminal_shows_what_runs_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINES", "5")
+    monkeypatch.setenv("COLUMNS", "40")
+    cells = cells_of({}, pythons=tuple("3.%d" % minor for minor in range(6, 14)))
+    cells[5].status, cells[5].started = "running", time.monotonic()
+    lines = _table_of_cells(cells).split("\n")
+    assert lines[0].split() == ["py3.11", "running"]
+    assert len(lines) == 4
+    assert lines[-1] == "  and 5 more"
+    assert all(len(line) < 40 for line in lines)
+
+
 def test_the_host_tells_what_jobs_can_go_by() -> None:
     assert usable_cores() >= 1
-    assert usable_memory() is None or usable_memory() > 2**20
+    assert (usable_memory() or 2**40) > 2**20
     assert len(options_of_process_group()) == 1
