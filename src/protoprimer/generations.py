@@ -322,16 +322,18 @@ class GenerationStore:
         return sorted(found, key=lambda generation: (generation.serial, generation.number))
 
     def _tidy(self) -> None:
-        for name in _sorted_names(self.directory):
-            path = os.path.join(self.directory, name)
-            if name.startswith(_TRASH_PREFIX):
-                remove_tree(path)
-            elif name.endswith(_BUILDING_SUFFIX) and not os.path.lexists(path[: -len(_BUILDING_SUFFIX)]):
-                try:
-                    if time.time() - os.stat(path).st_mtime > _SECONDS_A_NAME_STAYS_TAKEN:
-                        os.unlink(path)
-                except OSError:
-                    pass
+        for directory in (self.directory, self._state_directory):
+            for name in _sorted_names(directory):
+                path = os.path.join(directory, name)
+                is_mark = name.endswith(_BUILDING_SUFFIX) and not os.path.lexists(path[: -len(_BUILDING_SUFFIX)])
+                if name.startswith(_TRASH_PREFIX) and directory == self.directory:
+                    remove_tree(path)
+                elif is_mark or _is_unfinished_file(path):
+                    try:
+                        if time.time() - os.lstat(path).st_mtime > _SECONDS_A_NAME_STAYS_TAKEN:
+                            os.unlink(path)
+                    except OSError:
+                        pass
 
     def _leftovers(self) -> "list[str]":
         found = []
@@ -357,6 +359,15 @@ class GenerationStore:
             self._console.detail("kept %s: %s" % (path, error))
             return False
         return True
+
+
+def _is_unfinished_file(path: str) -> bool:
+    """Tell whether this is what a process that was killed had not yet renamed to the name of a file or link of ours."""
+    import re
+
+    ours = r"(ready(\.\d+)?|environment|\.gitignore|CACHEDIR\.TAG|.+\.building|.+\.last\.json)\.\d+\.tmp|ready\.\d+"
+    name = os.path.basename(path)
+    return bool(re.match(ours + r"\Z", name)) or (os.path.islink(path) and bool(re.match(r".+\.\d+\.tmp\Z", name)))
 
 
 def _is_spared(generation: Generation) -> bool:

@@ -142,10 +142,13 @@ def remove_tree(path: str) -> None:
     import shutil
 
     def make_writable_and_retry(function: object, failed: str, _error: object) -> None:
+        is_directory = os.path.isdir(failed) and not os.path.islink(failed)
         try:
             os.chmod(os.path.dirname(failed), 0o700)
-            os.chmod(failed, 0o700)
-            os.rmdir(failed) if os.path.isdir(failed) and not os.path.islink(failed) else os.unlink(failed)
+            if is_directory or is_windows():
+                # Elsewhere a file's mode does not matter here, and may be shared with a tool's cache by a hard link.
+                os.chmod(failed, 0o700)
+            os.rmdir(failed) if is_directory else os.unlink(failed)
         except OSError:
             pass
 
