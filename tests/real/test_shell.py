@@ -77,6 +77,9 @@ class Desk:
         support.needed_tool(shell)
         for name, text in USER_FILES[shell].items():
             self.own(name, text)
+        if shell == "fish":
+            # Else the first one of a user works for a minute in the background, and holds the terminal.
+            (self.home / ".local/share/fish/generated_completions").mkdir(parents=True, exist_ok=True)
         if ".shinit" in USER_FILES[shell]:
             self.variables["ENV"] = "$HOME/.shinit"
 
@@ -99,7 +102,7 @@ class Terminal:
             cwd=str(desk.clone.root),
             env=environ,
             encoding="utf-8",
-            timeout=60,
+            timeout=30,
             dimensions=(24, 999),
         )
         self.is_fish = "fish" in arguments
