@@ -67,7 +67,7 @@ def configuration_rendered(configuration_text: str, rendering_settings: Renderin
         from rich.syntax import Syntax
     except ImportError:
         raise PrimerError("rich is not installed", None, "add protoprimer[neo] to what is installed") from None
-    syntax = Syntax(configuration_text, "toml", theme=rendering_settings.theme, background_color="default")
+    syntax = Syntax(configuration_text.rstrip("\n"), "toml", theme=rendering_settings.theme, background_color="default")
     # As wide as the text: a line that is folded or padded would no longer be the file that it shows.
     width = max(map(len, configuration_text.splitlines())) + 1
     Console(force_terminal=True, width=width, color_system="standard", no_color=False).print(syntax, end="")
