@@ -102,6 +102,7 @@ class MatrixRun:
         self._line = line
         self._console = console
         self._directory = os.path.join(configuration.state_directory, "log", "matrix")
+        self._journal = os.path.join(self._directory, "passed.json")
         self._view = MatrixView(console, cells)
         self._children = {}  # type: dict[MatrixCell, Any]
         self._signals = []  # type: list[int]
@@ -224,7 +225,7 @@ class MatrixRun:
         if not cell.facts:
             self._read_note(cell)
         if code is None:
-            if _size_of_file(cell.log) > _BYTES_OF_OUTPUT:
+            if os.path.exists(cell.log) and os.path.getsize(cell.log) > _BYTES_OF_OUTPUT:
                 self._stop([cell], "it printed more than %d MB" % (_BYTES_OF_OUTPUT >> 20), "failed")
                 os.truncate(cell.log, _BYTES_OF_OUTPUT)
             return
@@ -281,15 +282,12 @@ class MatrixRun:
         for cell in cells:
             self._end(cell, status, reason, None)
 
-    def _journal(self) -> str:
-        return os.path.join(self._directory, "passed.json")
-
     def _read_journal(self) -> None:
         """Take over what passed in the last run of the same command, if that is wanted, or say that it could be."""
         import json
 
         try:
-            with open(self._journal(), encoding="utf-8") as stream:
+            with open(self._journal, encoding="utf-8") as stream:
                 found = json.load(stream)
             earlier = dict(found["cells"]) if found["command"] == self._command else {}
         except (OSError, ValueError, LookupError, TypeError):
@@ -306,13 +304,6 @@ class MatrixRun:
 
         text = json.dumps({"command": self._command, "cells": self._passed}, indent=1, sort_keys=True)
         try:
-            write_atomically(self._journal(), text.encode("ascii"))
+            write_atomically(self._journal, text.encode("ascii"))
         except OSError as error:
             self._console.detail("could not note what passed: %s" % error)
-
-
-def _size_of_file(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

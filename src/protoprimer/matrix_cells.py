@@ -70,9 +70,11 @@ class MatrixCell:
         return ("[%d bytes before this are in %s]\n" % (left_out, self.log) if left_out else "") + text
 
     def error(self) -> str:
-        """Return the child's own words on why it could not provision, in one line."""
-        found = [line[len("error: ") :] for line in self.output().splitlines() if line.startswith("error: ")]
-        return found[-1].strip() if found else ""
+        """Return the child's own words on why it could not provision, and its installer's last ones, in one line."""
+        import re
+
+        found = re.findall(r"(?im)^(?:  \| +)?error: (.+)$", self.output())
+        return ": ".join(word.strip() for word in found[:1] + found[1:][-1:])
 
     def as_dict(self) -> "dict[str, object]":
         """Return the cell for `--json`."""
