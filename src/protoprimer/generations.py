@@ -325,7 +325,8 @@ class GenerationStore:
         for directory in (self.directory, self._state_directory):
             for name in _sorted_names(directory):
                 path = os.path.join(directory, name)
-                is_mark = name.endswith(_BUILDING_SUFFIX) and not os.path.lexists(path[: -len(_BUILDING_SUFFIX)])
+                built = path[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else ""
+                is_mark = built and (not os.path.lexists(built) or os.path.lexists(os.path.join(built, RECORD_NAME)))
                 if name.startswith(_TRASH_PREFIX) and directory == self.directory:
                     remove_tree(path)
                 elif is_mark or _is_unfinished_file(path):
