@@ -1,0 +1,1 @@
+"""What is too long for every run of the suite: `python tests/stress NAME …`; see docs/guarantees.md."""
