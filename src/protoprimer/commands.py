@@ -4,6 +4,7 @@ import os
 import sys
 
 from protoprimer.cli import CommandLine
+from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
 from protoprimer.console import Console
 from protoprimer.errors import NotReadyError, PrimerError
@@ -287,4 +288,5 @@ COMMAND_FUNCTIONS = {
     "gc": _gc,
     "graph": _graph,
     "matrix": matrix_command,
+    "completion": completion_command,
 }  # type: dict[str, Callable[[StateGraph], int]]

@@ -66,6 +66,7 @@ KERNEL_MODULES = (
     "protoprimer.selection",
     "protoprimer.switch",
     "protoprimer.shells",
+    "protoprimer.completion",
     "protoprimer.states",
     "protoprimer.kernel_update",
     "protoprimer.pictures",
@@ -218,8 +219,8 @@ def update_kernel(path: str, check_only: bool = False) -> str:
             "take your changes elsewhere, then: python -m protoprimer kernel write PATH",
         )
     if check_only:
-        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: python -m protoprimer kernel write PATH"
-        return told % (path, version, VERSION)
+        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: " % (path, version, VERSION)
+        return told + "python -m protoprimer kernel write PATH"
     try:
         write_atomically(path, kernel_text().encode("utf-8"), mode)
     except OSError as error:
