@@ -19,6 +19,7 @@ import pytest
 
 import support
 from protoprimer.entry_template import entry_text
+from protoprimer.kernel_writer import write_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -390,3 +391,14 @@ def test_each_shipped_selector_serves_from_the_oldest_python(selector: str, repo
     }[selector]  # fmt: skip
     for required, found in expected.items():
         assert found in selected(required)
+
+
+def test_the_kernel_as_the_only_file_runs_a_matrix_from_the_oldest_python(repository: Repository) -> None:
+    for name in ("prime", "proto_kernel.py"):
+        (repository.root / name).unlink()
+    write_kernel(str(repository.root / "prime"))
+    command = [support.wild_pythons()[0].executable, "-I", "prime", "matrix", "--python", TWO, "--json", "--", "python", "-V"]
+    done = subprocess.run(
+        command, cwd=repository.root, env=repository.environment, stdout=subprocess.PIPE, timeout=300, check=True
+    )
+    assert [cell["status"] for cell in json.loads(done.stdout)["cells"]] == ["passed", "passed"]
