@@ -54,6 +54,8 @@ class Backend:
     def create(self, interpreter: "Interpreter", environment: str) -> None:
         """Create an empty environment, without pip, for `interpreter` in the directory `environment`.
 
+        One whose installer creates it as well may leave that to `install_plan`.
+
         :raises InstallError: it could not be created (exit 6)
         """
         raise NotImplementedError
@@ -267,7 +269,7 @@ def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":
     for entry in recorded:
         path = os.path.join(site_packages, entry)
         if entry.startswith("__editable__") and entry.endswith("_finder.py") and os.path.isfile(path):
-            missing = [source for source in _sources_of_finder(path) if not os.path.exists(source)]
+            missing = [source for source in _sources_of_finder(path) if not _has_source(source)]
             if missing:
                 return "%s expects its sources in %s, which does not exist" % (name, missing[0])
         if not os.path.exists(path) and not entry.endswith(".pyc"):
@@ -278,6 +280,12 @@ def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":
                     if os.path.isabs(line) and not os.path.isdir(line):
                         return "%s expects its sources in %s, which does not exist" % (name, line)
     return None
+
+
+def _has_source(path: str) -> bool:
+    """Tell whether a package is at `path`, or a module, whose suffix setuptools leaves out: `.py`, or an extension's."""
+    directory, name = os.path.split(path)
+    return os.path.isdir(directory) and any(one == name or one.startswith(name + ".") for one in os.listdir(directory))
 
 
 def _sources_of_finder(path: str) -> "list[str]":
