@@ -43,9 +43,7 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
 
 def kernel_of_version(version: str) -> str:
     """Return the kernel that this checkout would give if it were of another version."""
-    sources = [
-        (name, _with_version(kernel_writer._source_of(name), version)) for name in kernel_writer.KERNEL_MODULES
-    ]
+    sources = [(name, _with_version(kernel_writer._source_of(name), version)) for name in kernel_writer.KERNEL_MODULES]
     return kernel_writer.join_modules(sources, version)
 
 

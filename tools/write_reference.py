@@ -27,7 +27,13 @@ TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 def closed(properties: Schema, **more: object) -> Schema:
     """Return the schema of a table that has all of these keys and no other."""
-    return {"type": "object", "additionalProperties": False, "required": list(properties), "properties": properties, **more}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(properties),
+        "properties": properties,
+        **more,
+    }
 
 
 def eval_schema() -> Schema:
@@ -36,7 +42,10 @@ def eval_schema() -> Schema:
     values = {
         key: closed(
             {
-                "value": {"anyOf": [part, {"type": "null"}], "description": "null: nothing sets it, and it has no default."},
+                "value": {
+                    "anyOf": [part, {"type": "null"}],
+                    "description": "null: nothing sets it, and it has no default.",
+                },
                 "leap": {"enum": list(LEAPS)},
                 "place": {"type": "string", "description": "file:line (key), an option, a variable, or default."},
             }
@@ -180,9 +189,7 @@ def wanted() -> dict[Path, str]:
 def drifted() -> list[str]:
     """Return the names of the files that are not what the table of keys makes of them."""
     return [
-        path.name
-        for path, text in wanted().items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
+        path.name for path, text in wanted().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
 
 

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING
 
 from protoprimer import PrimerError, state
 
@@ -28,7 +28,7 @@ class GitHooks:
     """
 
     configuration: str = ".pre-commit-config.yaml"
-    types: Tuple[str, ...] = ("pre-commit",)
+    types: tuple[str, ...] = ("pre-commit",)
     with_environments: bool = False
 
 
@@ -74,7 +74,9 @@ def _hooks_directory(root: str) -> str:
     except OSError as error:
         raise PrimerError(f"git cannot be started: {error.strerror}", "PATH", "install git") from None
     if asked.returncode != 0:
-        raise PrimerError("the git hooks cannot be installed: this is no git repository", root, "run git init, or clone it")
+        raise PrimerError(
+            "the git hooks cannot be installed: this is no git repository", root, "run git init, or clone it"
+        )
     return os.path.normpath(os.path.join(root, asked.stdout.rstrip("\n")))
 
 

@@ -6,13 +6,14 @@ nobody builds this environment, and no other client state that takes it runs. Wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 from protoprimer import PrimerError, state
 from protoprimer.states import environment_lock
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
     from protoprimer.configuration import Configuration
     from protoprimer.console import Console
 
@@ -20,16 +21,14 @@ __all__ = ["environment_file_lock", "lock_seconds"]
 
 
 @state
-def lock_seconds(configuration: Configuration) -> Optional[float]:
+def lock_seconds(configuration: Configuration) -> float | None:
     """How many seconds to wait for the lock; None is as long as it takes."""
     seconds = configuration.get("lock-timeout")
     return float(seconds) if isinstance(seconds, (int, float)) else None
 
 
 @state
-def environment_file_lock(
-    configuration: Configuration, console: Console, lock_seconds: Optional[float]
-) -> BaseFileLock:
+def environment_file_lock(configuration: Configuration, console: Console, lock_seconds: float | None) -> BaseFileLock:
     """The lock of the environment, not taken yet: `with environment_file_lock: ...`.
 
     Within the block, `filelock.Timeout` means that it was not had in time.

@@ -1,10 +1,10 @@
-"""The state `graph_picture_drawn`, target `graph-picture`: the graph of states as SVG, written without any other program."""
+"""The state `graph_picture_drawn`, target `graph-picture`: the graph of states as SVG, written by this module."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Dict, List, Tuple
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from protoprimer import state
@@ -12,6 +12,8 @@ from protoprimer.host import write_atomically
 from protoprimer.pictures import PICTURE_COLOURS, graph_edges
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protoprimer.graph import State
 
 __all__ = ["Picture", "graph_picture_drawn", "graph_svg", "picture_settings"]
@@ -42,7 +44,7 @@ def picture_settings() -> Picture:
 
 @state(target="graph-picture")
 def graph_picture_drawn(
-    root: str, graph_status: Callable[[str], List[Tuple[State, str]]], picture_settings: Picture
+    root: str, graph_status: Callable[[str], list[tuple[State, str]]], picture_settings: Picture
 ) -> str:
     """The picture of the graph of states, as SVG; rewritten only where it differs.
 
@@ -63,17 +65,23 @@ def graph_picture_drawn(
     return path
 
 
-def graph_svg(rows: List[Tuple[State, str]], title: str) -> str:
+def graph_svg(rows: list[tuple[State, str]], title: str) -> str:
     """Return a picture of states, each below all that it needs, coloured by status."""
     edges = graph_edges(rows)
     layers = _layers([one.name for one, _ in rows], edges)
     places, width = _places(layers)
     height = len(layers) * _RISE + _HEIGHT + 2 * _GAP
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" font-family="sans-serif" '
-        f'font-size="12" role="img"><title>{escape(title)}</title>',
+        f'font-size="12" role="img"><title>{escape(title)}</title>'
+    )
+    tip = (
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>',
+        '<path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>'
+    )
+    parts = [
+        head,
+        tip,
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
     ]
     parts += [_edge(places[need], places[name], on_condition) for need, name, on_condition in edges]
@@ -81,29 +89,29 @@ def graph_svg(rows: List[Tuple[State, str]], title: str) -> str:
     return "\n".join([*parts, _legend(height), "</svg>", ""])
 
 
-def _layers(names: List[str], edges: List[Tuple[str, str, bool]]) -> List[List[str]]:
+def _layers(names: list[str], edges: list[tuple[str, str, bool]]) -> list[list[str]]:
     """Put each state one layer below the lowest that it needs, and order layers so that few lines cross."""
-    needs: Dict[str, List[str]] = {name: [need for need, user, _ in edges if user == name] for name in names}
-    depth: Dict[str, int] = {}
+    needs: dict[str, list[str]] = {name: [need for need, user, _ in edges if user == name] for name in names}
+    depth: dict[str, int] = {}
 
     def depth_of(name: str) -> int:
         if name not in depth:
             depth[name] = 1 + max((depth_of(need) for need in needs[name]), default=-1)
         return depth[name]
 
-    layers: List[List[str]] = [[] for _ in range(1 + max(map(depth_of, names), default=-1))]
+    layers: list[list[str]] = [[] for _ in range(1 + max(map(depth_of, names), default=-1))]
     for name in names:
         layers[depth[name]].append(name)
     around = {name: [*needs[name], *(user for need, user, _ in edges if need == name)] for name in names}
     for _ in range(_ROUNDS):
         # Each towards the middle of its neighbours, as Sugiyama's method has it.
         middle = {name: (at + 0.5) / len(layer) for layer in layers for at, name in enumerate(layer)}
-        weight = {name: sum(map(middle.__getitem__, near)) / len(near) if near else 0.5 for name, near in around.items()}
+        weight = {name: sum(middle[one] for one in near) / max(len(near), 1) for name, near in around.items()}
         layers = [sorted(layer, key=lambda name: (weight[name], name)) for layer in layers]
     return layers
 
 
-def _places(layers: List[List[str]]) -> Tuple[Dict[str, Tuple[float, float, float]], float]:
+def _places(layers: list[list[str]]) -> tuple[dict[str, tuple[float, float, float]], float]:
     """Return x, y and width of each box, and the width of the whole."""
     widths = {name: len(name) * _LETTER + 18 for layer in layers for name in layer}
     spans = [sum(widths[name] + _GAP for name in layer) for layer in layers]
@@ -117,7 +125,7 @@ def _places(layers: List[List[str]]) -> Tuple[Dict[str, Tuple[float, float, floa
     return places, whole
 
 
-def _edge(start: Tuple[float, float, float], end: Tuple[float, float, float], on_condition: bool) -> str:
+def _edge(start: tuple[float, float, float], end: tuple[float, float, float], on_condition: bool) -> str:
     x1, y1, x2, y2 = start[0] + start[2] / 2, start[1] + _HEIGHT, end[0] + end[2] / 2, end[1]
     bend = max((y2 - y1) / 2, 10)
     dashed = ' stroke-dasharray="4 3"' if on_condition else ""
@@ -127,13 +135,14 @@ def _edge(start: Tuple[float, float, float], end: Tuple[float, float, float], on
     )
 
 
-def _box(one: State, status: str, place: Tuple[float, float, float]) -> str:
+def _box(one: State, status: str, place: tuple[float, float, float]) -> str:
     x, y, width = place
     told = quoteattr(f"{one.name}: {status}")
     return (
-        f'<g aria-label={told}><title>{escape(one.summary() or one.name)}</title>'
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_HEIGHT}" rx="5" fill="{PICTURE_COLOURS[status]}" '
-        f'stroke="#555"/><text x="{x + width / 2:.1f}" y="{y + 19:.1f}" text-anchor="middle">{escape(one.name)}</text></g>'
+        f"<g aria-label={told}><title>{escape(one.summary() or one.name)}</title>"
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_HEIGHT}" rx="5" '
+        f'fill="{PICTURE_COLOURS[status]}" stroke="#555"/><text x="{x + width / 2:.1f}" y="{y + 19:.1f}" '
+        f'text-anchor="middle">{escape(one.name)}</text></g>'
     )
 
 

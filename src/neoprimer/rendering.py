@@ -1,10 +1,11 @@
-"""The state `configuration_rendered`, target `show-configuration`: what is in force, as TOML with comments and colours."""
+"""The state `configuration_rendered`, target `show-configuration`: what is in force, with comments and colours."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,8 @@ def configuration_text(configuration: Configuration, rendering_settings: Renderi
             continue
         if rendering_settings.meanings:
             lines += ["", *(f"# {sentence}" for sentence in _folded(part.get("description", "")))]
-        value, place = configuration.get(key), f"{setting.leap}: {configuration.place_of(key)}" if setting else "default"
+        value = configuration.get(key)
+        place = f"{setting.leap}: {configuration.place_of(key)}" if setting else "default"
         lines.append(f"# {key} is not set" if value is None else f"{key} = {_as_toml(value)}  # {place}")
     return "\n".join(lines) + "\n"
 
@@ -74,8 +76,6 @@ def configuration_rendered(configuration_text: str, rendering_settings: Renderin
 
 
 def _folded(text: str) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(text, 100)
 
 

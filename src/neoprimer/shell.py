@@ -1,12 +1,13 @@
-"""The state `shell_activated`, target `shell`: the user's shell with the environment active, once other states are reached.
+"""The state `shell_activated`, target `shell`: the user's shell with the environment active, after other states.
 
 `./prime shell` gives a shell of the environment alone; this one comes after whatever a client wants done before.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING
 
 from protoprimer import state
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
@@ -29,10 +30,10 @@ class Shell:
     :param variables: further variables for it
     """
 
-    name: Optional[str] = None
-    command: Optional[str] = None
-    label: Optional[str] = None
-    variables: Tuple[Tuple[str, str], ...] = ()
+    name: str | None = None
+    command: str | None = None
+    label: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @state
@@ -55,8 +56,6 @@ def shell_activated(
     shell_prepared: object,
 ) -> None:
     """The user's shell, with the environment active, takes over this process."""
-    import os
-
     os.environ.update(shell_settings.variables)
     name = configuration.environment_name
     label = shell_settings.label or shell_label(configuration.root, None if name == "default" else name)

@@ -1,10 +1,10 @@
 """From any Python into a repository's own environment: one committed file, one command.
 
-What client code uses is here: `state`, `lazy`, `get_config`, `run_main`, `boot_env`, `start_app`, `StateGraph`, `Primer`,
-`PrimerError`. Where this package is not installed, the repository's kernel answers to `import protoprimer` with the same.
+What client code uses is here: `state`, `lazy`, `get_config`, `PrimerError`, `run_main`, `boot_env`, `start_app`. Where
+this package is not installed, the repository's kernel answers to `import protoprimer` with the same.
 """
 
-from protoprimer.version import VERSION as __version__
+from protoprimer.version import VERSION as __version__  # noqa: N811 - what everybody calls it
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

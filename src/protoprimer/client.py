@@ -12,7 +12,6 @@ from protoprimer.switch import PATH_VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
     from collections.abc import Callable
     from types import TracebackType
     from typing import Any, NoReturn
@@ -102,7 +101,7 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
     if code is None:
         return False
     names = code.co_varnames[: code.co_argcount]
-    return "primer" in names or len(names) > len(function.__defaults__ or ())  # type: ignore[attr-defined]
+    return "primer" in names or len(names) > len(function.__defaults__ or ())
 
 
 def call_client(function: "Callable[..., Any]", program: str, arguments: "list[str]", *handed: object) -> "Any":
@@ -192,7 +191,8 @@ class Primer:
         self.root = configuration.root
         self.default_target = "environment"
         self.arguments = command_line.client_arguments
-        self._parser = None  # type: ArgumentParser | None
+        self._parser = None  # type: Any
+        self._option_names = []  # type: list[str]
         self._options = None  # type: Any
         self._add_states_for_clients()
         self._own_states = set(graph.states)
@@ -225,16 +225,18 @@ class Primer:
         """
         for name in names:
             if any(name in option.names for option in OPTIONS):
-                raise ConfigurationError("the option %s is protoprimer's own" % name, caller_place(), "take another name")
+                cause = "the option %s is protoprimer's own" % name
+                raise ConfigurationError(cause, caller_place(), "take another name")
         if self._parser is None:
             import argparse
 
             self._parser = argparse.ArgumentParser(prog=self.command_line.program, add_help=False, allow_abbrev=False)
-            self._parser.error = self._refuse  # type: ignore[method-assign]
+            self._parser.error = self._refuse
         try:
-            self._parser.add_argument(*names, **settings)
+            self._option_names += self._parser.add_argument(*names, **settings).option_strings
         except (ValueError, TypeError) as error:
-            raise ConfigurationError("the option %s cannot be added: %s" % (" ".join(names), error), caller_place()) from None
+            cause = "the option %s cannot be added: %s" % (" ".join(names), error)
+            raise ConfigurationError(cause, caller_place()) from None
 
     @property
     def options(self) -> "Any":
@@ -256,9 +258,10 @@ class Primer:
     def _refuse(self, message: str) -> "NoReturn":
         wrong = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
         known = [name for option in OPTIONS for name in option.names]
-        known += list(self._parser._option_string_actions) if self._parser else []
+        known += self._option_names
         near = nearest_name(wrong, known) if wrong.startswith("-") else None
-        raise UsageError(message, None, "did you mean %s?" % near if near else "see %s --help" % self.command_line.program)
+        advice = "did you mean %s?" % near if near else "see %s --help" % self.command_line.program
+        raise UsageError(message, None, advice)
 
     def help_text(self) -> str:
         """Return the help of the whole command line, the client's options and targets included."""
@@ -267,7 +270,8 @@ class Primer:
             parts.append("of this repository:\n" + self._parser.format_help().partition("\n\n")[2])
         targets = [one for one in self.graph.states.values() if one.name not in self._own_states]
         if targets:
-            parts.append("targets of this repository:\n" + "\n".join("  %-22s %s" % (one.target, one.summary()) for one in targets))
+            lines = [("  %-22s %s" % (one.target, one.summary())).rstrip() for one in targets]
+            parts.append("\n".join(["targets of this repository:"] + lines))
         return help_text(self.command_line.program, None, "\n".join(parts) or None)
 
     def run(self) -> int:

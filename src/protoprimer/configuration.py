@@ -381,13 +381,12 @@ def _env_leap(
             return
         near = nearest_name(name, configuration.environment_names)
         known = ", ".join(configuration.environment_names)
+        is_asked_for = "env" in configuration.leaps["input"]
+        leave = "" if is_asked_for else "; this one is remembered; to choose another: --env default"
         raise ConfigurationError(
             "there is no environment %r" % name,
             "%s [%s]" % (os.path.relpath(client_file, configuration.root), ".".join(prefix + ("env",))),
-            ("did you mean %r? " % near if near else "")
-            + "known: "
-            + known
-            + ("" if "env" in configuration.leaps["input"] else "; this one is remembered; to choose another: --env default"),
+            ("did you mean %r? " % near if near else "") + "known: " + known + leave,
         )
     configuration.leaps["env"] = table
     _apply(configuration, table, "env", source, path)
@@ -474,7 +473,8 @@ def _refuse_dangling(file: str) -> None:
     while directory != os.path.dirname(directory):
         if os.path.islink(directory) and not os.path.exists(directory):
             target = os.readlink(directory)
-            raise ConfigurationError("the link leads to %s, which is not there" % target, directory, "point it elsewhere")
+            cause = "the link leads to %s, which is not there" % target
+            raise ConfigurationError(cause, directory, "point it elsewhere")
         directory = os.path.dirname(directory)
 
 

@@ -26,7 +26,7 @@ class _Lazy:
         return "lazy"
 
 
-lazy = _Lazy()
+lazy = _Lazy()  # type: Any
 
 
 class State:
@@ -92,7 +92,7 @@ def state(
     name: "str | None" = None,
     target: "str | None" = None,
     replace: bool = False,
-) -> "Any":
+) -> "StateFunction":
     """Declare a function to be a state; its parameters are the states it needs.
 
     `@state` on its own, or `@state(replace=True)` to take the place of the state of that name; a replacement that has
@@ -301,6 +301,8 @@ class StateGraph:
     def _known_names(self, wrong: str, names: "list[str]") -> str:
         """Return all names, the nearest to a wrong one first."""
         near = nearest_name(wrong, names)
-        return ("did you mean %r? " % near if near else "") + "known: " + ", ".join(
-            sorted(set(names), key=lambda name: (name != near, name))
+        return (
+            ("did you mean %r? " % near if near else "")
+            + "known: "
+            + ", ".join(sorted(set(names), key=lambda name: (name != near, name)))
         )

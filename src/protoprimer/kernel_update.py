@@ -20,7 +20,15 @@ def renew_kernel(configuration: Configuration, environment: str, console: Consol
     mode = configuration.text("kernel-update")
     if mode == "off" or configuration.cell or not _is_newer(environment):
         return
-    command = [environment_python(environment), "-I", "-m", "protoprimer", "kernel", "update", configuration.kernel_path]
+    command = [
+        environment_python(environment),
+        "-I",
+        "-m",
+        "protoprimer",
+        "kernel",
+        "update",
+        configuration.kernel_path,
+    ]
     try:
         done = run_child(command + (["--check"] if mode == "check" else []), console, cwd=configuration.root)
     except PrimerError as error:

@@ -23,7 +23,7 @@ def graph_picture(graph: StateGraph, target: str, form: str) -> str:
 
 
 def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]":
-    """Return what leads where, as names, and whether only on a condition; an original leads to what replaces it unseen."""
+    """Return what leads where, as names, and whether only on a condition; no state leads to itself."""
     names = {one.name for one, _ in rows}
     edges = [(need, one) for one, _ in rows for need in one.needs if need in names and need != one.name]
     return [(need, one.name, need in one.lazy_needs) for need, one in edges]
@@ -48,7 +48,8 @@ def _mermaid_picture(rows: "list[tuple[State, str]]", _target: str) -> str:
     # The prefix keeps names apart from mermaid's own words, such as `end`.
     lines = ["flowchart TD"]
     lines.extend('    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")) for one, status in rows)
-    lines.extend("    s_%s %s s_%s" % (need, "-.->" if on_condition else "-->", name) for need, name, on_condition in graph_edges(rows))
+    for need, name, on_condition in graph_edges(rows):
+        lines.append("    s_%s %s s_%s" % (need, "-.->" if on_condition else "-->", name))
     return "\n".join(lines + ["    classDef %s fill:%s" % (s.replace(" ", "_"), c) for s, c in PICTURE_COLOURS.items()])
 
 

@@ -106,7 +106,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         print("protoprimer " + VERSION)
         return 0
     if line.has("help") and not (line.command == "boot" and main and _can_ask_client(graph)):
-        print(help_text(line.program, line.command, _HOW_TO_SEE_MORE if main else None))
+        print(help_text(line.program, line.command, _HOW_TO_SEE_MORE % "options" if main else None))
         return 0
     target = line.text("target")
     if target is not None and (main is None or target in _targets_of(graph)):
@@ -127,7 +127,7 @@ def _show_clients_graph(graph: StateGraph, main: "str | None", console: Console)
     """Let the client show the graph that it has extended, where its environment is ready."""
     if not _can_ask_client(graph):
         if main is not None:
-            console.say("the repository's own states are shown once its environment is ready: run it without arguments first")
+            console.say(_HOW_TO_SEE_MORE % "states")
         return
     environment = ready_environment(graph)
     if main is not None:
@@ -135,7 +135,7 @@ def _show_clients_graph(graph: StateGraph, main: "str | None", console: Console)
     graph.provide("environment", environment)
 
 
-_HOW_TO_SEE_MORE = "the repository's own options are shown once its environment is ready: run it without arguments first"
+_HOW_TO_SEE_MORE = "the repository's own %s are shown once its environment is ready: run it without arguments first"
 
 
 def _serve_neo(kind: str, main: "str | None") -> "Any":
@@ -197,7 +197,15 @@ def _heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFai
 def answer_to_import() -> None:
     """Let `import protoprimer`, and a client's backend file, find this kernel where there is no package of that name."""
     this = sys.modules[__name__]
-    for name in ("", ".primer_kernel", ".backends", ".backends.base", ".backends.uv", ".backends.virtualenv", ".backends.venv"):
+    for name in (
+        "",
+        ".primer_kernel",
+        ".backends",
+        ".backends.base",
+        ".backends.uv",
+        ".backends.virtualenv",
+        ".backends.venv",
+    ):
         sys.modules.setdefault("protoprimer" + name, this)
 
 
@@ -216,7 +224,8 @@ def _installed_kernel() -> "Any":
 def _invocation(kind: str, main: "str | None") -> Invocation:
     script, program = sys.modules["__main__"], sys.argv[0]
     # What the entry script has found out itself stays true where a client changes directory.
-    entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None) or os.path.realpath(getattr(script, "__file__", None) or program)
+    entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None)
+    entry_path = entry_path or os.path.realpath(getattr(script, "__file__", None) or program)
     loaded = getattr(sys.modules.get("proto_kernel"), "__file__", None)
     kernel_path = os.path.realpath(getattr(script, "PROTOPRIMER_KERNEL", None) or loaded or entry_path)
     invocation = Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind == "boot")

@@ -140,7 +140,7 @@ CLIENT_SCHEMA = {
         _KEYS,
         env={
             "type": "object",
-            "description": "Named environments; each overrides any of the other keys but state-dir, which is the clone's.",
+            "description": "Named environments; each overrides the other keys, but state-dir, which is the clone's.",
             "additionalProperties": ENV_SCHEMA,
         },
     ),

@@ -7,8 +7,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-import own_wheel
 import pytest
+
+import own_wheel
 import support
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 import support
 from protoprimer.cli import parse_command_line
 from protoprimer.configuration import Configuration, read_configuration
@@ -142,7 +143,9 @@ def test_the_state_gives_the_environments_own_lock(tmp_path: Path, text: str, na
 
 
 def test_the_rendered_configuration_is_toml_of_what_is_in_force(tmp_path: Path) -> None:
-    text = 'watch = ["a\\"b", "é"]\ninstall = [{ projects = ["."], args = ["x>1"] }]\nlock = false\n[matrix]\njobs = 2\n'
+    text = (
+        'watch = ["a\\"b", "é"]\ninstall = [{ projects = ["."], args = ["x>1"] }]\nlock = false\n[matrix]\njobs = 2\n'
+    )
     graph = graph_with(tmp_path, text)
     add(graph, rendering.rendering_settings, rendering.configuration_text)
     rendered = graph.evaluate("configuration_text")
@@ -157,7 +160,9 @@ def test_the_rendered_configuration_is_toml_of_what_is_in_force(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("color", "coloured"), [("always", True), ("never", False), ("auto", False)])
-def test_colours_follow_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str], color: str, coloured: bool) -> None:
+def test_colours_follow_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], color: str, coloured: bool
+) -> None:
     pytest.importorskip("rich")
     line = parse_command_line("./prime", ["--color", color], has_client=False)
     graph = graph_with(tmp_path, "keep = 2\n", command_line=line)
@@ -186,7 +191,9 @@ def test_the_picture_has_every_state_once_below_what_it_needs(tmp_path: Path) ->
     name = "{http://www.w3.org/2000/svg}"
     boxes = {group.get("aria-label"): group.find(name + "rect") for group in tree.iter(name + "g")}
     assert set(boxes) == {"first: done", "second: reachable", "third: reachable", "apart: not needed"}
-    tops = {label.partition(":")[0]: float(box.get("y", "")) for label, box in boxes.items() if label and box is not None}
+    tops = {
+        label.partition(":")[0]: float(box.get("y", "")) for label, box in boxes.items() if label and box is not None
+    }
     assert tops["first"] < tops["second"] < tops["third"]
     assert len({box.get("fill") for box in boxes.values() if box is not None}) == 3
     width, height = map(float, tree.get("viewBox", "").split()[2:])
@@ -211,14 +218,21 @@ def test_the_picture_is_rewritten_only_where_it_differs(tmp_path: Path) -> None:
     assert isinstance(path, str)
     os.utime(path, ns=(10**18, 10**18))
     again = StateGraph([report])
-    for name, value in (("root", str(tmp_path)), ("graph_status", again.status), ("picture_settings", graph.evaluate("picture_settings"))):
+    for name, value in (
+        ("root", str(tmp_path)),
+        ("graph_status", again.status),
+        ("picture_settings", graph.evaluate("picture_settings")),
+    ):
         again.provide(name, value)
     add(again, picture.graph_picture_drawn)
     again.evaluate("graph_picture_drawn")
     assert os.stat(path).st_mtime_ns == 10**18
 
 
-@pytest.mark.parametrize(("has_git", "has_file", "says"), [(False, True, "no git repository"), (True, False, "no configuration for git hooks")])
+@pytest.mark.parametrize(
+    ("has_git", "has_file", "says"),
+    [(False, True, "no git repository"), (True, False, "no configuration for git hooks")],
+)
 def test_git_hooks_are_refused_where_they_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_git: bool, has_file: bool, says: str
 ) -> None:

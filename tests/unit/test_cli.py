@@ -30,7 +30,9 @@ def test_options_stand_on_either_side_of_the_command(words: tuple[str, ...]) -> 
     assert line.options == {"json": True, "env": "dev", "verbose": [True], "color": "never"}
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("run", "bundle", "completion", "matrix")])
+@pytest.mark.parametrize(
+    "command", [name for name in COMMANDS if name not in ("run", "bundle", "completion", "matrix")]
+)
 def test_every_command_is_known_with_the_options_of_all(command: str) -> None:
     assert parse(command, "--offline", "-e", "x").command == command
     assert parse("-e", "x", "--offline", command).options == {"env": "x", "offline": True}
@@ -38,7 +40,25 @@ def test_every_command_is_known_with_the_options_of_all(command: str) -> None:
 
 # Words that neither are nor could be the beginning of protoprimer's own.
 CLIENT_WORDS = st.lists(
-    st.sampled_from(["--name", "--name=x", "-n", "-x3", "word", "", " a b ", "--", "é", "-", "--x=--env", "run", "boot", "--env-file"]), max_size=6
+    st.sampled_from(
+        [
+            "--name",
+            "--name=x",
+            "-n",
+            "-x3",
+            "word",
+            "",
+            " a b ",
+            "--",
+            "é",
+            "-",
+            "--x=--env",
+            "run",
+            "boot",
+            "--env-file",
+        ]
+    ),
+    max_size=6,
 )
 
 
@@ -91,7 +111,10 @@ def test_mistakes_are_told(arguments: list[str], says: str) -> None:
     assert says in refusal(*arguments).cause
 
 
-@pytest.mark.parametrize("words", [["run", "--", "cmd", "--env", "x"], ["run", "cmd", "--env", "x"], ["-v", "run", "--", "cmd", "--env", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--", "cmd", "--env", "x"], ["run", "cmd", "--env", "x"], ["-v", "run", "--", "cmd", "--env", "x"]],
+)
 def test_run_takes_the_rest_as_it_is(words: list[str]) -> None:
     line = parse(*words)
     assert (line.command, line.operands, line.text("env")) == ("run", ["cmd", "--env", "x"], None)
@@ -111,6 +134,8 @@ def test_the_same_option_twice_with_one_value_is_no_contradiction() -> None:
 def test_help_names_every_option_of_a_command_and_no_other(command: str | None) -> None:
     text = help_text("./prime", command, "of this repository: --name")
     for option in OPTIONS:
-        assert (f"{option.names[0]} " in text or f"{option.names[0]}\n" in text) == option.belongs_to(command or "boot"), option.names
+        assert (f"{option.names[0]} " in text or f"{option.names[0]}\n" in text) == option.belongs_to(
+            command or "boot"
+        ), option.names
     assert text.endswith("of this repository: --name")
     assert all(len(line) <= 130 for line in text.splitlines())

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def write(root: Path, files: dict[str, str | dict[str, Any]]) -> None:
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content if isinstance(content, str) else json.dumps(content, indent=1), encoding="utf-8")
+        (root / name).write_text(
+            content if isinstance(content, str) else json.dumps(content, indent=1), encoding="utf-8"
+        )
 
 
 def read(
@@ -53,8 +55,16 @@ FORMS: list[dict[str, Any]] = [
     {"protoprimer.toml": "keep = 4\n[env.dev]\nkeep = 5\n"},
     {"pyproject.toml": "[tool.protoprimer]\nkeep = 4\n[tool.protoprimer.env.dev]\nkeep = 5\n"},
     {"protoprimer.json": {"keep": 4, "env": {"dev": {"keep": 5}}}, "pyproject.toml": "[project]\nname = 'x'\n"},
-    {"proto_kernel.toml": "client = 'conf/all.toml'\nenv = 'conf/{env}.json'\n", "conf/all.toml": "keep = 4\n", "conf/dev.json": {"keep": 5}},
-    {"proto_kernel.json": {"client": "conf/all.json", "env": "mine.toml"}, "conf/all.json": {"keep": 4}, "mine.toml": "keep = 5\n"},
+    {
+        "proto_kernel.toml": "client = 'conf/all.toml'\nenv = 'conf/{env}.json'\n",
+        "conf/all.toml": "keep = 4\n",
+        "conf/dev.json": {"keep": 5},
+    },
+    {
+        "proto_kernel.json": {"client": "conf/all.json", "env": "mine.toml"},
+        "conf/all.json": {"keep": 4},
+        "mine.toml": "keep = 5\n",
+    },
 ]
 
 
@@ -99,24 +109,48 @@ def test_several_roots_are_served_by_one_kernel(tmp_path: Path) -> None:
 
 
 def test_a_primer_file_leads_from_the_kernel_to_the_root(tmp_path: Path) -> None:
-    write(tmp_path, {"tools/proto_kernel.toml": "root = '../app'\n", "app/protoprimer.toml": "state-dir = '../state'\n", "tools/prime": ""})
+    write(
+        tmp_path,
+        {
+            "tools/proto_kernel.toml": "root = '../app'\n",
+            "app/protoprimer.toml": "state-dir = '../state'\n",
+            "tools/prime": "",
+        },
+    )
     found = read(tmp_path, entry="tools/prime", kernel="tools/proto_kernel.py")
     assert (found.root, found.state_directory) == (str(tmp_path / "app"), str(tmp_path / "state"))
 
 
 def test_tables_merge_and_lists_replace(tmp_path: Path) -> None:
-    write(tmp_path, {"protoprimer.toml": "watch = ['a', 'b']\n[install]\nprojects = ['.']\nargs = ['x']\n[env.dev]\nwatch = ['c']\n[env.dev.install]\nargs = ['y']\n"})
+    write(
+        tmp_path,
+        {
+            "protoprimer.toml": "watch = ['a', 'b']\n[install]\nprojects = ['.']\nargs = ['x']\n[env.dev]\nwatch = ['c']\n[env.dev.install]\nargs = ['y']\n"
+        },
+    )
     found = read(tmp_path, "--env", "dev")
-    (step,) = found.get("install")  # type: ignore[misc]
+    steps: Any = found.get("install")
+    (step,) = steps
     assert found.texts("watch") == ["c"]
     assert (step["args"], [project["path"] for project in step["projects"]]) == (["y"], ["."])
 
 
 def test_environments_are_known_by_table_and_by_file(tmp_path: Path) -> None:
-    write(tmp_path, {"proto_kernel.toml": "env = 'envs/{env}.toml'\n", "envs/ci.toml": "", "envs/dev.toml": "", "protoprimer.toml": "[env.docs]\n"})
+    write(
+        tmp_path,
+        {
+            "proto_kernel.toml": "env = 'envs/{env}.toml'\n",
+            "envs/ci.toml": "",
+            "envs/dev.toml": "",
+            "protoprimer.toml": "[env.docs]\n",
+        },
+    )
     assert read(tmp_path).environment_names == ["ci", "default", "dev", "docs"]
     error = refusal(tmp_path, "--env", "doc")
-    assert (error.cause, error.advice) == ("there is no environment 'doc'", "did you mean 'docs'? known: ci, default, dev, docs")
+    assert (error.cause, error.advice) == (
+        "there is no environment 'doc'",
+        "did you mean 'docs'? known: ci, default, dev, docs",
+    )
 
 
 def test_a_remembered_environment_that_is_gone_says_how_to_leave_it(tmp_path: Path) -> None:
@@ -132,7 +166,10 @@ def test_names_of_environments_can_be_directories(tmp_path: Path, name: str) -> 
 
 CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "two files": ({"protoprimer.toml": "", "protoprimer.json": {}}, "the configuration is in two places"),
-    "file and table": ({"protoprimer.toml": "", "pyproject.toml": "[tool.protoprimer]\nkeep = 1\n"}, "the configuration is in two places"),
+    "file and table": (
+        {"protoprimer.toml": "", "pyproject.toml": "[tool.protoprimer]\nkeep = 1\n"},
+        "the configuration is in two places",
+    ),
     "two primer files": ({"proto_kernel.toml": "", "proto_kernel.json": {}}, "the configuration is in two places"),
     "an environment twice": (
         {"proto_kernel.toml": "env = '{env}.toml'\n", "default.toml": "", "protoprimer.toml": "[env.default]\n"},
@@ -146,7 +183,10 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no JSON": ({"protoprimer.json": "{"}, "invalid JSON"),
     "JSON, no table": ({"protoprimer.json": "[]"}, "must be a table"),
     "unknown key of the primer": ({"proto_kernel.toml": "rot = '.'\n"}, "unknown key 'rot'"),
-    "wrong in an environment's file": ({"proto_kernel.toml": "env = 'e.toml'\n", "e.toml": "keep = ''\n"}, "keep must be a whole number"),
+    "wrong in an environment's file": (
+        {"proto_kernel.toml": "env = 'e.toml'\n", "e.toml": "keep = ''\n"},
+        "keep must be a whole number",
+    ),
     "environments within one": ({"proto_kernel.toml": "env = 'e.toml'\n", "e.toml": "[env.x]\n"}, "unknown key 'env'"),
 }
 
@@ -161,7 +201,9 @@ def test_contradictions_and_mistakes_are_told_with_their_place(tmp_path: Path, w
     assert error.place
 
 
-@pytest.mark.parametrize("name", ["protoprimer.toml", "protoprimer.json", "proto_kernel.toml", "proto_kernel.json", "pyproject.toml"])
+@pytest.mark.parametrize(
+    "name", ["protoprimer.toml", "protoprimer.json", "proto_kernel.toml", "proto_kernel.json", "pyproject.toml"]
+)
 @pytest.mark.parametrize("how", ["a directory", "bytes", "a loop of links"])
 def test_unreadable_files_are_told(tmp_path: Path, name: str, how: str) -> None:
     path = tmp_path / name
@@ -186,10 +228,18 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "text"),
-    [("OFFLINE", "perhaps"), ("KEEP", "many"), ("KEEP", "0"), ("LOCK_TIMEOUT", "soon"), ("KERNEL_UPDATE", "atuo"), ("RESOLUTION", "low")],
+    [
+        ("OFFLINE", "perhaps"),
+        ("KEEP", "many"),
+        ("KEEP", "0"),
+        ("LOCK_TIMEOUT", "soon"),
+        ("KERNEL_UPDATE", "atuo"),
+        ("RESOLUTION", "low"),
+    ],
 )
 def test_a_wrong_variable_is_told_by_its_name(tmp_path: Path, variable: str, text: str) -> None:
-    error = refusal(tmp_path, **{"PROTOPRIMER_" + variable: text})
+    environ: Any = {"PROTOPRIMER_" + variable: text}
+    error = refusal(tmp_path, **environ)
     assert error.exit_code == 3
     assert "PROTOPRIMER_" + variable in str(error.place)
 
@@ -199,7 +249,16 @@ def test_a_wrong_option_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_every_variable_is_taken(tmp_path: Path) -> None:
-    texts = {"env": "default", "python": ">=3.8", "backend": "venv", "keep": "4", "lock": "x.toml", "lock-timeout": "1.5", "resolution": "lowest", "kernel-update": "off"}
+    texts = {
+        "env": "default",
+        "python": ">=3.8",
+        "backend": "venv",
+        "keep": "4",
+        "lock": "x.toml",
+        "lock-timeout": "1.5",
+        "resolution": "lowest",
+        "kernel-update": "off",
+    }
     for variable, key in INPUT_VARIABLES.items():
         found = read(tmp_path, **{variable: texts.get(key, "yes")})
         assert list(found.leaps["input"]) == [key]

@@ -51,7 +51,9 @@ def graph_of(needs: dict[str, list[str]], calls: list[str]) -> StateGraph:
 @st.composite
 def acyclic_needs(draw: st.DrawFn) -> dict[str, list[str]]:
     names = [f"s{number}" for number in range(draw(st.integers(1, 12)))]
-    needs = {name: draw(st.lists(st.sampled_from(names[:at]), unique=True)) if at else [] for at, name in enumerate(names)}
+    needs = {
+        name: draw(st.lists(st.sampled_from(names[:at]), unique=True)) if at else [] for at, name in enumerate(names)
+    }
     return {name: needs[name] for name in draw(st.permutations(names))}
 
 

@@ -6,12 +6,12 @@ import importlib.util
 import json
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped,unused-ignore]
 import pytest
-import support
 from hypothesis import given
 from hypothesis import strategies as st
 
+import support
 from protoprimer.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 
 if TYPE_CHECKING:
@@ -54,8 +54,16 @@ def test_an_environment_takes_all_keys_but_those_of_the_clone() -> None:
 
 
 KEYS = st.sampled_from([*sorted(PROPERTIES), "unknown", "path", "projects", "args", "editable", "jobs"])
-SCALARS = st.none() | st.booleans() | st.integers(-2, 5) | st.floats(allow_nan=False, width=16) | st.sampled_from(["", "auto", "off", "x"])
-DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 5)
+    | st.floats(allow_nan=False, width=16)
+    | st.sampled_from(["", "auto", "off", "x"])
+)
+DOCUMENTS = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
+)
 
 
 @given(st.dictionaries(KEYS, DOCUMENTS, max_size=4))
@@ -83,11 +91,31 @@ STRICT_VALIDATOR = jsonschema.validators.extend(
         ({"keep": 0}, ("keep",), "keep must be at least 1, not 0", None),
         ({"backend": []}, ("backend",), "backend must not be empty", None),
         ({"lock": True}, ("lock",), "lock cannot be True", "possible: False"),
-        ({"kernel-update": "atuo"}, ("kernel-update",), "kernel-update cannot be 'atuo'", "did you mean 'auto'? possible: auto, check, off"),
-        ({"install": {"projects": [{"editable": True}]}}, ("install", "projects", 0), "install.projects[0] needs the key 'path'", None),
-        ({"install": [{"project": ["."]}]}, ("install", 0, "project"), "unknown key 'project'", "did you mean 'projects'?"),
+        (
+            {"kernel-update": "atuo"},
+            ("kernel-update",),
+            "kernel-update cannot be 'atuo'",
+            "did you mean 'auto'? possible: auto, check, off",
+        ),
+        (
+            {"install": {"projects": [{"editable": True}]}},
+            ("install", "projects", 0),
+            "install.projects[0] needs the key 'path'",
+            None,
+        ),
+        (
+            {"install": [{"project": ["."]}]},
+            ("install", 0, "project"),
+            "unknown key 'project'",
+            "did you mean 'projects'?",
+        ),
         ({"install": "."}, ("install",), "install must be a table or a list, not '.'", None),
-        ({"env": {"dev": {"watch": [1]}}}, ("env", "dev", "watch", 0), "env.dev.watch[0] must be a string, not 1", None),
+        (
+            {"env": {"dev": {"watch": [1]}}},
+            ("env", "dev", "watch", 0),
+            "env.dev.watch[0] must be a string, not 1",
+            None,
+        ),
         ({"env": {"dev": {"state-dir": "x"}}}, ("env", "dev", "state-dir"), "unknown key 'state-dir'", None),
     ],
 )
