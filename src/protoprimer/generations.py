@@ -407,7 +407,8 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
 
 
 def _text_of_process(directory: str) -> bytes:
-    text = _content_of(os.path.join(directory, "cmdline")) + b"\0" + _content_of(os.path.join(directory, "maps"))
+    # A shell that has an environment active shows it in its variables only.
+    text = b"\0".join(_content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps"))
     for name in ("exe", "cwd"):
         try:
             text += b"\0" + os.fsencode(os.readlink(os.path.join(directory, name)))

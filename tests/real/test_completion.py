@@ -7,8 +7,9 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 import support
 from protoprimer.cli import COMMANDS, OPTIONS
 from protoprimer.completion import COMPLETION_SHELLS, completion_text

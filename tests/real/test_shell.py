@@ -137,7 +137,8 @@ class Terminal:
         self.child.expect(pexpect.EOF)
         self.said += str(self.child.before)
         self.child.close()
-        return -self.child.signalstatus if self.child.signalstatus else self.child.exitstatus
+        status: int | None = -self.child.signalstatus if self.child.signalstatus else self.child.exitstatus
+        return status
 
 
 @pytest.fixture(scope="module")
@@ -253,9 +254,11 @@ def test_files_that_a_shell_reads_for_commands_too_do_not_take_the_path(desk: De
     desk.variables["BASH_ENV"] = "$HOME/bash env"
     for shell in ("bash", "zsh", "fish"):
         if shutil.which(shell):
-            for more in ({"stdin": b"command -v python; echo $USERS"}, None):
-                arguments = [] if more else ["-c", "command -v python; echo $USERS"]
-                done = desk.run("shell", "--shell", shell, *arguments, **(more or {}))
+            asked = "command -v python; echo $USERS"
+            for done in (
+                desk.run("shell", "--shell", shell, stdin=asked.encode()),
+                desk.run("shell", "--shell", shell, "-c", asked),
+            ):
                 assert done.output.replace("words of the user\n", "") == f"{desk.python}\nown\n", shell
 
 
@@ -387,6 +390,23 @@ def test_a_warm_shell_writes_nothing_the_second_time(desk: Desk) -> None:
                 terminal.prompt("ready> ")
                 assert terminal.end("exit") == 0
             assert clones.snapshot(desk.clone.root) == before, shell
+
+
+def test_the_environment_of_an_open_shell_is_not_collected(new_clone: Callable[..., clones.Clone]) -> None:
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("this host does not show which variables a process has")
+    clone = new_clone().entry("prime", None, "boot").write({"protoprimer.toml": 'keep = 1\nbackend = "venv"\n'})
+    clone.prime()
+    process = clone.start("./prime", "shell", "--shell", "sh", stdin=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"echo open\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"open\n"
+    clone.write({"protoprimer.toml": 'keep = 1\nbackend = "venv"\nwatch = ["other"]\n', "other": "input"})
+    clone.prime()
+    assert len(clone.generations()) == 2
+    done = clones.finished(process, b"python -c 'print(7)'\n")
+    assert (done.status, done.output) == (0, "7\n")
 
 
 def test_a_name_cannot_make_the_prompt_run_anything(new_clone: Callable[..., clones.Clone], desk: Desk) -> None:
