@@ -86,29 +86,53 @@ if sys.version_info < (3, 6):
 
 # Without single quotes: the kernel's own head carries it as a quoted argument.
 _LOADER = """\
-def protoprimer_kernel(path):
-    from importlib.machinery import SourceFileLoader
-    from importlib.util import module_from_spec, spec_from_file_location
+def protoprimer_code(path):
+    # Compiled once for each user, never into the checkout; what others could have written there is not used.
+    import marshal
+    from binascii import crc32
 
+    user = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(user)
+    place = os.environ.get("PROTOPRIMER_CACHE") or os.path.join(user, "protoprimer")
+    place = os.path.join(os.path.abspath(place), "kernels")
+    status = os.stat(path)
+    facts = path, status.st_mtime_ns, status.st_size, status.st_ino, sys.version, sys.flags.optimize
+    head = ascii(facts).encode() + b" "
+    compiled = os.path.join(place, "%08x-%s" % (crc32(os.fsencode(path)), sys.implementation.cache_tag))
+    try:
+        with open(compiled, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            content = stream.read()
+        body = memoryview(content)[len(head) + 8 :]
+        is_ours = os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o22)
+        if is_ours and content.startswith(head + b"%08x" % crc32(body)):
+            return marshal.loads(body)
+    except (OSError, ValueError, EOFError, TypeError):
+        pass
+    with open(path, "rb") as stream:
+        code = compile(stream.read(), path, "exec", dont_inherit=True)
+    try:
+        if os.path.isdir(os.path.dirname(user)):
+            os.makedirs(place, 0o700, exist_ok=True)
+            body, unfinished = marshal.dumps(code), "%s.%d" % (compiled, os.getpid())
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:
+                stream.write(head + b"%08x" % crc32(body) + body)
+            os.replace(unfinished, compiled)
+    except OSError:
+        pass
+    return code
+
+
+def protoprimer_kernel(path):
     if "proto_kernel" in sys.modules:
         return sys.modules["proto_kernel"]
     if not os.path.isfile(path):
         sys.stderr.write("error: the kernel is missing: %s; restore it from version control\\n" % path)
         sys.exit(3)
-    user = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
-    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(user)
-    cache = os.environ.get("PROTOPRIMER_CACHE") or os.path.join(user, "protoprimer")
-    # Compiled once for each user, never into the checkout; before 3.8 there is no other place for it.
-    before = sys.dont_write_bytecode, getattr(sys, "pycache_prefix", None)
-    sys.dont_write_bytecode = sys.version_info < (3, 8) or not os.path.isdir(os.path.dirname(user))
-    sys.pycache_prefix = os.path.join(os.path.abspath(cache), "pycache")
-    # The loader is named, since a kernel may have any name.
-    spec = spec_from_file_location("proto_kernel", path, loader=SourceFileLoader("proto_kernel", path))
-    kernel = sys.modules["proto_kernel"] = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(kernel)
-    finally:
-        sys.dont_write_bytecode, sys.pycache_prefix = before
+    kernel = sys.modules["proto_kernel"] = type(sys)("proto_kernel")
+    kernel.__file__ = path
+    exec(protoprimer_code(path), vars(kernel))
     return kernel
 """
 
