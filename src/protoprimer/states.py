@@ -22,7 +22,7 @@ from protoprimer.generations import (
     remembered_environment,
 )
 from protoprimer.graph import StateGraph
-from protoprimer.host import link_target, user_cache_directory, write_atomically
+from protoprimer.host import environment_python, link_target, user_cache_directory, write_atomically
 from protoprimer.indexes import IndexSettings, read_index_settings
 from protoprimer.interpreters import choose_interpreter, interpreter_misfit
 from protoprimer.locking import FileLock
@@ -444,9 +444,13 @@ def _build(
     try:
         with console.step("created an environment for %s" % interpreter):
             backend.create(interpreter, path)
-            verify_environment_interpreter(path, interpreter, console)
+            is_created = os.path.lexists(environment_python(path))
+            if is_created:
+                verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
             facts = backend.install(interpreter, path, plan)
+        if not is_created:
+            verify_environment_interpreter(path, interpreter, console)
         # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
         after = _fingerprint_now(configuration, interpreter, inputs)
         record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)

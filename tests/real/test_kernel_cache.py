@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
 import support
 from protoprimer.entry_template import entry_text
 
