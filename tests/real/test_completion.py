@@ -188,3 +188,21 @@ def test_the_script_needs_no_configuration_that_can_be_read(new_clone: Callable[
     script = clone.prime("completion", "bash").output
     if shutil.which("bash"):
         assert offered("bash", clone, script, "--env ") == set()
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked"),
+    [
+        ("bash", "%s; complete -p prime"),
+        ("zsh", "autoload -Uz compinit; compinit -u -D; %s; print $_comps[prime]"),
+        ("fish", "%s; complete -c prime"),
+    ],
+)
+def test_the_line_that_the_documentation_gives_loads_the_script(
+    new_clone: Callable[..., clones.Clone], shell: str, asked: str
+) -> None:
+    executable = support.needed_tool(shell)
+    page = (support.ROOT / "docs" / "completion.md").read_text(encoding="utf-8")
+    (line,) = [row.split(" | ")[1].split("`")[1] for row in page.splitlines() if row.startswith(f"| {shell} | ")]
+    done = cold_clone(new_clone).run(executable, "-c", asked % line.replace("\\|", "|"))
+    assert ("_protoprimer_prime" in done.output, done.errors) == (True, "")
