@@ -47,7 +47,7 @@ def main():
 """
 
 # A build backend of the standard library, so that installing a project needs neither an index nor a build requirement.
-BUILD_BACKEND = '''\
+BUILD_BACKEND = """\
 import base64, hashlib, os, re, zipfile
 
 def build(directory, editable):
@@ -76,7 +76,7 @@ def build(directory, editable):
 
 def build_wheel(directory, settings=None, metadata=None): return build(directory, False)
 def build_editable(directory, settings=None, metadata=None): return build(directory, True)
-'''
+"""
 BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
 
 
@@ -152,7 +152,9 @@ class Clone:
             support.put_kernel(kernel, self.kernel)
         return self
 
-    def start(self, *command: str | bytes, environ: Mapping[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, *command: str | bytes, environ: Mapping[str, str] | None = None, **more: Any
+    ) -> subprocess.Popen[bytes]:
         """Start a command in the root, in a process group of its own, and remember to end it."""
         settings: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         variables = {**self.environ, **(environ or {})}
@@ -192,7 +194,9 @@ class Clone:
 
     def generations(self) -> list[Path]:
         """Return the published environments, the oldest first."""
-        found = [(json.loads(path.read_text())["serial"], path.parent) for path in self.state.glob("envs/*/protoprimer.json")]
+        found = [
+            (json.loads(path.read_text())["serial"], path.parent) for path in self.state.glob("envs/*/protoprimer.json")
+        ]
         return [path for _, path in sorted(found)]
 
     def end(self) -> None:

@@ -6,8 +6,9 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 
 if TYPE_CHECKING:
     from collections.abc import Callable

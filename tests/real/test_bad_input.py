@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 import simple_index
 import support
 
@@ -94,13 +95,17 @@ CONFIGURATION = {
     "a lock that is not there": Bad(table('lock = "uv.lock"\n'), 3, ["uv.lock", "does not exist", "pyproject.toml:2"]),
     "a lock of an unknown kind": Bad(table('lock = "poetry.lock"\n'), 3, ["poetry.lock", "pyproject.toml:2"]),
     "two configuration files": Bad(
-        {**table("keep = 2\n"), "protoprimer.toml": "keep = 3\n"}, 3, ["two places", "pyproject.toml", "protoprimer.toml"]
+        {**table("keep = 2\n"), "protoprimer.toml": "keep = 3\n"},
+        3,
+        ["two places", "pyproject.toml", "protoprimer.toml"],
     ),
     "two files of the primer": Bad({"proto_kernel.toml": "", "proto_kernel.json": "{}"}, 3, ["two places"]),
     "a root that is not there": Bad({"proto_kernel.toml": 'root = "below"\n'}, 3, ["below", "proto_kernel.toml:1"]),
-    "a client configuration that is not there": Bad({"proto_kernel.toml": 'client = "x.toml"\n'}, 3, ["x.toml", "proto_kernel.toml:1"]),
+    "a client configuration that is not there": Bad(
+        {"proto_kernel.toml": 'client = "x.toml"\n'}, 3, ["x.toml", "proto_kernel.toml:1"]
+    ),
     "an environment that is not there": Bad(
-        table('[tool.protoprimer.env.test]\nkeep = 2\n'), 3, ["tets", "test"], ["--env", "tets"]
+        table("[tool.protoprimer.env.test]\nkeep = 2\n"), 3, ["tets", "test"], ["--env", "tets"]
     ),
     "an unknown backend on the command line": Bad({}, 3, ["vemv", "venv", "--backend"], ["--backend", "vemv"]),
     "an impossible Python on the command line": Bad({}, 3, ["three", "--python"], ["--python", "three"]),
@@ -120,8 +125,6 @@ def test_bad_configuration_is_named_with_its_place_and_changes_nothing(new_clone
     done = clone.prime(*bad.arguments, status=bad.status, environ=bad.environ)
     assert_one_clear_message(done, bad.says)
     assert clones.snapshot(clone.root) == before
-
-
 
 
 def assert_one_clear_message(done: clones.Done, says: list[str]) -> None:
@@ -183,7 +186,7 @@ def test_an_unresolvable_requirement_shows_what_the_installer_said(
         assert "present>=2" in first.errors.replace(" ", "")
         assert first.errors.count("error: ") >= 1
         assert "Traceback" not in first.errors
-        assert re.search(r"^  log: .+\.log$", first.errors, re.M)
+        assert re.search(r"^  log: .+\.log$", first.errors, re.MULTILINE)
         assert clone.generations() == []
         assert not (clone.state / "ready").exists()
         assert not os.path.lexists(clone.root / ".venv")
@@ -192,7 +195,7 @@ def test_an_unresolvable_requirement_shows_what_the_installer_said(
         assert clone.prime() == clones.Done(0, "", "")
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0 and not support.other_user_works(), reason="all can be read")
+@pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not support.other_user_works()), reason="all can be read")
 def test_a_file_that_may_not_be_read_is_named(new_clone: NewClone) -> None:
     clone = new_clone().write(table("")).entry("prime", None, "boot")
     (clone.root / "pyproject.toml").chmod(0)
@@ -228,10 +231,19 @@ def test_a_client_that_cannot_be_imported_is_explained(new_clone: NewClone, kern
 
 
 FAILING = {
-    "an exception at import": ("import sys\n\ndef work():\n    raise ValueError('for the test')\n\nwork()\n", "in work"),
-    "an exception in main": ("def main():\n    return work()\n\ndef work():\n    raise ValueError('for the test')\n", "in work"),
+    "an exception at import": (
+        "import sys\n\ndef work():\n    raise ValueError('for the test')\n\nwork()\n",
+        "in work",
+    ),
+    "an exception in main": (
+        "def main():\n    return work()\n\ndef work():\n    raise ValueError('for the test')\n",
+        "in work",
+    ),
     "a syntax error": ("def main(:\n", "def main(:"),
-    "a SystemExit of a subclass": ("class Stop(ValueError): pass\ndef main():\n    raise Stop('for the test')\n", "in main"),
+    "a SystemExit of a subclass": (
+        "class Stop(ValueError): pass\ndef main():\n    raise Stop('for the test')\n",
+        "in main",
+    ),
 }
 
 

@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 import simple_index
 import support
 
@@ -58,7 +59,9 @@ def test_one_old_python_on_path_and_no_tool_is_enough(
 
 
 @pytest.mark.index
-def test_the_oldest_python_starts_a_repository_that_wants_a_newer_one(new_clone: NewClone, kernel: str, backend: str) -> None:
+def test_the_oldest_python_starts_a_repository_that_wants_a_newer_one(
+    new_clone: NewClone, kernel: str, backend: str
+) -> None:
     oldest, newest = support.wild_pythons()[0], support.wild_pythons()[-1]
     if oldest == newest:
         pytest.skip("this machine has one Python only")
@@ -145,7 +148,12 @@ def test_reboot_builds_from_scratch_and_gc_keeps_what_is_wanted(clone: clones.Cl
 
 
 def test_gc_spares_what_a_process_uses(clone: clones.Clone) -> None:
-    clone.write({"protoprimer.toml": 'backend = "venv"\nkeep = 1\n', "slow.py": "import sys\ndef main():\n    print('here', flush=True)\n    sys.stdin.read()\n"})
+    clone.write(
+        {
+            "protoprimer.toml": 'backend = "venv"\nkeep = 1\n',
+            "slow.py": "import sys\ndef main():\n    print('here', flush=True)\n    sys.stdin.read()\n",
+        }
+    )
     clone.entry("slow", "slow:main", "run").prime()
     process = clone.start("./slow", stdin=subprocess.PIPE)
     assert process.stdout is not None
@@ -158,7 +166,9 @@ def test_gc_spares_what_a_process_uses(clone: clones.Clone) -> None:
     assert len(clone.generations()) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["boot"], ["reboot"], ["lock"], ["gc"], ["run", "--", "true"], ["--env", "test"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["boot"], ["reboot"], ["lock"], ["gc"], ["run", "--", "true"], ["--env", "test"]]
+)
 @pytest.mark.parametrize("is_built", [False, True])
 def test_a_dry_run_changes_nothing(clone: clones.Clone, arguments: list[str], is_built: bool) -> None:
     clone.write({"protoprimer.toml": 'backend = "venv"\n[env.test]\nkeep = 2\n'})
@@ -184,7 +194,9 @@ def test_offline_works_with_what_the_cache_has_and_else_says_what_is_missing(
     with simple_index.serving() as index:
         clone.environ.update(PIP_INDEX_URL=index.url, UV_DEFAULT_INDEX=index.url)
         clone.environ.pop("PIP_FIND_LINKS", None)
-        cold = clone.prime("--offline", "--backend", tool, status=5, environ={"PROTOPRIMER_CACHE": str(tmp_path / "cold")})
+        cold = clone.prime(
+            "--offline", "--backend", tool, status=5, environ={"PROTOPRIMER_CACHE": str(tmp_path / "cold")}
+        )
         assert tool in cold.errors
         assert "offline" in cold.errors
         assert "Traceback" not in cold.errors
@@ -194,7 +206,9 @@ def test_offline_works_with_what_the_cache_has_and_else_says_what_is_missing(
         assert index.requests == []
 
 
-def test_offline_with_a_requirement_that_is_nowhere_names_it(new_clone: NewClone, fetch_tools: FetchTools, backend: str) -> None:
+def test_offline_with_a_requirement_that_is_nowhere_names_it(
+    new_clone: NewClone, fetch_tools: FetchTools, backend: str
+) -> None:
     fetch_tools(backend)
     clone = new_clone().write({"requirements.txt": "nowhere-at-all\n"}).entry("prime", None, "boot")
     with simple_index.serving() as index:
@@ -211,7 +225,11 @@ def test_offline_with_a_requirement_that_is_nowhere_names_it(new_clone: NewClone
 def test_json_is_all_of_stdout(clone: clones.Clone) -> None:
     for built in (False, True):
         configured = clone.prime("eval", "--json").json()
-        assert configured["values"]["backend"] == {"value": "venv", "leap": "client", "place": "protoprimer.toml:1 (backend)"}
+        assert configured["values"]["backend"] == {
+            "value": "venv",
+            "leap": "client",
+            "place": "protoprimer.toml:1 (backend)",
+        }
         assert configured["root"] == str(clone.root)
         checked = clone.prime("check", "--json", status=0 if built else 1).json()
         assert os.path.realpath(support.default_python().executable) in {
@@ -240,7 +258,7 @@ def test_quiet_says_nothing_and_verbose_says_more(clone: clones.Clone) -> None:
     verbose = clone.prime("reboot", "-v").errors
     loud = clone.prime("reboot", "-vv").errors
     assert plain.count("\n") <= verbose.count("\n") < loud.count("\n")
-    assert re.search(r"^created an environment for .* in \d+\.\d\d s$", plain, re.M)
+    assert re.search(r"^created an environment for .* in \d+\.\d\d s$", plain, re.MULTILINE)
     clone.write({"requirements.txt": "-r nowhere.txt\n"})
     failed = clone.prime("-q", status=3)
     assert failed.errors.startswith("error: ")
@@ -248,7 +266,12 @@ def test_quiet_says_nothing_and_verbose_says_more(clone: clones.Clone) -> None:
 
 def test_colour_is_for_terminals_that_want_it(clone: clones.Clone) -> None:
     pexpect = pytest.importorskip("pexpect")
-    for variables, is_coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"CI": "1"}, False)):
+    for variables, is_coloured in (
+        ({}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"CI": "1"}, False),
+    ):
         environ = {**clone.environ, "TERM": "xterm", **variables}
         terminal = pexpect.spawn("./prime", ["reboot"], cwd=str(clone.root), env=environ, encoding="utf-8", timeout=120)
         terminal.expect(pexpect.EOF)
@@ -260,11 +283,13 @@ def test_colour_is_for_terminals_that_want_it(clone: clones.Clone) -> None:
 
 
 def test_the_log_has_what_a_failure_needs_and_failures_name_it(clone: clones.Clone) -> None:
-    clone.project("piece", "piece").write({"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["piece"] }]\n'})
+    clone.project("piece", "piece").write(
+        {"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["piece"] }]\n'}
+    )
     clone.write({"piece/builder.py": "def build_editable(*_):\n    raise RuntimeError('the builder is broken')\n"})
     done = clone.prime(status=6)
     assert "the builder is broken" in done.errors
-    log = Path(re.findall(r"^  log: (.+)$", done.errors, re.M)[0])
+    log = Path(re.findall(r"^  log: (.+)$", done.errors, re.MULTILINE)[0])
     assert "the builder is broken" in log.read_text(encoding="utf-8")
     assert clone.generations() == []
 

@@ -7,15 +7,16 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 import support
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     NewClone = Callable[..., clones.Clone]
 
@@ -30,7 +31,7 @@ def clone(new_clone: NewClone, kernel: str) -> clones.Clone:
 
 
 def prefix_of_app(clone: clones.Clone) -> Path:
-    return clone.root.parent / clone.report("./app")["prefix"]
+    return Path(clone.report("./app")["prefix"])
 
 
 # What may lie at .venv
@@ -47,7 +48,9 @@ def test_a_foreign_environment_at_the_link_is_neither_used_nor_touched(clone: cl
     assert clone.builds() == 1
 
 
-@pytest.mark.parametrize("kind", ["file", "directory with files", "link to a directory", "link to nothing", "broken environment"])
+@pytest.mark.parametrize(
+    "kind", ["file", "directory with files", "link to a directory", "link to nothing", "broken environment"]
+)
 def test_what_is_not_ours_at_the_link_stays(clone: clones.Clone, kind: str) -> None:
     link, elsewhere = clone.root / ".venv", clone.root.parent / "elsewhere"
     elsewhere.mkdir()
@@ -124,12 +127,19 @@ def test_what_is_not_ours_in_the_place_of_the_state_is_refused_and_stays(
     assert list(elsewhere.iterdir()) == []
 
 
-GARBAGE = {"empty": b"", "text": b"what is this\n", "a NUL and more": b"\0\xff\n$(touch touched)\n", "json": b"[1, 2]\n"}
+GARBAGE = {
+    "empty": b"",
+    "text": b"what is this\n",
+    "a NUL and more": b"\0\xff\n$(touch touched)\n",
+    "json": b"[1, 2]\n",
+}
 
 
 @pytest.mark.parametrize("name", ["ready", "environment", "lock", "envs/default.last.json"])
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE.keys())
-def test_garbage_in_a_file_of_the_state_costs_no_more_than_a_look(clone: clones.Clone, name: str, content: bytes) -> None:
+def test_garbage_in_a_file_of_the_state_costs_no_more_than_a_look(
+    clone: clones.Clone, name: str, content: bytes
+) -> None:
     clone.prime()
     (clone.state / name).write_bytes(content)
     assert clone.prime() == SILENT
@@ -171,7 +181,11 @@ def test_files_where_directories_of_the_state_belong_do_not_end_in_a_traceback(c
 
 
 def test_somebodys_own_files_among_the_generations_stay(clone: clones.Clone) -> None:
-    theirs = {".protoprimer/envs/mine/precious": "data", ".protoprimer/notes": "data", ".protoprimer/envs/a-b/x": "data"}
+    theirs = {
+        ".protoprimer/envs/mine/precious": "data",
+        ".protoprimer/notes": "data",
+        ".protoprimer/envs/a-b/x": "data",
+    }
     clone.write(theirs)
     clone.prime()
     clone.prime("reboot")
@@ -182,17 +196,15 @@ def test_somebodys_own_files_among_the_generations_stay(clone: clones.Clone) -> 
 
 def test_the_environment_gone_in_whole_or_in_part_is_built_anew(clone: clones.Clone) -> None:
     clone.prime()
-    for count, damage in enumerate(
-        [
-            shutil.rmtree,
-            lambda path: shutil.rmtree(path / "bin"),
-            lambda path: (path / "bin" / "python").unlink(),
-            lambda path: (path / "pyvenv.cfg").unlink(),
-            lambda path: (path / "pyvenv.cfg").write_text(""),
-            lambda path: (path / "protoprimer.json").unlink(),
-        ],
-        2,
-    ):
+    damages: list[Callable[[Path], object]] = [
+        shutil.rmtree,
+        lambda path: shutil.rmtree(path / "bin"),
+        lambda path: (path / "bin" / "python").unlink(),
+        lambda path: (path / "pyvenv.cfg").unlink(),
+        lambda path: (path / "pyvenv.cfg").write_text(""),
+        lambda path: (path / "protoprimer.json").unlink(),
+    ]
+    for count, damage in enumerate(damages, 2):
         damage(clone.generations()[-1])
         assert "building an environment because" in clone.prime().errors, count
         assert prefix_of_app(clone) == clone.generations()[-1]
@@ -284,7 +296,11 @@ def test_a_clone_reached_through_a_link_is_the_same_clone(clone: clones.Clone) -
 
 
 def test_going_back_to_another_branch_is_a_swap_of_the_link(clone: clones.Clone) -> None:
-    variants = ['backend = "venv"\n', 'backend = "venv"\nseed-pip = false\nwatch = ["data"]\n', 'backend = "venv" # third\n']
+    variants = [
+        'backend = "venv"\n',
+        'backend = "venv"\nseed-pip = false\nwatch = ["data"]\n',
+        'backend = "venv" # third\n',
+    ]
     homes = []
     for variant in variants:
         clone.write({"protoprimer.toml": variant})
@@ -356,11 +372,14 @@ def test_a_watched_file_counts(clone: clones.Clone) -> None:
 
 
 @pytest.fixture
-def copied_python(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def copied_python(tmp_path: Path) -> Callable[[str], Path]:
     """Return a function that makes an installation of its own, as an upgrade would bring or take away."""
     python = support.default_python()
     base = subprocess.run(
-        [python.executable, "-I", "-c", "import sys; print(sys.base_prefix)"], stdout=subprocess.PIPE, text=True, check=True
+        [python.executable, "-I", "-c", "import sys; print(sys.base_prefix)"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     ).stdout.strip()
     if not os.access(os.path.join(base, "lib"), os.W_OK) and not os.path.isdir(os.path.join(base, "lib")):
         pytest.skip("the interpreter's installation cannot be copied")
@@ -450,7 +469,9 @@ def test_killed_at_any_moment_the_next_run_succeeds(clone: clones.Clone, moment:
 
 
 def test_interrupted_by_the_terminal_says_so_and_leaves_nothing_half_done(clone: clones.Clone) -> None:
-    clone.project("piece", "piece").write({"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["piece"] }]\n'})
+    clone.project("piece", "piece").write(
+        {"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["piece"] }]\n'}
+    )
     process = clone.start("./prime")
     while process.poll() is None and not list(clone.state.glob("envs/default-*/bin/python")):
         pass

@@ -7,8 +7,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import clones
 import pytest
+
+import clones
 import simple_index
 import support
 
@@ -171,7 +172,7 @@ def test_broken_projects_among_the_tests_are_never_looked_at(clone: clones.Clone
         {
             "tests/data/broken/pyproject.toml": "[project\n",
             "tests/data/unreadable/setup.py": b"\xff\xfe",
-            "tests/pyproject.toml": '[tool.protoprimer]\nunknown = 1\n',
+            "tests/pyproject.toml": "[tool.protoprimer]\nunknown = 1\n",
             "tests/uv.lock": "no lock",
             "tests/.python-version": "2.5\n",
         }

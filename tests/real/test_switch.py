@@ -7,8 +7,9 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 import support
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ def test_arguments_of_any_bytes_pass(clone: clones.Clone, kind: str, start: str)
 @ALL_STARTS
 def test_directory_umask_and_stdin_pass(clone: clones.Clone, kind: str, start: str) -> None:
     script = prepare(clone, kind, start)
-    clone.write({"client.py": clones.REPORTING_CLIENT + "\ndef main():\n    print(json.dumps(dict(report(), stdin=sys.stdin.read())))\n"})
+    clone.write(
+        {
+            "client.py": clones.REPORTING_CLIENT
+            + "\ndef main():\n    print(json.dumps(dict(report(), stdin=sys.stdin.read())))\n"
+        }
+    )
     elsewhere = clone.root.parent / "home"
     old = os.umask(0o027)
     try:
@@ -133,7 +139,9 @@ def test_a_client_may_handle_its_signals(clone: clones.Clone) -> None:
 
 def test_an_ignored_signal_stays_ignored(clone: clones.Clone) -> None:
     """`nohup ./app` relies on it."""
-    clone.write({"client.py": "import signal\ndef main():\n    print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)\n"})
+    clone.write(
+        {"client.py": "import signal\ndef main():\n    print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)\n"}
+    )
     for _start in ("cold", "warm"):
         assert clone.run("sh", "-c", "trap '' HUP; exec ./app").output == "True\n"
 
@@ -141,7 +149,9 @@ def test_an_ignored_signal_stays_ignored(clone: clones.Clone) -> None:
 @ALL_STARTS
 def test_no_variable_of_ours_reaches_the_client_or_its_children(clone: clones.Clone, kind: str, start: str) -> None:
     script = prepare(clone, kind, start)
-    clone.write({"client.py": "import os, subprocess\ndef main():\n    print(dict(os.environ))\n    subprocess.call(['env'])\n"})
+    clone.write(
+        {"client.py": "import os, subprocess\ndef main():\n    print(dict(os.environ))\n    subprocess.call(['env'])\n"}
+    )
     done = clone.run(script)
     assert "PATH=" in done.output
     assert "PROTOPRIMER" not in done.output.upper().replace("/.PROTOPRIMER/", "")
@@ -185,7 +195,9 @@ def test_started_inside_a_foreign_activated_environment(
     for _start in ("cold", "warm"):
         report = clone.report("./" + ENTRIES[kind], environ=variables)
         assert report["prefix"] == str(clone.generations()[0])
-        assert os.path.realpath(report["base_prefix"]) == os.path.dirname(os.path.dirname(os.path.realpath(python.executable)))
+        assert os.path.realpath(report["base_prefix"]) == os.path.dirname(
+            os.path.dirname(os.path.realpath(python.executable))
+        )
         assert "VIRTUAL_ENV" not in report["environ"]
     assert clone.builds() == 1
 
@@ -318,7 +330,9 @@ def test_a_client_can_import_protoprimer_at_its_top_too(clone: clones.Clone, kin
 def test_one_repositorys_run_inside_anothers_disturbs_neither(clone: clones.Clone, new_clone: NewClone) -> None:
     inner = new_clone("inner").write({"client.py": clones.REPORTING_CLIENT}).entry("app", "client:main", "run")
     inner.write({"protoprimer.toml": 'backend = "venv"\n'})
-    clone.write({"client.py": f"import subprocess\ndef main():\n    return subprocess.call([{str(inner.root / 'app')!r}])\n"})
+    clone.write(
+        {"client.py": f"import subprocess\ndef main():\n    return subprocess.call([{str(inner.root / 'app')!r}])\n"}
+    )
     for _start in ("cold", "warm"):
         report = clone.report("./app")
         assert report["prefix"] == str(inner.generations()[0])

@@ -7,8 +7,9 @@ import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-import clones
 import pytest
+
+import clones
 import support
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def writes_of(trace: str, root: Path) -> list[str]:
     opened = re.compile(r"(?:openat|open|creat)\(.*O_(?:WRONLY|RDWR|CREAT|TRUNC|APPEND)")
     other = r"(?:mkdir|rmdir|unlink|rename|link|symlink|chmod|chown|utime|truncate|ftruncate|mknod|setxattr)"
     changing = re.compile(rf"\d+ +f?l?{other}[a-z0-9]*\(")
-    return [line for line in trace.splitlines() if (opened.search(line) and "/dev/" not in line) or changing.match(line)]
+    return [
+        line for line in trace.splitlines() if (opened.search(line) and "/dev/" not in line) or changing.match(line)
+    ]
 
 
 CALLS = re.compile(r"^\d+ +(\w+)\(")
@@ -87,7 +90,9 @@ def test_a_warm_start_spawns_locks_writes_and_asks_nobody(
 @pytest.mark.parametrize("entry", ["prime", *ENTRIES.values()])
 def test_a_warm_start_works_on_a_read_only_mount(new_clone: NewClone, kernel: str, entry: str) -> None:
     clone = warm_clone(new_clone)
-    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && cd "$0" && ! touch x 2>&- && shift && exec "$@"'
+    script = (
+        'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && cd "$0" && ! touch x 2>&- && shift && exec "$@"'
+    )
     path = os.environ["PATH"]
     done = clone.run("env", "PATH=" + path, "unshare", "-m", "sh", "-c", script, str(clone.root), "--", "./" + entry)
     assert done.errors == ""
