@@ -16,6 +16,7 @@ from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
+from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
 from protoprimer.states import DryRunEnds, Environment, Invocation, environment_lock, standing_environment
@@ -132,6 +133,8 @@ def _eval(graph: "StateGraph") -> int:
     plan: "Any" = graph.evaluate("plan")
     if "lock" not in configuration.settings and plan.lock:
         configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
+    if "install" not in configuration.settings and plan.steps:
+        configuration.derive("install", [_described_step(step, configuration.root) for step in plan.steps], "the root")
     values = _effective_values(configuration)
     if line.has("json"):
         _print_json(
@@ -145,16 +148,37 @@ def _eval(graph: "StateGraph") -> int:
             }
         )
         return 0
-    width = max(len(key) for key in values)
-    print("root %s, environment %s" % (configuration.root, configuration.environment_name))
-    for key, entry in values.items():
-        print("%-*s = %-24s  # %s: %s" % (width, key, _as_json(entry["value"]), entry["leap"], entry["place"]))
+    print("root %s, environment %s\n" % (configuration.root, configuration.environment_name))
+    said = [(key, _as_toml_line(one["value"]), one) for key, one in values.items() if key in configuration.settings]
+    widths = [max([len(key) for key, _, _ in said] or [0]), min(60, max([len(value) for _, value, _ in said] or [0]))]
+    for key, value, one in said:
+        print("%-*s = %-*s  # %s: %s" % (widths[0], key, widths[1], value, one["leap"], one["place"]))
+    rest = {key: one["value"] for key, one in values.items() if key not in configuration.settings}
+    defaults = ["%s = %s" % (key, _as_toml_line(value)) for key, value in rest.items() if value is not None]
+    print("\n".join(([""] if said else []) + ["# by default:"] + defaults))
+    print("# not set: " + ", ".join(key for key, value in rest.items() if value is None))
     return 0
 
 
-def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
-    from protoprimer.schema import CLIENT_SCHEMA
+def _described_step(step: "Any", root: str) -> "dict[str, list[str]]":
+    return {
+        "projects": [os.path.relpath(project.path, root) for project in step.projects],
+        "requirements": [os.path.relpath(path, root) for path in step.requirements],
+    }
 
+
+def _as_toml_line(value: object) -> str:
+    """Return a value as TOML on one line, less what is empty or as it would be anyway."""
+    if isinstance(value, dict):
+        left_out = [("editable", True)]
+        parts = [pair for pair in sorted(value.items()) if pair[1] not in ([], None) and pair not in left_out]
+        return "{ %s }" % ", ".join("%s = %s" % (key, _as_toml_line(part)) for key, part in parts)
+    if isinstance(value, list):
+        return "[%s]" % ", ".join(_as_toml_line(part) for part in value)
+    return _as_json(value)
+
+
+def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
     properties = CLIENT_SCHEMA["properties"]
     assert isinstance(properties, dict)
     values = {}  # type: dict[str, dict[str, object]]

@@ -8,6 +8,7 @@ from protoprimer.errors import PrimerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import TextIO
 
@@ -55,6 +56,7 @@ class Console:
         self._stream = stream
         self._color = color
         self._log_directory = None  # type: str | None
+        self._prepare_log = None  # type: Callable[[], None] | None
         self._log = None  # type: TextIO | None
         self._held_log_lines = []  # type: list[str]
         self._secrets = set()  # type: set[str]
@@ -120,9 +122,13 @@ class Console:
             title, started = self._steps[-1]
             self._print("still %s (%d s)" % (title, now - started))
 
-    def keep_log_in(self, directory: str) -> None:
-        """Let the run's log be a new file in `directory`, created when the first step begins."""
+    def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None] | None" = None) -> None:
+        """Let the run's log be a new file in `directory`, created when the first step begins; `None`: let there be none.
+
+        :param prepare: called before, such as to create what the directory is in
+        """
         self._log_directory = directory
+        self._prepare_log = prepare
 
     def record(self, text: str) -> None:
         """Write text to the log only, such as what a child process printed."""
@@ -197,9 +203,11 @@ class Console:
         name = "%s-%d.log" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime()), os.getpid())
         path = os.path.join(self._log_directory, name)
         try:
+            if self._prepare_log is not None:
+                self._prepare_log()
             os.makedirs(self._log_directory, exist_ok=True)
             self._log = open(path, "a", encoding="utf-8", errors="backslashreplace")
-        except OSError:
+        except (OSError, PrimerError):
             self._log_directory = None
             return False
         self.log_path = path

@@ -23,7 +23,7 @@ from protoprimer.console import Console
 from protoprimer.errors import NotReadyError, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.ready import forget_ready
-from protoprimer.states import DryRunEnds, Environment, Invocation, bootstrap_graph
+from protoprimer.states import DryRunEnds, Environment, Invocation, bootstrap_graph, standing_environment
 from protoprimer.switch import is_neo_runtime
 from protoprimer.version import VERSION
 
@@ -256,8 +256,6 @@ def _targets_of(graph: StateGraph) -> "set[str]":
 
 
 def _can_ask_client(graph: StateGraph) -> bool:
-    from protoprimer.states import standing_environment
-
     configuration = graph.evaluate("configuration")
     assert isinstance(configuration, Configuration)
     return standing_environment(configuration) is not None

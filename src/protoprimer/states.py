@@ -21,7 +21,7 @@ from protoprimer.generations import (
     remember_environment,
     remembered_environment,
 )
-from protoprimer.graph import StateGraph
+from protoprimer.graph import StateGraph, lazy
 from protoprimer.host import environment_python, link_target, user_cache_directory, write_atomically
 from protoprimer.indexes import IndexSettings, read_index_settings
 from protoprimer.interpreters import choose_interpreter, interpreter_misfit
@@ -35,7 +35,7 @@ from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_r
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from protoprimer.projects import ProjectMetadata
 
@@ -155,7 +155,10 @@ def configuration(
         invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
     check_backend_names(_wanted_backend(found), found)
-    console.keep_log_in(os.path.join(found.state_directory, "log"))
+    directory = found.state_directory
+    # Looking around leaves nothing behind; what a run does is recorded beside what it makes, in a directory of ours.
+    log = None if command_line.command in ("eval", "check", "graph") else os.path.join(directory, "log")
+    console.keep_log_in(log, lambda: prepare_state_directory(directory))
     return found
 
 
@@ -207,10 +210,10 @@ def interpreter(
     configuration: Configuration,
     required_python: RequiredPython,
     store: GenerationStore,
-    toolbox: ToolBox,
     cache_directory: str,
     console: Console,
     command_line: CommandLine,
+    toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> Interpreter:
     """The interpreter that the environment is made from.
 
@@ -223,7 +226,7 @@ def interpreter(
             return standing
     return choose_interpreter(
         required_python.narrowed,
-        toolbox,
+        toolbox(),
         console,
         cache_directory,
         configuration.root,
@@ -265,8 +268,8 @@ def generation(
     inputs: "tuple[list[str], list[str]]",
     fingerprint: Fingerprint,
     store: GenerationStore,
-    toolbox: ToolBox,
     console: Console,
+    toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> "tuple[Generation, bool]":
     """The complete generation of this fingerprint, and whether it was built just now; one run builds, others wait."""
     from_scratch = command_line.command == "reboot"
@@ -277,6 +280,8 @@ def generation(
         return started, False
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
+    # Needed only here; what is wrong with the settings of indexes is to be said before anything is written.
+    tools = toolbox()
     with environment_lock(configuration, console):
         standing = store.find(fingerprint)
         others_work = standing is not None and (started is None or standing.path != started.path)
@@ -285,7 +290,7 @@ def generation(
         fault = store.repeated_fault(fingerprint)
         if fault and started is None and not from_scratch:
             raise InstallError(fault, configuration.state_directory, "keep those files still, or run reboot once they are")
-        backend, why_this = select_backend(_wanted_backend(configuration), interpreter, plan, toolbox, console, configuration)
+        backend, why_this = select_backend(_wanted_backend(configuration), interpreter, plan, tools, console, configuration)
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         console.say("building an environment %s, with %s" % (why, why_this))
         plan.rebuild = from_scratch

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jsonschema  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
+import clones
 import own_wheel
+import support
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -287,6 +290,7 @@ def test_a_primed_repository_inside_anothers_code_state_or_shell_works_as_if_alo
         "from code": outer.run("./go", go, environ=foreign),
         "from a state": outer.prime("-q", "--target", "nested", "--offline", "--env", "dev", "--", go),
         "from run": outer.prime("run", "--", go, "--flag"),
+        "from a shell": outer.prime("shell", "--shell", "sh", "-c", f"'{go}' --flag"),
         "cold from run": None,
     }
     for generation in inner.generations():
@@ -349,3 +353,39 @@ def test_several_roots_are_served_by_one_kernel(new_clone: NewClone) -> None:
     assert (clone.root / "one/.protoprimer/ready").exists()
     assert (clone.root / "two/.protoprimer/ready").exists()
     assert not (clone.root / ".protoprimer").exists()
+
+
+def schema_of(name: str) -> Any:
+    return json.loads((support.ROOT / "docs" / "schemas" / name).read_text(encoding="utf-8"))
+
+
+CONFIGURATIONS = {
+    "nothing": {},
+    "requirements": {"requirements.txt": ""},
+    "everything": {
+        "protoprimer.toml": 'python = ">=3.8"\nbackend = ["venv", "uv"]\nwatch = ["a"]\nlock = false\nlock-timeout = 1.5\n'
+        'install = { args = ["x"] }\nmatrix = { python = ["3.9"], jobs = 2 }\n[env.dev]\nkeep = 1\nvenv-link = false\n'
+    },
+}
+
+
+@pytest.mark.parametrize("what", list(CONFIGURATIONS))
+def test_eval_and_check_print_what_their_schemas_say(new_clone: NewClone, what: str) -> None:
+    clone = new_clone().write(CONFIGURATIONS[what]).entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    chosen = ["--env", "dev"] if what == "everything" else []
+    evaluated = clone.prime("eval", "--json", "--offline", *chosen).json()
+    jsonschema.Draft7Validator(schema_of("eval.json")).validate(evaluated)
+    values = {key: entry["value"] for key, entry in evaluated["values"].items() if entry["value"] is not None}
+    jsonschema.Draft7Validator(schema_of("protoprimer.json")).validate(values)
+    checked = clone.prime("check", "--json", "--offline", *chosen, status=1).json()
+    jsonschema.Draft7Validator(schema_of("check.json")).validate(checked)
+    assert clones.snapshot(clone.root) == before, "looking changes nothing"
+    text = clone.prime("eval", *chosen).output
+    assert max(map(len, text.splitlines())) <= 160
+    if what == "everything":
+        assert evaluated["environments"] == ["default", "dev"]
+        assert evaluated["values"]["keep"] == {"value": 1, "leap": "env", "place": "protoprimer.toml:9 (env.dev.keep)"}
+        assert 'install      = [{ args = ["x"] }]' in text
+    if what == "requirements":
+        assert 'install = [{ requirements = ["requirements.txt"] }]  # derived: ' in text
