@@ -189,6 +189,19 @@ def other_user_works() -> bool:
     return tried.returncode == 0
 
 
+def without_privileges() -> list[str]:
+    """Return the beginning of a command that is to meet permissions, as the superuser does not; else skip the test."""
+    import pytest
+
+    if os.name == "nt":
+        pytest.skip("permissions are told otherwise here")
+    if os.geteuid() != 0:
+        return []
+    if not other_user_works():
+        pytest.skip("this process cannot give its privileges away")
+    return [needed_tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
+
+
 def make_toolset(directory: Path, python: WildPython | None) -> Path:
     """Make a directory that can be the whole PATH: the tools of a POSIX host and, if given, one `python3`."""
     directory.mkdir(parents=True)

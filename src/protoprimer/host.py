@@ -6,6 +6,8 @@ import sys
 
 __all__ = [
     "become_command",
+    "end_processes",
+    "processes_below",
     "BOOT_IDENTIFIER_FILE",
     "boot_identifier",
     "environment_executable",
@@ -55,21 +57,28 @@ def environment_python(environment: str) -> str:
 def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
     """Return protoprimer's directory in the user's cache: `PROTOPRIMER_CACHE`, else XDG or the platform's rule.
 
-    Without a home directory it lies in the temporary directory, named by the user's id and private to that user.
+    Without a home directory that can be written, as in many containers, it lies in the temporary directory, named by
+    the user's id and private to that user.
     """
     environ = dict(os.environ) if environ is None else environ
     if environ.get("PROTOPRIMER_CACHE"):
         return os.path.abspath(environ["PROTOPRIMER_CACHE"])
     if is_windows() and environ.get("LOCALAPPDATA"):
         return os.path.join(environ["LOCALAPPDATA"], "protoprimer", "Cache")
-    if environ.get("XDG_CACHE_HOME", "").startswith("/"):
-        return os.path.join(environ["XDG_CACHE_HOME"], "protoprimer")
     home = environ.get("HOME") or os.path.expanduser("~")
-    if home.startswith("~") or home == "/" or not os.path.isdir(home):
+    usual = os.path.join(home, *(["Library", "Caches"] if sys.platform == "darwin" else [".cache"]))
+    if environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        usual = environ["XDG_CACHE_HOME"]
+    elif home.startswith("~") or home == "/" or not os.path.isdir(home):
         return _private_temporary_cache()
-    if sys.platform == "darwin":
-        return os.path.join(home, "Library", "Caches", "protoprimer")
-    return os.path.join(home, ".cache", "protoprimer")
+    path = os.path.join(usual, "protoprimer")
+    return path if _can_be_made(path) else _private_temporary_cache()
+
+
+def _can_be_made(directory: str) -> bool:
+    while not os.path.lexists(directory) and os.path.dirname(directory) != directory:
+        directory = os.path.dirname(directory)
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
 
 
 def _private_temporary_cache() -> str:
@@ -245,6 +254,37 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
             os.kill(leader, getattr(signal, "CTRL_BREAK_EVENT", number))
     except OSError:
         pass
+
+
+def processes_below(ancestor: int) -> "list[int]":
+    """Return the ids of the processes that a process has started, and theirs; none where the host does not tell."""
+    children = {}  # type: dict[int, list[int]]
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        # proc(5): after the name in parentheses come the state and the parent.
+        fields = first_line_of("/proc/%s/stat" % name).rpartition(")")[2].split() if name.isdigit() else []
+        if len(fields) > 1:
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found = children.get(ancestor, [])[:]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def end_processes(processes: "list[int]", gently: bool) -> None:
+    """End processes by id; those that are gone do not matter.
+
+    :param gently: interrupt them, as a terminal does, instead of killing them; not on Windows
+    """
+    import signal
+
+    for process in processes:
+        try:
+            if not is_windows():
+                os.kill(process, signal.SIGINT if gently else signal.SIGKILL)
+            elif not gently:
+                os.kill(process, signal.SIGTERM)
+        except OSError:
+            pass
 
 
 def usable_cores() -> int:

@@ -195,15 +195,10 @@ def test_an_unresolvable_requirement_shows_what_the_installer_said(
         assert clone.prime() == clones.Done(0, "", "")
 
 
-@pytest.mark.skipif(os.name == "nt" or (os.geteuid() == 0 and not support.other_user_works()), reason="all can be read")
 def test_a_file_that_may_not_be_read_is_named(new_clone: NewClone) -> None:
     clone = new_clone().write(table("")).entry("prime", None, "boot")
     (clone.root / "pyproject.toml").chmod(0)
-    command = ["./prime"]
-    if os.geteuid() == 0:
-        # The superuser without the right to read everything.
-        command = [support.needed_tool("setpriv"), "--bounding-set=-all", "--inh-caps=-all", *command]
-    done = clone.run(*command, status=3)
+    done = clone.run(*support.without_privileges(), "./prime", status=3)
     assert_one_clear_message(done, ["cannot be read", "pyproject.toml"])
 
 

@@ -316,3 +316,79 @@ def test_a_target_ends_the_way_there(clone: clones.Clone) -> None:
     assert not clone.state.exists()
     clone.prime("--target", "environment")
     assert clone.builds() == 1
+
+
+# Odd places
+
+
+def test_a_path_of_any_letters_in_any_locale_is_one_clone(new_clone: NewClone, kernel: str) -> None:
+    """Before 3.7 Python took paths of the C locale for ASCII; the fingerprint must not tell the difference."""
+    oldest = support.wild_pythons()[0]
+    clone = new_clone('it\'s a r\u00e9po $HOME `x` "q" 100%s;\n&', python=oldest)
+    clone.write({"client.py": clones.REPORTING_CLIENT, "protoprimer.toml": 'backend = "venv"\n'})
+    clone.entry("prime", None, "boot").entry("app", "client:main", "run")
+    clone.environ = {name: value for name, value in clone.environ.items() if not name.startswith(("LANG", "LC_"))}
+    for locale in ({"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8"}, {}):
+        assert "Traceback" not in clone.run("./app", environ=locale).errors
+        os.utime(clone.root / "protoprimer.toml", (1, 1))
+        assert clone.run("./app", environ=locale).errors == ""
+    assert clone.builds() == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_obstacle(clone: clones.Clone, closed: str) -> None:
+    clone.write({"client.py": "def main():\n    open('ran', 'w').close()\n"})
+    for _start in ("cold", "warm"):
+        done = clone.run("sh", "-c", f"exec ./app {closed}")
+        assert "Traceback" not in done.errors
+        (clone.root / "ran").unlink()
+
+
+def test_a_working_directory_that_is_gone_is_no_obstacle(clone: clones.Clone, tmp_path: Path) -> None:
+    clone.write({"client.py": "def main():\n    print('ran')\n"})
+    script = f'cd "$1" && rm -r "$1" && PATH={clone.environ["PATH"]} && exec "$0"'
+    for number, _start in enumerate(("cold", "warm")):
+        gone = tmp_path / f"gone {number}"
+        gone.mkdir()
+        done = clone.run("sh", "-c", script, str(clone.root / "app"), str(gone))
+        assert done.output == "ran\n"
+        assert "Traceback" not in done.errors
+
+
+@pytest.mark.parametrize("home", [None, "/nowhere", "read-only"])
+def test_a_home_that_is_absent_or_not_writable_is_no_obstacle(clone: clones.Clone, home: str | None) -> None:
+    """So it is in many containers. The cache is then a private temporary one."""
+    clone.project("piece", "piece").write(
+        {"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["piece"] }]\n'}
+    )
+    for name in ("HOME", "PROTOPRIMER_CACHE", "XDG_CACHE_HOME"):
+        clone.environ.pop(name, None)
+    temporary = clone.root.parent / "temporary"
+    temporary.mkdir()
+    clone.environ["TMPDIR"] = str(temporary)
+    command = ["./prime"]
+    if home == "read-only":
+        home = str(clone.root.parent / "read-only")
+        os.mkdir(home, 0o555)
+        command = [*support.without_privileges(), *command]
+    if home is not None:
+        clone.environ["HOME"] = home
+    clone.run(*command)
+    assert clone.report("./app")["prefix"] == str(clone.generations()[0])
+
+
+@pytest.mark.skipif(not support.mount_namespace_works(), reason="nothing can be mounted here")
+@pytest.mark.parametrize("kilobytes", [8, 16, 32, 48])
+def test_a_full_disk_is_named_and_once_there_is_room_the_next_run_succeeds(clone: clones.Clone, kilobytes: int) -> None:
+    (clone.root / ".protoprimer").mkdir()
+    tools = clone.environ["PATH"]
+    script = (
+        f"mount -t tmpfs -o size={kilobytes}k none .protoprimer || exit 99; PATH={tools} ./prime 2>&1; echo status $?;"
+        f"mount -o remount,size=64m .protoprimer; PATH={tools} ./prime; PATH={tools} ./prime; exec .venv/bin/python -V"
+    )
+    done = clone.run("env", "PATH=" + os.environ["PATH"], "unshare", "-m", "sh", "-c", script)
+    assert "No space left on device" in done.output
+    assert "status 6" in done.output
+    assert "Traceback" not in done.output
+    assert done.errors.count("created an environment") == 1
+    assert "Python 3." in done.output
