@@ -65,10 +65,13 @@ class Generation:
 
 
 def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
-    import re
-
-    found = re.match(r"(.+)-([0-9a-f]{16})(?:\.([0-9]{1,9}))?\Z", name)
-    return (found.group(1), found.group(2), int(found.group(3) or 1)) if found else None
+    environment, _, rest = name.rpartition("-")
+    digest, dot, number = rest.partition(".")
+    if not environment or len(digest) != 16 or digest.strip("0123456789abcdef"):
+        return None
+    if dot and (number.strip("0123456789") or not 0 < len(number) < 10):
+        return None
+    return environment, digest, int(number or 1)
 
 
 def _read_record(path: str) -> "dict[str, Any]":

@@ -134,7 +134,9 @@ class _TomlReader:
         self.complete = set()  # type: set[int]
         self.declared = set()  # type: set[int]
         self.dotted = []  # type: list[int]
-        self.tokens = {name: re.compile(pattern) for name, pattern in _TOML_TOKENS.items()}
+        # Most documents need half of the patterns, and compiling one takes longer than reading a table.
+        self.compile = re.compile
+        self.tokens = {}  # type: dict[str, re.Pattern[str]]
 
     def read(self) -> "TomlTable":
         table, path = self.root, ()  # type: TomlTable, TomlPath
@@ -164,6 +166,8 @@ class _TomlReader:
 
     def skip(self, token: str) -> str:
         """Pass over the token if it is next, and return it."""
+        if token not in self.tokens:
+            self.tokens[token] = self.compile(_TOML_TOKENS[token])
         found = self.tokens[token].match(self.text, self.at)
         if not found:
             return ""
