@@ -67,7 +67,7 @@ def graph_picture_drawn(
 
 def graph_svg(rows: list[tuple[State, str]], title: str) -> str:
     """Return a picture of states, each below all that it needs, coloured by status."""
-    edges = graph_edges(rows)
+    edges = _without_detours(graph_edges(rows))
     layers = _layers([one.name for one, _ in rows], edges)
     places, width = _places(layers)
     height = len(layers) * _RISE + _HEIGHT + 2 * _GAP
@@ -87,6 +87,30 @@ def graph_svg(rows: list[tuple[State, str]], title: str) -> str:
     parts += [_edge(places[need], places[name], on_condition) for need, name, on_condition in edges]
     parts += [_box(one, status, places[one.name]) for one, status in rows]
     return "\n".join([*parts, _legend(height), "</svg>", ""])
+
+
+def _without_detours(edges: list[tuple[str, str, bool]]) -> list[tuple[str, str, bool]]:
+    """Leave out the lines that say no more than a longer way does."""
+    needs: dict[str, set[str]] = {}
+    for need, user, _ in edges:
+        needs.setdefault(user, set()).add(need)
+
+    def leads_to(start: str, end: str) -> bool:
+        waiting, seen = [end], set()
+        while waiting:
+            name = waiting.pop()
+            if name == start:
+                return True
+            new = needs.get(name, set()) - seen
+            seen |= new
+            waiting += new
+        return False
+
+    return [
+        (need, user, on_condition)
+        for need, user, on_condition in edges
+        if on_condition or not any(other != need and leads_to(need, other) for other in needs[user])
+    ]
 
 
 def _layers(names: list[str], edges: list[tuple[str, str, bool]]) -> list[list[str]]:
