@@ -56,7 +56,7 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
         return standing
     store, console = _of_type(graph, "store", GenerationStore), _of_type(graph, "console", Console)
     fingerprint = graph.evaluate("fingerprint")
-    current = store.find(fingerprint)  # type: ignore[arg-type]
+    current = store.find(fingerprint)
     if current is not None:
         graph.provide("generation", (current, False))
         environment = graph.evaluate("environment")
@@ -226,7 +226,7 @@ def _health(graph: "StateGraph") -> "tuple[str, int]":
         return "current", 0
     store = _of_type(graph, "store", GenerationStore)
     try:
-        found = store.find(graph.evaluate("fingerprint"))  # type: ignore[arg-type]
+        found = store.find(graph.evaluate("fingerprint"))
     except PrimerError as error:
         return str(error), 1
     reason = store.is_intact(found) if found is not None else "not built for what the repository asks now"
