@@ -22,6 +22,7 @@ from protoprimer.configuration import INPUT_VARIABLES, LEAPS, Configuration
 from protoprimer.console import Console
 from protoprimer.errors import NotReadyError, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
+from protoprimer.process import Terminated
 from protoprimer.ready import forget_ready
 from protoprimer.states import DryRunEnds, Environment, Invocation, bootstrap_graph, standing_environment
 from protoprimer.switch import is_neo_runtime
@@ -92,6 +93,8 @@ def _serve(kind: str, main: "str | None") -> "NoReturn":
     except KeyboardInterrupt:
         console.error("interrupted")
         status = INTERRUPTED
+    except Terminated as ended:
+        ended.end_this_process()
     sys.exit(status)
 
 

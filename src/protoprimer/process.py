@@ -3,13 +3,18 @@
 import os
 
 from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
-from protoprimer.errors import PrimerError
+from protoprimer.errors import InstallError
+from protoprimer.host import end_processes, processes_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from subprocess import Popen
+    from typing import Any
 
-__all__ = ["ChildResult", "run_child", "scrubbed_environment"]
+__all__ = ["ChildResult", "Terminated", "run_child", "scrubbed_environment"]
+
+# What an interrupted installer may take to remove its temporary files.
+_SECONDS_TO_TIDY = 1.0
 
 # What a foreign interpreter, environment or tool left in the variables must not steer ours.
 _LEAKING_VARIABLES = frozenset(
@@ -69,7 +74,8 @@ def run_child(
     :param environ: all of its variables; by default those of `scrubbed_environment`
     :param timeout: seconds after which it is killed; its status is then 124
     :param input_text: what it reads from stdin; by default nothing
-    :raises PrimerError: it could not be started; callers that expect this catch it
+    :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
+    :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
     """
     import subprocess
     import time
@@ -85,7 +91,8 @@ def run_child(
             env=scrubbed_environment() if environ is None else environ,
         )
     except (OSError, ValueError) as error:
-        raise PrimerError("could not start %s: %s" % (arguments[0], error)) from error
+        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
+    handlers = _heed_terminations()
     deadline = None if timeout is None else time.monotonic() + timeout
     remaining_input = None if input_text is None else input_text.encode("utf-8")
     try:
@@ -106,15 +113,70 @@ def run_child(
                     output, errors, status = _rest_of_output(child) + (124,)
                     break
     except BaseException:
-        child.kill()
-        child.wait()
+        _end_family(child)
         raise
+    finally:
+        _restore_handlers(handlers)
     result = ChildResult(arguments, status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
     for line in result.everything().splitlines():
         console.record("  " + line)
     if status != 0:
         console.record("  exit status %d" % status)
     return result
+
+
+class Terminated(BaseException):
+    """A signal asks this process to end, while a child is at work: first that is ended, then this process by the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def end_this_process(self) -> None:
+        """End this process by the signal, so that its parent sees the truth. Does not return."""
+        import signal
+
+        signal.signal(self.number, signal.SIG_DFL)
+        os.kill(os.getpid(), self.number)
+
+
+def _heed_terminations() -> "dict[int, Any]":
+    """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
+    import signal
+    import threading
+
+    def heed(number: int, _frame: object) -> None:
+        raise Terminated(number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ():
+        number = getattr(signal, name, None)
+        # Who has other wishes for it, such as nohup, has set them.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, heed)
+    return before
+
+
+def _restore_handlers(handlers: "dict[int, Any]") -> None:
+    import signal
+
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _end_family(child: "Popen[bytes]") -> None:
+    """End a child and all that it has started, which would go on as orphans; an interrupted installer tidies first."""
+    import subprocess
+
+    family = processes_below(child.pid)
+    end_processes(family + [child.pid], gently=True)
+    try:
+        child.wait(_SECONDS_TO_TIDY)
+    except subprocess.TimeoutExpired:
+        family += processes_below(child.pid)
+        child.kill()
+        child.wait()
+    end_processes(family, gently=False)
 
 
 def _rest_of_output(child: "Popen[bytes]") -> "tuple[bytes, bytes]":

@@ -130,7 +130,6 @@ class Injector:
         return Outcome(point, fault, was_hit, tuple(wrong), tuple(self.world.litter()))
 
     def _run(self, injection: list[str]) -> tuple[int, str]:
-        # A boot that has -D is the child of this process itself, with the tracer beside it.
         command = ["strace", "-y", "-qq", "-s", "0", "-o", str(self._trace), *self._follow, "-e", f"trace={TRACED}"]
         strace = shutil.which("strace") or "strace"
         process = subprocess.Popen(
@@ -292,7 +291,7 @@ def run_campaign(
     with_children: bool = False,
     caches: Path | None = None,
 ) -> Campaign:
-    """Try every fault at every point of a scenario, or `sample` of those pairs, chosen evenly."""
+    """Try every fault at every point of a scenario, or `sample` of those pairs, chosen at random."""
     started = time.monotonic()
     caches = caches or base / "caches"
     injectors = []
@@ -302,7 +301,7 @@ def run_campaign(
     points = list(dict.fromkeys(injectors[0].clean_points()))
     pairs = [(point, fault) for point in points for fault in faults if _applies(point, fault)]
     if sample is not None and sample < len(pairs):
-        # A stride without a common divisor meets each kind of fault and each part of the boot.
+        # The same ones each time.
         random.Random(sample).shuffle(pairs)
         pairs = pairs[:sample]
     shares = [pairs[number::jobs] for number in range(jobs)]
@@ -338,6 +337,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("--children", action="store_true", help="disturb the first process, ours or a tool's, that gets there")
     parser.add_argument("--directory", type=Path, help="where to work; default: a temporary directory")
     asked = parser.parse_args(words)
+    # Under nohup it is ignored, by all that are started too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not support.strace_works():
         print("strace is missing, or may not trace here", file=sys.stderr)
         return 2
