@@ -10,7 +10,9 @@ from protoprimer.entry_template import KINDS, entry_main, entry_text, relative_p
 from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.host import is_windows, write_atomically
 from protoprimer.kernel_writer import kernel_text, kernel_version
+from protoprimer.plan import make_plan
 from protoprimer.projects import console_entry, read_project
+from protoprimer.states import RequiredPython, required_python
 from protoprimer.version import VERSION
 from protoprimer.versions import Version
 
@@ -20,7 +22,6 @@ ENTRY_NAME = "prime"
 KERNEL_NAME = "proto_kernel.py"
 # Patterns that leave out a link as well as a directory; `.venv/` matches directories only.
 _IGNORING_LINK = frozenset([".venv", "/.venv", "**/.venv", ".venv*", "/.venv*", ".*", "/.*"])
-_LOCKS = ("pylock.toml", "uv.lock", "requirements.txt")
 _FORCE_ADVICE = "move it away, or overwrite it with --force"
 
 
@@ -96,24 +97,25 @@ def _configuration(entry: str, kernel: str) -> Configuration:
 def _description(directory: str, configuration: Configuration) -> "tuple[list[tuple[str, str]], str | None]":
     """Return what is there as lines with labels, and the project's own console function, if it has one."""
     project = read_project(directory)
-    lines = [("project", (project.name if project else None) or "none, so nothing of this directory is installed")]
-    python, place = configuration.text("python"), configuration.place_of("python")
-    version_file = os.path.join(directory, ".python-version")
-    if python is None and os.path.isfile(version_file):
-        with open(version_file, encoding="utf-8", errors="replace") as stream:
-            python, place = stream.readline().strip() or None, version_file
-    if python is None and project is not None and project.requires_python:
-        python, place = project.requires_python, project.requires_python_place or ""
-    lines.append(("Python", "%s, from %s" % (python, place) if python else "any, since nothing requires one"))
-    if project is not None and project.requires_python_note and not python:
-        lines.append(("", project.requires_python_note))
-    present = [name for name in _LOCKS if os.path.isfile(os.path.join(directory, name))]
-    source = present[0] if present else "pyproject.toml" if project is not None and project.dependencies else "none"
-    lines.append(("dependencies", source))
-    if project is not None and project.groups:
+    plan = make_plan(configuration, lock_must_exist=False)
+    required = required_python(configuration, plan)
+    note = project.requires_python_note if project is not None and required.place == "default" else None
+    lines = [
+        ("project", (project.name if project else None) or "none in this directory"),
+        ("Python", "any, since nothing requires one" if required.place == "default" else _asked_python(required)),
+        ("", note or ""),
+        ("installs", plan.summary()),
+        ("", plan.hint or ""),
+    ]
+    if project is not None and project.groups and configuration.get("install") is None:
         lines.append(("groups", ", ".join(sorted(project.groups)) + " (to install one, name it in 'install')"))
     main = console_entry(project) if project is not None else None
-    return lines, main if main and "." not in main.partition(":")[2] else None
+    told = [(label, text) for label, text in lines if text]
+    return told, main if main and "." not in main.partition(":")[2] else None
+
+
+def _asked_python(required: RequiredPython) -> str:
+    return "%s, from %s" % (required.request.text, required.place)
 
 
 def _earlier_entry(path: str, force: bool) -> "str | None":

@@ -105,7 +105,7 @@ def test_init_without_a_project_or_with_what_it_does_not_know(tmp_path: Path) ->
     (tmp_path / "requirements.txt").write_text("")
     words = author("init", where=tmp_path)
     for told in (
-        "none, so nothing of this directory is installed",
+        "none in this directory",
         "3.12, from",
         "requirements.txt",
         "none: ./prime only",
