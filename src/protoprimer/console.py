@@ -1,10 +1,12 @@
 """Words for a person: on stderr, in the run's log, with secrets masked in both."""
 
+import errno
 import os
 import sys
 import time
 
 from protoprimer.errors import PrimerError
+from protoprimer.host import link_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +19,11 @@ __all__ = ["Console", "Step"]
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 
 _COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
+
+
+def _open_log_file(path: str, flags: int) -> int:
+    # Others may read what is masked, and never write.
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
 
 
 class Step:
@@ -205,8 +212,11 @@ class Console:
         try:
             if self._prepare_log is not None:
                 self._prepare_log()
-            os.makedirs(self._log_directory, exist_ok=True)
-            self._log = open(path, "a", encoding="utf-8", errors="backslashreplace")
+            if link_target(self._log_directory) is not None:
+                # Planted by whoever: what it leads to is not ours to write in.
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            os.makedirs(self._log_directory, 0o755, exist_ok=True)
+            self._log = open(path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_log_file)
         except (OSError, PrimerError):
             self._log_directory = None
             return False

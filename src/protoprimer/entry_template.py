@@ -113,7 +113,8 @@ def protoprimer_code(path):
         code = compile(stream.read(), path, "exec", dont_inherit=True)
     try:
         if os.path.isdir(os.path.dirname(user)):
-            os.makedirs(place, 0o700, exist_ok=True)
+            for directory in (os.path.dirname(place), place):
+                os.makedirs(directory, 0o700, exist_ok=True)
             body, unfinished = marshal.dumps(code), "%s.%d" % (compiled, os.getpid())
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:

@@ -8,7 +8,14 @@ import os
 import time
 
 from protoprimer.configuration import INPUT_VARIABLES
-from protoprimer.host import boot_identifier, environment_python, scripts_directory, write_atomically
+from protoprimer.host import (
+    boot_identifier,
+    environment_python,
+    is_windows,
+    link_target,
+    scripts_directory,
+    write_atomically,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,9 +182,13 @@ def _watched_directories(environment: str) -> "list[str]":
 def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
     """Write a file of each time, remove the others; false if this file system cannot keep such times."""
     directory = os.path.join(state_directory, "stamps")
-    os.makedirs(directory, exist_ok=True)
+    if link_target(directory) is not None:
+        # Whatever it leads to is not ours to write and delete in.
+        os.rmdir(directory) if is_windows() else os.unlink(directory)
+    os.makedirs(directory, 0o755, exist_ok=True)
     for name in set(os.listdir(directory)) - {str(moment) for moment in moments}:
-        os.unlink(os.path.join(directory, name))
+        if name[:1] in "-0123456789":
+            os.unlink(os.path.join(directory, name))
     for moment in moments:
         stamp = os.path.join(directory, str(moment))
         if _ready_time(stamp) != moment:

@@ -192,8 +192,14 @@ def index_settings(configuration: Configuration, console: Console) -> IndexSetti
 
 
 def cache_directory() -> str:
-    """Where this machine's clones share tools and what was probed."""
-    return user_cache_directory()
+    """Where this machine's clones share tools and what was probed; made for this user alone, as programs are run from it."""
+    path = user_cache_directory()
+    try:
+        os.makedirs(path, 0o700, exist_ok=True)
+    except OSError:
+        # What needs it says so; the rest works without.
+        pass
+    return path
 
 
 def toolbox(index_settings: IndexSettings, cache_directory: str, console: Console) -> ToolBox:
