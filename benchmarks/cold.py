@@ -1,6 +1,6 @@
 """`./prime` from a wild Python, caches warm, against `uv sync` of the same project into no `.venv`.
 
-    python -m benchmarks.cold [--rounds N] [--quick]
+python -m benchmarks.cold [--rounds N] [--quick]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The same cold start through the backends venv and virtualenv, against making the environment by hand with pip.
 
-    python -m benchmarks.cold_pip [--rounds N] [--quick]
+python -m benchmarks.cold_pip [--rounds N] [--quick]
 """
 
 from __future__ import annotations

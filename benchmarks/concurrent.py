@@ -1,6 +1,6 @@
 """Twenty cold starts of one clone at the same moment, against one.
 
-    python -m benchmarks.concurrent [--rounds N] [--quick]
+python -m benchmarks.concurrent [--rounds N] [--quick]
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ def measure(bench: Bench) -> list[Line]:
     built.clear()
     seconds = interleaved(bench.times(10, 2), contestants)
     note = "one build each time" if set(built) == {1} else f"built: {built}"
-    return [Line(f"{STARTS} concurrent cold starts", "one cold start", GOAL, seconds["many"], seconds["one"], note=note)]
+    what = f"{STARTS} concurrent cold starts"
+    return [Line(what, "one cold start", GOAL, seconds["many"], seconds["one"], note=note)]
 
 
 def starts_at_once(bench: Bench, where: Path, number: int) -> Usage:
-    """Start `./prime` so many times at once and return the wall time until all have ended, and the largest's memory."""
+    """Start `./prime` so many times at once and return the wall time until all have ended."""
     started = time.perf_counter()
     used = [bench.wait(*one) for one in [bench.start(["./prime"], where) for _ in range(number)]]
     seconds = time.perf_counter() - started
-    return Usage(seconds, sum(one.processor for one in used), max(one.kilobytes for one in used))
+    return Usage(seconds, sum(one.processor for one in used))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common import Bench, Usage, benched, in_unit, remove
 from benchmarks.concurrent import starts_at_once
+
 from clones import BUILD_BACKEND, BUILD_SYSTEM
 from simple_index import make_wheel
 
@@ -33,7 +34,7 @@ GENERATIONS = (1, 10, 100, 1000)
 
 @dataclass
 class Growth:
-    """One series: what grows, what was measured, and for each size the median of wall seconds and the largest memory."""
+    """One series: what grows, and for each size the median of wall seconds and the memory of the largest process."""
 
     what: str
     sizes: list[int]
@@ -58,25 +59,44 @@ def measure(bench: Bench) -> list[Growth]:
     ]
 
 
-def _series(what: str, bench: Bench, sizes: tuple[int, ...], run: Callable[[int], Usage]) -> Growth:
-    growth = Growth(what, list(sizes), [], [])
-    for size in sizes:
-        used = [run(size) for _ in range(bench.times(3))]
-        growth.seconds.append(statistics.median(one.seconds for one in used))
-        growth.kilobytes.append(max(one.kilobytes for one in used))
-    return growth
+class _Runs:
+    """Command and directory of what is measured, and what is done before each run; not measured."""
+
+    def __init__(self, bench: Bench, command: list[str], environ: dict[str, str] | None = None) -> None:
+        self.bench = bench
+        self.command = command
+        self.environ = environ
+
+    def series(self, what: str, sizes: tuple[int, ...], prepare: Callable[[int], Path]) -> Growth:
+        """Measure each size; `prepare` makes the directory ready for a run, and returns it."""
+        growth = Growth(what, list(sizes), [], [])
+        for size in sizes:
+            used = [self.run(prepare(size), size) for _ in range(self.bench.times(3))]
+            growth.seconds.append(statistics.median(one.seconds for one in used))
+            growth.kilobytes.append(self.bench.kilobytes(self.command, prepare(size), self.environ))
+        return growth
+
+    def run(self, where: Path, size: int) -> Usage:
+        return self.bench.measure(self.command, where, self.environ)
+
+
+class _Starts(_Runs):
+    """So many at once, instead of one."""
+
+    def run(self, where: Path, size: int) -> Usage:
+        return starts_at_once(self.bench, where, size)
 
 
 def _projects(bench: Bench, sizes: tuple[int, ...]) -> Growth:
-    def run(size: int) -> Usage:
+    def prepare(size: int) -> Path:
         where = bench.directory / f"projects-{size}"
         if not where.exists():
             _write_projects(bench, where, size)
             bench.run(["./prime"], where)
         remove(where)
-        return bench.measure(["./prime"], where)
+        return where
 
-    return _series("editable projects, cold", bench, sizes, run)
+    return _Runs(bench, ["./prime"]).series("editable projects, cold", sizes, prepare)
 
 
 def _write_projects(bench: Bench, where: Path, size: int) -> None:
@@ -100,7 +120,7 @@ def _requirements(bench: Bench, sizes: tuple[int, ...]) -> Growth:
         (wheels / name).write_bytes(content)
     environ = {**bench.environ, "PIP_FIND_LINKS": str(wheels), "PIP_NO_INDEX": "1"}
 
-    def run(size: int) -> Usage:
+    def prepare(size: int) -> Path:
         where = bench.directory / f"requirements-{size}"
         if not where.exists():
             where.mkdir()
@@ -108,20 +128,20 @@ def _requirements(bench: Bench, sizes: tuple[int, ...]) -> Growth:
             bench.add_kernel(where)
             bench.run(["./prime"], where, **environ)
         remove(where)
-        return bench.measure(["./prime"], where, environ)
+        return where
 
-    return _series("requirements, cold", bench, sizes, run)
+    return _Runs(bench, ["./prime"], environ).series("requirements, cold", sizes, prepare)
 
 
 def _starts(bench: Bench, sizes: tuple[int, ...]) -> Growth:
     where = bench.project("starts")
     bench.run(["./prime"], where)
 
-    def run(size: int) -> Usage:
+    def prepare(size: int) -> Path:
         remove(where)
-        return starts_at_once(bench, where, size)
+        return where
 
-    return _series("concurrent cold starts of one clone", bench, sizes, run)
+    return _Starts(bench, ["./prime"]).series("concurrent cold starts of one clone", sizes, prepare)
 
 
 def _generations(bench: Bench, sizes: tuple[int, ...]) -> list[Growth]:
@@ -130,33 +150,31 @@ def _generations(bench: Bench, sizes: tuple[int, ...]) -> list[Growth]:
         stream.write(f"\n[tool.protoprimer]\nkeep = {10 * max(sizes)}\n")
     lock, changed = where / "uv.lock", [0]
 
-    def warm(size: int) -> Usage:
+    def warm(size: int) -> Path:
         _leave_generations(bench, where, size)
-        return bench.measure(["./prime"], where)
+        return where
 
-    def decided_by_hash(size: int) -> Usage:
+    def decided_by_hash(size: int) -> Path:
         _leave_generations(bench, where, size)
         os.utime(lock)
-        return bench.measure(["./prime"], where)
+        return where
 
-    def built_anew(size: int) -> Usage:
+    def built_anew(size: int) -> Path:
         _leave_generations(bench, where, size)
         changed[0] += 1
-        lock.write_text(f"{lock.read_text().rstrip('# 0123456789')}# {changed[0]}")
-        return bench.measure(["./prime"], where)
+        lock.write_text(f"{lock.read_text().partition('# ')[0]}# {changed[0]}")
+        return where
 
-    def collected(size: int) -> Usage:
-        _leave_generations(bench, where, size)
-        return bench.measure(["./prime", "gc"], where)
-
+    prime = _Runs(bench, ["./prime"])
     found = [
-        _series("generations left behind, warm", bench, sizes, warm),
-        _series("generations left behind, decided by hash", bench, sizes, decided_by_hash),
-        _series("generations left behind, another one built", bench, sizes, built_anew),
+        prime.series("generations left behind, warm", sizes, warm),
+        prime.series("generations left behind, decided by hash", sizes, decided_by_hash),
+        prime.series("generations left behind, another one built", sizes, built_anew),
     ]
     settings = (where / "pyproject.toml").read_text()
     (where / "pyproject.toml").write_text(settings.replace(f"keep = {10 * max(sizes)}", "keep = 1"))
-    return [*found, _series("generations left behind, collected", bench, sizes, collected)]
+    collect = _Runs(bench, ["./prime", "gc"])
+    return [*found, collect.series("generations left behind, collected", sizes, warm)]
 
 
 def _leave_generations(bench: Bench, where: Path, size: int) -> None:

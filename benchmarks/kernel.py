@@ -1,6 +1,6 @@
 """Size of the kernel, and how long an interpreter that is already running needs to load it from its cached bytecode.
 
-    python -m benchmarks.kernel [--rounds N] [--quick]
+python -m benchmarks.kernel [--rounds N] [--quick]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Back to a branch whose environment is still there, against `uv sync` after the same change.
 
-    python -m benchmarks.known_generation [--rounds N] [--quick]
+python -m benchmarks.known_generation [--rounds N] [--quick]
 """
 
 from __future__ import annotations

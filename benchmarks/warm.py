@@ -1,6 +1,6 @@
 """A warm start of a client through `start_app` and `run_main`, against the environment's interpreter alone.
 
-    python -m benchmarks.warm [--rounds N] [--quick]
+python -m benchmarks.warm [--rounds N] [--quick]
 """
 
 from __future__ import annotations

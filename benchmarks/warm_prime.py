@@ -1,6 +1,6 @@
 """`./prime` with nothing to do, against `uv sync` with nothing to do.
 
-    python -m benchmarks.warm_prime [--rounds N] [--quick]
+python -m benchmarks.warm_prime [--rounds N] [--quick]
 """
 
 from __future__ import annotations

@@ -237,9 +237,11 @@ class GenerationStore:
             if not here["boot"] and hasattr(os, "sync"):
                 # Without a boot id nobody would look at the files after a power loss.
                 os.sync()
-            _write_record(os.path.join(path, RECORD_NAME), content)
-            _sync_directory(path)
-            _sync_directory(self.directory)
+            # With one, what a power loss empties or takes is built again: no need to wait for the disk.
+            _write_record(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
+            if not here["boot"]:
+                _sync_directory(path)
+                _sync_directory(self.directory)
         except OSError as error:
             raise disk_failure("publish the environment", path, error) from error
         try:

@@ -34,7 +34,7 @@ from protoprimer.generations import (
     remember_environment,
     remembered_environment,
 )
-from protoprimer.host import environment_python
+from protoprimer.host import boot_identifier, environment_python
 from protoprimer.locking import this_process
 
 if TYPE_CHECKING:
@@ -523,7 +523,9 @@ except PrimerError as error:
             assert store.find(fingerprint_named()) is not None
             store.collect(1, [])
             assert [generation.path for generation in store.all()] == [again.path]
-        assert any(statuses) or (call == "unlink" and "KILL" not in fault), "no fault was met"
+        # Where a start of the computer has a name, what it emptied is looked for: then nobody waits for the disk.
+        not_called = call == "fsync" and boot_identifier()
+        assert any(statuses) or not_called or (call == "unlink" and "KILL" not in fault), "no fault was met"
 
     def test_chosen_environment_is_remembered(self, state: Path) -> None:
         assert remembered_environment(str(state)) is None
