@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protoprimer import PrimerError, state
-from protoprimer.states import environment_lock
+from protoprimer.building import environment_lock
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -13,9 +13,9 @@ from protoprimer import state
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
 
 if TYPE_CHECKING:
+    from protoprimer.announcing import Environment
     from protoprimer.configuration import Configuration
     from protoprimer.console import Console
-    from protoprimer.states import Environment
 
 __all__ = ["Shell", "shell_activated", "shell_prepared", "shell_settings"]
 

@@ -12,7 +12,7 @@ from protoprimer.host import is_windows, write_atomically
 from protoprimer.kernel_writer import kernel_text, kernel_version
 from protoprimer.plan import make_plan
 from protoprimer.projects import console_entry, read_project
-from protoprimer.states import RequiredPython, required_python
+from protoprimer.required import RequiredPython, required_python_of
 from protoprimer.version import VERSION
 from protoprimer.versions import Version
 
@@ -98,12 +98,11 @@ def _description(directory: str, configuration: Configuration) -> "tuple[list[tu
     """Return what is there as lines with labels, and the project's own console function, if it has one."""
     project = read_project(directory)
     plan = make_plan(configuration, lock_must_exist=False)
-    required = required_python(configuration, plan)
-    note = project.requires_python_note if project is not None and required.place == "default" else None
+    required = required_python_of(configuration, plan)
     lines = [
         ("project", (project.name if project else None) or "none in this directory"),
         ("Python", "any, since nothing requires one" if required.place == "default" else _asked_python(required)),
-        ("", note or ""),
+        ("", required.note or ""),
         ("installs", plan.summary()),
         ("", plan.hint or ""),
     ]

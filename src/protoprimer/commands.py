@@ -3,6 +3,8 @@
 import os
 import sys
 
+from protoprimer.announcing import Environment, standing_environment
+from protoprimer.building import environment_lock
 from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
@@ -19,12 +21,11 @@ from protoprimer.probe import Interpreter
 from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
-from protoprimer.states import DryRunEnds, Environment, Invocation, environment_lock, standing_environment
+from protoprimer.states import DryRunEnds, Invocation
 from protoprimer.switch import enter_command, enter_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["COMMAND_FUNCTIONS", "enter_client", "ready_environment", "standing_or_stale_environment"]

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from protoprimer.announcing import Environment, standing_environment
 from protoprimer.cli import CommandLine, help_text
 from protoprimer.client import (
     ClientImportFailed,
@@ -24,7 +25,7 @@ from protoprimer.errors import NotReadyError, PrimerError, UsageError, nearest_n
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.process import Terminated
 from protoprimer.ready import forget_ready
-from protoprimer.states import DryRunEnds, Environment, Invocation, bootstrap_graph, standing_environment
+from protoprimer.states import DryRunEnds, Invocation, bootstrap_graph
 from protoprimer.switch import is_neo_runtime
 from protoprimer.version import VERSION
 

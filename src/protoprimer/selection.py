@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
     from protoprimer.tools import ToolBox
 
-__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend"]
+__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backend"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
@@ -45,6 +45,13 @@ def select_backend(
     cause = "no backend can serve Python %s here" % interpreter.version
     advice = "provide one of them, or set another `backend`; ./prime check shows what this host can do"
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
+
+
+def wanted_backend(configuration: "Configuration") -> "str | list[str]":
+    """Return the configured backend: a name or path, or a list of them in the order to try."""
+    wanted = configuration.get("backend")
+    assert isinstance(wanted, (str, list))
+    return wanted
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: "Configuration") -> None:

@@ -7,42 +7,29 @@ reaches them.
 import os
 import time
 
-from protoprimer.backends.base import Backend
+from protoprimer.announcing import Environment, announce_generation, client_paths_of, tell_matrix
+from protoprimer.building import build_generation, environment_lock, fingerprint_now, interpreter_of_last_generation
 from protoprimer.cli import CommandLine, parse_command_line
-from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration, read_configuration
+from protoprimer.configuration import Configuration, read_configuration
 from protoprimer.console import Console
-from protoprimer.errors import ConfigurationError, InstallError, PrimerError
-from protoprimer.fingerprints import Fingerprint, fingerprint_of
-from protoprimer.generations import (
-    Generation,
-    GenerationStore,
-    point_link,
-    prepare_state_directory,
-    remember_environment,
-    remembered_environment,
-)
+from protoprimer.errors import InstallError, PrimerError
+from protoprimer.fingerprints import Fingerprint
+from protoprimer.generations import Generation, GenerationStore, prepare_state_directory, remembered_environment
 from protoprimer.graph import StateGraph, lazy
-from protoprimer.host import environment_python, link_target, user_cache_directory, write_atomically
+from protoprimer.host import user_cache_directory
 from protoprimer.indexes import IndexSettings, read_index_settings
-from protoprimer.interpreters import choose_interpreter, interpreter_misfit
-from protoprimer.locking import FileLock
+from protoprimer.interpreters import choose_interpreter
 from protoprimer.plan import Plan, make_plan
-from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
-from protoprimer.ready import read_ready, why_not_fresh, write_ready
-from protoprimer.selection import check_backend_names, select_backend
+from protoprimer.probe import Interpreter
+from protoprimer.required import RequiredPython, required_python_of
+from protoprimer.selection import check_backend_names, select_backend, wanted_backend
 from protoprimer.tools import ToolBox
-from protoprimer.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from protoprimer.projects import ProjectMetadata
-
-__all__ = ["DryRunEnds", "Environment", "Invocation", "RequiredPython", "bootstrap_graph", "environment_lock", "standing_environment"]
-
-KERNEL_FORMAT = 1
-OLDEST_SUPPORTED_PYTHON = ">=3.6"
+__all__ = ["DryRunEnds", "Invocation", "bootstrap_graph"]
 
 
 class Invocation:
@@ -74,60 +61,10 @@ class Invocation:
         self.variables = dict(os.environ)
 
 
-class RequiredPython:
-    """The Python that the repository wants, and where it says so.
-
-    :param narrowed: the request within the range of each project that is installed; an installer would refuse others
-    :param sources: places, or projects whose range asks for it: their lines are looked up when somebody is told
-    """
-
-    def __init__(
-        self,
-        request: PythonRequest,
-        narrowed: PythonRequest,
-        sources: "list[str | ProjectMetadata]",
-        files: "list[str]",
-        absent_files: "list[str]",
-    ) -> None:
-        self.request = request
-        self.narrowed = narrowed
-        self.sources = sources
-        self.files = files
-        self.absent_files = absent_files
-
-    @property
-    def place(self) -> str:
-        """Where the repository says so, for a person."""
-        return _places_of(self.sources)
-
-    def __str__(self) -> str:
-        return self.place
-
-
 class DryRunEnds(PrimerError):
     """A dry run has said what it would do: exit code 0."""
 
     exit_code = 0
-
-
-class Environment:
-    """A ready environment; it can be used as a path.
-
-    :param path: its directory
-    :param client_paths: directories from which client modules are imported besides it
-    :param built: whether this run has built it
-    """
-
-    def __init__(self, path: str, client_paths: "list[str]", built: bool) -> None:
-        self.path = path
-        self.client_paths = client_paths
-        self.built = built
-
-    def __fspath__(self) -> str:
-        return self.path
-
-    def __str__(self) -> str:
-        return self.path
 
 
 def command_line(invocation: Invocation) -> CommandLine:
@@ -154,7 +91,7 @@ def configuration(
     found = read_configuration(
         invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
-    check_backend_names(_wanted_backend(found), found)
+    check_backend_names(wanted_backend(found), found)
     directory = found.state_directory
     # Looking around leaves nothing behind; what a run does is recorded beside what it makes, in a directory of ours.
     log = None if command_line.command in ("eval", "check", "graph") else os.path.join(directory, "log")
@@ -169,18 +106,7 @@ def plan(configuration: Configuration) -> Plan:
 
 def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
     """The Python that the repository wants."""
-    version_file = configuration.path_of(".python-version")
-    present = [version_file] if os.path.isfile(version_file) else []
-    absent = [] if present else [version_file]
-    text, sources = _python_that_is_asked_for(configuration, plan, version_file if present else None)
-    try:
-        request = parse_python_request(text)
-    except InvalidSpecifier as error:
-        raise ConfigurationError(str(error), _places_of(sources)) from None
-    ranges = _ranges_of(project.metadata for project in plan.projects())
-    narrowing = {text: project for text, project in ranges.items() if text not in request.text}
-    sources = sources + list(narrowing.values())
-    return RequiredPython(request, request.narrowed(list(narrowing)), sources, present, absent)
+    return required_python_of(configuration, plan)
 
 
 def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
@@ -227,9 +153,11 @@ def interpreter(
     turns in rebuilding.
     """
     if command_line.command != "reboot":
-        standing = _interpreter_of_last_generation(store, required_python.narrowed, cache_directory, console)
+        standing = interpreter_of_last_generation(store, required_python.narrowed, cache_directory, console)
         if standing is not None:
             return standing
+    if required_python.note:
+        console.warn(required_python.note)
     return choose_interpreter(
         required_python.narrowed,
         toolbox(),
@@ -243,9 +171,7 @@ def interpreter(
     )
 
 
-def inputs(
-    configuration: Configuration, plan: Plan, required_python: RequiredPython
-) -> "tuple[list[str], list[str]]":
+def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPython) -> "tuple[list[str], list[str]]":
     """The files that the environment is a function of: those that are there, and those whose appearance would count."""
     planned, planned_absent = plan.inputs()
     watched = [configuration.path_of(name) for name in configuration.texts("watch")]
@@ -263,7 +189,7 @@ def fingerprint(
     configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
 ) -> Fingerprint:
     """The name of everything that the environment is a function of; which backend makes it is no part of that."""
-    return _fingerprint_now(configuration, interpreter, inputs)
+    return fingerprint_now(configuration, interpreter, inputs)
 
 
 def generation(
@@ -295,21 +221,24 @@ def generation(
             return standing, False
         fault = store.repeated_fault(fingerprint)
         if fault and started is None and not from_scratch:
-            raise InstallError(fault, configuration.state_directory, "keep those files still, or run reboot once they are")
-        backend, why_this = select_backend(_wanted_backend(configuration), interpreter, plan, tools, console, configuration)
+            raise InstallError(
+                fault, configuration.state_directory, "keep those files still, or run reboot once they are"
+            )
+        backend, why_this = select_backend(
+            wanted_backend(configuration), interpreter, plan, tools, console, configuration
+        )
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         console.say("building an environment %s, with %s" % (why, why_this))
         plan.rebuild = from_scratch
         if plan.hint:
             console.warn(plan.hint)
-        return _build(configuration, interpreter, plan, inputs, fingerprint, store, backend, console), True
+        return build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console), True
 
 
 def environment(
     configuration: Configuration,
     plan: Plan,
     interpreter: Interpreter,
-    fingerprint: Fingerprint,
     generation: "tuple[Generation, bool]",
     inputs: "tuple[list[str], list[str]]",
     read_at_ns: int,
@@ -318,28 +247,12 @@ def environment(
 ) -> Environment:
     """The ready environment: remembered, linked, and known to the entry scripts' fast path."""
     complete, built = generation
-    client_paths = _client_paths(configuration, plan)
-    link = configuration.get("venv-link")
+    client_paths = client_paths_of(configuration, plan)
     try:
         if configuration.cell:
-            # It speaks to its matrix only: what this clone has chosen stays.
-            _tell_matrix(configuration, interpreter, complete, built)
+            tell_matrix(configuration, interpreter, complete, built)
         else:
-            remember_environment(configuration.state_directory, configuration.environment_name)
-        if isinstance(link, str) and not (configuration.cell or _is_steered(configuration)):
-            point_link(configuration.path_of(link), complete, configuration.state_directory, console)
-        if not _is_steered(configuration):
-            write_ready(
-                configuration.state_directory,
-                complete.path,
-                inputs[0],
-                inputs[1],
-                client_paths,
-                interpreter.executable,
-                read_at_ns,
-                fingerprint=fingerprint.digest,
-                links=_links_to_watch(configuration, complete),
-            )
+            announce_generation(configuration, complete, interpreter, inputs, client_paths, read_at_ns, console)
     except (OSError, InstallError) as error:
         # A foreign user or a read-only checkout can use what is there without recording it.
         console.detail("the ready environment could not be recorded: %s" % error)
@@ -374,131 +287,3 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
     graph.provide("invocation", invocation)
     graph.check()
     return graph
-
-
-def standing_environment(configuration: Configuration) -> "Environment | None":
-    """Return the environment that `ready` announces, if nothing has changed since and nobody steers this run."""
-    facts = read_ready(configuration.state_directory)
-    if facts is None or _is_steered(configuration) or why_not_fresh(configuration.state_directory, facts) is not None:
-        return None
-    # A generation's directory is named after its environment, whose name has no dash.
-    if os.path.basename(facts["environment"]).partition("-")[0] != configuration.environment_name:
-        return None
-    return Environment(facts["environment"], facts["client_paths"], False)
-
-
-def _python_that_is_asked_for(
-    configuration: Configuration, plan: Plan, version_file: "str | None"
-) -> "tuple[str, list[str | ProjectMetadata]]":
-    if configuration.text("python"):
-        return str(configuration.text("python")), [configuration.place_of("python")]
-    if version_file is not None:
-        with open(version_file, encoding="utf-8", errors="replace") as stream:
-            asked = python_version_line(stream.read())
-        if asked:
-            return asked, [".python-version"]
-    ranges = _ranges_of(plan.all_metadata())
-    return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, ["default"])
-
-
-def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":
-    """Return the ranges of Pythons that projects tell, each with one project that tells it."""
-    return {project.requires_python: project for project in projects if project.requires_python}
-
-
-def _places_of(sources: "list[str | ProjectMetadata]") -> str:
-    told = [str(one if isinstance(one, str) else one.requires_python_place) for one in sources]
-    return ", ".join(dict.fromkeys(told))
-
-
-def _interpreter_of_last_generation(
-    store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
-) -> "Interpreter | None":
-    records = [store.last_record()] + [generation.record for generation in reversed(store.all())]
-    known = next((record.get("interpreter") for record in records if record and not record.get("steered")), None)
-    if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
-        return None
-    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
-    if isinstance(probed, Interpreter) and interpreter_misfit(probed, request, is_wild=True) is None:
-        return probed
-    return None
-
-
-def environment_lock(configuration: Configuration, console: Console) -> FileLock:
-    """Return the lock under which the selected environment is built: different ones can be built at once."""
-    prepare_state_directory(configuration.state_directory)
-    name, seconds = configuration.environment_name, configuration.get("lock-timeout")
-    path = os.path.join(configuration.state_directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
-    return FileLock(path, console, float(seconds) if isinstance(seconds, (int, float)) else None)
-
-
-def _fingerprint_now(
-    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
-) -> Fingerprint:
-    settings = {
-        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
-    }
-    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
-
-
-def _build(
-    configuration: Configuration,
-    interpreter: Interpreter,
-    plan: Plan,
-    inputs: "tuple[list[str], list[str]]",
-    fingerprint: Fingerprint,
-    store: GenerationStore,
-    backend: Backend,
-    console: Console,
-) -> Generation:
-    path = store.begin(fingerprint)
-    try:
-        with console.step("created an environment for %s" % interpreter):
-            backend.create(interpreter, path)
-            is_created = os.path.lexists(environment_python(path))
-            if is_created:
-                verify_environment_interpreter(path, interpreter, console)
-        with console.step("installed %s" % plan.summary()):
-            facts = backend.install(interpreter, path, plan)
-        if not is_created:
-            verify_environment_interpreter(path, interpreter, console)
-        # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
-        after = _fingerprint_now(configuration, interpreter, inputs)
-        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
-        record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=_is_steered(configuration))
-        return store.publish(path, record)
-    except BaseException:
-        store.abandon(path)
-        raise
-
-
-def _wanted_backend(configuration: Configuration) -> "str | list[str]":
-    wanted = configuration.get("backend")
-    assert isinstance(wanted, (str, list))
-    return wanted
-
-
-def _client_paths(configuration: Configuration, plan: Plan) -> "list[str]":
-    """The root, unless it is a project that is installed: then its modules come from the environment."""
-    installed = [os.path.realpath(project.path) for project in plan.projects()]
-    return [] if os.path.realpath(configuration.root) in installed else [configuration.root]
-
-
-def _is_steered(configuration: Configuration) -> bool:
-    """Tell whether this run was asked for another Python than the configuration's: it speaks for itself only."""
-    return "python" in configuration.leaps["input"] or bool(configuration.cell)
-
-
-def _tell_matrix(configuration: Configuration, interpreter: Interpreter, complete: Generation, built: bool) -> None:
-    import json
-
-    told = {"interpreter": interpreter.version, "executable": interpreter.executable, "environment": complete.path,
-            "built": built, "fingerprint": complete.digest}  # fmt: skip
-    write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
-
-
-def _links_to_watch(configuration: Configuration, generation: Generation) -> "list[tuple[str, str]]":
-    link = configuration.get("venv-link")
-    if isinstance(link, str) and link_target(configuration.path_of(link)) == generation.path:
-        return [(configuration.path_of(link), generation.path)]
-    return []

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import support
+from protoprimer.announcing import Environment
 from protoprimer.cli import parse_command_line
 from protoprimer.configuration import Configuration, read_configuration
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError
 from protoprimer.graph import DEFINED_STATES, StateGraph
-from protoprimer.states import Environment
 
 filelock = pytest.importorskip("filelock")
 

@@ -1,0 +1,88 @@
+"""Building a generation: under the lock, through one backend, published only when it is whole."""
+
+import os
+
+from protoprimer.backends.base import Backend
+from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.console import Console
+from protoprimer.fingerprints import Fingerprint, fingerprint_of
+from protoprimer.generations import Generation, GenerationStore, prepare_state_directory
+from protoprimer.host import environment_python
+from protoprimer.interpreters import interpreter_misfit
+from protoprimer.locking import FileLock
+from protoprimer.plan import Plan
+from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
+from protoprimer.versions import PythonRequest
+
+__all__ = ["build_generation", "environment_lock", "fingerprint_now", "interpreter_of_last_generation", "is_steered"]
+
+KERNEL_FORMAT = 1
+
+
+def is_steered(configuration: Configuration) -> bool:
+    """Tell whether this run was asked for another Python than the configuration's: it speaks for itself only."""
+    return "python" in configuration.leaps["input"] or bool(configuration.cell)
+
+
+def interpreter_of_last_generation(
+    store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    """Return what the last generation was made from, if it is still there and is what is asked for."""
+    records = [store.last_record()] + [generation.record for generation in reversed(store.all())]
+    known = next((record.get("interpreter") for record in records if record and not record.get("steered")), None)
+    if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
+        return None
+    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
+    if isinstance(probed, Interpreter) and interpreter_misfit(probed, request, is_wild=True) is None:
+        return probed
+    return None
+
+
+def environment_lock(configuration: Configuration, console: Console) -> FileLock:
+    """Return the lock under which the selected environment is built: different ones can be built at once."""
+    prepare_state_directory(configuration.state_directory)
+    name, seconds = configuration.environment_name, configuration.get("lock-timeout")
+    path = os.path.join(configuration.state_directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
+    return FileLock(path, console, float(seconds) if isinstance(seconds, (int, float)) else None)
+
+
+def fingerprint_now(
+    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
+) -> Fingerprint:
+    """Return the fingerprint of what the inputs are at this moment."""
+    settings = {
+        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
+    }
+    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
+
+
+def build_generation(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    plan: Plan,
+    inputs: "tuple[list[str], list[str]]",
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    backend: Backend,
+    console: Console,
+) -> Generation:
+    """Make, fill, check and publish a new generation; what fails is removed and raised again (exit codes 5 and 6)."""
+    path = store.begin(fingerprint)
+    try:
+        with console.step("created an environment for %s" % interpreter):
+            backend.create(interpreter, path)
+            is_created = os.path.lexists(environment_python(path))
+            if is_created:
+                verify_environment_interpreter(path, interpreter, console)
+        with console.step("installed %s" % plan.summary()):
+            facts = backend.install(interpreter, path, plan)
+        if not is_created:
+            verify_environment_interpreter(path, interpreter, console)
+        # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
+        after = fingerprint_now(configuration, interpreter, inputs)
+        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
+        record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
+        return store.publish(path, record)
+    except BaseException:
+        store.abandon(path)
+        raise
