@@ -219,7 +219,10 @@ def path_of_file_url(url: str) -> str:
 def _links_of_json(text: str) -> "dict[str, str]":
     import json
 
-    return {str(one.get("filename")): str(one.get("url")) for one in json.loads(text).get("files", [])}
+    try:
+        return {str(one.get("filename")): str(one.get("url")) for one in json.loads(text).get("files", [])}
+    except (AttributeError, TypeError, RecursionError):
+        raise ValueError("the page is not what an index answers") from None
 
 
 def _links_of_html(text: str) -> "dict[str, str]":

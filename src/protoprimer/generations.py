@@ -82,7 +82,17 @@ def _read_record(path: str) -> "dict[str, Any]":
             found = json.loads(stream.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and _has_known_types(found) else {}
+
+
+def _has_known_types(record: "dict[str, Any]") -> bool:
+    """Tell whether what is read of a record is what this version writes: another version's, or anybody's, may not be."""
+    lists = [record.get(name) or [] for name in ("distributions", "never_installed", "changed_while_building", "changed_again")]
+    tables = [record.get(name) or {} for name in ("parts", "interpreter")]
+    if not all(isinstance(one, list) for one in lists) or not all(isinstance(one, dict) for one in tables):
+        return False
+    words = [word for one in lists for word in one] + list(tables[0].values())
+    return all(isinstance(word, str) for word in words)
 
 
 def _write_record(path: str, value: "dict[str, Any]", durable: bool = True) -> None:

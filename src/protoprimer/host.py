@@ -215,7 +215,7 @@ def pid_is_alive(pid: int) -> bool:
         return _windows_pid_is_alive(pid)
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

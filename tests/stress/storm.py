@@ -17,7 +17,6 @@ from pathlib import Path
 
 import clones
 import support
-
 from stress.worlds import World, make_world
 
 # Imports what is installed, and compares every installed file with what its RECORD says.
