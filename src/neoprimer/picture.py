@@ -96,7 +96,8 @@ def _without_detours(edges: list[tuple[str, str, bool]]) -> list[tuple[str, str,
         needs.setdefault(user, set()).add(need)
 
     def leads_to(start: str, end: str) -> bool:
-        waiting, seen = [end], set()
+        waiting = [end]
+        seen: set[str] = set()
         while waiting:
             name = waiting.pop()
             if name == start:

@@ -26,6 +26,7 @@ from protoprimer.switch import enter_command, enter_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["COMMAND_FUNCTIONS", "enter_client", "ready_environment", "standing_or_stale_environment"]

@@ -124,7 +124,9 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         enter_client(graph, ready_environment(graph), _is_isolated())
     elif line.command == "graph":
         _show_clients_graph(graph, main, console)
-    return COMMAND_FUNCTIONS[line.command](graph)
+    status = COMMAND_FUNCTIONS[line.command](graph)
+    assert isinstance(status, int)
+    return status
 
 
 def _show_clients_graph(graph: StateGraph, main: "str | None", console: Console) -> None:
