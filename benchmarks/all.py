@@ -3,8 +3,8 @@
     python -m benchmarks.all [--quick] [--rounds N] [--write]
 
 It takes some minutes, with --quick less than two. With --write, the figures replace those in docs/performance.md and
-docs/performance.svg. A benchmark that fails is told and left out; the others go on. The exit status is 1 where a goal is
-missed. What the matrix takes is measured by benchmarks/matrix.
+docs/performance.svg. A benchmark that fails is told and left out; the others go on. The exit status is 1 where a goal
+is missed. What the matrix takes is measured by benchmarks/matrix.
 """
 
 from __future__ import annotations
@@ -93,13 +93,14 @@ def picture(lines: list[Line], about: str) -> str:
             f'<text x="{left - 10}" y="{top + 15}" text-anchor="end">{_escaped(line.what)}</text>',
             f'<rect x="{left}" y="{top + 3}" width="{scale * shown_ratio:.1f}" height="16" fill="{color}"/>',
             f'<line x1="{goal:.1f}" x2="{goal:.1f}" y1="{top}" y2="{top + 22}" stroke="#000" stroke-width="2"/>',
-            f'<text x="{left + width + 20}" y="{top + 15}">{line.ratio:.2f} × {_escaped(line.peer)}</text>',
+            f'<text x="{left + width + 20}" y="{top + 15}">{line.ratio:.2f} of {_escaped(line.peer)}</text>',
         ]
     total = 60 + len(lines) * height
     one = left + scale
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1060 {total}" font-family="sans-serif" font-size="13">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1060 {total}"',
+            '     font-family="sans-serif" font-size="13">',
             f"<title>Time as a ratio to the peer's; {_escaped(about)}</title>",
             f'<rect width="1060" height="{total}" fill="#fff"/>',
             f'<text x="{left}" y="22">time by the peer\'s: shorter is faster; the black mark is the goal</text>',

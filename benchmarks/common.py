@@ -145,8 +145,7 @@ class Bench:
             cwd=where or self.directory,
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=SECONDS_LIMIT,
             check=False,
         )
@@ -207,7 +206,7 @@ class Bench:
         return Usage(seconds, used.ru_utime + used.ru_stime)
 
     def kilobytes(self, command: Sequence[str], where: Path, environ: Mapping[str, str] | None = None) -> int:
-        """Run a command and return the memory of the largest process that it consists of; 9 MB is the least it tells."""
+        """Run a command and return the memory of the largest of its processes."""
         told = self.directory / "kilobytes"
         self.measure([self.wild, "-I", "-S", "-c", LAUNCHER, str(told), *command], where, environ)
         return int(told.read_text()) // (1024 if sys.platform == "darwin" else 1)
@@ -217,7 +216,8 @@ class Bench:
         tools = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         wild = ".".join(map(str, default_python().version))
         load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-        return f"{time.strftime('%Y-%m-%d')}; CPython {wild}; {tools}; {os.cpu_count()} processors, load {load}; {sys.platform}"
+        host = f"{os.cpu_count()} processors, load {load}; {sys.platform}"
+        return f"{time.strftime('%Y-%m-%d')}; CPython {wild}; {tools}; {host}"
 
 
 def interleaved(rounds: int, contestants: Mapping[str, Callable[[], Usage]]) -> dict[str, list[float]]:
@@ -257,7 +257,8 @@ def shown(line: Line) -> str:
         low, middle, high = min(taken), statistics.median(taken), max(taken)
         parts.append(f"{in_unit(middle, line.unit)} ({in_unit(low, line.unit)} to {in_unit(high, line.unit)})")
     verdict = "met" if line.is_met else "MISSED"
-    return f"{line.what}: {parts[0]} against {line.peer}: {parts[1]}; ratio {line.ratio:.2f}, goal {line.goal:g}: {verdict}"
+    figures = f"{parts[0]} against {line.peer}: {parts[1]}; ratio {line.ratio:.2f}"
+    return f"{line.what}: {figures}, goal {line.goal:g}: {verdict}"
 
 
 def in_unit(value: float, unit: str) -> str:

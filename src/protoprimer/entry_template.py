@@ -85,7 +85,7 @@ if sys.version_info < (3, 6):
 """
 
 # Without single quotes: the kernel's own head carries it as a quoted argument.
-_LOADER = """\
+_CODE_LOADER = """\
 def protoprimer_code(path):
     # Compiled once for each user, never into the checkout; what others could have written there is not used.
     import marshal
@@ -123,7 +123,22 @@ def protoprimer_code(path):
     except OSError:
         pass
     return code
+"""
+# In an entry script the same is a string: a warm start need not compile what it does not run.
+_LATE_CODE_LOADER = (
+    """\
+def protoprimer_code(path):
+    exec(PROTOPRIMER_LATE, globals())
+    return protoprimer_code(path)
 
+
+# A string, as a warm start has no time to compile what it does not run.
+PROTOPRIMER_LATE = \"\"\"
+"""
+    + _CODE_LOADER
+    + '"""\n'
+)
+_LOADER = """
 
 def protoprimer_kernel(path):
     if "proto_kernel" in sys.modules:
@@ -153,6 +168,7 @@ PROTOPRIMER_HELD = {}
 
 
 """
+    + _LATE_CODE_LOADER
     + _LOADER
     + """
 
@@ -232,6 +248,7 @@ if not sys.flags.isolated:
     os.execv(sys.executable, [sys.executable, "-I"] + sys.argv[1:])
 PROTOPRIMER_ENTRY = True
 """
+    + _CODE_LOADER
     + _LOADER
     + """\
 del sys.argv[0]
