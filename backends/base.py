@@ -283,7 +283,7 @@ def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":
 
 
 def _has_source(path: str) -> bool:
-    """Tell whether a package is at `path`, or a module, whose suffix (`.py` or an extension's) setuptools leaves out."""
+    """Tell whether a package is at `path`, or a module, whose suffix (`.py`, an extension's) setuptools leaves out."""
     directory, name = os.path.split(path)
     return os.path.isdir(directory) and any(one == name or one.startswith(name + ".") for one in os.listdir(directory))
 

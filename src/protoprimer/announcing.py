@@ -90,7 +90,7 @@ def tell_matrix(configuration: Configuration, interpreter: Interpreter, generati
 
 
 def client_paths_of(configuration: Configuration, plan: Plan) -> "list[str]":
-    """Return where client modules are besides the environment: the root, unless it is a project that is installed: then its modules come from the environment."""
+    """Return where client modules are besides the environment: the root, unless that is a project to be installed."""
     installed = [os.path.realpath(project.path) for project in plan.projects()]
     return [] if os.path.realpath(configuration.root) in installed else [configuration.root]
 

@@ -303,7 +303,7 @@ def _graph(graph: "StateGraph") -> int:
     return 0
 
 
-COMMAND_FUNCTIONS = {
+COMMAND_FUNCTIONS: "dict[str, Callable[[StateGraph], int]]" = {
     "boot": _boot,
     "reboot": _reboot,
     "run": _run,
@@ -315,4 +315,4 @@ COMMAND_FUNCTIONS = {
     "graph": _graph,
     "matrix": matrix_command,
     "completion": completion_command,
-}  # type: dict[str, Callable[[StateGraph], int]]
+}

@@ -1,4 +1,4 @@
-"""The five leaps of configuration: input, primer, client, env, derived; each value with the leap and place it came from."""
+"""The five leaps of configuration: input, primer, client, env, derived; each value with its leap and place."""
 
 import os
 
@@ -160,7 +160,7 @@ def _line_of_key(file: str, path: "tuple[str | int, ...]") -> "int | None":
 
 
 def find_root(entry_directory: str) -> str:
-    """Return the nearest directory, from the entry script's upwards, that looks like a project's or repository's root."""
+    """Return the nearest directory, from the entry script's upwards, that looks like the root of a project."""
     directory = entry_directory
     while True:
         if any(os.path.exists(os.path.join(directory, mark)) for mark in _ROOT_MARKS):
@@ -455,7 +455,8 @@ def _table_at(data: "dict[str, object]", prefix: "tuple[str, ...]", file: str, r
     for depth, key in enumerate(prefix, 1):
         part = data.get(key, {})
         if not isinstance(part, dict):
-            raise ConfigurationError("%s must be a table" % ".".join(prefix[:depth]), place_in_file(file, prefix[:depth], root))
+            place = place_in_file(file, prefix[:depth], root)
+            raise ConfigurationError("%s must be a table" % ".".join(prefix[:depth]), place)
         data = part
     return data
 

@@ -130,7 +130,7 @@ class Console:
             self._print("still %s (%d s)" % (title, now - started))
 
     def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None] | None" = None) -> None:
-        """Let the run's log be a new file in `directory`, created when the first step begins; `None`: let there be none.
+        """Let the run's log be a new file in `directory`, created when the first step begins; `None`: none.
 
         :param prepare: called before, such as to create what the directory is in
         """
@@ -238,7 +238,8 @@ class Console:
     def _is_terminal(self) -> bool:
         stream = self._stream or sys.stderr
         try:
-            return stream is not None and stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+            is_dumb = bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"
+            return stream is not None and stream.isatty() and not is_dumb
         except ValueError:
             return False
 

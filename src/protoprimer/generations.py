@@ -86,8 +86,9 @@ def _read_record(path: str) -> "dict[str, Any]":
 
 
 def _has_known_types(record: "dict[str, Any]") -> bool:
-    """Tell whether what is read of a record is what this version writes: another version's, or anybody's, may not be."""
-    lists = [record.get(name) or [] for name in ("distributions", "never_installed", "changed_while_building", "changed_again")]
+    """Tell whether what is read of a record is what this version writes: another version's may not be."""
+    names = ("distributions", "never_installed", "changed_while_building", "changed_again")
+    lists = [record.get(name) or [] for name in names]
     tables = [record.get(name) or {} for name in ("parts", "interpreter")]
     if not all(isinstance(one, list) for one in lists) or not all(isinstance(one, dict) for one in tables):
         return False

@@ -5,11 +5,10 @@ import os
 import sys
 
 __all__ = [
-    "become_command",
-    "end_processes",
-    "processes_below",
     "BOOT_IDENTIFIER_FILE",
+    "become_command",
     "boot_identifier",
+    "end_processes",
     "environment_executable",
     "environment_python",
     "first_line_of",
@@ -19,6 +18,7 @@ __all__ = [
     "link_target",
     "options_of_process_group",
     "pid_is_alive",
+    "processes_below",
     "remove_tree",
     "replace_process",
     "scripts_directory",
@@ -90,7 +90,8 @@ def _private_temporary_cache() -> str:
         os.makedirs(path, 0o700)
     except OSError:
         # Somebody else's directory of that name must not feed us tools.
-        if os.path.islink(path) or not os.path.isdir(path) or (hasattr(os, "getuid") and os.stat(path).st_uid != os.getuid()):
+        is_others = hasattr(os, "getuid") and os.lstat(path).st_uid != os.getuid()
+        if os.path.islink(path) or not os.path.isdir(path) or is_others:
             path = tempfile.mkdtemp(prefix="protoprimer-")
     return path
 

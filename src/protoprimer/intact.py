@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["environment_fault", "metadata_directories", "interpreter_fault", "missing_files"]
+__all__ = ["environment_fault", "interpreter_fault", "metadata_directories", "missing_files"]
 
 
 def environment_fault(path: str, distributions: "Sequence[str]", never_installed: "Sequence[str]") -> "str | None":

@@ -201,7 +201,7 @@ def _heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFai
 
 
 def answer_to_import() -> None:
-    """Let `import protoprimer`, and a client's backend file, find this kernel where there is no package of that name."""
+    """Let `import protoprimer`, and a client's backend file, find this kernel where there is no such package."""
     this = sys.modules[__name__]
     for name in (
         "",

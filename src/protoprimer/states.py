@@ -118,7 +118,7 @@ def index_settings(configuration: Configuration, console: Console) -> IndexSetti
 
 
 def cache_directory() -> str:
-    """Where this machine's clones share tools and what was probed; made for this user alone, as programs are run from it."""
+    """Where this machine's clones share tools and what was probed; for this user alone, as programs run from it."""
     path = user_cache_directory()
     try:
         os.makedirs(path, 0o700, exist_ok=True)

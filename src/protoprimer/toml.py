@@ -1,7 +1,8 @@
 """TOML 1.0, with the line of every key.
 
 Where Python has `tomllib`, a long document's values come from it; the reader here serves short ones and older Pythons,
-tells lines, and words the errors, so that they are the same everywhere. Both accept the same documents and give the same values.
+tells lines, and words the errors, so that they are the same everywhere. Both accept the same documents and give the
+same values.
 """
 
 import sys

@@ -176,7 +176,8 @@ def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
     import re
 
     operator, text = _split_operator(clause)
-    if _is_plain_release(text) and (operator in ("==", "!=", "<=", ">=", "<", ">") or (operator == "~=" and "." in text)):
+    is_ordinary = operator in ("==", "!=", "<=", ">=", "<", ">") or (operator == "~=" and "." in text)
+    if _is_plain_release(text) and is_ordinary:
         return operator, text, Version(text)
     if operator == "===" and not re.search(r"[\s;)]", text):
         try:
