@@ -197,7 +197,7 @@ def _effective_values(configuration: Configuration) -> "dict[str, dict[str, obje
 
 
 def _check(graph: "StateGraph") -> int:
-    line, configuration = _line_and_configuration(graph)
+    line, _ = _line_and_configuration(graph)
     health, status = _health(graph)
     console, cache = _of_type(graph, "console", Console), str(graph.evaluate("cache_directory"))
     interpreters = all_interpreters(cache, console)
