@@ -104,6 +104,7 @@ class Bench:
     rounds: int = 0
     environ: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    kernel: str = ""
 
     def times(self, usual: int, quick: int = 1) -> int:
         """Return how many rounds are to be run."""
@@ -120,7 +121,8 @@ class Bench:
         return default_python().executable
 
     def set_up(self) -> None:
-        """Install the peers from the index, and make a user's home, PATH and caches."""
+        """Install the peers from the index, make a user's home, PATH and caches, and generate the kernel once."""
+        self.kernel = kernel_text()
         path = self.directory / "path"
         path.mkdir()
         (path / "python3").symlink_to(self.wild)
@@ -167,7 +169,7 @@ class Bench:
 
     def add_kernel(self, where: Path) -> None:
         """Write the kernel, `prime` without a client, and `run` and `start` with one."""
-        (where / "proto_kernel.py").write_text(kernel_text(), encoding="utf-8")
+        (where / "proto_kernel.py").write_text(self.kernel, encoding="utf-8")
         scripts = {"prime": ("boot", None), "run": ("run", "small:main"), "start": ("start", "small:main")}
         for script, (kind, main) in scripts.items():
             (where / script).write_text(entry_text(kind, main, "proto_kernel.py"), encoding="utf-8")
