@@ -198,7 +198,7 @@ def file_url(path: str) -> str:
     if os.name != "nt":
         from urllib.parse import quote
 
-        return "file://" + quote(os.path.abspath(path))
+        return "file://" + quote(os.path.abspath(path), errors="surrogateescape")
     from urllib.request import pathname2url
 
     return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
@@ -209,7 +209,7 @@ def path_of_file_url(url: str) -> str:
     from urllib.parse import unquote, urlsplit
 
     if os.name != "nt":
-        return unquote(urlsplit(url).path)
+        return unquote(urlsplit(url).path, errors="surrogateescape")
     # It takes 50 ms to import, and is the same elsewhere.
     from urllib.request import url2pathname
 

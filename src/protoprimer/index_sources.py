@@ -228,6 +228,11 @@ def _absolute_place(text: str, directory: str, as_url: bool) -> str:
     path = os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
     if not as_url and not any(letter.isspace() or letter == "," for letter in path):
         return path
+    if os.name != "nt":
+        from urllib.parse import quote
+
+        # A path may have bytes of any encoding.
+        return "file://" + quote(path, errors="surrogateescape")
     from urllib.request import pathname2url
 
     return "file://" + pathname2url(path).replace("///", "/", 1)

@@ -153,7 +153,7 @@ def _parse_holder(content: bytes) -> "dict[str, Any]":
 
     try:
         holder = json.loads(content.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
 

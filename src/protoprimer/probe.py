@@ -274,7 +274,7 @@ def _remembered_facts(memory: str) -> "dict[str, Any] | None":
         if kept["format"] != _CACHE_FORMAT or not _are_facts(kept["facts"]) or not kept["stamps"]:
             return None
         current = all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         # Absent, unreadable or not ours: asking again is right in every case.
         return None
     return dict(kept["facts"]) if current else None

@@ -126,7 +126,7 @@ def read_ready(state_directory: str) -> "dict[str, Any] | None":
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
         # What it says must give what it is, to the byte.
         return facts if _ready_text(facts) == content else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 
