@@ -246,15 +246,17 @@ def _is_isolated() -> bool:
 
 def _keep_only_standard_library_on_path() -> None:
     """Leave a foreign environment, user site and `PYTHONPATH` behind: nothing but the standard library is ours."""
-    roots = {os.path.realpath(os.path.dirname(os.__file__))}
+    roots = {os.path.dirname(os.__file__)}
     for name in ("base_prefix", "base_exec_prefix"):
-        roots.add(os.path.join(os.path.realpath(getattr(sys, name, sys.prefix)), "lib"))
+        roots.add(os.path.join(getattr(sys, name, sys.prefix), "lib"))
+    roots |= {os.path.realpath(root) for root in roots}
     sys.path[:] = [path for path in sys.path if path and _is_below(path, roots) and "-packages" not in path]
 
 
 def _is_below(path: str, roots: "set[str]") -> bool:
-    real = os.path.realpath(path)
-    return real.endswith(".zip") or any(real == root or real.startswith(root + os.sep) for root in roots)
+    # As it stands too: in a farm of links, a part of the standard library may lead anywhere.
+    spellings = (path, os.path.realpath(path))
+    return path.endswith(".zip") or any((one + os.sep).startswith(root + os.sep) for one in spellings for root in roots)
 
 
 def _targets_of(graph: StateGraph) -> "set[str]":
