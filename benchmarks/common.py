@@ -140,12 +140,19 @@ class Bench:
             said = self.run([str(self.tools / name), "--version"], capture=True).split()
             self.versions[name] = next(word for word in said if word[0].isdigit())
 
-    def run(self, command: Sequence[str], where: Path | None = None, *, capture: bool = False, **environ: str) -> str:
+    def run(
+        self,
+        command: Sequence[str],
+        where: Path | None = None,
+        *,
+        capture: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> str:
         """Run a command that is not measured; end with its output if it fails."""
         done = subprocess.run(
             command,
             cwd=where or self.directory,
-            env={**self.environ, **environ},
+            env=self.environ if environ is None else dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS_LIMIT,

@@ -126,7 +126,7 @@ def _requirements(bench: Bench, sizes: tuple[int, ...]) -> Growth:
             where.mkdir()
             (where / "requirements.txt").write_text("".join(f"tiny{number}\n" for number in range(size)))
             bench.add_kernel(where)
-            bench.run(["./prime"], where, **environ)
+            bench.run(["./prime"], where, environ=environ)
         remove(where)
         return where
 
@@ -192,8 +192,8 @@ def _leave_generations(bench: Bench, where: Path, size: int) -> None:
         (left / "bin").mkdir(parents=True)
         (left / "bin" / "python").symlink_to(os.path.realpath(records[-1].parent / "bin" / "python"))
         shutil.copy(records[-1].parent / "pyvenv.cfg", left)
-        record = {**newest, "fingerprint": digest, "serial": -number, "distributions": [], "never_installed": []}
-        (left / "protoprimer.json").write_text(json.dumps(record))
+        copied = {**newest, "fingerprint": digest, "serial": -number, "distributions": [], "never_installed": []}
+        (left / "protoprimer.json").write_text(json.dumps(copied))
 
 
 def table(series: list[Growth]) -> str:

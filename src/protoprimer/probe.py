@@ -332,10 +332,10 @@ def _is_link_to(environment: str, python: str, interpreter: Interpreter) -> bool
     """
     import sys
 
-    if not sys.platform.startswith("linux") or interpreter.implementation != "cpython" or not os.access(python, os.X_OK):
+    if not sys.platform.startswith("linux") or interpreter.implementation != "cpython":
         return False
     real = os.path.realpath(interpreter.executable)
-    if not os.path.islink(python) or os.path.realpath(python) != real:
+    if not os.path.islink(python) or os.path.realpath(python) != real or not os.access(python, os.X_OK):
         return False
     try:
         with open(os.path.join(environment, "pyvenv.cfg"), encoding="utf-8") as stream:

@@ -20,6 +20,7 @@ FOLDERS = {
     "backends": "protoprimer/backends",
     "src/neoprimer": "neoprimer",
     "tests": ".",
+    "benchmarks": "benchmarks",
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def line(**more: object) -> common.Line:
-    facts = {"what": "cold <b>", "peer": "`uv sync`", "goal": 1.25, "ours": [0.2, 0.1, 0.3], "others": [0.1, 0.4, 0.2]}
-    return common.Line(**{**facts, **more})  # type: ignore[arg-type]
+def line(**more: Any) -> common.Line:
+    facts: dict[str, Any] = {
+        "what": "cold <b>",
+        "peer": "`uv sync`",
+        "goal": 1.25,
+        "ours": [0.2, 0.1, 0.3],
+        "others": [0.1, 0.4, 0.2],
+    }
+    return common.Line(**{**facts, **more})
 
 
 def test_ratio_is_of_the_medians() -> None:
@@ -51,7 +58,7 @@ def test_every_round_runs_each_once_and_the_first_changes() -> None:
         ran.append(name)
         return common.Usage(float(len(ran)), 0.0)
 
-    seconds = common.interleaved(3, {name: lambda name=name: contestant(name) for name in "ab"})  # type: ignore[misc]
+    seconds = common.interleaved(3, {name: functools.partial(contestant, name) for name in "ab"})
     assert "".join(ran) == "abbaab"
     assert seconds == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
 
