@@ -21,7 +21,7 @@ from protoprimer.commands import (
 )
 from protoprimer.configuration import INPUT_VARIABLES, LEAPS, Configuration
 from protoprimer.console import Console
-from protoprimer.errors import NotReadyError, PrimerError, UsageError, nearest_name
+from protoprimer.errors import InstallError, NotReadyError, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.process import Terminated
 from protoprimer.ready import forget_ready
@@ -83,8 +83,9 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
 
 def _serve(kind: str, main: "str | None") -> "NoReturn":
     console = Console()
+    in_neo = is_neo_runtime(dict(os.environ))
     try:
-        status = _serve_neo(kind, main) if is_neo_runtime(dict(os.environ)) else _serve_proto(kind, main, console)
+        status = _serve_neo(kind, main) if in_neo else _serve_proto(kind, main, console)
     except DryRunEnds as ended:
         console.say(str(ended))
         status = 0
@@ -96,7 +97,26 @@ def _serve(kind: str, main: "str | None") -> "NoReturn":
         status = INTERRUPTED
     except Terminated as ended:
         ended.end_this_process()
+    except Exception as error:
+        if in_neo:
+            # The client's own: it is shown as the client's.
+            raise
+        status = _tell_unexpected(error, console)
     sys.exit(status)
+
+
+def _tell_unexpected(error: Exception, console: Console) -> int:
+    """Tell a failure that nobody foresaw; return its exit code, that of a failed installation."""
+    import traceback
+
+    console.record("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = "unexpected %s: %s (line %d, %s)" % (type(error).__name__, error, place.lineno or 0, place.name)
+    advice = (
+        None if isinstance(error, OSError) else "run it with -vv and report what that shows: this is a fault of ours"
+    )
+    console.error(InstallError(what, getattr(error, "filename", None), advice))
+    return InstallError.exit_code
 
 
 def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
