@@ -124,8 +124,8 @@ def read_ready(state_directory: str) -> "dict[str, Any] | None":
         with open(os.path.join(state_directory, "ready"), "rb") as stream:
             content = stream.read()
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
-        # What it says must give what it is, to the byte.
-        return facts if _ready_text(facts) == content else None
+        # What it says must give what it is, to the byte; the moment is not in the text.
+        return facts if _ready_text(facts) == content and isinstance(facts["moment"], int) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 

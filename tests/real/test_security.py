@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import clones
 import pytest
+
+import clones
 import support
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ def test_a_hostile_file_in_the_working_directory_is_not_executed(
     python = f"import os\nopen({str(mark)!r}, 'a').write(__file__)\nraise SystemExit('hostile code was run')\n"
     program = f"#!/bin/sh\necho \"$0\" >> '{mark}'\nexit 99\n"
     hostile.write({f"{name}.py": python for name in PYTHON_TRAPS})
-    hostile.write({name: program for name in PROGRAM_TRAPS})
+    hostile.write(dict.fromkeys(PROGRAM_TRAPS, program))
     hostile.write({f".venv/bin/{name}": program for name in PROGRAM_TRAPS})
     hostile.write({".venv/pyvenv.cfg": "home = /nowhere\n", ".venv/lib/site-packages/sitecustomize.py": python})
     configuration = "[global]\nindex-url = https://hostile.invalid/simple\ntarget = /nowhere\n"
     hostile.write({"pip.conf": configuration, "pip.ini": configuration, "setup.cfg": "[easy_install]\nindex-url = x\n"})
-    for path in place.rglob("*"):
-        path.chmod(0o755)
+    for planted in place.rglob("*"):
+        planted.chmod(0o755)
     usual = clone.environ["PATH"]
     for path in (usual, f".:{usual}", f":{usual}", f"{usual}:"):
         done = clone.run(str(clone.root / "prime"), cwd=place, environ={"PATH": path, "PWD": str(place)})

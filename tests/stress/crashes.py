@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import collections
+import concurrent.futures
+import contextlib
 import os
 import random
 import re
@@ -147,10 +149,8 @@ class Injector:
             reader = ThreadPoolExecutor(1)
             reading = reader.submit(shutil.copyfileobj, process.stderr, kept)
             status = process.wait(timeout=120)
-            try:
+            with contextlib.suppress(concurrent.futures.TimeoutError):
                 reading.result(timeout=0.3 if status < 0 else 60)
-            except TimeoutError:
-                pass
             kept.seek(0)
             errors = kept.read()
             if not reading.done():

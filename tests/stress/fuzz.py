@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import copy
+import functools
 import json
 import os
 import random
@@ -40,12 +41,14 @@ SEEDS: dict[str, list[bytes]] = {
     "pip.conf": [b"[global]\nindex-url = https://u:p@host/simple\ntrusted-host = a b\n[install]\nfind-links =\n  a\n  b\n"],
     "environment": [b"default\n", b"a.b-c_d"],
     # What follows is JSON that is changed by its structure too.
-    "ready": [b'{"moment": 1, "boot": "b", "work": false, "inputs": [["/a", 1]], "links": [["/l", "/t"]]}'],
+    "ready": [b'{"moment": 1, "work": false, "inputs": [], "links": [["/", "/"]], "absent": ["/nowhere"]}', b'{"moment": 1, "boot": "b", "work": false, "inputs": [["/a", 1]], "links": [["/l", "/t"]]}'],
     "lock": [b'{"pid": 1, "host": "h", "boot": "b", "namespace": "n", "start": "1", "since": "2026", "what": "x"}'],
     "records": [
-        b'{"fingerprint": "0123456789abcdef", "environment": "default", "parts": {"a": "1"}, "serial": 1, "interpreter":'
-        b' {"executable": "/x", "version": "3"}, "distributions": ["a.dist-info"], "never_installed": ["x"],'
-        b' "changed_again": [], "changed_while_building": [], "host": "h", "built_seconds": 1, "boot": "b"}'
+        (
+            b'{"fingerprint": "0123456789abcdef", "environment": "default", "parts": {"a": "1"}, "serial": 1, "interpreter":'
+            b' {"executable": "/x", "version": "3"}, "distributions": ["a.dist-info"], "never_installed": ["x"],'
+            b' "changed_again": [], "changed_while_building": [], "host": "h", "built_seconds": 1, "boot": "b"}'
+        ),
     ],
     "probes": [b'{"format": 1, "stamps": {"/x": [1, 2, 3]}, "facts": {"version": "3.11.7", "version_info": [3, 11, 7]}}'],
 }
@@ -54,13 +57,13 @@ WORDS += [b"../", b"1e999", b"99999999999999999999", b"_", b"\\u0000", b"\\uD800
 ODD_VALUES: list[Any] = [None, True, -1, 10**30, 1.5, float("inf"), "", "\0", "\ud800", "../..", [], {}, [None], [[1]], {"": 1}, "x" * 5000]
 
 
-class Finding(AssertionError):
+class FindingError(AssertionError):
     """Something does not hold."""
 
 
 def fuzz_toml(data: bytes) -> None:
     """The reader here and the standard library's refuse the same texts, and understand the others alike."""
-    import tomllib
+    import tomllib  # type: ignore[import-not-found,unused-ignore]
 
     from protoprimer.toml import TomlError, parse_toml, toml_key_lines
 
@@ -78,7 +81,7 @@ def fuzz_toml(data: bytes) -> None:
     except TomlError:
         found = None
     if repr(found) != repr(expected):
-        raise Finding(f"{text!r}: {found!r}, expected {expected!r}")
+        raise FindingError(f"{text!r}: {found!r}, expected {expected!r}")
 
 
 def fuzz_versions(data: bytes) -> None:
@@ -93,17 +96,17 @@ def fuzz_versions(data: bytes) -> None:
     found = _or_none(lambda: str(Version(text)), InvalidVersion)
     expected = _or_none(lambda: str(version.Version(text)), version.InvalidVersion)
     if is_comparable and found is not None and found != expected and version.Version(found) != version.Version(text):
-        raise Finding(f"version {text!r}: {found!r}, expected {expected!r}")
+        raise FindingError(f"version {text!r}: {found!r}, expected {expected!r}")
     if is_comparable and (found is None) != (expected is None):
-        raise Finding(f"version {text!r}: {found!r}, expected {expected!r}")
+        raise FindingError(f"version {text!r}: {found!r}, expected {expected!r}")
     ours = _or_none(lambda: SpecifierSet(text), InvalidSpecifier)
     theirs = _or_none(lambda: specifiers.SpecifierSet(text), specifiers.InvalidSpecifier)
     if is_comparable and (ours is None) != (theirs is None):
-        raise Finding(f"specifier {text!r}: {ours}, expected {theirs}")
+        raise FindingError(f"specifier {text!r}: {ours}, expected {theirs}")
     if is_comparable and ours is not None and theirs is not None:
         for one in ("2.7", "3.8.1", "3.10rc1", "3.11", "4!1", "3.12.0.post1", "3.13.dev0"):
             if ours.contains(one, prereleases=True) != theirs.contains(one, prereleases=True):
-                raise Finding(f"{one} in {text!r}: {ours.contains(one, prereleases=True)}")
+                raise FindingError(f"{one} in {text!r}: {ours.contains(one, prereleases=True)}")
     _or_none(lambda: parse_python_request(text), InvalidSpecifier)
 
 
@@ -113,9 +116,9 @@ def fuzz_pages(data: bytes) -> None:
 
     text = data.decode("utf-8", "replace")
     for read in (_links_of_html, _links_of_json):
-        links = _or_none(lambda read=read: read(text), ValueError)
+        links = _or_none(functools.partial(read, text), ValueError)
         if links is not None and not all(isinstance(part, str) for pair in links.items() for part in pair):
-            raise Finding(f"{text!r}: {links!r}")
+            raise FindingError(f"{text!r}: {links!r}")
 
 
 def fuzz_wheels(data: bytes) -> None:
@@ -137,7 +140,7 @@ def fuzz_wheels(data: bytes) -> None:
         _or_none(lambda: unpack_wheels([wheel], inside), (WheelError, OSError))
         found = sorted(os.listdir(base)) + sorted(os.listdir(os.path.dirname(inside)))
         if set(found) - {"a-1-py3-none-any.whl", "deep", "in"}:
-            raise Finding(f"{data!r} left {found}")
+            raise FindingError(f"{data!r} left {found}")
 
 
 def fuzz_markers(data: bytes) -> None:
@@ -164,11 +167,12 @@ def fuzz_environment(data: bytes) -> None:
         Path(base, "environment").write_bytes(data)
         name = remembered_environment(base)
         if name is not None and ("/" in name or name.startswith(".") or "\0" in name):
-            raise Finding(repr(name))
+            raise FindingError(repr(name))
 
 
 def fuzz_ready(data: bytes) -> None:
     """The fragment is believed only if it is what its facts give, and whatever these are, the answer is a reason."""
+    from protoprimer.host import boot_identifier
     from protoprimer.ready import _ready_text, read_ready, why_not_fresh
 
     with tempfile.TemporaryDirectory() as base:
@@ -176,10 +180,13 @@ def fuzz_ready(data: bytes) -> None:
                       "exact": [], "absent": [], "stamps": True}  # fmt: skip
         content = data
         try:
-            facts.update(json.loads(data))
+            facts.update({name: value for name, value in json.loads(data).items() if name not in ("state", "environment", "python")})
+            # Else the first look would end it.
+            facts["boot"] = boot_identifier()
             content = _ready_text(facts)
-        except Exception:
-            pass
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+            # Then the bytes themselves are the fragment.
+            content = data
         Path(base, "protoprimer.json").write_text("{}")
         Path(base, "ready").write_bytes(content)
         read = read_ready(base)
@@ -206,7 +213,7 @@ def fuzz_lock(data: bytes) -> None:
             held = FileLock(path, Console(-1), timeout=0, system_lock=lambda _descriptor: False)
             try:
                 held.acquire()
-                raise Finding("a lock that is held was had")
+                raise FindingError("a lock that is held was had")
             except LockTimeoutError as error:
                 str(error)
             with FileLock(path, Console(-1), timeout=0):
@@ -232,7 +239,7 @@ def fuzz_records(data: bytes) -> None:
             store.is_intact(generation)
         store.find(wanted)
         if not store.reason_to_build(wanted).startswith("because "):
-            raise Finding(store.reason_to_build(wanted))
+            raise FindingError(store.reason_to_build(wanted))
         store.repeated_fault(wanted)
         store.begin(wanted)
         store.collect(1, [])
@@ -313,7 +320,7 @@ def run_random(name: str, count: int | None = None, seconds: float | None = None
         try:
             TARGETS[name](data)
         except Exception as error:
-            raise Finding(f"{name}: {type(error).__name__}: {error}: {data!r} ({base64.b64encode(data).decode()})") from error
+            raise FindingError(f"{name}: {type(error).__name__}: {error}: {data!r} ({base64.b64encode(data).decode()})") from error
         if chance.random() < 0.1 and len(data) < 2000:
             pool.append(data)
         done += 1
@@ -322,7 +329,7 @@ def run_random(name: str, count: int | None = None, seconds: float | None = None
 
 def run_atheris(name: str, seconds: int, corpus: Path) -> None:
     """Search along coverage; does not return."""
-    import atheris  # type: ignore[import-not-found,unused-ignore]
+    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     with atheris.instrument_imports(include=["protoprimer"]):
         for module in ("toml", "versions", "downloads", "wheels", "pylock", "index_sources", "generations", "ready", "locking"):
@@ -359,7 +366,7 @@ def main(words: list[str]) -> int:
         if engine == "random":
             try:
                 inputs = run_random(name, seconds=asked.seconds, seed=asked.seed)
-            except Finding as finding:
+            except FindingError as finding:
                 outcome, inputs = str(finding), 0
         else:
             command = [sys.executable, *sys.orig_argv[1 : -len(words)], "--alone", "--target", name]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import clones
 import support
-
 from stress.worlds import SAID, World, make_world
 
 if TYPE_CHECKING:
