@@ -126,7 +126,7 @@ def read_ready(state_directory: str) -> "dict[str, Any] | None":
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
         # What it says must give what it is, to the byte; the moment is not in the text.
         return facts if _ready_text(facts) == content and isinstance(facts["moment"], int) else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

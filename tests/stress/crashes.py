@@ -337,8 +337,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--children", action="store_true", help="disturb the first process, ours or a tool's, that gets there")
     parser.add_argument("--directory", type=Path, help="where to work; default: a temporary directory")
     asked = parser.parse_args(words)
-    # Under nohup it is ignored, by all that are started too.
+    # Under nohup and in a script's background they are ignored, by all that are started too.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not support.strace_works():
         print("strace is missing, or may not trace here", file=sys.stderr)
         return 2

@@ -49,7 +49,7 @@ class Patient:
         self.world.clone = clones.Clone(root, self.clone.environ, self.clone.kernel, self.clone.started)
 
     def generation(self) -> Path | None:
-        found = self.clone.generations()
+        found = sorted(path.parent for path in self.clone.state.glob("envs/*/bin"))
         return self.chance.choice(found) if found else None
 
 
