@@ -104,7 +104,7 @@ def leave_state_of_a_newer_version(patient: Patient) -> None:
     if not (state / "envs").is_dir():
         return
     patient.plant(state / "kept-by-a-newer-one" / "file")
-    patient.plant(state / "envs" / "default-0123456789abcdef" / "newer" / "thing")
+    patient.plant(state / "envs" / "v2-default-of-a-newer-one" / "thing")
     home = patient.generation()
     newer = b'{"format": 99, "fingerprint": ["0123456789abcdef"], "environment": {"name": "default"}, "parts": [1], "serial": "x"}\n'
     if home is not None and patient.chance.random() < 0.5:
