@@ -9,7 +9,7 @@ from protoprimer.fingerprints import Fingerprint, fingerprint_of
 from protoprimer.generations import Generation, GenerationStore, prepare_state_directory
 from protoprimer.host import environment_python
 from protoprimer.interpreters import interpreter_misfit
-from protoprimer.locking import FileLock
+from protoprimer.locking import FileLock, disk_failure
 from protoprimer.plan import Plan
 from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
 from protoprimer.versions import PythonRequest
@@ -83,6 +83,9 @@ def build_generation(
         record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
         record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
         return store.publish(path, record)
-    except BaseException:
+    except BaseException as error:
         store.abandon(path)
+        if isinstance(error, OSError):
+            # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
+            raise disk_failure("build the environment", str(error.filename or path), error) from error
         raise

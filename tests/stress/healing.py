@@ -31,6 +31,9 @@ class Patient:
         self.chance = chance
         self.theirs: dict[Path, str] = {}
         self.plant(world.clone.root / "notes")
+        # Behind `python3`, which is disturbed, a host has others.
+        own = support.default_python()
+        (world.base / "bin" / f"python{own.name}").symlink_to(own.executable)
 
     @property
     def clone(self) -> clones.Clone:
@@ -240,7 +243,9 @@ def faults_of(patient: Patient) -> list[str]:
     if (said.status, said.output) != (0, SAID):
         found.append(f"the client does not run: {said}")
     again = clone.prime(status=None)
-    if again != clones.Done(0, "", ""):
+    words = [line for line in again.errors.splitlines() if "left alone" not in line]
+    if (again.status, again.output, words) != (0, "", []):
+        # With an input whose time lies ahead each run looks at everything, and says again what is wrong with the link.
         found.append(f"the second ./prime is not silent: {again}")
     link = clone.root / ".venv"
     is_ours = link.is_symlink() and re.search(r"/envs/default-[0-9a-f]{16}(\.\d+)?\Z", os.path.realpath(link))
