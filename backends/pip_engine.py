@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
 
-__all__ = ["PipBackend"]
+__all__ = ["PipBackend", "build_constraint_variables"]
 
 
 class PipBackend(Backend):
@@ -134,7 +134,7 @@ class PipBackend(Backend):
             environ.pop("PIP_CONSTRAINT", None)
         # Bytecode is left to the first run that needs it: most of what is installed never runs.
         environ.update(PIP_NO_COMPILE="1", PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
-        environ.update(PIP_NO_WARN_SCRIPT_LOCATION="1", **_build_constraint_variables(tool.version, plan, environ))
+        environ.update(PIP_NO_WARN_SCRIPT_LOCATION="1", **build_constraint_variables(tool.version, plan, environ))
         command = [python] + tool.command[1:] + ["install"] + options + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):
@@ -174,7 +174,8 @@ def _arguments_of_step(step: InstallStep, wheels: "dict[ProjectToInstall, str]")
     return arguments + step.args
 
 
-def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, str]") -> "dict[str, str]":
+def build_constraint_variables(version: str, plan: Plan, environ: "dict[str, str]") -> "dict[str, str]":
+    """Return the variables with which this pip keeps isolated builds to the plan's constraints."""
     if not plan.build_constraints:
         return {}
     # An older pip knows no constraints of builds alone: there the variable for all constraints reaches builds too.

@@ -4,6 +4,7 @@ import os
 
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
+from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import BackendError
 from protoprimer.host import environment_python, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan
@@ -79,8 +80,14 @@ class UvBackend(Backend):
         run_installer(self.console, self.name, what, tool.command + arguments, cwd, everything, text)
 
     def _takes_files_of_lock(self) -> bool:
-        """Tell whether files may come from where the lock says, which a configured mirror or no network forbids."""
+        """Tell whether files may come from where the lock says, which a configured mirror or no network forbids.
+
+        Offline they are in uv's cache, unless there is a bundle to take them from.
+        """
         settings = self.settings
+        bundles = [path_of_file_url(one) if one.startswith("file:") else one for one in settings.find_links]
+        if settings.offline and any(os.path.isfile(os.path.join(one, "bundle.json")) for one in bundles):
+            return False
         return "UV_DEFAULT_INDEX" not in settings.for_uv(project=True)[1] and not settings.no_index
 
     def _sync(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:

@@ -5,6 +5,7 @@ import sys
 
 from protoprimer.announcing import Environment, standing_environment
 from protoprimer.building import environment_lock
+from protoprimer.bundle import bundle_command
 from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
@@ -314,5 +315,6 @@ COMMAND_FUNCTIONS: "dict[str, Callable[[StateGraph], int]]" = {
     "gc": _gc,
     "graph": _graph,
     "matrix": matrix_command,
+    "bundle": bundle_command,
     "completion": completion_command,
 }

@@ -77,6 +77,7 @@ KERNEL_MODULES = (
     "protoprimer.matrix_cells",
     "protoprimer.matrix_report",
     "protoprimer.matrix",
+    "protoprimer.bundle",
     "protoprimer.commands",
     "protoprimer.primer_kernel",
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from protoprimer.configuration import Configuration
     from protoprimer.projects import ProjectMetadata
 
-__all__ = ["InstallStep", "Plan", "ProjectToInstall", "make_plan", "requirement_file_inputs"]
+__all__ = ["InstallStep", "Plan", "ProjectToInstall", "make_plan", "requirement_file_inputs", "requirements_of_member"]
 
 
 class ProjectToInstall:
@@ -230,7 +230,7 @@ def _step(
     lines = _without_references_to(members, lines)
     for member in members:
         if not member.metadata.is_package:
-            lines += _requirements_of_no_package(member)
+            lines += requirements_of_member(member)
     packages = [member for member in members if member.metadata.is_package]
     return InstallStep(packages, requirements or [], constraints or [], args or [], _unique(lines), members)
 
@@ -253,7 +253,8 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
     return kept
 
 
-def _requirements_of_no_package(member: ProjectToInstall) -> "list[str]":
+def requirements_of_member(member: ProjectToInstall) -> "list[str]":
+    """Return the dependencies of a project with those of its extras that are asked for, as its metadata files say."""
     lines = list(member.metadata.dependencies)
     extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
     done = 0

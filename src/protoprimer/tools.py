@@ -90,6 +90,21 @@ class ToolBox:
         """
         return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
 
+    def pinned_wheels(self, interpreter: "Interpreter", uv_wheel: "str | None") -> "list[str]":
+        """Return the verified wheels of pip and virtualenv for this version of Python, and of uv: paths in the cache.
+
+        :param uv_wheel: which of uv's, by file name
+        :raises ToolAbsent: one could not be had
+        """
+        wheels = dict(_pinned_for(PIP_WHEELS, interpreter, "pip"))
+        wheels.update(_pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv"))
+        if uv_wheel is not None:
+            wheels[uv_wheel] = UV_WHEELS[uv_wheel]
+        try:
+            return self._fetched(wheels)
+        except WheelError as error:
+            raise ToolAbsent(self.console.mask(error.cause)) from error
+
     def _once(self, key: object, find: "Callable[[], Tool]") -> Tool:
         if key not in self._found:
             try:

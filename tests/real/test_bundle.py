@@ -1,0 +1,146 @@
+"""`./prime bundle`: what it writes is all that a host without network, cache and tools needs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+import simple_index
+import support
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from clones import Clone
+
+# A name that no other index has.
+LEAF = "leafofbundletests"
+MAIN = f"import json, sys, {LEAF}\n\ndef main():\n    print(json.dumps([{LEAF}.VERSION, list(sys.version_info[:2])]))\n"
+PLATFORM = "win_amd64"
+
+
+@functools.lru_cache(maxsize=None)
+def without_network() -> tuple[str, ...]:
+    """Return the beginning of a command that sees no network, empty where this host has none."""
+    command = ("unshare", "--net")
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], stderr=subprocess.DEVNULL).returncode:
+        return ()
+    return (str(shutil.which("unshare")), "--net")
+
+
+@pytest.fixture
+def index() -> Iterator[simple_index.SimpleIndex]:
+    """Return an index with one package, beside the one that this host has."""
+    with simple_index.serving() as served:
+        served.wrong_hashes = False
+        served.add(LEAF, "1.0")
+        yield served
+
+
+def repository(new_clone: Callable[..., Clone], python: str, index: simple_index.SimpleIndex | None) -> Clone:
+    """Return a clone whose project needs `leaf`, and is built by what only an index has."""
+    variables = {"PIP_EXTRA_INDEX_URL": index.url} if index else {}
+    clone = new_clone("online" if index else "a host", support.python_of(python), **variables)
+    clone.project("demo", more=f'dependencies = ["{LEAF}"]', module=MAIN).entry("prime", "demo:main", "boot")
+    text = (clone.root / "pyproject.toml").read_text(encoding="utf-8")
+    return clone.write({"pyproject.toml": text.replace("requires = []", f'requires = ["{LEAF}>=1"]')})
+
+
+def cut_off(clone: Clone, tmp_path: Path, bundle: Path) -> dict[str, str]:
+    """Take from a clone's user all that could come from anywhere but the bundle."""
+    empty = tmp_path / "an empty home"
+    shutil.rmtree(empty, ignore_errors=True)
+    empty.mkdir()
+    for name in [name for name in clone.environ if name.upper().startswith(("PIP_", "UV_"))]:
+        del clone.environ[name]
+    return {"HOME": str(empty), "PROTOPRIMER_CACHE": str(empty / "cache"), "UV_FIND_LINKS": str(bundle)}
+
+
+def names_in(bundle: Path) -> set[str]:
+    return {path.name.split("-")[0] for path in bundle.glob("*.whl")}
+
+
+def oldest_and_newest() -> tuple[str, str]:
+    pythons = support.wild_pythons()
+    return pythons[0].name, pythons[-1].name
+
+
+def test_a_bundle_serves_hosts_without_network_cache_and_tools(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
+) -> None:
+    oldest, newest = oldest_and_newest()
+    bundle = tmp_path / "bundle"
+    online = repository(new_clone, newest, index)
+    said = online.prime("bundle", str(bundle), "--python", f"{oldest},{newest}", environ=support.shared_caches())
+    note = json.loads((bundle / "bundle.json").read_text())
+    assert note["pythons"] == [oldest, newest]
+    assert set(note["files"]) == {path.name for path in bundle.iterdir()} - {"bundle.json"}, said
+    assert names_in(bundle) >= {LEAF, "uv", "pip", "virtualenv", "filelock"}
+    asked = len(index.requests)
+    for python, backend in ((newest, "uv"), (oldest, "venv")):
+        host = repository(new_clone, python, None)
+        environ = cut_off(host, tmp_path, bundle)
+        shutil.rmtree(host.state, ignore_errors=True)
+        command = (*without_network(), os.path.join(host.root, "prime"), "--offline", "--backend", backend)
+        done = host.run(*command, environ=environ)
+        assert json.loads(done.output) == ["1.0", [int(part) for part in python.split(".")]], (backend, done)
+    assert len(index.requests) == asked, "an offline run asked the index"
+
+
+def test_a_bundle_holds_a_lock_s_own_versions_and_another_platform_s_uv(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
+) -> None:
+    newest = oldest_and_newest()[1]
+    bundle = tmp_path / "bundle"
+    online = repository(new_clone, newest, index)
+    online.prime("lock", "--backend", "venv", environ=support.shared_caches())
+    index.add(LEAF, "2.0")
+    text = (online.root / "pylock.toml").read_text(encoding="utf-8")
+    assert 'version = "1.0"' in text
+    # Build requirements are no part of a lock: of those the newest is taken.
+    online.prime("bundle", str(bundle), environ=support.shared_caches())
+    assert {path.name.split("-")[1] for path in bundle.glob(f"{LEAF}-*")} == {"1.0", "2.0"}
+    host = repository(new_clone, newest, None).write({"pylock.toml": text})
+    command = (*without_network(), os.path.join(host.root, "prime"), "--offline", "--backend", "uv")
+    done = host.run(*command, environ=cut_off(host, tmp_path, bundle))
+    assert json.loads(done.output)[0] == "1.0", done
+    # Renewed for other hosts: what no longer belongs to it goes. This lock was pip's, and for this platform alone.
+    (online.root / "pylock.toml").unlink()
+    online.prime("bundle", str(bundle), "--platform", PLATFORM, environ=support.shared_caches())
+    assert [path.name.split("-")[1] for path in bundle.glob(f"{LEAF}-*")] == ["2.0"]
+    assert [path.name.endswith(f"-{PLATFORM}.whl") for path in bundle.glob("uv-*")] == [True]
+
+
+def test_nothing_is_written_where_something_else_is_nor_on_a_dry_run(
+    new_clone: Callable[..., Clone], tmp_path: Path
+) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "letter.txt").write_text("dear")
+    done = clone.prime("bundle", str(mine), status=3)
+    assert "is no bundle, and not empty" in done.errors
+    assert os.listdir(mine) == ["letter.txt"]
+    assert "is no bundle" in clone.prime("bundle", str(mine / "letter.txt"), status=3).errors
+    assert "is no platform tag" in clone.prime("bundle", str(tmp_path / "new"), "--platform", "win", status=2).errors
+    done = clone.prime("bundle", str(tmp_path / "new"), "--dry-run")
+    assert "would bundle" in done.output + done.errors
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_bundle_that_fails_leaves_nothing(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
+) -> None:
+    clone = repository(new_clone, oldest_and_newest()[1], index)
+    index.files.clear()
+    done = clone.prime("bundle", str(tmp_path / "new"), status=6, environ=support.shared_caches())
+    assert LEAF in done.errors
+    assert "Traceback" not in done.errors
+    assert not (tmp_path / "new").exists()
