@@ -20,7 +20,7 @@ from stress.worlds import SAID, World, make_world
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GARBAGE = [b"", b"\0" * 300, b"{}", b"[1, 2]\n", b"# protoprimer ready 1\n# {}\nexit 3\n", b"\xff\xfe what", b"{" * 3000]
+GARBAGE = [b"", b"\0" * 300, b"{}", b"[1, 2]\n", b"\xff\xfe what", b"{" * 3000]
 
 
 class Patient:
