@@ -1,4 +1,4 @@
-"""Write what follows from the table of keys: `docs/schemas/*.json` and the tables of `docs/configuration.md`.
+"""Write what follows from the tables of keys, commands and options: `docs/schemas/*.json`, and tables in `docs/`.
 
 An author's script, `./prime run -- python tools/write_reference.py`; a test calls `drifted` and wants nothing.
 """
@@ -15,7 +15,7 @@ from typing import Any, Dict
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
-from protoprimer.cli import parse_command_line  # noqa: E402 - the path is completed above
+from protoprimer.cli import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
 from protoprimer.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
 
@@ -163,31 +163,64 @@ def in_force(key: str, said: dict[str, str]) -> object:
     return value
 
 
-TABLES = {
-    "keys": lambda: keys_table(CLIENT_SCHEMA),
-    "primer keys": lambda: keys_table(PRIMER_SCHEMA),
-    "variables": variables_table,
-    "overriding": overriding_table,
+def commands_table() -> str:
+    """Return a table of the commands with the options that only they have."""
+    rows = ["| command | does | its own options |", "|---|---|---|"]
+    for command, meaning in COMMANDS.items():
+        own = [spelled(option) for option in OPTIONS if option.commands and command in option.commands]
+        rows.append(f"| `{command}` | {meaning} | {', '.join(own)} |")
+    return "\n".join(rows)
+
+
+def options_table(common: bool) -> str:
+    """Return a table of the options: those that every command has, or the others."""
+    rows = ["| option | meaning |", "|---|---|"]
+    rows += [f"| {spelled(option)} | {option.meaning} |" for option in OPTIONS if (option.commands is None) == common]
+    return "\n".join(rows)
+
+
+def spelled(option: Option) -> str:
+    """Return how an option is written, short form first."""
+    value = f" {option.metavar}" if option.metavar else ""
+    return f"`{', '.join(reversed(option.names))}{value}`"
+
+
+PAGES = {
+    "configuration.md": {
+        "keys": lambda: keys_table(CLIENT_SCHEMA),
+        "primer keys": lambda: keys_table(PRIMER_SCHEMA),
+        "variables": variables_table,
+        "overriding": overriding_table,
+    },
+    "commands.md": {
+        "commands": commands_table,
+        "common options": lambda: options_table(common=True),
+        "other options": lambda: options_table(common=False),
+    },
 }
 
 
 def wanted() -> dict[Path, str]:
-    """Return every file that follows from the table of keys, with its text."""
+    """Return every file that follows from the tables, with its text."""
     files = {
         REPOSITORY / "docs" / "schemas" / name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas().items()
     }
-    page = REPOSITORY / "docs" / "configuration.md"
-    text = page.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: written by tools/write_reference.py -->\n", f"<!-- end of {name} -->"
+    return {**files, **{REPOSITORY / "docs" / name: page_with_tables(name) for name in PAGES}}
+
+
+def page_with_tables(name: str) -> str:
+    """Return a page of `docs/` with each of its tables as it should be."""
+    text = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+    for title, table in PAGES[name].items():
+        begin, end = f"<!-- {title}: written by tools/write_reference.py -->\n", f"<!-- end of {title} -->"
         before, _, rest = text.partition(begin)
         text = before + begin + "\n" + table() + "\n\n" + end + rest.partition(end)[2]
-    return {**files, page: text}
+    return text
 
 
 def drifted() -> list[str]:
-    """Return the names of the files that are not what the table of keys makes of them."""
+    """Return the names of the files that are not what the tables make of them."""
     return [
         path.name for path, text in wanted().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
