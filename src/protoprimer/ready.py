@@ -36,7 +36,9 @@ _READY_FUNCTIONS = """\
 protoprimer_same() { [ -e "$1" ] && [ -f "$2" ] && ! [ "$1" -nt "$2" ] && ! [ "$1" -ot "$2" ]; }
 protoprimer_input() { [ -f "$1" ] && [ "$protoprimer_ready" -nt "$1" ]; }
 protoprimer_absent() { ! [ -e "$1" ] && ! [ -h "$1" ]; }
-protoprimer_boot() { IFS= read -r protoprimer_rest < /proc/sys/kernel/random/boot_id && [ "$protoprimer_rest" = "$1" ]; }
+protoprimer_boot() {
+    IFS= read -r protoprimer_rest < /proc/sys/kernel/random/boot_id && [ "$protoprimer_rest" = "$1" ]
+}
 protoprimer_enter() {
     unset PYTHONHOME PYTHONPATH __PYVENV_LAUNCHER__
     if [ -n "${VIRTUAL_ENV-}" ] && ! [ "$VIRTUAL_ENV" -ef "$protoprimer_environment" ]; then
