@@ -47,6 +47,7 @@ def bundle_command(graph: "StateGraph") -> int:
     if line.has("dry-run"):
         raise DryRunEnds("would bundle %s, and the tools, for %s into %s" % (plan.summary(), whom, directory))
     import tempfile
+    from shlex import quote
 
     staging, is_new = "", not os.path.isdir(directory)
     try:
@@ -66,7 +67,7 @@ def bundle_command(graph: "StateGraph") -> int:
         remove_tree(staging)
         if is_new and os.path.isdir(directory) and not os.listdir(directory):
             os.rmdir(directory)
-    console.say("%d files for %s: there, UV_FIND_LINKS=%s ./prime --offline" % (count, whom, directory))
+    console.say("%d files for %s: there: UV_FIND_LINKS=%s ./prime --offline" % (count, whom, quote(directory)))
     return 0
 
 

@@ -287,9 +287,7 @@ def _primer_leap(kernel_path: str) -> "tuple[dict[str, object], str | None]":
 
 
 def _note_primer_file(configuration: Configuration, primer: "dict[str, object]", file: "str | None") -> None:
-    configuration.leaps["primer"] = dict(
-        primer, root=configuration.root, kernel=configuration.kernel_path
-    )
+    configuration.leaps["primer"] = dict(primer, root=configuration.root, kernel=configuration.kernel_path)
     if not os.path.isdir(configuration.root):
         assert file is not None
         raise ConfigurationError(

@@ -215,7 +215,7 @@ class MatrixRun:
                     stdout=stream,
                     stderr=subprocess.STDOUT,
                     env=dict(os.environ, **self._variables(cell)),
-                    **options_of_process_group()  # type: ignore[call-overload]
+                    **options_of_process_group(),  # type: ignore[call-overload]
                 )
         except OSError as error:
             self._end(cell, "unprovisioned", "it could not be started: %s" % error, None)

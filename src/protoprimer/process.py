@@ -18,8 +18,15 @@ _SECONDS_TO_TIDY = 1.0
 
 # What a foreign interpreter, environment or tool left in the variables must not steer ours.
 _LEAKING_VARIABLES = frozenset(
-    ["VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONHOME",
-     "PYTHONPATH"]
+    [
+        "VIRTUAL_ENV",
+        "VIRTUAL_ENV_PROMPT",
+        "__PYVENV_LAUNCHER__",
+        "CONDA_PREFIX",
+        "CONDA_DEFAULT_ENV",
+        "PYTHONHOME",
+        "PYTHONPATH",
+    ]
 )
 _LEAKING_PREFIXES = ("PYTHON", "PROTOPRIMER_", "PIP_", "UV_", "VIRTUALENV_", "_PYTHON_")
 # Where tools keep their caches, and how patient they are, is the user's and changes no result.

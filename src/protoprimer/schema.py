@@ -199,9 +199,7 @@ def first_violation(
     if isinstance(alternatives, list):
         return _violation_of_all(value, alternatives, path)
     if not _has_schema_type(value, str(schema["type"])):
-        return SchemaViolation(
-            path, "%s must be %s, not %s" % (_dotted(path), _expected(schema), _described(value))
-        )
+        return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), _expected(schema), _described(value)))
     allowed = schema.get("enum")
     if isinstance(allowed, list) and value not in allowed:
         return _bad_choice(value, [str(choice) for choice in allowed], path)

@@ -27,57 +27,84 @@ UV_WHEELS = {
 
 # The lowest Python that a set serves, newest first.
 PIP_WHEELS = [
-    ((3, 10), {
-        "pip-26.3-py3-none-any.whl": "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
-    }),
-    ((3, 9), {
-        "pip-26.0.1-py3-none-any.whl": "bdb1b08f4274833d62c1aa29e20907365a2ceb950410df15fc9521bad440122b",
-    }),
-    ((3, 8), {
-        "pip-25.0.1-py3-none-any.whl": "c46efd13b6aa8279f33f2864459c8ce587ea6a1a59ee20de055868d8f7688f7f",
-    }),
-    ((3, 7), {
-        "pip-24.0-py3-none-any.whl": "ba0d021a166865d2265246961bec0152ff124de910c5cc39f1156ce3fa7c69dc",
-    }),
-    ((3, 6), {
-        "pip-21.3.1-py3-none-any.whl": "deaf32dcd9ab821e359cd8330786bcd077604b5c5730c0b096eda46f95c24a2d",
-    }),
+    (
+        (3, 10),
+        {
+            "pip-26.3-py3-none-any.whl": "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
+        },
+    ),
+    (
+        (3, 9),
+        {
+            "pip-26.0.1-py3-none-any.whl": "bdb1b08f4274833d62c1aa29e20907365a2ceb950410df15fc9521bad440122b",
+        },
+    ),
+    (
+        (3, 8),
+        {
+            "pip-25.0.1-py3-none-any.whl": "c46efd13b6aa8279f33f2864459c8ce587ea6a1a59ee20de055868d8f7688f7f",
+        },
+    ),
+    (
+        (3, 7),
+        {
+            "pip-24.0-py3-none-any.whl": "ba0d021a166865d2265246961bec0152ff124de910c5cc39f1156ce3fa7c69dc",
+        },
+    ),
+    (
+        (3, 6),
+        {
+            "pip-21.3.1-py3-none-any.whl": "deaf32dcd9ab821e359cd8330786bcd077604b5c5730c0b096eda46f95c24a2d",
+        },
+    ),
 ]
 VIRTUALENV_WHEELS = [
-    ((3, 9), {
-        "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
-        "filelock-3.19.1-py3-none-any.whl": "d38e30481def20772f5baf097c122c3babc4fcdb7e14e57049eb9d88c6dc017d",
-        "packaging-26.3-py3-none-any.whl": "d7193f7c8e4e93f444fde0262bf90af30e16fa0ad0ad44cb553c87339b23cd1c",
-        "platformdirs-4.4.0-py3-none-any.whl": "abd01743f24e5287cd7a5db3752faf1a2d65353f38ec26d98e25a6db65958c85",
-        "python_discovery-1.9.5-py3-none-any.whl": "a1fae8fca11e4bc61e38491c2aafff29e430b3c5e272d51ae52fb895bc4c0fac",
-        "typing_extensions-4.16.0-py3-none-any.whl": "481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8",
-        "virtualenv-21.15.8-py3-none-any.whl": "e4cb274633d6f3ddb19f535a3be7539ce8fe34fc7aa2b0c417ff6e96c3cf67dc",
-    }),
-    ((3, 8), {
-        "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
-        "filelock-3.16.1-py3-none-any.whl": "2082e5703d51fbf98ea75855d9d5527e33d8ff23099bec374a134febee6946b0",
-        "platformdirs-4.3.6-py3-none-any.whl": "73e575e1408ab8103900836b97580d5307456908a03e92031bab39e4554cc3fb",
-        "python_discovery-1.6.1-py3-none-any.whl": "d43fcdef879fe795352bd13ccf8d185ba5a9f86f36cfcd00529f596e737442b3",
-        "typing_extensions-4.13.2-py3-none-any.whl": "a439e7c04b49fec3e5d3e2beaa21755cadbbdc391694e28ccdd36ca4a1408f8c",
-        "virtualenv-21.4.3-py3-none-any.whl": "75f4127d4067397c64f38579ce918fec6bf9ca2cd4f48685e82952cc3c035840",
-    }),
-    ((3, 7), {
-        "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
-        "filelock-3.12.2-py3-none-any.whl": "cbb791cdea2a72f23da6ac5b5269ab0a0d161e9ef0100e653b69049a7706d1ec",
-        "importlib_metadata-6.7.0-py3-none-any.whl": "cb52082e659e97afc5dac71e79de97d8681de3aa07ff18578330904a9d18e5b5",
-        "platformdirs-4.0.0-py3-none-any.whl": "118c954d7e949b35437270383a3f2531e99dd93cf7ce4dc8340d3356d30f173b",
-        "typing_extensions-4.7.1-py3-none-any.whl": "440d5dd3af93b060174bf433bccd69b0babc3b15b1a8dca43789fd7f61514b36",
-        "virtualenv-20.26.6-py3-none-any.whl": "7345cc5b25405607a624d8418154577459c3e0277f5466dd79c49d5e492995f2",
-        "zipp-3.15.0-py3-none-any.whl": "48904fc76a60e542af151aded95726c1a5c34ed43ab4134b597665c86d7ad556",
-    }),
-    ((3, 6), {
-        "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
-        "filelock-3.4.1-py3-none-any.whl": "a4bc51381e01502a30e9f06dd4fa19a1712eab852b6fb0f84fd7cce0793d8ca3",
-        "importlib_metadata-4.8.3-py3-none-any.whl": "65a9576a5b2d58ca44d133c42a241905cc45e34d2c06fd5ba2bafa221e5d7b5e",
-        "importlib_resources-5.4.0-py3-none-any.whl": "33a95faed5fc19b4bc16b29a6eeae248a3fe69dd55d4d229d2b480e23eeaad45",
-        "platformdirs-2.4.0-py3-none-any.whl": "8868bbe3c3c80d42f20156f22e7131d2fb321f5bc86a2a345375c6481a67021d",
-        "typing_extensions-4.1.1-py3-none-any.whl": "21c85e0fe4b9a155d0799430b0ad741cdce7e359660ccbd8b530613e8df88ce2",
-        "virtualenv-20.17.1-py3-none-any.whl": "ce3b1684d6e1a20a3e5ed36795a97dfc6af29bc3970ca8dab93e11ac6094b3c4",
-        "zipp-3.6.0-py3-none-any.whl": "9fe5ea21568a0a70e50f273397638d39b03353731e6cbbb3fd8502a33fec40bc",
-    }),
+    (
+        (3, 9),
+        {
+            "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
+            "filelock-3.19.1-py3-none-any.whl": "d38e30481def20772f5baf097c122c3babc4fcdb7e14e57049eb9d88c6dc017d",
+            "packaging-26.3-py3-none-any.whl": "d7193f7c8e4e93f444fde0262bf90af30e16fa0ad0ad44cb553c87339b23cd1c",
+            "platformdirs-4.4.0-py3-none-any.whl": "abd01743f24e5287cd7a5db3752faf1a2d65353f38ec26d98e25a6db65958c85",
+            "python_discovery-1.9.5-py3-none-any.whl": "a1fae8fca11e4bc61e38491c2aafff29e430b3c5e272d51ae52fb895bc4c0fac",
+            "typing_extensions-4.16.0-py3-none-any.whl": "481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8",
+            "virtualenv-21.15.8-py3-none-any.whl": "e4cb274633d6f3ddb19f535a3be7539ce8fe34fc7aa2b0c417ff6e96c3cf67dc",
+        },
+    ),
+    (
+        (3, 8),
+        {
+            "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
+            "filelock-3.16.1-py3-none-any.whl": "2082e5703d51fbf98ea75855d9d5527e33d8ff23099bec374a134febee6946b0",
+            "platformdirs-4.3.6-py3-none-any.whl": "73e575e1408ab8103900836b97580d5307456908a03e92031bab39e4554cc3fb",
+            "python_discovery-1.6.1-py3-none-any.whl": "d43fcdef879fe795352bd13ccf8d185ba5a9f86f36cfcd00529f596e737442b3",
+            "typing_extensions-4.13.2-py3-none-any.whl": "a439e7c04b49fec3e5d3e2beaa21755cadbbdc391694e28ccdd36ca4a1408f8c",
+            "virtualenv-21.4.3-py3-none-any.whl": "75f4127d4067397c64f38579ce918fec6bf9ca2cd4f48685e82952cc3c035840",
+        },
+    ),
+    (
+        (3, 7),
+        {
+            "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
+            "filelock-3.12.2-py3-none-any.whl": "cbb791cdea2a72f23da6ac5b5269ab0a0d161e9ef0100e653b69049a7706d1ec",
+            "importlib_metadata-6.7.0-py3-none-any.whl": "cb52082e659e97afc5dac71e79de97d8681de3aa07ff18578330904a9d18e5b5",
+            "platformdirs-4.0.0-py3-none-any.whl": "118c954d7e949b35437270383a3f2531e99dd93cf7ce4dc8340d3356d30f173b",
+            "typing_extensions-4.7.1-py3-none-any.whl": "440d5dd3af93b060174bf433bccd69b0babc3b15b1a8dca43789fd7f61514b36",
+            "virtualenv-20.26.6-py3-none-any.whl": "7345cc5b25405607a624d8418154577459c3e0277f5466dd79c49d5e492995f2",
+            "zipp-3.15.0-py3-none-any.whl": "48904fc76a60e542af151aded95726c1a5c34ed43ab4134b597665c86d7ad556",
+        },
+    ),
+    (
+        (3, 6),
+        {
+            "distlib-0.4.4-py2.py3-none-any.whl": "cf09d55b1e85a89576b036aeb71550bfd68320f3f21761ca329eadadad918638",
+            "filelock-3.4.1-py3-none-any.whl": "a4bc51381e01502a30e9f06dd4fa19a1712eab852b6fb0f84fd7cce0793d8ca3",
+            "importlib_metadata-4.8.3-py3-none-any.whl": "65a9576a5b2d58ca44d133c42a241905cc45e34d2c06fd5ba2bafa221e5d7b5e",
+            "importlib_resources-5.4.0-py3-none-any.whl": "33a95faed5fc19b4bc16b29a6eeae248a3fe69dd55d4d229d2b480e23eeaad45",
+            "platformdirs-2.4.0-py3-none-any.whl": "8868bbe3c3c80d42f20156f22e7131d2fb321f5bc86a2a345375c6481a67021d",
+            "typing_extensions-4.1.1-py3-none-any.whl": "21c85e0fe4b9a155d0799430b0ad741cdce7e359660ccbd8b530613e8df88ce2",
+            "virtualenv-20.17.1-py3-none-any.whl": "ce3b1684d6e1a20a3e5ed36795a97dfc6af29bc3970ca8dab93e11ac6094b3c4",
+            "zipp-3.6.0-py3-none-any.whl": "9fe5ea21568a0a70e50f273397638d39b03353731e6cbbb3fd8502a33fec40bc",
+        },
+    ),
 ]

@@ -7,10 +7,10 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-import clones
 import filelock
 import pytest
 
+import clones
 from stress.storm import excess_builds, prepare, run_storm
 from stress.worlds import SAID, World, make_world
 

@@ -87,7 +87,9 @@ class Workshop:
     console: Console = field(default_factory=Console)
     variables: dict[str, str] = field(default_factory=dict)
 
-    def project(self, name: str, where: str = ".", *, version: str = "1", more: str = "", dependencies: str = "") -> Path:
+    def project(
+        self, name: str, where: str = ".", *, version: str = "1", more: str = "", dependencies: str = ""
+    ) -> Path:
         directory = self.root / where
         directory.mkdir(parents=True, exist_ok=True)
         text = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
@@ -153,7 +155,9 @@ class Workshop:
         chosen.create(interpreter, str(environment))
         return Built(environment, plan, chosen.install(interpreter, str(environment), plan))
 
-    def lock(self, backend: str, python: str, settings: str, *, upgrade: bool = False, packages: tuple[str, ...] = ()) -> dict[str, str]:
+    def lock(
+        self, backend: str, python: str, settings: str, *, upgrade: bool = False, packages: tuple[str, ...] = ()
+    ) -> dict[str, str]:
         """Write the lock, and return the versions it holds."""
         configuration = self.configuration(settings)
         plan = make_plan(configuration, lock_must_exist=False)
@@ -376,7 +380,9 @@ def test_lock_for_another_python_is_refused_in_one_sentence(workshop: Workshop, 
 
 
 @pytest.mark.parametrize("kind", ["package", "virtual", "mirror"])
-def test_uv_lock_is_installed_by_every_backend_and_brings_what_was_asked_for(workshop: Workshop, each: str, kind: str) -> None:
+def test_uv_lock_is_installed_by_every_backend_and_brings_what_was_asked_for(
+    workshop: Workshop, each: str, kind: str
+) -> None:
     more = '[project.optional-dependencies]\ntest = ["extra"]\n[dependency-groups]\ndev = ["tool"]\nhuge = ["never"]\n'
     more += "[tool.uv]\ndefault-groups = ['huge']\n" + ("package = false\n" if kind == "virtual" else "")
     names = ("lib", "extra", "tool", "never", "win")
@@ -385,9 +391,13 @@ def test_uv_lock_is_installed_by_every_backend_and_brings_what_was_asked_for(wor
             for name in names:
                 index.files[f"{name}-1-py3-none-any.whl"] = workshop.wheel(name, "1").read_bytes()
         more += f'[[tool.uv.index]]\nurl = "{original.url}"\ndefault = true\n'
-        workshop.project("demo", dependencies="\"lib; python_version >= '3.9'\", \"win; sys_platform == 'win32'\"", more=more)
+        workshop.project(
+            "demo", dependencies="\"lib; python_version >= '3.9'\", \"win; sys_platform == 'win32'\"", more=more
+        )
         settings = 'install = { projects = [{ path = ".", extras = ["test"], groups = ["dev"] }] }\n'
-        subprocess.run([*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE)
+        subprocess.run(
+            [*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE
+        )
         workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "PIP_FIND_LINKS": ""}
         workshop.variables["PIP_INDEX_URL"] = mirror.url if kind == "mirror" else original.url if each != "uv" else ""
         asked = len(original.requests)
@@ -426,7 +436,9 @@ def test_monorepo_is_installed_from_one_lock(workshop: Workshop, each: str, wher
         workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url}
         settings = f'lock = "{where}"\ninstall = {{ projects = [".", "parts/two"] }}\n'
         if where == "uv.lock":
-            subprocess.run([*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE)
+            subprocess.run(
+                [*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE
+            )
         else:
             assert workshop.lock(each, "3.13", settings) == {"lib": "1"}
         built = workshop.build(each, "3.13", settings)
@@ -485,7 +497,9 @@ def test_installer_that_succeeds_and_installs_something_else_is_caught(workshop:
     project = workshop.project("demo")
     text = (project / "builder.py").read_text().replace('return field("name")', "return 'unknown'")
     (project / "builder.py").write_text(text.replace('module = name.replace("-", "_") + ".py"', 'module = "demo.py"'))
-    (project / "pyproject.toml").write_text((project / "pyproject.toml").read_text().replace("[project]", '[project]\ndynamic = ["description"]'))
+    (project / "pyproject.toml").write_text(
+        (project / "pyproject.toml").read_text().replace("[project]", '[project]\ndynamic = ["description"]')
+    )
     with pytest.raises(InstallError):
         workshop.build(each, "3.13")
 
@@ -518,7 +532,9 @@ def test_auto_falls_back_for_python_3_6_and_says_why(workshop: Workshop) -> None
 def test_setuptools_project_is_adapted_to_python_3_6(workshop: Workshop) -> None:
     workshop.project("demo", dependencies='"lib"', more='[project.scripts]\ndemo = "demo:main"\n')
     text = (workshop.root / "pyproject.toml").read_text().replace('"builder"', '"setuptools.build_meta"')
-    (workshop.root / "pyproject.toml").write_text(text.replace("requires = []", 'requires = ["setuptools>=61"]').replace('backend-path = ["."]\n', ""))
+    (workshop.root / "pyproject.toml").write_text(
+        text.replace("requires = []", 'requires = ["setuptools>=61"]').replace('backend-path = ["."]\n', "")
+    )
     workshop.wheel("lib", "1")
     built = workshop.build("venv", "3.6")
     assert built.versions == {"demo": "1", "lib": "1"}
@@ -566,7 +582,9 @@ def test_list_of_backends_is_tried_in_its_order(workshop: Workshop) -> None:
     configuration = workshop.configuration()
     plan = make_plan(configuration)
     interpreter = workshop.interpreter("3.13")
-    backend, why = select_backend(["venv", "uv"], interpreter, plan, workshop.toolbox(), workshop.console, configuration)
+    backend, why = select_backend(
+        ["venv", "uv"], interpreter, plan, workshop.toolbox(), workshop.console, configuration
+    )
     assert (backend.name, why) == ("venv", "backend venv")
 
 
@@ -601,7 +619,9 @@ def test_venv_refuses_an_interpreter_without_the_module(workshop: Workshop) -> N
     interpreter = workshop.interpreter("3.13")
     interpreter.has_venv = False
     with pytest.raises(PrimerError, match="lacks the module venv"):
-        select_backend("venv", interpreter, make_plan(configuration), workshop.toolbox(), workshop.console, configuration)
+        select_backend(
+            "venv", interpreter, make_plan(configuration), workshop.toolbox(), workshop.console, configuration
+        )
 
 
 def test_distributions_are_read_without_an_interpreter(workshop: Workshop, each: str) -> None:

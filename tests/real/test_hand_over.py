@@ -8,8 +8,9 @@ import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
-import clones
 import pytest
+
+import clones
 import support
 
 if TYPE_CHECKING:
@@ -157,7 +158,11 @@ def test_what_a_process_inherits_is_what_a_direct_start_gives(clone: clones.Clon
 
 @pytest.mark.parametrize("where", ["elsewhere", "below", "through a link"])
 def test_the_working_directory_stays_as_the_shell_names_it(clone: clones.Clone, where: str) -> None:
-    places = {"elsewhere": clone.root.parent, "below": clone.root / "below", "through a link": clone.root.parent / "link"}
+    places = {
+        "elsewhere": clone.root.parent,
+        "below": clone.root / "below",
+        "through a link": clone.root.parent / "link",
+    }
     (clone.root / "below").mkdir()
     (clone.root.parent / "link").symlink_to(clone.root)
     clone.prime()
@@ -165,7 +170,9 @@ def test_the_working_directory_stays_as_the_shell_names_it(clone: clones.Clone, 
     for kind, command in reversed(ways(clone)):
         path = str(clone.root / command[-1])
         direct = [command[0], "-I", path] if kind == "direct" else [path]
-        report = clone.run("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(places[where]), *direct, status=3).json()
+        report = clone.run(
+            "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(places[where]), *direct, status=3
+        ).json()
         expected = expected or (report["cwd"], report["PWD"])
         assert (report["cwd"], report["PWD"]) == expected, kind
 
@@ -184,7 +191,9 @@ def test_death_by_a_signal_is_seen_as_such(clone: clones.Clone, number: int) -> 
                 os.utime(clone.root / "protoprimer.toml", (1, 1))
             else:
                 clone.prime()
-            done = clone.run("./" + name, status=-number, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+            done = clone.run(
+                "./" + name, status=-number, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            )
             assert "Traceback" not in done.errors
 
 
@@ -199,7 +208,12 @@ def terminal(clone: clones.Clone) -> Any:
     def start(command: str, *arguments: str) -> Any:
         # Alone, a command with a space in it would be split.
         child = pexpect.spawn(
-            support.needed_tool("env"), [command, *arguments], cwd=str(clone.root), env={**clone.environ, "TERM": "dumb"}, timeout=60, encoding="utf-8"
+            support.needed_tool("env"),
+            [command, *arguments],
+            cwd=str(clone.root),
+            env={**clone.environ, "TERM": "dumb"},
+            timeout=60,
+            encoding="utf-8",
         )
         started.append(child)
         return child
@@ -257,8 +271,12 @@ def test_ctrl_z_stops_the_client_and_fg_brings_it_back(clone: clones.Clone, term
 
 def slow_project(clone: clones.Clone, waits_for: Path) -> clones.Clone:
     """Let the clone install a project whose build begins, says so by a file, and ends when `waits_for` is there."""
-    wait = f"import os, time\nopen('begun', 'w').close()\nwhile not os.path.exists({str(waits_for)!r}): time.sleep(0.01)\n"
-    clone.project("piece", "piece").write({"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = [{ path = "piece", editable = false }] }]\n'})
+    wait = (
+        f"import os, time\nopen('begun', 'w').close()\nwhile not os.path.exists({str(waits_for)!r}): time.sleep(0.01)\n"
+    )
+    clone.project("piece", "piece").write(
+        {"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = [{ path = "piece", editable = false }] }]\n'}
+    )
     return clone.write({"piece/builder.py": wait + clones.BUILD_BACKEND, "client.py": WAITING_CLIENT})
 
 

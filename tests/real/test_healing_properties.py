@@ -20,5 +20,10 @@ def test_whatever_happens_to_a_clone_it_is_healed_and_nothing_of_the_users_is_lo
     tmp_path: Path, shared_directory: Path, seed: int
 ) -> None:
     # Its caches are disturbed too, so they are nobody else's.
-    world = make_world(tmp_path / "world", "uv", "next", shared_directory / f"caches of healing {os.environ.get('PYTEST_XDIST_WORKER')}")
+    world = make_world(
+        tmp_path / "world",
+        "uv",
+        "next",
+        shared_directory / f"caches of healing {os.environ.get('PYTEST_XDIST_WORKER')}",
+    )
     assert run_sequence(world, seed, rounds=3) == []

@@ -55,7 +55,11 @@ def same(one: Interpreter, other: Interpreter) -> bool:
 def told_by(python: str, text: str, **environ: str) -> Any:
     """Run text after the preamble, isolated, and return what it printed as JSON."""
     done = subprocess.run(
-        [python, "-I", "-c", PREAMBLE + text], env={**os.environ, **environ}, stdout=subprocess.PIPE, timeout=120, check=True
+        [python, "-I", "-c", PREAMBLE + text],
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=True,
     )
     return json.loads(done.stdout)
 
@@ -67,7 +71,12 @@ def bare_environment(python: str, environment: Path, *options: str) -> Path:
 
 def choose(text: str, tmp_path: Path, toolbox: Any = None, **more: Any) -> Interpreter:
     return choose_interpreter(
-        parse_python_request(text), toolbox, QUIET, str(tmp_path / "cache"), str(tmp_path), **{"downloads": False, **more}
+        parse_python_request(text),
+        toolbox,
+        QUIET,
+        str(tmp_path / "cache"),
+        str(tmp_path),
+        **{"downloads": False, **more},
     )
 
 
@@ -135,7 +144,9 @@ def test_whole_copy_stands_on_its_own(tmp_path: Path) -> None:
     prefix = tmp_path / "moved pythön"
     library = os.path.relpath(base.stdlib, base.prefix)
     shutil.copytree(
-        base.stdlib, str(prefix / library), ignore=shutil.ignore_patterns("test", "site-packages", "__pycache__", "config-*")
+        base.stdlib,
+        str(prefix / library),
+        ignore=shutil.ignore_patterns("test", "site-packages", "__pycache__", "config-*"),
     )
     (prefix / "bin").mkdir()
     copy = shutil.copy2(base.executable, str(prefix / "bin"))
@@ -177,7 +188,12 @@ def test_probe_is_not_steered_by_the_directory_or_the_environment(
     for module in ("os", "sysconfig", "json", "encodings", "sitecustomize", "venv"):
         (trap / (module + ".py")).write_text("raise SystemExit('trapped')\n")
     monkeypatch.chdir(trap)
-    for name, value in (("PYTHONPATH", str(trap)), ("PYTHONHOME", str(trap)), ("PYTHONSTARTUP", "x"), ("PYTHONOPTIMIZE", "2")):
+    for name, value in (
+        ("PYTHONPATH", str(trap)),
+        ("PYTHONHOME", str(trap)),
+        ("PYTHONSTARTUP", "x"),
+        ("PYTHONOPTIMIZE", "2"),
+    ):
         monkeypatch.setenv(name, value)
     assert probed(wild_python.executable, tmp_path).version_info == wild_python.version
 

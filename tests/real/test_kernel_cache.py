@@ -38,7 +38,11 @@ def checkout(tmp_path: Path) -> Path:
 def run(python: str, checkout: Path, **more: str) -> str:
     environ = support.clean_environment("/usr/bin:/bin", checkout.parent / "home", LC_ALL="C.UTF-8", **more)
     done = subprocess.run(
-        [python, "-I", "-S", str(checkout / "app")], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60
+        [python, "-I", "-S", str(checkout / "app")],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
     )
     assert done.stderr == b""
     assert sorted(os.listdir(checkout)) == ["app", "proto_kernel.py"]

@@ -98,7 +98,9 @@ def test_every_interpreter_of_this_machine_runs_the_command_in_its_own_environme
 
 
 def test_a_second_run_builds_nothing_and_the_clone_keeps_its_own_environment(repository: Repository) -> None:
-    subprocess.run(["./prime", "--python", NEW], cwd=repository.root, env=repository.environment, check=True, timeout=120)
+    subprocess.run(
+        ["./prime", "--python", NEW], cwd=repository.root, env=repository.environment, check=True, timeout=120
+    )
     before = {path.name: os.readlink(path) if path.is_symlink() else "" for path in repository.root.iterdir()}
     ready = [(path.name, path.read_bytes()) for path in repository.state.iterdir() if path.is_file()]
     first = repository.report("--python", TWO)
@@ -121,7 +123,9 @@ def test_one_failing_cell_stops_no_other_and_its_output_is_shown(repository: Rep
 
 def test_fail_fast_stops_what_runs_and_what_waits(repository: Repository) -> None:
     code = f"import sys, time; '%d.%d' % sys.version_info[:2] == '{OLD}' and sys.exit(3); time.sleep(600)"
-    cells = repository.report("--python", ",".join([OLD, NEW, NAMES[0]]), "--fail-fast", "-j2", *python_code(code), status=1)
+    cells = repository.report(
+        "--python", ",".join([OLD, NEW, NAMES[0]]), "--fail-fast", "-j2", *python_code(code), status=1
+    )
     assert cells[f"py{OLD}"]["exit_code"] == 3
     assert {cell["status"] for name, cell in cells.items() if name != f"py{OLD}"} == {"stopped"}
 
@@ -377,7 +381,9 @@ def test_each_shipped_selector_serves_from_the_oldest_python(selector: str, repo
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
     environment = {**repository.environment, "PYENV_ROOT": str(home), "PYTHONS_ROOT": str(home)}
-    code = f"exec(compile(open({str(path)!r}).read(), 'selector', 'exec')); import sys; print(select_python(sys.argv[1]))"
+    code = (
+        f"exec(compile(open({str(path)!r}).read(), 'selector', 'exec')); import sys; print(select_python(sys.argv[1]))"
+    )
 
     def selected(required: str) -> str:
         command = [support.wild_pythons()[0].executable, "-I", "-c", code, required]
@@ -397,7 +403,18 @@ def test_the_kernel_as_the_only_file_runs_a_matrix_from_the_oldest_python(reposi
     for name in ("prime", "proto_kernel.py"):
         (repository.root / name).unlink()
     write_kernel(str(repository.root / "prime"))
-    command = [support.wild_pythons()[0].executable, "-I", "prime", "matrix", "--python", TWO, "--json", "--", "python", "-V"]
+    command = [
+        support.wild_pythons()[0].executable,
+        "-I",
+        "prime",
+        "matrix",
+        "--python",
+        TWO,
+        "--json",
+        "--",
+        "python",
+        "-V",
+    ]
     done = subprocess.run(
         command, cwd=repository.root, env=repository.environment, stdout=subprocess.PIPE, timeout=300, check=True
     )

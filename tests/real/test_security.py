@@ -30,7 +30,11 @@ PROGRAM_TRAPS = ["uv", "python3", "python", "pip", "virtualenv", "sh", "git", "e
 @pytest.fixture
 def clone(new_clone: NewClone) -> clones.Clone:
     """Return a clone with one project to install and a client that has no part in what follows."""
-    clone = new_clone().project("piece", "piece").write({"own/client.py": "import piece\ndef main():\n    print(piece.NAME)\n"})
+    clone = (
+        new_clone()
+        .project("piece", "piece")
+        .write({"own/client.py": "import piece\ndef main():\n    print(piece.NAME)\n"})
+    )
     return clone.entry("prime", None, "boot").entry("app", "client:main", "run")
 
 
@@ -110,7 +114,12 @@ def test_nobody_else_may_write_in_state_and_cache_whatever_the_umask(clone: clon
     finally:
         os.umask(open_umask)
     # The files of an environment are the installers', within the user's umask.
-    paths = [clone.state, *clone.state.iterdir(), *clone.state.glob("*/*"), *clone.state.glob("envs/*/protoprimer.json")]
+    paths = [
+        clone.state,
+        *clone.state.iterdir(),
+        *clone.state.glob("*/*"),
+        *clone.state.glob("envs/*/protoprimer.json"),
+    ]
     writable = [str(path) for path in paths if stat.S_IMODE(path.lstat().st_mode) & 0o022 and not path.is_symlink()]
     assert writable == []
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700

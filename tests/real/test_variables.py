@@ -6,8 +6,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-import clones
 import pytest
+
+import clones
 import support
 
 if TYPE_CHECKING:
@@ -89,7 +90,12 @@ def test_the_table_of_variables_is_what_happens(new_clone: Callable[..., clones.
     clients = []
     for backend in ("uv", "venv"):
         clone = new_clone(f"with {backend}").project("piece", "piece")
-        clone.write({"client.py": CLIENT, "protoprimer.toml": f'backend = "{backend}"\ninstall = [{{ projects = [{{ path = "piece", editable = false }}] }}]\n'})
+        clone.write(
+            {
+                "client.py": CLIENT,
+                "protoprimer.toml": f'backend = "{backend}"\ninstall = [{{ projects = [{{ path = "piece", editable = false }}] }}]\n',
+            }
+        )
         clone.write({"piece/builder.py": REPORTING_BUILDER + clones.BUILD_BACKEND}).entry("app", "client:main", "run")
         fresh = {"UV_CACHE_DIR": str(tmp_path / "uv"), "PIP_CACHE_DIR": str(tmp_path / "pip")}
         cold, warm = (clone.run("./app", environ={**VARIABLES, **fresh}).json() for _ in range(2))
@@ -110,9 +116,13 @@ def test_the_table_of_variables_is_what_happens(new_clone: Callable[..., clones.
 
 
 @pytest.mark.parametrize("name", ["PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONBREAKPOINT"])
-def test_a_variable_that_names_code_runs_none(new_clone: Callable[..., clones.Clone], tmp_path: Path, name: str) -> None:
+def test_a_variable_that_names_code_runs_none(
+    new_clone: Callable[..., clones.Clone], tmp_path: Path, name: str
+) -> None:
     (tmp_path / "planted.py").write_text("raise SystemExit('planted code was run')\n")
-    clone = new_clone().write({"client.py": "def main():\n    print('client')\n", "protoprimer.toml": 'backend = "venv"\n'})
+    clone = new_clone().write(
+        {"client.py": "def main():\n    print('client')\n", "protoprimer.toml": 'backend = "venv"\n'}
+    )
     clone.entry("app", "client:main", "run")
     for _start in ("cold", "warm"):
         done = clone.run("./app", environ={name: str(tmp_path / "planted.py"), "PYTHONPATH": str(tmp_path)})

@@ -165,6 +165,7 @@ class Injector:
         text = self._trace.read_text(errors="replace")
         return text if self._follow else "".join(f"1 {line}\n" for line in text.splitlines())
 
+
 def _injection(fault: str) -> str:
     if fault in ERRORS:
         return f"error={fault}"
@@ -194,7 +195,12 @@ def _faults_of_end(fault: str, status: int, errors: str, with_children: bool) ->
     if "Traceback" in errors:
         found.append(f"a traceback: {errors}")
     if with_children or fault in ERRORS:
-        allowed: tuple[int, ...] = (0, *EXIT_CODES_OF_FAILURE, *(-signal.Signals[f"SIG{name}"] for name in SIGNALS), 130)
+        allowed: tuple[int, ...] = (
+            0,
+            *EXIT_CODES_OF_FAILURE,
+            *(-signal.Signals[f"SIG{name}"] for name in SIGNALS),
+            130,
+        )
     elif fault == "INT":
         # Before Python has its handler, or while it ends, the signal itself is the end.
         allowed = (130, -signal.SIGINT)
@@ -334,7 +340,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--fault", action="append", choices=FAULTS)
     parser.add_argument("--sample", type=int, metavar="N", help="only N faults of each backend and scenario")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
-    parser.add_argument("--children", action="store_true", help="disturb the first process, ours or a tool's, that gets there")
+    parser.add_argument(
+        "--children", action="store_true", help="disturb the first process, ours or a tool's, that gets there"
+    )
     parser.add_argument("--directory", type=Path, help="where to work; default: a temporary directory")
     asked = parser.parse_args(words)
     # Under nohup and in a script's background they are ignored, by all that are started too.

@@ -31,17 +31,30 @@ SEEDS: dict[str, list[bytes]] = {
         b"s = '''\nlines'''\nt = \"\"\"a\\\n  b\"\"\"\nn = -0x1\nm = +inf\nk = 0o17\nl = 07:32:00.5\n",
         b"a.b = 1\na.c = {x = 1, y.z = 2}\n[a.d]\n",
     ],
-    "versions": [b"1.2.3rc1.post2.dev3+local", b">=3.8,<4,!=3.9.*", b"~=3.10.2", b"3.11t", b"===x", b"^3.8 || >=2,<1", b"1!2.0"],
+    "versions": [
+        b"1.2.3rc1.post2.dev3+local",
+        b">=3.8,<4,!=3.9.*",
+        b"~=3.10.2",
+        b"3.11t",
+        b"===x",
+        b"^3.8 || >=2,<1",
+        b"1!2.0",
+    ],
     "pages": [
         b'<a href="../a-1-py3-none-any.whl#sha256=00">a</a><base href="/x/">',
         b'{"files": [{"filename": "a.whl", "url": "a", "hashes": {}}], "meta": {"api-version": "1.0"}}',
     ],
     "wheels": [b"a/b.py\na-1.data/scripts/x\na-1.dist-info/RECORD", b"../x\n/etc/y\nC:\\z\na/../../b", b"a\na/b\n\n."],
     "markers": [b'python_version >= "3.8" and (os_name == "posix" or extra == "x")', b"'a' not in sys_platform"],
-    "pip.conf": [b"[global]\nindex-url = https://u:p@host/simple\ntrusted-host = a b\n[install]\nfind-links =\n  a\n  b\n"],
+    "pip.conf": [
+        b"[global]\nindex-url = https://u:p@host/simple\ntrusted-host = a b\n[install]\nfind-links =\n  a\n  b\n"
+    ],
     "environment": [b"default\n", b"a.b-c_d"],
     # What follows is JSON that is changed by its structure too.
-    "ready": [b'{"moment": 1, "work": false, "inputs": [], "links": [["/", "/"]], "absent": ["/nowhere"]}', b'{"moment": 1, "boot": "b", "work": false, "inputs": [["/a", 1]], "links": [["/l", "/t"]]}'],
+    "ready": [
+        b'{"moment": 1, "work": false, "inputs": [], "links": [["/", "/"]], "absent": ["/nowhere"]}',
+        b'{"moment": 1, "boot": "b", "work": false, "inputs": [["/a", 1]], "links": [["/l", "/t"]]}',
+    ],
     "lock": [b'{"pid": 1, "host": "h", "boot": "b", "namespace": "n", "start": "1", "since": "2026", "what": "x"}'],
     "records": [
         (
@@ -50,11 +63,61 @@ SEEDS: dict[str, list[bytes]] = {
             b' "changed_again": [], "changed_while_building": [], "host": "h", "built_seconds": 1, "boot": "b"}'
         ),
     ],
-    "probes": [b'{"format": 1, "stamps": {"/x": [1, 2, 3]}, "facts": {"version": "3.11.7", "version_info": [3, 11, 7]}}'],
+    "probes": [
+        b'{"format": 1, "stamps": {"/x": [1, 2, 3]}, "facts": {"version": "3.11.7", "version_info": [3, 11, 7]}}'
+    ],
 }
-WORDS = [b'"', b"'", b"\\", b"\n", b"\r\n", b"\0", b"[", b"]", b"{", b"}", b"#", b"=", b".", b",", b"-", b"\xff", b"\xe2\x80\xa8"]
-WORDS += [b"../", b"1e999", b"99999999999999999999", b"_", b"\\u0000", b"\\uD800", b"true", b"null", b'"""', b"'''", b" ", b"::"]
-ODD_VALUES: list[Any] = [None, True, -1, 10**30, 1.5, float("inf"), "", "\0", "\ud800", "../..", [], {}, [None], [[1]], {"": 1}, "x" * 5000]
+WORDS = [
+    b'"',
+    b"'",
+    b"\\",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b"#",
+    b"=",
+    b".",
+    b",",
+    b"-",
+    b"\xff",
+    b"\xe2\x80\xa8",
+]
+WORDS += [
+    b"../",
+    b"1e999",
+    b"99999999999999999999",
+    b"_",
+    b"\\u0000",
+    b"\\uD800",
+    b"true",
+    b"null",
+    b'"""',
+    b"'''",
+    b" ",
+    b"::",
+]
+ODD_VALUES: list[Any] = [
+    None,
+    True,
+    -1,
+    10**30,
+    1.5,
+    float("inf"),
+    "",
+    "\0",
+    "\ud800",
+    "../..",
+    [],
+    {},
+    [None],
+    [[1]],
+    {"": 1},
+    "x" * 5000,
+]
 
 
 class FindingError(AssertionError):
@@ -180,7 +243,13 @@ def fuzz_ready(data: bytes) -> None:
                       "exact": [], "absent": [], "stamps": True}  # fmt: skip
         content = data
         try:
-            facts.update({name: value for name, value in json.loads(data).items() if name not in ("state", "environment", "python")})
+            facts.update(
+                {
+                    name: value
+                    for name, value in json.loads(data).items()
+                    if name not in ("state", "environment", "python")
+                }
+            )
             # Else the first look would end it.
             facts["boot"] = boot_identifier()
             content = _ready_text(facts)
@@ -290,7 +359,9 @@ def mutated(seed: bytes, chance: random.Random) -> bytes:
     for _ in range(chance.randint(0, 4)):
         place = chance.randrange(len(content) + 1)
         end = min(len(content), place + chance.choice([0, 0, 1, 2, 8]))
-        piece = chance.choice([chance.choice(WORDS), bytes([chance.randrange(256)]), content[place:end] * 2, b"", b"[" * 300])
+        piece = chance.choice(
+            [chance.choice(WORDS), bytes([chance.randrange(256)]), content[place:end] * 2, b"", b"[" * 300]
+        )
         content = content[:place] + piece + content[end:]
     return content
 
@@ -320,7 +391,9 @@ def run_random(name: str, count: int | None = None, seconds: float | None = None
         try:
             TARGETS[name](data)
         except Exception as error:
-            raise FindingError(f"{name}: {type(error).__name__}: {error}: {data!r} ({base64.b64encode(data).decode()})") from error
+            raise FindingError(
+                f"{name}: {type(error).__name__}: {error}: {data!r} ({base64.b64encode(data).decode()})"
+            ) from error
         if chance.random() < 0.1 and len(data) < 2000:
             pool.append(data)
         done += 1
@@ -332,7 +405,17 @@ def run_atheris(name: str, seconds: int, corpus: Path) -> None:
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     with atheris.instrument_imports(include=["protoprimer"]):
-        for module in ("toml", "versions", "downloads", "wheels", "pylock", "index_sources", "generations", "ready", "locking"):
+        for module in (
+            "toml",
+            "versions",
+            "downloads",
+            "wheels",
+            "pylock",
+            "index_sources",
+            "generations",
+            "ready",
+            "locking",
+        ):
             __import__(f"protoprimer.{module}")
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(SEEDS[name]):
@@ -371,7 +454,9 @@ def main(words: list[str]) -> int:
         else:
             command = [sys.executable, *sys.orig_argv[1 : -len(words)], "--alone", "--target", name]
             command += ["--seconds", str(asked.seconds), "--corpus", str(corpus)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            )
             numbers = [line.split()[-1] for line in done.stdout.splitlines() if "number_of_executed_units" in line]
             inputs, kept = int(numbers[-1]) if numbers else 0, len(os.listdir(corpus / name))
             if done.returncode != 0:

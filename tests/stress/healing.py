@@ -48,7 +48,9 @@ class Patient:
     def follow(self, root: Path) -> None:
         """Go on in another place, in which the clone now is."""
         old = self.clone.root
-        self.theirs = {root / path.relative_to(old) if old in path.parents else path: text for path, text in self.theirs.items()}
+        self.theirs = {
+            root / path.relative_to(old) if old in path.parents else path: text for path, text in self.theirs.items()
+        }
         self.world.clone = clones.Clone(root, self.clone.environ, self.clone.kernel, self.clone.started)
 
     def generation(self) -> Path | None:
@@ -68,7 +70,14 @@ def lose_a_part(patient: Patient) -> None:
     home = patient.generation()
     if home is None:
         return
-    parts = [home, home / "bin", home / "bin" / "python", home / "pyvenv.cfg", home / "protoprimer.json", *home.glob("lib/*")]
+    parts = [
+        home,
+        home / "bin",
+        home / "bin" / "python",
+        home / "pyvenv.cfg",
+        home / "protoprimer.json",
+        *home.glob("lib/*"),
+    ]
     parts += [*home.glob("lib/*/site-packages/*")]
     part = patient.chance.choice(parts)
     shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
@@ -91,7 +100,9 @@ def dangle_the_environments_python(patient: Patient) -> None:
 
 
 def write_garbage_in_the_state(patient: Patient) -> None:
-    name = patient.chance.choice(["ready", "environment", "lock", "envs/default.last.json", ".gitignore", "stamps/1", "envs/x.building"])
+    name = patient.chance.choice(
+        ["ready", "environment", "lock", "envs/default.last.json", ".gitignore", "stamps/1", "envs/x.building"]
+    )
     replaced(patient.clone.state / name, patient.chance.choice(GARBAGE[1:] if name == "environment" else GARBAGE))
 
 
@@ -121,7 +132,9 @@ def change_the_link(patient: Patient) -> None:
     if not link.is_symlink():
         return
     link.unlink()
-    kind = patient.chance.choice(["gone", "elsewhere", "directory", "file", "empty directory", "nothing", "another generation"])
+    kind = patient.chance.choice(
+        ["gone", "elsewhere", "directory", "file", "empty directory", "nothing", "another generation"]
+    )
     home = patient.generation()
     if kind == "elsewhere":
         link.symlink_to(patient.world.base / "elsewhere")
@@ -166,7 +179,9 @@ def copy(patient: Patient) -> None:
 def poison_the_cache(patient: Patient) -> None:
     """What protoprimer keeps there besides whole tools, whose loss would cost a download in each of many runs."""
     cache = Path(patient.clone.environ["PROTOPRIMER_CACHE"])
-    paths = [path for path in cache.rglob("*") if path.is_file() and "tools" not in path.parts and "wheels" not in path.parts]
+    paths = [
+        path for path in cache.rglob("*") if path.is_file() and "tools" not in path.parts and "wheels" not in path.parts
+    ]
     for path in patient.chance.sample(paths, min(len(paths), 5)):
         replaced(path, patient.chance.choice([*GARBAGE, path.read_bytes()[: path.stat().st_size // 2]]))
 
@@ -184,7 +199,9 @@ def change_the_wild_python(patient: Patient) -> None:
     link = patient.world.base / "bin" / "python3"
     link.unlink()
     # A link to nothing is passed over; the next one on PATH serves.
-    link.symlink_to(patient.chance.choice(["/nowhere/python3", *(python.executable for python in support.wild_pythons())]))
+    link.symlink_to(
+        patient.chance.choice(["/nowhere/python3", *(python.executable for python in support.wild_pythons())])
+    )
 
 
 def take_the_interpreter(patient: Patient) -> None:

@@ -121,7 +121,9 @@ def builds_of(clone: clones.Clone) -> collections.Counter[str]:
     for path in clone.state.glob("log/*.log"):
         text = path.read_text(encoding="utf-8")
         # No directory's name is used twice, so each that a log names is one build.
-        found.update({name for name, _ in re.findall(r"/envs/((\w+)-[0-9a-f]{16}(?:\.\d+)?)", text) if "created an" in text})
+        found.update(
+            {name for name, _ in re.findall(r"/envs/((\w+)-[0-9a-f]{16}(?:\.\d+)?)", text) if "created an" in text}
+        )
     totals: collections.Counter[str] = collections.Counter()
     for name in found:
         totals[name.partition(".")[0]] += 1

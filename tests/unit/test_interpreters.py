@@ -136,11 +136,15 @@ class TestWhatCannotServeIsRefusedWithItsReason:
         assert refusal(tmp_path / "bin" / "python3.12") == "its name says 3.12"
 
     def test_crash(self, tmp_path: Path, refusal: Callable[..., str]) -> None:
-        program = make_program(tmp_path / "python3", "echo 'Fatal Python error: no codec' >&2; echo '<no frame>' >&2; exit 3")
+        program = make_program(
+            tmp_path / "python3", "echo 'Fatal Python error: no codec' >&2; echo '<no frame>' >&2; exit 3"
+        )
         assert refusal(program) == "it failed with exit status 3: Fatal Python error: no codec"
 
     def test_signal(self, tmp_path: Path, refusal: Callable[..., str]) -> None:
-        assert refusal(make_program(tmp_path / "python3", "kill -SEGV $$")) == "it was ended by signal %d" % signal.SIGSEGV
+        assert (
+            refusal(make_program(tmp_path / "python3", "kill -SEGV $$")) == "it was ended by signal %d" % signal.SIGSEGV
+        )
 
     def test_hang_even_with_a_child_that_keeps_the_pipe(self, tmp_path: Path, refusal: Callable[..., str]) -> None:
         program = make_program(tmp_path / "python3", f"sleep 60 & echo $! > '{tmp_path}/child'\nwait\n")
@@ -221,7 +225,8 @@ class TestAnswersAreRemembered:
         assert starts_of(tmp_path) == 2
 
     @pytest.mark.parametrize(
-        "content", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "stamps": {"x": 0}, "facts": {"version": 1}}', "\xff"]
+        "content",
+        ["", "{", "[]", "{}", '{"format": 1}', '{"format": 1, "stamps": {"x": 0}, "facts": {"version": 1}}', "\xff"],
     )
     def test_corrupt_memory_is_ignored_and_rewritten(
         self, tmp_path: Path, probe: Callable[[], Interpreter], content: str
@@ -307,7 +312,11 @@ class TestCandidates:
         make_program(tmp_path / "bin" / "python", f"exec '{prefix}/bin/python{FAR}.1' \"$@\"")
         make_program(tmp_path / "bin" / "python3", "exit 9")
         told = all_interpreters(str(host.cache), QUIET)
-        ours = [one for one in told if (one.path if isinstance(one, InterpreterRefusal) else one.executable).startswith(str(tmp_path))]
+        ours = [
+            one
+            for one in told
+            if (one.path if isinstance(one, InterpreterRefusal) else one.executable).startswith(str(tmp_path))
+        ]
         assert [one.version for one in ours] == ["%d.1.0" % FAR, ""]
         assert told[0].origin in ("this Python", "the base of this environment")
 
@@ -396,7 +405,9 @@ class TestNothingFits:
 
     def test_download_through_uv(self, host: Host, tmp_path: Path) -> None:
         python = make_python(tmp_path / "uv-managed", f"{FAR}.1.3", f"python{FAR}.1")
-        uv = make_program(tmp_path / "uv", f"echo \"$*\" >> '{tmp_path}/asked'; [ \"$2\" = install ] || echo '{python}'")
+        uv = make_program(
+            tmp_path / "uv", f"echo \"$*\" >> '{tmp_path}/asked'; [ \"$2\" = install ] || echo '{python}'"
+        )
         chosen = host.choose(f"{FAR}.1", toolbox=Uv(uv))
         assert (chosen.executable, chosen.origin) == (str(python), "uv")
         assert (tmp_path / "asked").read_text().splitlines() == [
@@ -444,7 +455,11 @@ class TestSelector:
     @pytest.mark.parametrize(
         ("text", "line", "said"),
         [
-            ("def select_python(required):\n    raise RuntimeError('the lab is closed')\n", 2, "RuntimeError: the lab is closed"),
+            (
+                "def select_python(required):\n    raise RuntimeError('the lab is closed')\n",
+                2,
+                "RuntimeError: the lab is closed",
+            ),
             ("import sys\n\nsys.exit('no')\n", 3, "SystemExit: no"),
             ("def select_python(required):\n    return int('x')\n", 2, "ValueError: invalid literal"),
             ("def select_python(:\n", 1, "SyntaxError"),

@@ -149,7 +149,8 @@ def test_long_output_is_shown_from_its_end_with_a_note(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "folds", "shows"), [("passed", "", False), ("failed", "", True), ("passed", "true", True), ("stopped", "", False)]
+    ("status", "folds", "shows"),
+    [("passed", "", False), ("failed", "", True), ("passed", "true", True), ("stopped", "", False)],
 )
 def test_output_is_shown_where_it_is_of_interest(
     status: str, folds: str, shows: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

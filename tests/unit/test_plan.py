@@ -23,7 +23,9 @@ PACKAGE = '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["
 
 def configuration_of(root: Path) -> Configuration:
     entry = str(root / "prime")
-    return read_configuration(entry, str(root / "proto_kernel.py"), parse_command_line("prime", [], False), {}, lambda _directory: None)
+    return read_configuration(
+        entry, str(root / "proto_kernel.py"), parse_command_line("prime", [], False), {}, lambda _directory: None
+    )
 
 
 def plan_of(root: Path, files: dict[str, str], *, lock_must_exist: bool = True) -> Plan:
@@ -78,7 +80,8 @@ def test_empty_root_has_an_empty_plan_and_no_hint(tmp_path: Path) -> None:
 
 def test_group_that_names_its_own_project_becomes_extras(tmp_path: Path) -> None:
     text = (
-        PACKAGE + '[project.optional-dependencies]\ntest = ["x"]\n[dependency-groups]\ndev = ["Demo[test]", "demo", "y>1"]\n'
+        PACKAGE
+        + '[project.optional-dependencies]\ntest = ["x"]\n[dependency-groups]\ndev = ["Demo[test]", "demo", "y>1"]\n'
         '[tool.protoprimer]\ninstall = { projects = [{ path = ".", groups = ["dev"] }] }\n'
     )
     step = plan_of(tmp_path, {"pyproject.toml": text}).steps[0]
@@ -90,9 +93,9 @@ def test_group_that_names_a_sibling_of_the_same_step_is_not_looked_up_in_an_inde
     one = PACKAGE.replace("demo", "one") + '[dependency-groups]\ndev = ["two[x]"]\n'
     two = PACKAGE.replace("demo", "two") + '[project.optional-dependencies]\nx = ["six"]\n'
     config = 'install = { projects = [{ path = "one", groups = ["dev"] }, "two"] }\n'
-    step = plan_of(
-        tmp_path, {"one/pyproject.toml": one, "two/pyproject.toml": two, "protoprimer.toml": config}
-    ).steps[0]
+    step = plan_of(tmp_path, {"one/pyproject.toml": one, "two/pyproject.toml": two, "protoprimer.toml": config}).steps[
+        0
+    ]
     assert step.lines == []
     assert [project.extras for project in step.projects] == [[], ["x"]]
 
@@ -111,7 +114,9 @@ def test_group_that_names_a_sibling_of_the_same_step_is_not_looked_up_in_an_inde
         ('build-constraints = "gone.txt"', "gone.txt does not exist"),
     ],
 )
-def test_what_is_named_and_missing_is_a_configuration_error_with_its_place(tmp_path: Path, setting: str, words: str) -> None:
+def test_what_is_named_and_missing_is_a_configuration_error_with_its_place(
+    tmp_path: Path, setting: str, words: str
+) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigurationError) as caught:
         plan_of(tmp_path, {"pyproject.toml": PACKAGE, "protoprimer.toml": setting + "\n"})
@@ -138,7 +143,9 @@ def test_lock_command_may_name_a_lock_that_does_not_exist_yet(tmp_path: Path) ->
     assert plan_of(tmp_path, files, lock_must_exist=False).lock_to_write() == str(tmp_path / "pylock.dev.toml")
 
 
-def test_inputs_follow_requirement_files_through_all_their_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_follow_requirement_files_through_all_their_spellings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PLANTED", "reqs")
     files = {
         "requirements.txt": "\ufeff# -r commented.txt\nidna # -r commented.txt\n-r reqs/a.txt\n-c\\\n reqs/c.txt\n"
@@ -170,7 +177,13 @@ def test_missing_nested_requirement_file_is_told_with_its_line(tmp_path: Path) -
 def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path: Path) -> None:
     present, absent = plan_of(tmp_path, {"pyproject.toml": PACKAGE}).inputs()
     assert present == [str(tmp_path / "pyproject.toml")]
-    assert {os.path.basename(path) for path in absent} == {"setup.py", "setup.cfg", "uv.lock", "pylock.toml", "requirements.txt"}
+    assert {os.path.basename(path) for path in absent} == {
+        "setup.py",
+        "setup.cfg",
+        "uv.lock",
+        "pylock.toml",
+        "requirements.txt",
+    }
 
 
 def test_steps_keep_their_order_and_a_step_may_be_a_table(tmp_path: Path) -> None:

@@ -42,7 +42,11 @@ def markers(draw: st.DrawFn, depth: int = 2) -> str:
         return f"({joined})" if draw(st.booleans()) else joined
     name = draw(st.sampled_from(sorted(VALUES)))
     value = draw(st.sampled_from(VALUES[name]))
-    operators = ["==", "!="] if "*" in value or name not in VALUES or not name.endswith("version") else ["==", "!=", "<", "<=", ">", ">="]
+    operators = (
+        ["==", "!="]
+        if "*" in value or name not in VALUES or not name.endswith("version")
+        else ["==", "!=", "<", "<=", ">", ">="]
+    )
     operator = draw(st.sampled_from(operators if name.endswith("version") else [*operators, "in", "not in"]))
     quote = draw(st.sampled_from("'\""))
     return f"{name} {operator} {quote}{value}{quote}"
@@ -50,7 +54,12 @@ def markers(draw: st.DrawFn, depth: int = 2) -> str:
 
 @given(markers())
 def test_markers_mean_what_packaging_says(marker: str) -> None:
-    environment = {**HERE, "python_version": "3.10", "python_full_version": "3.10.4", "implementation_version": "3.10.4"}
+    environment = {
+        **HERE,
+        "python_version": "3.10",
+        "python_full_version": "3.10.4",
+        "implementation_version": "3.10.4",
+    }
     assert marker_holds(marker, environment) == Marker(marker).evaluate(environment)
 
 
@@ -74,7 +83,10 @@ def test_markers_of_locks(marker: str, holds: bool) -> None:
     assert marker_holds(marker, here) is holds
 
 
-@pytest.mark.parametrize("marker", ["", "python_version", "python_version >= ", "(os_name == 'posix'", "nothing == 'x'", "os_name == 'x' os_name"])
+@pytest.mark.parametrize(
+    "marker",
+    ["", "python_version", "python_version >= ", "(os_name == 'posix'", "nothing == 'x'", "os_name == 'x' os_name"],
+)
 def test_what_is_no_marker_is_an_error(marker: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever its words
         marker_holds(marker, HERE)
@@ -127,9 +139,15 @@ def test_default_groups_of_a_lock_are_always_wanted(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (HEAD + 'requires-python = "<3"\n', "the lock is for Python <3"),
-        (HEAD + "environments = [\"sys_platform == 'amiga'\"]\n", "not for this interpreter, but for: sys_platform == 'amiga'"),
+        (
+            HEAD + "environments = [\"sys_platform == 'amiga'\"]\n",
+            "not for this interpreter, but for: sys_platform == 'amiga'",
+        ),
         (HEAD + '[[packages]]\nname = "a"\nversion = "1"\nwheels = [{ hashes = { md5 = "0" } }]\n', "no hash for a"),
-        (HEAD + 2 * '[[packages]]\nname = "a"\nversion = "1"\nwheels = [{ hashes = { sha256 = "0" } }]\n', "more than one a"),
+        (
+            HEAD + 2 * '[[packages]]\nname = "a"\nversion = "1"\nwheels = [{ hashes = { sha256 = "0" } }]\n',
+            "more than one a",
+        ),
     ],
 )
 def test_lock_that_cannot_be_honoured_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -255,8 +273,13 @@ def test_report_of_pip_becomes_a_lock_without_own_projects_and_credentials(tmp_p
     assert packages["z-z"]["wheels"][0]["name"] == "z-1-py3-none-any.whl"
     assert packages["s"]["sdist"]["hashes"] == {"sha256": "0b"}
     assert packages["other"]["directory"] == {"path": "other", "editable": True}
-    assert document["environments"] == ["python_version == '3.11' and sys_platform == 'linux' and platform_machine == 'x86_64'"]
+    assert document["environments"] == [
+        "python_version == '3.11' and sys_platform == 'linux' and platform_machine == 'x86_64'"
+    ]
     lock = lock_of(tmp_path, text)
     pins = read_lock(plan_with(lock), {**HERE, **environment, "python_full_version": "3.11.7"})
-    assert pins.unhashed == ["git @ git+https://x/git@abc#subdirectory=sub", "-e " + os.path.join(str(tmp_path), "other")]
+    assert pins.unhashed == [
+        "git @ git+https://x/git@abc#subdirectory=sub",
+        "-e " + os.path.join(str(tmp_path), "other"),
+    ]
     assert len(pins.hashed) == 3
