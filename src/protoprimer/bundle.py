@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.backends.base import commands_of, run_installer
+from protoprimer.backends.editables import is_beyond_builds, static_project_table
 from protoprimer.backends.pip_engine import build_constraint_variables
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.console import Console
@@ -103,6 +104,9 @@ class Bundle:
             if deep:
                 self._add_step(interpreter, platform, step)
         for project in self.plan.projects():
+            if is_beyond_builds(interpreter) and project.editable and static_project_table(project) is not None:
+                # The kernel writes its wheel; what would build it may not exist for this Python.
+                continue
             table = project.metadata.table("build-system")
             requires = project.metadata.build_requires if "requires" in table else _DEFAULT_BUILD_REQUIREMENTS
             constraints = ["-c", self.plan.build_constraints] if self.plan.build_constraints else []
