@@ -551,7 +551,11 @@ def test_what_no_build_backend_for_python_3_6_can_do_is_refused_before_work(work
 
 
 def test_copy_of_a_project_is_refused_for_python_3_6_by_every_backend(workshop: Workshop, each: str) -> None:
-    workshop.project("demo")
+    (workshop.root / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "demo"\nversion = "1"\n'
+    )
+    (workshop.root / "demo.py").write_text("")
     with pytest.raises(BackendError, match=r"no build backend for Python 3\.6 serves a project that is not editable"):
         workshop.build(each, "3.6", 'install = { projects = [{ path = ".", editable = false }] }\n')
 
