@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
+from junitparser import JUnitXml
 
 import support
 from protoprimer.entry_template import entry_text
@@ -303,6 +304,10 @@ def test_junit_counts_every_kind(repository: Repository) -> None:
     assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {
         "tests": "3", "failures": "1", "errors": "1", "skipped": "0",
     }  # fmt: skip
+    # As a CI service's reader of the format sees it.
+    read = [case for suite in JUnitXml.fromfile(str(repository.root / "report.xml")) for case in suite]
+    assert sorted(type(result).__name__ for case in read for result in case.result) == ["Error", "Failure"]
+    assert len({case.name for case in read}) == 3
 
 
 def read_terminal(command: Sequence[str], cwd: Path, environment: dict[str, str]) -> str:
