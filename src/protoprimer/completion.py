@@ -7,6 +7,7 @@ from protoprimer.cli import COMMANDS, OPTIONS, CommandLine
 from protoprimer.configuration import Configuration
 from protoprimer.errors import UsageError, nearest_name
 from protoprimer.graph import StateGraph
+from protoprimer.host import quoted_for_sh
 from protoprimer.selection import BACKENDS
 from protoprimer.shells import SHELL_KINDS
 
@@ -130,7 +131,7 @@ def completion_text(shell: str, program: str, targets: "list[str]") -> str:
     values.update({"--backend": ["auto"] + list(BACKENDS), "--shell": sorted(SHELL_KINDS), "--target": targets})
     filled = {
         "@F@": "_protoprimer_" + re.sub(r"\W", "_", program),
-        "@PROGRAM@": _completion_quoted(program),
+        "@PROGRAM@": quoted_for_sh(program),
         "@ENVIRONMENTS@": _ASKS_FOR_ENVIRONMENTS,
         "@SHELLS@": " ".join(COMPLETION_SHELLS),
     }
@@ -156,18 +157,14 @@ def _sh_tables(values: "dict[str, list[str]]") -> "dict[str, str]":
             for command in COMMANDS
             if _sh_options(command)
         ),
-        "@COMMANDS@": " ".join(_completion_quoted("%s:%s" % pair) for pair in COMMANDS.items()),
+        "@COMMANDS@": " ".join(quoted_for_sh("%s:%s" % pair) for pair in COMMANDS.items()),
     }
 
 
 def _sh_options(command: "str | None") -> str:
     """Return the options that only some commands know and this one does, or for `None` those that all know."""
     known = [one for one in OPTIONS if (one.commands is None if command is None else command in (one.commands or ()))]
-    return " ".join(_completion_quoted(name + ":" + option.meaning) for option in known for name in option.names)
-
-
-def _completion_quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
+    return " ".join(quoted_for_sh(name + ":" + option.meaning) for option in known for name in option.names)
 
 
 def _fish_lines(values: "dict[str, list[str]]") -> "list[str]":

@@ -19,6 +19,7 @@ __all__ = [
     "options_of_process_group",
     "pid_is_alive",
     "processes_below",
+    "quoted_for_sh",
     "remove_tree",
     "replace_process",
     "scripts_directory",
@@ -104,6 +105,11 @@ def libc_of_host() -> str:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
     except (ValueError, OSError):
         return "musl"
+
+
+def quoted_for_sh(text: str) -> str:
+    """Return `text` as one word of the POSIX shell; `shlex` would load the regular expressions for it."""
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def sha256_of(content: bytes) -> str:

@@ -13,6 +13,7 @@ from protoprimer.host import (
     environment_python,
     is_windows,
     link_target,
+    quoted_for_sh,
     scripts_directory,
     write_atomically,
 )
@@ -214,7 +215,7 @@ def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
 def _ready_text(facts: "dict[str, Any]") -> bytes:
     import json
 
-    quoted = _ready_quoted
+    quoted = quoted_for_sh
     stamps = os.path.join(facts["state"], "stamps")
     lines = [READY_FORMAT, "# " + json.dumps(facts, sort_keys=True), _READY_FUNCTIONS]
     lines += ["protoprimer_%s=%s" % (name, quoted(facts[name])) for name in ("environment", "python")]
@@ -239,10 +240,6 @@ def _ready_text(facts: "dict[str, Any]") -> bytes:
 
 def _ready_mark(environment: str) -> str:
     return os.path.join(environment, "protoprimer.json")
-
-
-def _ready_quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _ready_time(path: str) -> "int | None":
