@@ -75,6 +75,8 @@ def read_index_sources(root: str, environ: "dict[str, str]") -> "list[IndexSourc
 
 def url_credentials(url: str) -> "tuple[str, str] | None":
     """Return the user and password that a URL holds."""
+    if "@" not in url:
+        return None
     from urllib.parse import unquote, urlsplit
 
     try:

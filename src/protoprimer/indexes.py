@@ -139,14 +139,17 @@ class IndexSettings:
 
     def secrets(self) -> "list[str]":
         """Return what must never be shown, for `Console.add_secret`."""
-        from urllib.parse import quote
-
         urls = [self.index_url or ""] + self.extra_index_urls + self.find_links + list(self.proxies.values())
         words = [found[1] or found[0] for found in map(url_credentials, urls) if found]
         words += [
             text for one, text in self._environ.items() if one.startswith("UV_INDEX_") and one.endswith("_PASSWORD")
         ]
-        return sorted({form for word in words if word for form in (word, quote(word, safe=""))})
+        words = [word for word in words if word]
+        if not words:
+            return []
+        from urllib.parse import quote
+
+        return sorted(set(words) | {quote(word, safe="") for word in words})
 
     def describe(self) -> "list[str]":
         """Return a line for each setting in force, with the place it comes from; credentials are left out."""
@@ -216,9 +219,13 @@ def read_index_settings(root: str, offline: bool = False, environ: "dict[str, st
 
 def _is_there(place: str) -> bool:
     """Tell whether find-links can be read: uv, unlike pip, fails on a directory that is not there."""
-    from urllib.parse import unquote
+    if place.startswith("http"):
+        return True
+    if place.startswith("file://"):
+        from urllib.parse import unquote
 
-    return place.startswith("http") or os.path.exists(unquote(place[7:]) if place.startswith("file://") else place)
+        place = unquote(place[7:])
+    return os.path.exists(place)
 
 
 def _server(url: str) -> "tuple[str, str, int | None] | None":

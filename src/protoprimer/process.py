@@ -1,20 +1,26 @@
 """Child processes: scrubbed environment, no input, all output kept, a sign of life while they run."""
 
 import os
+import sys
+import time
 
 from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.errors import InstallError
 from protoprimer.host import end_processes, processes_below
+from protoprimer.spawn import start_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from subprocess import Popen
     from typing import Any
+
+    from protoprimer.spawn import PopenChild, SpawnedChild
 
 __all__ = ["ChildResult", "Terminated", "run_child", "scrubbed_environment"]
 
 # What an interrupted installer may take to remove its temporary files.
 _SECONDS_TO_TIDY = 1.0
+# As of the command `timeout`.
+_STATUS_OF_LATE = 124
 
 # What a foreign interpreter, environment or tool left in the variables must not steer ours.
 _LEAKING_VARIABLES = frozenset(
@@ -85,51 +91,36 @@ def run_child(
     :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
     :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
     """
-    import subprocess
-    import time
-
     console.record("$ " + " ".join(arguments))
+    variables = scrubbed_environment() if environ is None else environ
     try:
-        child = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL if input_text is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=scrubbed_environment() if environ is None else environ,
-        )
+        child = start_child(arguments, cwd, variables, None if input_text is None else input_text.encode("utf-8"))
     except (OSError, ValueError) as error:
         raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
     handlers = _heed_terminations()
     deadline = None if timeout is None else time.monotonic() + timeout
-    remaining_input = None if input_text is None else input_text.encode("utf-8")
+    is_late = False
     try:
-        while True:
-            patience = SECONDS_BETWEEN_SIGNS_OF_LIFE
-            if deadline is not None:
-                patience = max(0.0, min(patience, deadline - time.monotonic()))
-            try:
-                output, errors = child.communicate(remaining_input, timeout=patience)
-                status = child.returncode
+        while not child.attend(_seconds_of_patience(deadline)):
+            console.sign_of_life()
+            is_late = deadline is not None and time.monotonic() >= deadline
+            if is_late:
+                child.kill()
+                # A child of its own may keep the pipes open for ever.
+                if not child.attend(_SECONDS_TO_TIDY):
+                    child.abandon()
                 break
-            except subprocess.TimeoutExpired:
-                # communicate() refuses input a second time: it keeps what it has not yet written.
-                remaining_input = None
-                console.sign_of_life()
-                if deadline is not None and time.monotonic() >= deadline:
-                    child.kill()
-                    output, errors, status = _rest_of_output(child) + (124,)
-                    break
     except BaseException:
         _end_family(child)
         raise
     finally:
         _restore_handlers(handlers)
-    result = ChildResult(arguments, status, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+    output, errors = child.output.decode("utf-8", "replace"), child.errors.decode("utf-8", "replace")
+    result = ChildResult(arguments, _STATUS_OF_LATE if is_late else int(child.status or 0), output, errors)
     for line in result.everything().splitlines():
         console.record("  " + line)
-    if status != 0:
-        console.record("  exit status %d" % status)
+    if result.status != 0:
+        console.record("  exit status %d" % result.status)
     return result
 
 
@@ -151,13 +142,14 @@ class Terminated(BaseException):
 def _heed_terminations() -> "dict[int, Any]":
     """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
     import signal
-    import threading
 
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
 
     before = {}
-    for name in ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ():
+    threads = sys.modules.get("threading")
+    is_main = threads is None or threads.current_thread() is threads.main_thread()
+    for name in ("SIGTERM", "SIGHUP") if is_main else ():
         number = getattr(signal, name, None)
         # Who has other wishes for it, such as nohup, has set them.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
@@ -172,30 +164,18 @@ def _restore_handlers(handlers: "dict[int, Any]") -> None:
         signal.signal(number, handler)
 
 
-def _end_family(child: "Popen[bytes]") -> None:
-    """End a child and all that it has started, which would go on as orphans; an interrupted installer tidies first."""
-    import subprocess
+def _seconds_of_patience(deadline: "float | None") -> float:
+    if deadline is None:
+        return SECONDS_BETWEEN_SIGNS_OF_LIFE
+    return max(0.0, min(SECONDS_BETWEEN_SIGNS_OF_LIFE, deadline - time.monotonic()))
 
+
+def _end_family(child: "SpawnedChild | PopenChild") -> None:
+    """End a child and all that it has started, which would go on as orphans; an interrupted installer tidies first."""
     family = processes_below(child.pid)
     end_processes(family + [child.pid], gently=True)
-    try:
-        child.wait(_SECONDS_TO_TIDY)
-    except subprocess.TimeoutExpired:
+    if not child.attend(_SECONDS_TO_TIDY):
         family += processes_below(child.pid)
         child.kill()
-        child.wait()
+        child.abandon()
     end_processes(family, gently=False)
-
-
-def _rest_of_output(child: "Popen[bytes]") -> "tuple[bytes, bytes]":
-    """Return what a killed child left in its pipes, which a child of its own may keep open for ever."""
-    import subprocess
-
-    try:
-        return child.communicate(timeout=1.0)
-    except subprocess.TimeoutExpired:
-        for stream in (child.stdout, child.stderr):
-            if stream is not None:
-                stream.close()
-        child.wait()
-        return b"", b""
