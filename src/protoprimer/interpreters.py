@@ -31,6 +31,7 @@ __all__ = [
     "choose_interpreter",
     "interpreter_misfit",
     "probe_interpreter",
+    "selected_interpreter",
     "verify_environment_interpreter",
     "wild_interpreter",
 ]
@@ -46,26 +47,20 @@ def choose_interpreter(
     console: Console,
     cache_directory: str,
     root: str,
-    selector: "str | None" = None,
     downloads: bool = True,
     offline: bool = False,
     place: object = None,
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/interpreters.md tells the order.
 
-    :param selector: the value of `python-selector`, relative to `root`
     :param downloads: whether uv may fetch an interpreter when none fits
     :param place: what asked for this Python, as its `str()`: an option, or a file, line and key
-    :raises ConfigurationError: the selector is missing or raises; exit code 3
-    :raises InterpreterError: nothing fits, or what the selector chose does not; exit code 4
+    :raises InterpreterError: nothing fits; exit code 4
     """
 
     def probe(path: str, origin: str) -> "Interpreter | InterpreterRefusal":
         return probe_interpreter(path, cache_directory, console, origin)
 
-    selected = _selected_interpreter(selector, request, root, probe) if selector else None
-    if selected is not None:
-        return selected
     wild = wild_interpreter()
     if wild.executable and not wild.found_in_environment and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
@@ -143,8 +138,15 @@ def _wanted_python(request: PythonRequest) -> str:
     return request.text or str(request.specifiers) or "any"
 
 
-def _selected_interpreter(selector: str, request: PythonRequest, root: str, probe: "Probe") -> "Interpreter | None":
-    """Return what the client's selector chose, or `None` if it leaves the choice to us."""
+def selected_interpreter(
+    selector: str, request: PythonRequest, root: str, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    """Return what the client's selector chose, or `None` if it leaves the choice to us.
+
+    :param selector: the value of `python-selector`, relative to `root`
+    :raises ConfigurationError: it raises, or answers with something else than a path; exit code 3
+    :raises InterpreterError: what it chose does not fit; exit code 4
+    """
     path = os.path.join(root, selector)
     answer = _answer_of_selector(path, str(request.specifiers))
     if answer is None:
@@ -152,7 +154,7 @@ def _selected_interpreter(selector: str, request: PythonRequest, root: str, prob
     if not isinstance(answer, (str, os.PathLike)):
         cause = "select_python returned %r, which is no path" % (answer,)
         raise ConfigurationError(cause, path, "return an interpreter's path, or None")
-    probed = probe(os.path.join(root, os.fsdecode(answer)), selector)
+    probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)
     if isinstance(probed, InterpreterRefusal):
         cause = "%s: %s" % (probed.path, probed.reason)
     elif request.implementation not in (None, probed.implementation):

@@ -18,7 +18,7 @@ from protoprimer.generations import Generation, GenerationStore, prepare_state_d
 from protoprimer.graph import StateGraph, lazy
 from protoprimer.host import user_cache_directory
 from protoprimer.indexes import IndexSettings, read_index_settings
-from protoprimer.interpreters import choose_interpreter
+from protoprimer.interpreters import choose_interpreter, selected_interpreter
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.required import RequiredPython, required_python_of
@@ -149,22 +149,29 @@ def interpreter(
 ) -> Interpreter:
     """The interpreter that the environment is made from.
 
-    The one of the last generation stays while it fits, whichever Python starts us: else two wild Pythons would take
-    turns in rebuilding.
+    Where no selector chooses, the one of the last generation stays while it fits, whichever Python starts us: else two
+    wild Pythons would take turns in rebuilding.
     """
+    selector, request = configuration.text("python-selector"), required_python.narrowed
+    if selector:
+        if not os.path.isfile(configuration.path_of(selector)):
+            cause = "the file %s does not exist" % selector
+            raise configuration.error("python-selector", cause, "create it, or correct its path")
+        selected = selected_interpreter(selector, request, configuration.root, cache_directory, console)
+        if selected is not None:
+            return selected
     if command_line.command != "reboot":
-        standing = interpreter_of_last_generation(store, required_python.narrowed, cache_directory, console)
+        standing = interpreter_of_last_generation(store, request, cache_directory, console)
         if standing is not None:
             return standing
     if required_python.note:
         console.warn(required_python.note)
     return choose_interpreter(
-        required_python.narrowed,
+        request,
         toolbox(),
         console,
         cache_directory,
         configuration.root,
-        selector=configuration.text("python-selector"),
         downloads=bool(configuration.get("python-downloads")),
         offline=configuration.offline,
         place=required_python,

@@ -104,6 +104,21 @@ def test_another_python_can_be_asked_for_one_run_only(clone: clones.Clone) -> No
     assert clone.builds() == 2
 
 
+def test_a_selector_that_changes_its_mind_is_followed(clone: clones.Clone) -> None:
+    first, second = [python.executable for python in support.wild_pythons() if python.version >= (3, 8)][:2]
+    clone.write({"protoprimer.toml": 'python-selector = "choose.py"\nbackend = "venv"\n'})
+    for chosen in (first, second):
+        clone.write({"choose.py": f"def select_python(required):\n    return {chosen!r}\n"})
+        clone.prime()
+        record = json.loads((clone.root / ".venv" / "protoprimer.json").read_text())
+        assert record["interpreter"]["origin"] == "choose.py"
+        assert os.path.samefile(record["interpreter"]["executable"], chosen)
+    clone.write({"choose.py": "def select_python(required):\n    return None\n"})
+    clone.prime()
+    left = json.loads((clone.root / ".venv" / "protoprimer.json").read_text())
+    assert os.path.samefile(left["interpreter"]["executable"], second)
+
+
 def test_a_named_environment_is_remembered_and_stands_beside_the_others(clone: clones.Clone) -> None:
     clone.project("piece", "piece").write(
         {"protoprimer.toml": 'backend = "venv"\n[env.test]\ninstall = [{ projects = ["piece"] }]\n'}
@@ -245,7 +260,7 @@ def test_eval_tells_the_leap_of_each_value(clone: clones.Clone) -> None:
     values = done.json()["values"]
     assert (values["keep"]["value"], values["keep"]["leap"]) == (6, "env")
     assert (values["seed-pip"]["value"], values["seed-pip"]["place"]) == (True, "PROTOPRIMER_SEED_PIP")
-    assert (values["python"]["value"], values["python"]["place"]) == ("3", ".python-version")
+    assert (values["python"]["value"], values["python"]["place"]) == ("3", ".python-version:1")
     assert not clone.state.exists()
 
 

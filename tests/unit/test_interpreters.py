@@ -22,6 +22,7 @@ from protoprimer.interpreters import (
     choose_interpreter,
     interpreter_misfit,
     probe_interpreter,
+    selected_interpreter,
     wild_interpreter,
 )
 from protoprimer.versions import parse_python_request
@@ -96,9 +97,13 @@ class Host:
         make_python(prefix, version, name, **more)
         return prefix
 
-    def choose(self, text: str, toolbox: Any = None, **more: Any) -> Interpreter:
+    def choose(self, text: str, toolbox: Any = None, selector: str | None = None, **more: Any) -> Interpreter:
         request = parse_python_request(text)
         tools: Any = toolbox or NoTools()
+        if selector:
+            selected = selected_interpreter(selector, request, str(self.root), str(self.cache), QUIET)
+            if selected is not None:
+                return selected
         return choose_interpreter(request, tools, QUIET, str(self.cache), str(self.root), **more)
 
     def refuse(self, text: str, **more: Any) -> str:
