@@ -5,10 +5,10 @@ import os
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.downloads import path_of_file_url
-from protoprimer.errors import BackendError
+from protoprimer.errors import BackendError, InstallError
 from protoprimer.host import environment_python, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan
-from protoprimer.pylock import marker_environment, read_lock
+from protoprimer.pylock import load_lock, marker_environment, read_lock
 from protoprimer.tools import ToolAbsent
 
 TYPE_CHECKING = False
@@ -47,13 +47,18 @@ class UvBackend(Backend):
 
     def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
         follows_lock = self._takes_files_of_lock()
-        if follows_lock and _is_for_sync(plan):
-            self._sync(interpreter, environment, plan)
-        else:
-            if plan.lock:
+        is_for_sync = follows_lock and _is_for_sync(plan)
+        try:
+            if is_for_sync:
+                self._sync(interpreter, environment, plan)
+            elif plan.lock:
                 self._install_pins(environment, plan, follows_lock)
-            for step, deep in commands_of(plan):
-                self._install_step(environment, plan, step, deep)
+        except InstallError:
+            # Whether the lock can be read at all is asked only now, as uv reads large ones in no time.
+            load_lock(plan.lock or "")
+            raise
+        for step, deep in [] if is_for_sync else commands_of(plan):
+            self._install_step(environment, plan, step, deep)
 
     def lock(
         self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"

@@ -201,10 +201,21 @@ def read_configuration(
         if key not in ("env", "offline"):
             configuration.settings[key] = setting
     configuration.offline = "offline" in inputs and bool(inputs["offline"].value)
+    _refuse_root_as_place(configuration)
     _derive_shapes(configuration)
     if environ.get(CELL_VARIABLE):
         _become_cell(configuration, environ[CELL_VARIABLE])
     return configuration
+
+
+def _refuse_root_as_place(configuration: Configuration) -> None:
+    """Refuse a state directory or link that is the root or holds it: files of ours would hide, or be, the user's."""
+    root = os.path.join(configuration.root, "")
+    for key in ("state-dir", "venv-link"):
+        value = configuration.text(key)
+        if value is not None and root.startswith(os.path.join(configuration.path_of(value), "")):
+            cause = "%s cannot be %r: that is the root, or holds it" % (key, value)
+            raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
 
 
 def _become_cell(configuration: Configuration, text: str) -> None:
@@ -441,7 +452,7 @@ def _load_configuration_file(path: str) -> "dict[str, object]":
             data = json.load(stream)
     except OSError as error:
         raise ConfigurationError("%s cannot be read: %s" % (path, error.strerror), path) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         place = "%s:%d" % (path, getattr(error, "lineno", 1))
         raise ConfigurationError("invalid JSON: %s" % getattr(error, "msg", error), place) from None
     if not isinstance(data, dict):

@@ -3,7 +3,7 @@
 import os
 
 from protoprimer.downloads import path_of_file_url
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.projects import expand_group, metadata_files, normalized_project_name, read_project
 
 TYPE_CHECKING = False
@@ -207,13 +207,23 @@ def _configured_project(configuration: "Configuration", item: "dict[str, Any]") 
         cause = "%s is no project: it has neither pyproject.toml nor setup.py nor setup.cfg" % path
         raise configuration.error("install", cause, "name a project's directory in `path`")
     extras = list(item.get("extras") or [])
-    known = metadata.extras
+    groups = list(item.get("groups") or [])
     if metadata.extras_are_static:
-        for extra in extras:
-            if normalized_project_name(extra) not in {normalized_project_name(name) for name in known}:
-                cause = "the project %s has no extra `%s`" % (path, extra)
-                raise configuration.error("install", cause, "known extras: " + (", ".join(sorted(known)) or "none"))
-    return ProjectToInstall(path, item.get("editable", True), extras, list(item.get("groups") or []), metadata)
+        _refuse_unknown(configuration, path, "extra", extras, list(metadata.extras))
+    _refuse_unknown(configuration, path, "dependency group", groups, list(metadata.groups))
+    return ProjectToInstall(path, item.get("editable", True), extras, groups, metadata)
+
+
+def _refuse_unknown(
+    configuration: "Configuration", path: str, kind: str, wanted: "list[str]", known: "list[str]"
+) -> None:
+    normal = {normalized_project_name(name): name for name in known}
+    for name in wanted:
+        if normalized_project_name(name) not in normal:
+            near = nearest_name(normalized_project_name(name), list(normal))
+            advice = "did you mean %s? " % normal[near] if near else ""
+            advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
+            raise configuration.error("install", "the project %s has no %s `%s`" % (path, kind, name), advice)
 
 
 def _step(

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["LockedPins", "marker_environment", "marker_holds", "pylock_text", "read_lock"]
+__all__ = ["LockedPins", "load_lock", "marker_environment", "marker_holds", "pylock_text", "read_lock"]
 
 _MARKER_PROGRAM = """
 import json, os, platform, sys
@@ -135,7 +135,7 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
     :raises InstallError: it is not for this interpreter, or older than the projects' metadata (exit 6)
     """
     path = plan.lock or ""
-    document = load_toml(path)
+    document = load_lock(path)
     try:
         if plan.lock_kind == "uv.lock":
             return _UvLock(path, document, environment).pins(plan)
@@ -143,6 +143,22 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         cause = "the lock file is malformed: %s" % (error if isinstance(error, ValueError) else repr(error))
         raise ConfigurationError(cause, path, "write it anew: ./prime lock") from error
+
+
+def load_lock(path: str) -> "dict[str, Any]":
+    """Return the document of a lock file.
+
+    :raises ConfigurationError: it is no TOML, or a `pylock.toml` of no version that this kernel knows (exit 3)
+    """
+    document = load_toml(path)
+    is_pylock = os.path.basename(path) != "uv.lock"
+    version = document.get("lock-version" if is_pylock else "version")
+    if version is None:
+        raise ConfigurationError("the lock file names no version of its format", path, "write it anew: ./prime lock")
+    if is_pylock and str(version).split(".")[0] != "1":
+        cause = "the lock's version %s is not known to this kernel" % version
+        raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
+    return document
 
 
 def _refuse_lock(path: str, cause: str) -> InstallError:
@@ -157,9 +173,6 @@ def _refuse_other_python(path: str, document: "dict[str, Any]", environment: "di
 
 
 def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environment: "dict[str, Any]") -> LockedPins:
-    if str(document["lock-version"]).split(".")[0] != "1":
-        cause = "the lock's version %s is not known to this kernel" % document["lock-version"]
-        raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
     _refuse_other_python(path, document, environment)
     markers = document.get("environments", [])
     if markers and not any(marker_holds(marker, environment) for marker in markers):

@@ -83,9 +83,9 @@ def _python_that_is_asked_for(
         return str(configuration.text("python")), [configuration.place_of("python")]
     if version_file is not None:
         with open(version_file, encoding="utf-8", errors="replace") as stream:
-            asked = python_version_line(stream.read())
+            asked, number = python_version_line(stream.read())
         if asked:
-            return asked, [".python-version"]
+            return asked, [".python-version:%d" % number]
     ranges = _ranges_of(projects)
     return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, ["default"])
 

@@ -204,7 +204,7 @@ def first_violation(
     if isinstance(allowed, list) and value not in allowed:
         return _bad_choice(value, [str(choice) for choice in allowed], path)
     minimum = schema.get("minimum")
-    if isinstance(minimum, (int, float)) and isinstance(value, (int, float)) and value < minimum:
+    if isinstance(minimum, (int, float)) and isinstance(value, (int, float)) and not value >= minimum:  # nan is neither
         return SchemaViolation(path, "%s must be at least %s, not %s" % (_dotted(path), minimum, value))
     if isinstance(value, list):
         return _violation_in_list(value, schema, path)

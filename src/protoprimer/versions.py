@@ -321,10 +321,10 @@ def specifier_from_python_request(text: str) -> SpecifierSet:
     return parse_python_request(text).specifiers
 
 
-def python_version_line(content: str) -> "str | None":
-    """Return the request in the content of a `.python-version` file: its first line that is no comment."""
+def python_version_line(content: str) -> "tuple[str, int]":
+    """Return the first line of a `.python-version` file that is no comment, with its number."""
     lines = [line.split("#")[0].strip() for line in content.splitlines()]
-    return next((line for line in lines if line), None)
+    return next(((line, number) for number, line in enumerate(lines, 1) if line), ("", 0))
 
 
 def poetry_python_range(text: str) -> "str | None":

@@ -379,6 +379,19 @@ def test_lock_for_another_python_is_refused_in_one_sentence(workshop: Workshop, 
     assert "./prime lock" in (caught.value.advice or "")
 
 
+@pytest.mark.parametrize(("name", "text"), [("pylock.toml", "lock-version = \n"), ("uv.lock", "\nversion = \n"),
+                                              ("pylock.toml", 'lock-version = "9.0"\npackages = []\n'), ("uv.lock", "")])  # fmt: skip
+def test_lock_that_cannot_be_read_is_told_alike_by_every_backend(
+    workshop: Workshop, each: str, name: str, text: str
+) -> None:
+    workshop.project("demo")
+    (workshop.root / name).write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        workshop.build(each, "3.13", f'lock = "{name}"\n')
+    line = text.count("\n")
+    assert caught.value.place == str(workshop.root / name) + (f":{line}" if text.endswith("= \n") else "")
+
+
 @pytest.mark.parametrize("kind", ["package", "virtual", "mirror"])
 def test_uv_lock_is_installed_by_every_backend_and_brings_what_was_asked_for(
     workshop: Workshop, each: str, kind: str

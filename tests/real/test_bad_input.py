@@ -61,7 +61,20 @@ CONFIGURATION = {
         3,
         ["=>3.8", "pyproject.toml:4"],
     ),
-    "an impossible .python-version": Bad({".python-version": "three\n"}, 3, ["three", ".python-version"]),
+    "an impossible .python-version": Bad({".python-version": "three\n"}, 3, ["three", ".python-version:1"]),
+    "a root for the state directory": Bad(table('state-dir = "."\n'), 3, ["state-dir", "root", "pyproject.toml:2"]),
+    "a link that holds the root": Bad(table('venv-link = ".."\n'), 3, ["venv-link", "root", "pyproject.toml:2"]),
+    "a time-out that is no number": Bad(table("lock-timeout = nan\n"), 3, ["lock-timeout", "pyproject.toml:2"]),
+    "JSON nested without end": Bad({"protoprimer.json": "[" * 100000}, 3, ["JSON", "protoprimer.json"]),
+    "a missing selector": Bad(table('python-selector = "no.py"\n'), 3, ["no.py", "does not exist", "pyproject.toml:2"]),
+    "a group that is not there": Bad(
+        {
+            "pyproject.toml": "[project]\nname = 'a'\nversion = '1'\n[dependency-groups]\ntests = []\n[tool.protoprimer]\n"
+            "install = { projects = [{ path = '.', groups = ['test'] }] }\n"
+        },
+        3,
+        ["test", "pyproject.toml:7", "did you mean tests?"],
+    ),
     "a missing project directory": Bad(
         table('install = [{ projects = [{ path = "there" }] }]\n'), 3, ["there", "does not exist", "pyproject.toml:2"]
     ),

@@ -108,7 +108,7 @@ def test_group_that_names_a_sibling_of_the_same_step_is_not_looked_up_in_an_inde
         ('install = { requirements = ["gone.txt"] }', "gone.txt does not exist"),
         ('install = { constraints = ["gone.txt"] }', "gone.txt does not exist"),
         ('install = { projects = [{ path = ".", extras = ["no"] }] }', "has no extra `no`"),
-        ('install = { projects = [{ path = ".", groups = ["no"] }] }', "no dependency group no"),
+        ('install = { projects = [{ path = ".", groups = ["no"] }] }', "has no dependency group `no`"),
         ('lock = "pylock.toml"', "pylock.toml does not exist"),
         ('lock = "poetry.lock"', "no lock file of a known kind"),
         ('build-constraints = "gone.txt"', "gone.txt does not exist"),

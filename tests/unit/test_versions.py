@@ -263,17 +263,17 @@ def test_a_request_is_understood_or_refused_never_worse(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("content", "line", "number"),
     [
-        ("3.11.7\n", "3.11.7"),
-        ("# why\n\n3.12 # pinned\r\n3.11\n", "3.12"),
-        ("", None),
-        ("#\n \n", None),
-        ("pypy3.9-7.3.11", "pypy3.9-7.3.11"),
+        ("3.11.7\n", "3.11.7", 1),
+        ("# why\n\n3.12 # pinned\r\n3.11\n", "3.12", 3),
+        ("", "", 0),
+        ("#\n \n", "", 0),
+        ("pypy3.9-7.3.11", "pypy3.9-7.3.11", 1),
     ],
 )
-def test_the_first_line_of_a_python_version_file_counts(content: str, line: str | None) -> None:
-    assert python_version_line(content) == line
+def test_the_first_line_of_a_python_version_file_counts(content: str, line: str, number: int) -> None:
+    assert python_version_line(content) == (line, number)
 
 
 @pytest.mark.parametrize("python", support.wild_pythons(), ids=lambda python: python.name)
