@@ -40,10 +40,11 @@ def interpreter_of_last_generation(
 
 def environment_lock(configuration: Configuration, console: Console) -> FileLock:
     """Return the lock under which the selected environment is built: different ones can be built at once."""
-    prepare_state_directory(configuration.state_directory)
+    directory = configuration.state_directory
     name, seconds = configuration.environment_name, configuration.get("lock-timeout")
-    path = os.path.join(configuration.state_directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
-    return FileLock(path, console, float(seconds) if isinstance(seconds, (int, float)) else None)
+    path = os.path.join(directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
+    timeout = float(seconds) if isinstance(seconds, (int, float)) else None
+    return FileLock(path, console, timeout, prepare=lambda: prepare_state_directory(directory))
 
 
 def fingerprint_now(

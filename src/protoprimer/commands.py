@@ -4,17 +4,18 @@ import os
 import sys
 
 from protoprimer.announcing import Environment, standing_environment
-from protoprimer.building import environment_lock
+from protoprimer.building import is_steered
 from protoprimer.bundle import bundle_command
 from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
 from protoprimer.console import Console
-from protoprimer.errors import NotReadyError, PrimerError
+from protoprimer.errors import InstallError, NotReadyError, PrimerError
 from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
 from protoprimer.kernel_update import renew_kernel
+from protoprimer.locking import FileLock
 from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
 from protoprimer.plan import Plan, make_plan
@@ -42,10 +43,37 @@ def ready_environment(graph: "StateGraph") -> Environment:
             if line.has("dry-run"):
                 raise DryRunEnds("nothing to do: the environment is ready")
             return standing
-    environment = graph.evaluate("environment")
-    assert isinstance(environment, Environment)
+    is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
+    if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
+        environment = _first_environment(graph, configuration)
+    else:
+        environment = _of_type(graph, "environment", Environment)
     renew_kernel(configuration, environment.path, _of_type(graph, "console", Console))
     return environment
+
+
+def _first_environment(graph: "StateGraph", configuration: Configuration) -> Environment:
+    """Return what the first of many that come at once makes; the others look no further until it is there."""
+    # What is wrong with these is said before anything is written.
+    for name in ("required_python", "index_settings"):
+        graph.evaluate(name)
+    lock = _of_type(graph, "lock", FileLock)
+    made = []  # type: list[Environment]
+
+    def is_made() -> bool:
+        made.extend(one for one in [standing_environment(configuration)] if one is not None)
+        return bool(made)
+
+    try:
+        if not lock.acquire(unless=is_made):
+            return made[0]
+    except InstallError:
+        # Nobody can build here; perhaps nothing has to be built.
+        return _of_type(graph, "environment", Environment)
+    try:
+        return standing_environment(configuration) or _of_type(graph, "environment", Environment)
+    finally:
+        lock.release()
 
 
 def standing_or_stale_environment(graph: "StateGraph") -> Environment:
@@ -117,7 +145,7 @@ def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[
     if line.has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
     backend, why = select_backend(wanted, interpreter, plan, graph.evaluate("toolbox"), console, configuration)  # type: ignore[arg-type]
-    with environment_lock(configuration, console), console.step("locked %s with %s" % (os.path.basename(output), why)):
+    with _of_type(graph, "lock", FileLock), console.step("locked %s with %s" % (os.path.basename(output), why)):
         backend.lock(interpreter, plan, output, upgrade_all, upgrade_packages)
     return 0
 
@@ -260,7 +288,7 @@ def _gc(graph: "StateGraph") -> int:
     if line.has("dry-run"):
         console.say("would keep %d generations of each environment" % keep)
         return 0
-    with environment_lock(configuration, console):
+    with _of_type(graph, "lock", FileLock):
         removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     return 0

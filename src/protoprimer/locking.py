@@ -176,9 +176,12 @@ def _pid_known_to_kernel(descriptor: int) -> int:
 class FileLock:
     """An exclusive lock between processes, and between two of these objects in one process.
 
-    :param path: the lock file; its directory exists
+    Who has it can take the same object again; the first to have taken it gives it back.
+
+    :param path: the lock file
     :param timeout: seconds to wait; `None` waits as long as it takes
     :param system_lock: what takes the system's lock; only tests pass another
+    :param prepare: called before the file is opened, such as to create its directory; without, that is there
     """
 
     def __init__(
@@ -187,9 +190,12 @@ class FileLock:
         console: Console,
         timeout: "float | None" = None,
         system_lock: "Callable[[int], bool]" = lock_descriptor,
+        prepare: "Callable[[], None] | None" = None,
     ) -> None:
         self.path = path
         self.is_weak = False
+        self._prepare = prepare
+        self._depth = 0
         self._console = console
         self._timeout = timeout
         self._system_lock = system_lock
@@ -204,14 +210,16 @@ class FileLock:
     def __exit__(self, *_error: object) -> None:
         self.release()
 
-    def acquire(self) -> None:
+    def acquire(self, unless: "Callable[[], bool] | None" = None) -> bool:
         """Take the lock; after two seconds say for whom this waits, then give a sign of life every ten.
 
+        :param unless: asked between two tries; once it holds, the lock is no longer wanted, and `False` is returned
         :raises LockTimeoutError: it was not had in time (exit code 7)
         :raises InstallError: the lock file cannot be opened or is not a plain file (exit code 6)
         """
-        if self._owner:
-            raise RuntimeError("this FileLock is already held: %s" % self.path)
+        if self._owner == os.getpid():
+            self._depth += 1
+            return True
         started = time.monotonic()
         words_due = SECONDS_BEFORE_A_WAIT_IS_SAID
         delay = _SHORTEST_SECONDS_BETWEEN_TRIES
@@ -225,13 +233,21 @@ class FileLock:
                     self._console.say("waiting for %s (%d s)" % (self._name_of_holder(), waited))
                 time.sleep(delay if self._timeout is None else max(0.0, min(delay, self._timeout - waited)))
                 delay = min(delay * 2, _LONGEST_SECONDS_BETWEEN_TRIES)
+                if unless is not None and unless():
+                    self._close()
+                    return False
             self._owner = os.getpid()
+            self._depth = 1
+            return True
         except BaseException:
             self._close()
             raise
 
     def release(self) -> None:
         """Give the lock back; in a forked child it stays the parent's."""
+        self._depth -= 1
+        if self._depth > 0:
+            return
         if self._owner == os.getpid():
             if self._token:
                 _leave_held_directory(self.path + ".held", self._token)
@@ -248,6 +264,8 @@ class FileLock:
 
     def _try_to_acquire(self) -> bool:
         if self._descriptor < 0:
+            if self._prepare is not None:
+                self._prepare()
             self._descriptor = _open_lock_file(self.path)
         if not self.is_weak:
             try:

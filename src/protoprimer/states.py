@@ -19,6 +19,7 @@ from protoprimer.graph import StateGraph, lazy
 from protoprimer.host import user_cache_directory
 from protoprimer.indexes import IndexSettings, read_index_settings
 from protoprimer.interpreters import choose_interpreter, selected_interpreter
+from protoprimer.locking import FileLock
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.required import RequiredPython, required_python_of
@@ -133,6 +134,11 @@ def toolbox(index_settings: IndexSettings, cache_directory: str, console: Consol
     return ToolBox(index_settings, cache_directory, console, index_settings.offline)
 
 
+def lock(configuration: Configuration, console: Console) -> FileLock:
+    """The lock, not taken yet, under which the selected environment is built."""
+    return environment_lock(configuration, console)
+
+
 def store(configuration: Configuration, console: Console) -> GenerationStore:
     """The generations of the selected environment."""
     return GenerationStore(configuration.state_directory, configuration.environment_name, console)
@@ -207,6 +213,7 @@ def generation(
     inputs: "tuple[list[str], list[str]]",
     fingerprint: Fingerprint,
     store: GenerationStore,
+    lock: FileLock,
     console: Console,
     toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> "tuple[Generation, bool]":
@@ -221,7 +228,7 @@ def generation(
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
     # Needed only here; what is wrong with the settings of indexes is to be said before anything is written.
     tools = toolbox()
-    with environment_lock(configuration, console):
+    with lock:
         standing = store.find(fingerprint)
         others_work = standing is not None and (started is None or standing.path != started.path)
         if standing is not None and (others_work or not from_scratch) and store.is_intact(standing) is None:
@@ -283,6 +290,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             index_settings,
             cache_directory,
             toolbox,
+            lock,
             store,
             interpreter,
             inputs,
