@@ -41,7 +41,7 @@ protoprimer_boot() {
     IFS= read -r protoprimer_rest < /proc/sys/kernel/random/boot_id && [ "$protoprimer_rest" = "$1" ]
 }
 protoprimer_enter() {
-    unset PYTHONHOME PYTHONPATH __PYVENV_LAUNCHER__
+    unset PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
     if [ -n "${VIRTUAL_ENV-}" ] && ! [ "$VIRTUAL_ENV" -ef "$protoprimer_environment" ]; then
         protoprimer_rest=${PATH-}: PATH=
         while [ -n "$protoprimer_rest" ]; do

@@ -50,7 +50,7 @@ deactivate() {
 protoprimer_clear_path
 PATH=$protoprimer_scripts${PATH:+:$PATH}
 export PATH VIRTUAL_ENV="$protoprimer_environment" VIRTUAL_ENV_PROMPT="$protoprimer_name"
-unset PYTHONHOME PYTHONPATH __PYVENV_LAUNCHER__
+unset PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
 hash -r
 """
 # In a prompt's hook, since many prompts are made anew each time; a child that inherits the hook has no such function.
@@ -114,7 +114,7 @@ protoprimer_clear_path
 set -gx PATH @SCRIPTS@ $PATH
 set -gx VIRTUAL_ENV @ENVIRONMENT@
 set -gx VIRTUAL_ENV_PROMPT @NAME@
-for name in PYTHONHOME PYTHONPATH __PYVENV_LAUNCHER__
+for name in PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
     set -e $name
 end
 if status is-interactive
@@ -138,7 +138,7 @@ function global:deactivate {
 $env:PATH = (@(@SCRIPTS@) + (protoprimer_path)) -join $separator
 $env:VIRTUAL_ENV = @ENVIRONMENT@
 $env:VIRTUAL_ENV_PROMPT = @NAME@
-Remove-Item Env:PYTHONHOME, Env:PYTHONPATH, Env:__PYVENV_LAUNCHER__ -ErrorAction SilentlyContinue
+Remove-Item Env:PYTHONHOME, Env:PYTHONPATH, Env:PYTHONEXECUTABLE, Env:__PYVENV_LAUNCHER__ -ErrorAction SilentlyContinue
 $global:protoprimer_prompt = $function:prompt
 function global:prompt {
     if ($env:VIRTUAL_ENV -and -not $env:VIRTUAL_ENV_DISABLE_PROMPT) { Write-Host -NoNewline ('(' + @NAME@ + ') ') }

@@ -162,6 +162,7 @@ FOREIGN = {
     "VIRTUAL_ENV_PROMPT": "(nowhere)",
     "PYTHONPATH": "/nowhere/path",
     "PYTHONHOME": "/nowhere/home",
+    "PYTHONEXECUTABLE": "/nowhere/python",
     "__PYVENV_LAUNCHER__": "/nowhere/python",
 }
 

@@ -32,6 +32,7 @@ VARIABLES = {
     "PYTHONBREAKPOINT": "0",
     "PYTHONSAFEPATH": "1",
     "PYTHONPYCACHEPREFIX": "/nowhere/pyc",
+    "PYTHONEXECUTABLE": "/nowhere/python",
     "__PYVENV_LAUNCHER__": "/nowhere/python",
     "VIRTUAL_ENV": "/nowhere/venv",
     "VIRTUAL_ENV_PROMPT": "(nowhere)",
