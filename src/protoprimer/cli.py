@@ -81,7 +81,8 @@ OPTIONS = [
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
 _TAKING_THE_REST = ("run", "matrix")
 _CARRYING_CLIENT_ARGUMENTS = ("boot", "reboot")
-_TAKING_OPERANDS = {"bundle": 1, "completion": 1}
+_TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish"}
+_CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"))
 
 
 class CommandLine:
@@ -148,7 +149,7 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
         elif line.command in _TAKING_THE_REST:
             line.operands = [word] + (rest[1:] if rest[:1] == ["--"] else rest)
             break
-        elif len(line.operands) < _TAKING_OPERANDS.get(line.command, 0):
+        elif line.command in _TAKING_OPERANDS and not line.operands:
             line.operands.append(word)
         else:
             _take_client_argument(line, word, has_client)
@@ -175,7 +176,7 @@ def _command_among(arguments: "list[str]") -> str:
 def _take_after_dashes(line: CommandLine, rest: "list[str]", has_client: bool) -> None:
     if line.command in _TAKING_THE_REST:
         line.operands.extend(rest)
-    elif has_client:
+    elif has_client and line.command in _CARRYING_CLIENT_ARGUMENTS:
         line.client_arguments.extend(rest)
     elif rest:
         raise UsageError(
@@ -234,8 +235,9 @@ def _take_client_argument(line: CommandLine, word: str, has_client: bool) -> Non
         known = [name for option in OPTIONS if option.belongs_to(line.command) for name in option.names]
         near = nearest_name(word.partition("=")[0], known)
         raise UsageError("unknown option %s" % word, line.command, _did_you_mean(near, line.program))
-    near = nearest_name(word, sorted(COMMANDS))
-    cause = "unknown command %r" % word if line.command == "boot" else "%s does not take %r" % (line.command, word)
+    near = nearest_name(word, sorted(set(COMMANDS) - {word}))
+    is_unknown = line.command == "boot" and word not in COMMANDS
+    cause = "unknown command %r" % word if is_unknown else "%s does not take %r" % (line.command, word)
     raise UsageError(cause, None, _did_you_mean(near, line.program))
 
 
@@ -263,15 +265,16 @@ def _store_option(line: CommandLine, option: Option, value: object) -> None:
 
 
 def _check_command_is_whole(line: CommandLine) -> None:
-    if line.has("quiet") and line.has("verbose"):
-        raise UsageError("--quiet and --verbose contradict each other")
+    for one, other in _CONTRADICTING:
+        if line.has(one) and line.has(other):
+            raise UsageError("--%s and --%s contradict each other" % (one, other), None, "leave one of them out")
     if line.has("help"):
         return
     if line.command == "run" and not line.operands:
         raise UsageError("run needs a command", None, "%s run -- CMD" % line.program)
-    missing = _TAKING_OPERANDS.get(line.command, 0) - len(line.operands)
-    if missing > 0:
-        raise UsageError("%s needs an argument" % line.command, None, "see %s %s --help" % (line.program, line.command))
+    operand = _TAKING_OPERANDS.get(line.command)
+    if operand and not line.operands:
+        raise UsageError("%s needs an argument" % line.command, None, "%s %s %s" % (line.program, line.command, operand))
 
 
 def help_text(program: str, command: "str | None" = None, client_help: "str | None" = None) -> str:
@@ -279,8 +282,11 @@ def help_text(program: str, command: "str | None" = None, client_help: "str | No
 
     :param client_help: the client's own options, known only in the neo runtime
     """
-    lines = ["usage: %s [COMMAND] [OPTIONS]%s" % (program, " [-- CMD...]" if command in _TAKING_THE_REST else ""), ""]
-    if command in (None, "boot"):
+    is_of_all = command in (None, "boot")
+    operands = dict(_TAKING_OPERANDS, run="-- CMD...", matrix="[-- CMD...]").get(command or "", "")
+    usage = "usage: %s %s [OPTIONS] %s" % (program, "[COMMAND]" if is_of_all else command, operands)
+    lines = [usage.rstrip(), ""]
+    if is_of_all:
         lines.append("commands:")
         lines.extend("  %-12s %s" % (name, meaning) for name, meaning in COMMANDS.items())
     else:

@@ -102,6 +102,9 @@ def test_without_a_client_what_is_unknown_is_refused_at_once() -> None:
         (["--color", "red"], "option --color cannot be 'red'"),
         (["--env", "a", "--env", "b"], "option --env was given twice: a and b"),
         (["-q", "-v"], "--quiet and --verbose contradict each other"),
+        (["matrix", "--json", "--github"], "--json and --github contradict each other"),
+        (["lock", "--upgrade", "--upgrade-package", "x"], "--upgrade and --upgrade-package contradict each other"),
+        (["shell", "--", "x"], "shell takes no arguments after '--'"),
         (["run"], "run needs a command"),
         (["bundle"], "bundle needs an argument"),
         (["graph", "--format", "png"], "option --format cannot be 'png'"),
@@ -128,6 +131,34 @@ def test_short_options_may_stick_together_and_to_their_values() -> None:
 
 def test_the_same_option_twice_with_one_value_is_no_contradiction() -> None:
     assert parse("--env", "a", "-e", "a").text("env") == "a"
+
+
+def test_what_a_command_cannot_take_is_refused_also_where_a_client_takes_anything() -> None:
+    for words in (["shell", "-c", "ls", "--", "x"], ["eval", "--", "x"], ["graph", "x"]):
+        with pytest.raises(UsageError):
+            parse_command_line("./prime", words, True)
+    assert parse_command_line("./prime", ["reboot", "--", "x"], True).client_arguments == ["x"]
+
+
+def test_a_command_twice_is_not_explained_by_its_own_name() -> None:
+    for command in ("boot", "gc"):
+        with pytest.raises(UsageError) as caught:
+            parse_command_line("./prime", [command, command], False)
+        assert caught.value.cause == f"{command} does not take '{command}'"
+        assert f"did you mean {command}?" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        (None, "./prime [COMMAND] [OPTIONS]"),
+        ("run", "./prime run [OPTIONS] -- CMD..."),
+        ("bundle", "./prime bundle [OPTIONS] DIR"),
+        ("gc", "./prime gc [OPTIONS]"),
+    ],
+)
+def test_help_begins_with_how_that_command_is_typed(command: str | None, usage: str) -> None:
+    assert help_text("./prime", command).splitlines()[0] == "usage: " + usage
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
