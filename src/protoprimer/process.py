@@ -86,7 +86,7 @@ def run_child(
 
     :param cwd: where it starts; a directory that exists
     :param environ: all of its variables; by default those of `scrubbed_environment`
-    :param timeout: seconds after which it is killed; its status is then 124
+    :param timeout: seconds after which it is ended, with all that it had started; its status is then 124
     :param input_text: what it reads from stdin; by default nothing
     :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
     :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
@@ -105,10 +105,8 @@ def run_child(
             console.sign_of_life()
             is_late = deadline is not None and time.monotonic() >= deadline
             if is_late:
-                child.kill()
-                # A child of its own may keep the pipes open for ever.
-                if not child.attend(_SECONDS_TO_TIDY):
-                    child.abandon()
+                # What a wrapper has started would go on without it, and keep the pipes open for ever.
+                _end_family(child)
                 break
     except BaseException:
         _end_family(child)

@@ -151,12 +151,22 @@ class TestWhatCannotServeIsRefusedWithItsReason:
             refusal(make_program(tmp_path / "python3", "kill -SEGV $$")) == "it was ended by signal %d" % signal.SIGSEGV
         )
 
-    def test_hang_even_with_a_child_that_keeps_the_pipe(self, tmp_path: Path, refusal: Callable[..., str]) -> None:
-        program = make_program(tmp_path / "python3", f"sleep 60 & echo $! > '{tmp_path}/child'\nwait\n")
+    @pytest.mark.parametrize("wrapper", ["", "trap '' INT TERM; "])
+    def test_hang_of_a_wrapper_leaves_nothing_behind_that_it_started(
+        self, tmp_path: Path, refusal: Callable[..., str], wrapper: str
+    ) -> None:
+        # The child has a pipe of the test's: its end is the end of all who hold that.
+        pipe = tmp_path / "held"
+        os.mkfifo(pipe)
+        listening = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        program = make_program(tmp_path / "python3", f"{wrapper}exec 9> '{pipe}'; echo x >&9; sleep 60 & wait\n")
         try:
-            assert refusal(program, timeout=0.2) == "it did not answer within 0.2 s"
+            assert refusal(program, timeout=0.5) == "it did not answer within 0.5 s"
+            os.set_blocking(listening, True)
+            assert os.read(listening, 10) == b"x\n"
+            assert os.read(listening, 10) == b""
         finally:
-            os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+            os.close(listening)
 
     @pytest.mark.parametrize(
         "output",
