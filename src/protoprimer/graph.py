@@ -169,10 +169,6 @@ class StateGraph:
         self._values[name] = self._evaluate_state(self.states[name])
         return self._values[name]
 
-    def is_done(self, name: str) -> bool:
-        """Tell whether a state has its value."""
-        return name in self._values
-
     def state_of_target(self, target: str) -> State:
         """Return the state with this public name.
 

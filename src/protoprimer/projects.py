@@ -53,8 +53,6 @@ class ProjectMetadata:
         self.dynamic = self.strings("project", "dynamic")
         self.groups = self.table("dependency-groups")
         self.uv_sources = self.table("tool", "uv", "sources")
-        self.uv_default_groups = self.table("tool", "uv").get("default-groups", ["dev"])  # type: list[str] | str
-        self.gui_scripts = {name: str(entry) for name, entry in self.table("project", "gui-scripts").items()}
         has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
         self.has_dynamic_dependencies = bool(computed) or (has_setup_py and not project)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["forget_ready", "read_ready", "ready_is_fresh", "why_not_fresh", "write_ready"]
+__all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_ready"]
 
 # Entry scripts look for exactly this first line, so another format must have another number.
 READY_FORMAT = "# protoprimer ready 1"
@@ -139,12 +139,6 @@ def forget_ready(state_directory: str) -> None:
         os.unlink(os.path.join(state_directory, "ready"))
     except OSError:
         pass
-
-
-def ready_is_fresh(state_directory: str) -> bool:
-    """Tell whether the fragment is there and still describes this clone."""
-    facts = read_ready(state_directory)
-    return facts is not None and why_not_fresh(state_directory, facts) is None
 
 
 def why_not_fresh(state_directory: str, facts: "dict[str, Any]") -> "str | None":

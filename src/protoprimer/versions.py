@@ -9,7 +9,6 @@ __all__ = [
     "parse_python_request",
     "poetry_python_range",
     "python_version_line",
-    "specifier_from_python_request",
 ]
 
 TYPE_CHECKING = False
@@ -316,14 +315,13 @@ def _request_from_name(text: str, name: str) -> "PythonRequest | None":
     return PythonRequest(text, specifiers, named, bool(free_threaded), bool(pre or dev))
 
 
-def specifier_from_python_request(text: str) -> SpecifierSet:
-    """Return the versions that a request for a Python admits; see `parse_python_request`."""
-    return parse_python_request(text).specifiers
-
-
 def python_version_line(content: str) -> "tuple[str, int]":
-    """Return the first line of a `.python-version` file that is no comment, with its number."""
+    """Return the first request in a `.python-version` file, with the number of its line.
+
+    A line may name several versions, as pyenv reads it.
+    """
     lines = [line.split("#")[0].strip() for line in content.splitlines()]
+    lines = [line.split()[0] if line[:1].isalnum() else line for line in lines]
     return next(((line, number) for number, line in enumerate(lines, 1) if line), ("", 0))
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import support
 from protoprimer.entry_template import entry_text
-from protoprimer.ready import read_ready, ready_is_fresh, why_not_fresh, write_ready
+from protoprimer.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.switch import client_environment, interpreter_flags
 
 if TYPE_CHECKING:
@@ -353,7 +353,12 @@ def test_any_change_is_left_to_the_kernel(clone: Clone, change: Callable[[Clone]
     change(clone)
     assert started([*shell(name), clone.script()], status=9)["by"] == "kernel"
     if change is not _remove_stamps:
-        assert not ready_is_fresh(str(clone.state))
+        assert why_stale(clone.state)
+
+
+def why_stale(state: Path) -> str | None:
+    facts = read_ready(str(state))
+    return why_not_fresh(str(state), facts) if facts is not None else "there is none"
 
 
 def test_a_ready_file_cut_off_anywhere_is_never_trusted(clone: Clone) -> None:
@@ -379,7 +384,7 @@ def test_a_moved_or_copied_clone_is_noticed(clone: Clone, tmp_path: Path) -> Non
     clone.script()
     shutil.copytree(clone.root, tmp_path / "copy", symlinks=True)
     assert started([tmp_path / "copy" / "prime"], status=9)["by"] == "kernel"
-    assert not ready_is_fresh(str(tmp_path / "copy" / ".protoprimer"))
+    assert why_stale(tmp_path / "copy" / ".protoprimer")
     clone.root.rename(tmp_path / "moved")
     assert started([tmp_path / "moved" / "prime"], status=9)["by"] == "kernel"
 

@@ -293,10 +293,8 @@ def test_everything_a_project_says_is_there(tmp_path: Path) -> None:
     assert project.extras == {"Test": ["pytest"], "all": ["my-app[Test]"]}
     assert project.extras_are_static and not project.has_dynamic_dependencies
     assert project.scripts == {"my-app": "my_app.cli:main", "other": "my_app.cli:other [extra]"}
-    assert project.gui_scripts == {"window": "my_app:window"}
     assert list(project.groups) == ["dev", "tests"]
     assert project.uv_sources == {"sibling": {"path": "../sibling", "editable": True}}
-    assert project.uv_default_groups == ["tests"]
     assert project.build_requires == ["setuptools>=61"]
     assert project.dynamic == ["version"]
     assert project.has_pyproject and project.has_project_table and project.has_build_system
