@@ -96,16 +96,16 @@ class Done:
 
 
 @functools.lru_cache(maxsize=None)
-def generated_kernel() -> str:
+def generated_kernel(plain: bool = False) -> str:
     """Return the stand-alone kernel that this checkout's package gives."""
-    return kernel_text()
+    return kernel_text(plain)
 
 
 @dataclass
 class Clone:
     """A clone, and the variables of the user who works in it.
 
-    :param kernel: `package` or `file`: see `--kernel`
+    :param kernel: `package` or `file`: see `--kernel`; or `plain`, the file with nothing packed
     """
 
     root: Path
@@ -147,9 +147,10 @@ class Clone:
         script.chmod(0o755)
         kernel = self.root / "proto_kernel.py"
         if not kernel.exists():
-            if self.kernel == "file":
-                kernel.write_text(generated_kernel(), encoding="utf-8")
-            support.put_kernel(kernel, self.kernel)
+            if self.kernel == "package":
+                support.put_kernel(kernel, self.kernel)
+            else:
+                kernel.write_text(generated_kernel(self.kernel == "plain"), encoding="utf-8")
         return self
 
     def start(

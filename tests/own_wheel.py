@@ -8,7 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import support
-from protoprimer import kernel_writer
+from protoprimer import kernel_joining, kernel_writer
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
 def kernel_of_version(version: str) -> str:
     """Return the kernel that this checkout would give if it were of another version."""
     sources = [(name, _with_version(kernel_writer._source_of(name), version)) for name in kernel_writer.KERNEL_MODULES]
-    return kernel_writer.join_modules(sources, version)
+    return kernel_joining.join_modules(sources, version)
 
 
 def _with_version(text: str, version: str) -> str:

@@ -13,7 +13,7 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
 from protoprimer.author import add_entry, initialise
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError
-from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, update_kernel, write_kernel
+from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, shown_kernel, update_kernel, write_kernel
 from protoprimer.version import VERSION
 
 __all__ = ["main"]
@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="write prime and the kernel into a repository")
     init.add_argument("directory", metavar="DIR", nargs="?", default=".")
     init.add_argument("--force", action="store_true", help="overwrite files of these names that are not ours")
+    init.add_argument("--plain", action="store_true", help="a kernel that is text throughout, several times as large")
     entry = commands.add_parser("entry", help="write another entry script")
     entry.add_argument("path", metavar="PATH")
     entry.add_argument("main", metavar="MODULE:FUNC")
@@ -35,23 +36,28 @@ def _parser() -> argparse.ArgumentParser:
     entry.set_defaults(kind="run")
     entry.add_argument("--kernel", help="default: the nearest one upwards, within the repository")
     entry.add_argument("--force", action="store_true", help="overwrite a file that is not ours")
-    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check one, or renew an older one")
-    kernel.add_argument("action", choices=["write", "verify", "update"])
+    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check, show, or renew one")
+    kernel.add_argument("action", choices=["write", "verify", "show", "update"])
     kernel.add_argument("path", metavar="PATH")
+    kernel.add_argument("--plain", action="store_true", help="for write: text throughout, several times as large")
     kernel.add_argument("--check", action="store_true", help="for update: only tell whether there is one")
     return parser
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "init":
-        initialise(options.directory, console, options.force)
+        initialise(options.directory, console, options.force, options.plain)
     elif options.command == "entry":
         add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
     elif options.action == "write":
-        size = write_kernel(options.path)
-        console.say("written: %s, %d of %d KB" % (options.path, -(-size // 1024), MAXIMUM_KERNEL_BYTES // 1024))
-        if size > MAXIMUM_KERNEL_BYTES:
+        size = write_kernel(options.path, options.plain)
+        allowed = "" if options.plain else " of %d" % (MAXIMUM_KERNEL_BYTES // 1000)
+        console.say("written: %s, %d%s KB" % (options.path, -(-size // 1000), allowed))
+        if size > MAXIMUM_KERNEL_BYTES and not options.plain:
             console.warn("the kernel is larger than it may be")
+    elif options.action == "show":
+        # The text has characters that not every terminal's encoding has.
+        sys.stdout.buffer.write(shown_kernel(options.path).encode("utf-8"))
     elif options.action == "update":
         told = update_kernel(options.path, options.check)
         if told:

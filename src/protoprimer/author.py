@@ -9,7 +9,7 @@ from protoprimer.console import Console
 from protoprimer.entry_template import KINDS, entry_main, entry_text, relative_path
 from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.host import is_windows, write_atomically
-from protoprimer.kernel_writer import kernel_text, kernel_version
+from protoprimer.kernel_writer import is_same_kernel, kernel_text, kernel_version
 from protoprimer.plan import make_plan
 from protoprimer.projects import console_entry, read_project
 from protoprimer.required import RequiredPython, required_python_of
@@ -25,10 +25,11 @@ _IGNORING_LINK = frozenset([".venv", "/.venv", "**/.venv", ".venv*", "/.venv*", 
 _FORCE_ADVICE = "move it away, or overwrite it with --force"
 
 
-def initialise(directory: str, console: Console, force: bool = False) -> None:
+def initialise(directory: str, console: Console, force: bool = False, plain: bool = False) -> None:
     """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
 
     :param force: overwrite files of these names that are not ours
+    :param plain: a kernel with nothing packed
     :raises UsageError: exit code 2: there is no such directory
     :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
     """
@@ -46,7 +47,7 @@ def initialise(directory: str, console: Console, force: bool = False) -> None:
         name
         for name, content in (
             (ENTRY_NAME, entry_text("boot", main, KERNEL_NAME, state)),
-            (KERNEL_NAME, kernel_text()),
+            (KERNEL_NAME, _kernel_to_write(kernel, plain)),
         )
         if _write_script(os.path.join(directory, name), content)
     ]
@@ -57,6 +58,12 @@ def initialise(directory: str, console: Console, force: bool = False) -> None:
     mode = " --chmod=+x" if is_windows() else ""
     console.say("next:         git add%s %s %s" % (mode, ENTRY_NAME, KERNEL_NAME))
     console.say("              " + ("python " + ENTRY_NAME if is_windows() else "./" + ENTRY_NAME))
+
+
+def _kernel_to_write(path: str, plain: bool) -> str:
+    """Return the text that the kernel at `path` is to have: the present one, where that is the same program."""
+    text, present = kernel_text(plain), _text_of(path) or ""
+    return present if is_same_kernel(present, text) else text
 
 
 def add_entry(

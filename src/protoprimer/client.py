@@ -60,9 +60,8 @@ class ClientImportFailed(Exception):
         trace = self.error.__traceback__
         place = None
         while trace is not None:
-            name = trace.tb_frame.f_code.co_filename
-            if name not in _own_files() and not _is_import_machinery(trace):
-                place = "%s:%d" % (name, trace.tb_lineno)
+            if not _is_of_ours(trace, _own_files()):
+                place = "%s:%d" % (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
             trace = trace.tb_next
         return place
 
@@ -155,7 +154,7 @@ def _client_frames(trace: "TracebackType | None", own: "set[str]") -> "Traceback
     frames = []  # type: list[TracebackType]
     one = trace
     while one is not None:
-        if one.tb_frame.f_code.co_filename not in own and not _is_import_machinery(one):
+        if not _is_of_ours(one, own):
             frames.append(one)
         one = one.tb_next
     if frames and sys.version_info >= (3, 7):
@@ -166,9 +165,12 @@ def _client_frames(trace: "TracebackType | None", own: "set[str]") -> "Traceback
     return frames[0] if frames else trace
 
 
-def _is_import_machinery(trace: "TracebackType") -> bool:
+def _is_of_ours(trace: "TracebackType", own: "set[str]") -> bool:
     name = trace.tb_frame.f_code.co_filename
-    return name.startswith("<frozen importlib") or name.endswith(os.path.join("importlib", "__init__.py"))
+    # Modules that are packed in the kernel are called as if it were a directory.
+    is_own = name in own or name.startswith(tuple(file + os.sep for file in own))
+    is_import = name.startswith("<frozen importlib") or name.endswith(os.path.join("importlib", "__init__.py"))
+    return is_own or is_import
 
 
 class Primer:

@@ -10,7 +10,7 @@ import os
 from protoprimer.errors import UsageError
 from protoprimer.ready import READY_FORMAT
 
-__all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "relative_path"]
+__all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "kernel_keeper", "relative_path"]
 
 # Kind of entry script to the kernel's function that serves it.
 KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
@@ -85,8 +85,8 @@ if sys.version_info < (3, 6):
 """
 
 # Without single quotes: the kernel's own head carries it as a quoted argument.
-_CODE_LOADER = """\
-def protoprimer_code(path):
+_KEEPER = """\
+def protoprimer_kept(path, facts, make):
     # Compiled once for each user, never into the checkout; what others could have written there is not used.
     import marshal
     from binascii import crc32
@@ -95,9 +95,7 @@ def protoprimer_code(path):
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(user)
     place = os.environ.get("PROTOPRIMER_CACHE") or os.path.join(user, "protoprimer")
     place = os.path.join(os.path.abspath(place), "kernels")
-    status = os.stat(path)
-    facts = path, status.st_mtime_ns, status.st_size, status.st_ino, sys.version, sys.flags.optimize
-    head = ascii(facts).encode() + b" "
+    head = ascii((path,) + facts + (sys.version, sys.flags.optimize)).encode() + b" "
     compiled = os.path.join(place, "%08x-%s" % (crc32(os.fsencode(path)), sys.implementation.cache_tag))
     try:
         with open(compiled, "rb") as stream:
@@ -109,8 +107,7 @@ def protoprimer_code(path):
             return marshal.loads(body)
     except (OSError, ValueError, EOFError, TypeError):
         pass
-    with open(path, "rb") as stream:
-        code = compile(stream.read(), path, "exec", dont_inherit=True)
+    code = make()
     try:
         if os.path.isdir(os.path.dirname(user)):
             for directory in (os.path.dirname(place), place):
@@ -124,6 +121,16 @@ def protoprimer_code(path):
         pass
     return code
 """
+_CODE_LOADER = """
+
+def protoprimer_code(path):
+    def compiled():
+        with open(path, "rb") as stream:
+            return compile(stream.read(), path, "exec", dont_inherit=True)
+
+    status = os.stat(path)
+    return protoprimer_kept(path, (status.st_mtime_ns, status.st_size, status.st_ino), compiled)
+"""
 # In an entry script the same is a string: a warm start need not compile what it does not run.
 _LATE_CODE_LOADER = (
     """\
@@ -135,6 +142,7 @@ def protoprimer_code(path):
 # A string, as a warm start has no time to compile what it does not run.
 PROTOPRIMER_LATE = \"\"\"
 """
+    + _KEEPER
     + _CODE_LOADER
     + '"""\n'
 )
@@ -237,6 +245,7 @@ if __name__ == "__main__":
 """
 )
 
+# The kernel itself, as an entry script. One that is packed has the keeper among its functions; the head reads it there.
 _KERNEL_PROGRAM = (
     """
 import os
@@ -247,7 +256,7 @@ import sys
 if not sys.flags.isolated:
     os.execv(sys.executable, [sys.executable, "-I"] + sys.argv[1:])
 PROTOPRIMER_ENTRY = True
-"""
+@KEEPER@"""
     + _CODE_LOADER
     + _LOADER
     + """\
@@ -255,6 +264,11 @@ del sys.argv[0]
 sys.exit(protoprimer_kernel(os.path.realpath(sys.argv[0])).boot_env(None))
 """
 )
+_KEEPER_MARK = "# ---- the head reads this, too"
+_READ_KEEPER = """\
+with open(sys.argv[1], encoding="utf-8") as stream:
+    exec(stream.read().split("# ---- " "%s")[1])
+""" % _KEEPER_MARK[7:]
 
 
 def entry_text(
@@ -296,10 +310,19 @@ def entry_main(text: str) -> "str | None":
     return after.partition('"')[0] if found else None
 
 
-def kernel_head(title: str) -> str:
-    """Return the lines that make the kernel itself an entry script: of kind `boot`, without a client's function."""
+def kernel_head(title: str, is_packed: bool = False) -> str:
+    """Return the lines that make the kernel itself an entry script: of kind `boot`, without a client's function.
+
+    :param is_packed: what comes after them has `kernel_keeper` in it
+    """
     start = '-c "$protoprimer_program" "$protoprimer_script"'
-    return _sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title, start, "protoprimer_program='%s'\n" % _KERNEL_PROGRAM)
+    program = _KERNEL_PROGRAM.replace("@KEEPER@", _READ_KEEPER if is_packed else _KEEPER)
+    return _sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title, start, "protoprimer_program='%s'\n" % program)
+
+
+def kernel_keeper() -> str:
+    """Return the function of a packed kernel that keeps compiled code, `protoprimer_kept`, between marks."""
+    return "%s\n%s%s\n" % (_KEEPER_MARK, _KEEPER, _KEEPER_MARK)
 
 
 def relative_path(path: str, directory: str) -> str:

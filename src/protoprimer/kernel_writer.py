@@ -1,4 +1,4 @@
-"""Joins the kernel's modules into one readable file, always the same, and tells whether a file still is that one."""
+"""Writes the kernel's modules as one file, always the same, and tells whether a file still is that one."""
 
 import os
 import re
@@ -16,9 +16,11 @@ __all__ = [
     "MAXIMUM_KERNEL_BYTES",
     "KernelError",
     "is_plain",
+    "is_same_kernel",
     "kernel_drift",
     "kernel_text",
     "kernel_version",
+    "shown_kernel",
     "update_kernel",
     "write_kernel",
 ]
@@ -78,6 +80,8 @@ KERNEL_MODULES = (
     "protoprimer.matrix",
     "protoprimer.bundle",
     "protoprimer.commands",
+    "protoprimer.surroundings",
+    "protoprimer.neo",
     "protoprimer.primer_kernel",
 )
 MAXIMUM_KERNEL_BYTES = 150 * 1000
@@ -98,7 +102,6 @@ def write_kernel(path: str, plain: bool = False) -> int:
     """Write the kernel to `path`, executable, unless it is there already; return its size in bytes.
 
     :param plain: as for `kernel_text`
-
     :raises KernelError: exit code 1: it cannot be made
     :raises ConfigurationError: exit code 3: it cannot be written there
     """
@@ -126,16 +129,31 @@ def kernel_drift(path: str) -> "str | None":
             text = stream.read()
     except (OSError, ValueError) as error:
         return "%s cannot be read: %s" % (path, error)
-    version, stated = kernel_version(text), HASH_LINE.search(text)
-    if version is None or stated is None:
+    version = kernel_version(text)
+    if version is None or not HASH_LINE.search(text):
         return "%s is not a kernel of protoprimer" % path
-    if hash_of_others(text) != stated.group(1):
+    if not _is_unedited(text):
         return "%s has been edited since it was written" % path
     if version != VERSION:
         return "%s is of version %s, this is %s" % (path, version, VERSION)
     if not is_same_kernel(text, kernel_text(is_plain(text))):
         return "%s was written from other sources of version %s" % (path, version)
     return None
+
+
+def shown_kernel(path: str) -> str:
+    """Return the whole program of a kernel file as text, without running any of it.
+
+    :raises KernelError: exit code 1: it is no kernel, or what is packed in it is damaged
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        if kernel_version(text) is None:
+            raise ValueError("it is no kernel of protoprimer")
+        return unpacked_text(text)
+    except (OSError, ValueError) as error:
+        raise KernelError("the kernel cannot be shown: %s" % error, path) from error
 
 
 def update_kernel(path: str, check_only: bool = False) -> str:
@@ -153,10 +171,10 @@ def update_kernel(path: str, check_only: bool = False) -> str:
         mode = os.stat(path).st_mode & 0o7777
     except (OSError, ValueError) as error:
         raise ConfigurationError("the kernel cannot be read: %s" % error, path) from error
-    version, stated = kernel_version(text), HASH_LINE.search(text)
+    version = kernel_version(text)
     if version is None or Version(version) >= Version(VERSION):
         return ""
-    if stated is None or hash_of_others(text) != stated.group(1):
+    if not _is_unedited(text):
         raise KernelError(
             "the kernel of version %s has been edited, so it is not updated to %s" % (version, VERSION),
             path,
@@ -178,9 +196,9 @@ def is_plain(text: str) -> bool:
 
 
 def is_same_kernel(text: str, other: str) -> bool:
-    """Tell whether two kernels differ at most in how their modules were compressed: not every zlib does it the same."""
-    if text == other:
-        return True
+    """Tell whether a kernel differs from another at most in how it was compressed: not every zlib does it the same."""
+    if text == other or not _is_unedited(text):
+        return text == other
     try:
         texts = [unpacked_text(one) for one in (text, other) if not is_plain(one)]
     except ValueError:
@@ -192,6 +210,11 @@ def kernel_version(text: str) -> "str | None":
     """Return the version that a kernel's header states, or `None` if `text` is no kernel."""
     found = _VERSION_LINE.search(text[:2000])
     return found.group(1) if found and text.startswith("#!") and "protoprimer, the kernel" in text[:200] else None
+
+
+def _is_unedited(text: str) -> bool:
+    stated = HASH_LINE.search(text)
+    return stated is not None and hash_of_others(text) == stated.group(1)
 
 
 def _source_of(name: str) -> str:

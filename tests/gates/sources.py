@@ -8,7 +8,7 @@ from pathlib import Path
 from support import ROOT
 
 # Parts of the package that only run where it is installed; every other module is joined into the kernel.
-OUTSIDE_KERNEL = frozenset({"__init__", "__main__", "author", "kernel_writer"})
+OUTSIDE_KERNEL = frozenset({"__init__", "__main__", "author", "kernel_joining", "kernel_packing", "kernel_writer"})
 
 
 def tracked_files(*patterns: str) -> list[Path]:

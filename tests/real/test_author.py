@@ -95,7 +95,8 @@ def test_the_kernel_alone_is_an_entry_script(tmp_path: Path, name: str, wild_pyt
         assert b"--nonsense" in done.stderr
         assert b"Traceback" not in done.stderr
     assert os.listdir(clone) == [name]
-    assert len(list((tmp_path / "cache" / "kernels").iterdir())) == 1
+    # One file of what the kernel has as text, one of what it has packed.
+    assert len(list((tmp_path / "cache" / "kernels").iterdir())) == 2
 
 
 def test_init_without_a_project_or_with_what_it_does_not_know(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""What the kernel finds itself in: how it was called, its path, and what is told of failures nobody foresaw."""
+
+import os
+import sys
+
+from protoprimer.announcing import standing_environment
+from protoprimer.cli import CommandLine
+from protoprimer.client import held_variables
+from protoprimer.configuration import INPUT_VARIABLES, Configuration
+from protoprimer.console import Console
+from protoprimer.errors import InstallError
+from protoprimer.graph import StateGraph
+from protoprimer.states import Invocation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "can_ask_client",
+    "inputs_as_variables",
+    "invocation_of_process",
+    "is_isolated",
+    "keep_only_standard_library_on_path",
+    "share_console",
+    "targets_of",
+    "tell_unexpected",
+]
+
+
+def invocation_of_process(kind: str, main: "str | None") -> Invocation:
+    """Return how this process was called, by an entry script of this kind for this main of the client's."""
+    script, program = sys.modules["__main__"], sys.argv[0]
+    # What the entry script has found out itself stays true where a client changes directory.
+    entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None)
+    entry_path = entry_path or os.path.realpath(getattr(script, "__file__", None) or program)
+    loaded = getattr(sys.modules.get("proto_kernel"), "__file__", None)
+    kernel_path = os.path.realpath(getattr(script, "PROTOPRIMER_KERNEL", None) or loaded or entry_path)
+    invocation = Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind == "boot")
+    invocation.variables.update(held_variables())
+    return invocation
+
+
+def is_isolated() -> bool:
+    """Tell whether the entry script needs nothing beside itself on `sys.path`, as those that we write do not."""
+    return bool(getattr(sys.modules.get("__main__"), "PROTOPRIMER_ENTRY", False))
+
+
+def keep_only_standard_library_on_path() -> None:
+    """Leave a foreign environment, user site and `PYTHONPATH` behind: nothing but the standard library is ours."""
+    roots = {os.path.dirname(os.__file__)}
+    for name in ("base_prefix", "base_exec_prefix"):
+        roots.add(os.path.join(getattr(sys, name, sys.prefix), "lib"))
+    roots |= {os.path.realpath(root) for root in roots}
+    sys.path[:] = [path for path in sys.path if path and _is_below(path, roots) and "-packages" not in path]
+
+
+def _is_below(path: str, roots: "set[str]") -> bool:
+    # As it stands too: in a farm of links, a part of the standard library may lead anywhere.
+    spellings = (path, os.path.realpath(path))
+    return path.endswith(".zip") or any((one + os.sep).startswith(root + os.sep) for one in spellings for root in roots)
+
+
+def tell_unexpected(error: Exception, console: Console) -> int:
+    """Tell a failure that nobody foresaw; return its exit code, that of a failed installation."""
+    import traceback
+
+    console.record("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = "unexpected %s: %s (line %d, %s)" % (type(error).__name__, error, place.lineno or 0, place.name)
+    advice = (
+        None if isinstance(error, OSError) else "run it with -vv and report what that shows: this is a fault of ours"
+    )
+    console.error(InstallError(what, getattr(error, "filename", None), advice))
+    return InstallError.exit_code
+
+
+def inputs_as_variables(line: CommandLine) -> "dict[str, str]":
+    """Return the options of this command line in the form in which variables say the same."""
+    given = {name: line.text(key) for name, key in INPUT_VARIABLES.items()}
+    given["PROTOPRIMER_OFFLINE"] = "true" if line.has("offline") else None
+    return {name: value for name, value in given.items() if value}
+
+
+def targets_of(graph: StateGraph) -> "set[str]":
+    """Return the names by which a state can be asked for."""
+    return {one.target for one in graph.states.values()} | set(graph.states)
+
+
+def can_ask_client(graph: StateGraph) -> bool:
+    """Tell whether there is an environment in which the client's main can run."""
+    configuration = graph.evaluate("configuration")
+    assert isinstance(configuration, Configuration)
+    return standing_environment(configuration) is not None
+
+
+def share_console(graph: StateGraph, console: Console) -> None:
+    """Make a console that was there before the command line was read behave as the graph's."""
+    made: "Any" = graph.evaluate("console")
+    console.__dict__ = made.__dict__
