@@ -5,11 +5,12 @@ import os
 from protoprimer.building import is_steered
 from protoprimer.configuration import Configuration
 from protoprimer.console import Console
-from protoprimer.generations import Generation, point_link, remember_environment
+from protoprimer.generations import Generation, point_link
 from protoprimer.host import link_target, write_atomically
 from protoprimer.plan import Plan
 from protoprimer.probe import Interpreter
 from protoprimer.ready import read_ready, why_not_fresh, write_ready
+from protoprimer.state_directory import remember_environment
 
 __all__ = ["Environment", "announce_generation", "client_paths_of", "standing_environment", "tell_matrix"]
 

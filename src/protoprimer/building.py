@@ -6,12 +6,13 @@ from protoprimer.backends.base import Backend
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.console import Console
 from protoprimer.fingerprints import Fingerprint, fingerprint_of
-from protoprimer.generations import Generation, GenerationStore, prepare_state_directory
+from protoprimer.generations import Generation, GenerationStore
 from protoprimer.host import environment_python
 from protoprimer.interpreters import interpreter_misfit
 from protoprimer.locking import FileLock, disk_failure
 from protoprimer.plan import Plan
 from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
+from protoprimer.state_directory import prepare_state_directory
 from protoprimer.versions import PythonRequest
 
 __all__ = ["build_generation", "environment_lock", "fingerprint_now", "interpreter_of_last_generation", "is_steered"]

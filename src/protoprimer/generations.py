@@ -5,31 +5,24 @@ What lies where, and what may be deleted, is told in `docs/state-directory.md`.
 
 import errno
 import os
-import stat
 import time
 
-from protoprimer.configuration import DEFAULT_ENVIRONMENT
 from protoprimer.console import Console
-from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.errors import InstallError
 from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
 from protoprimer.host import environment_python, is_windows, link_directory, link_target, remove_tree, write_atomically
 from protoprimer.intact import environment_fault, interpreter_fault, metadata_directories, missing_files
 from protoprimer.locking import disk_failure, process_is_gone, this_process
+from protoprimer.state_directory import check_environment_name, prepare_state_directory
+from protoprimer.usage import paths_in_use
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-__all__ = [
-    "Generation",
-    "GenerationStore",
-    "point_link",
-    "prepare_state_directory",
-    "remember_environment",
-    "remembered_environment",
-]
+__all__ = ["Generation", "GenerationStore", "point_link"]
 
 RECORD_NAME = "protoprimer.json"
 _TRASH_PREFIX = ".trash-"
@@ -38,8 +31,6 @@ _LAST_SUFFIX = ".last.json"
 # The mark of a build that failed outlives its directory, as an orphaned installer may still write to that name.
 _SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
 _SECONDS_ANOTHER_HOST_IS_SPARED = 7 * 24 * 3600
-# Backups skip directories with this signature: https://bford.info/cachedir/
-_STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
 
 
 class Generation:
@@ -123,43 +114,6 @@ def _sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def prepare_state_directory(path: str) -> None:
-    """Create the state directory with its marks for git and backups, or check that the existing one is ours.
-
-    :raises InstallError: it is a link, no directory, another user's, or cannot be created (exit code 6)
-    """
-    try:
-        for directory in (path, os.path.join(path, "envs")):
-            if not os.path.lexists(directory):
-                os.makedirs(directory, 0o755, exist_ok=True)
-            _refuse_foreign_directory(directory)
-        names = set(os.listdir(path))
-        # A directory with more in it is somebody's who set `state-dir` to it, or has its marks since long.
-        if names <= {"envs", "lock", "log"}.union(_STATE_MARKS) or names.issuperset(_STATE_MARKS):
-            for name, content in _STATE_MARKS.items():
-                mark = os.path.join(path, name)
-                if name not in names or not os.lstat(mark).st_size:
-                    # What a power loss empties is written again here: no need to wait for the disk.
-                    write_atomically(mark, content, durable=False)
-    except OSError as error:
-        raise disk_failure("create the state directory", path, error) from error
-
-
-def _refuse_foreign_directory(path: str) -> None:
-    status = os.lstat(path)
-    fault = None
-    if link_target(path) is not None:
-        fault = "is a link, which is not followed"
-    elif not stat.S_ISDIR(status.st_mode):
-        fault = "is not a directory"
-    elif hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
-        # The superuser may work in anybody's clone: that is how containers see their host's.
-        fault = "belongs to another user (id %d)" % status.st_uid
-    if fault:
-        advice = "remove it, or set state-dir to a directory of your own"
-        raise InstallError("the state directory " + fault, place=path, advice=advice)
-
-
 class GenerationStore:
     """The generations of one named environment of a clone; who builds holds that environment's lock.
 
@@ -167,7 +121,7 @@ class GenerationStore:
     """
 
     def __init__(self, state_directory: str, environment_name: str, console: Console) -> None:
-        _check_environment_name(environment_name)
+        check_environment_name(environment_name)
         self.directory = os.path.join(state_directory, "envs")
         self._state_directory = state_directory
         self._name = environment_name
@@ -320,7 +274,7 @@ class GenerationStore:
             candidates += [generation.path for generation in old if not _is_spared(generation)]
         protected = {os.path.abspath(path) for path in protect}
         candidates = [path for path in candidates if os.path.abspath(path) not in protected]
-        used = _paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
+        used = paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
         return [path for path in candidates if path not in used and self._remove(path)]
 
     def _current(self, fingerprint: Fingerprint) -> "Generation | None":
@@ -394,54 +348,6 @@ def _is_spared(generation: Generation) -> bool:
     return generation.record.get("host") != this_process("")["host"] and age < _SECONDS_ANOTHER_HOST_IS_SPARED
 
 
-def _paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
-    """Return those of `paths` that a live process runs from, has loaded files of, stands in or was told of."""
-    words = {}
-    for path in paths:
-        spellings = {os.fsencode(path), os.fsencode(os.path.realpath(path))}
-        # What follows must end the name: the generation `x` is not in use because `x.2` is.
-        words[path] = [spelling + end for spelling in spellings for end in (b"/", b"\0", b"\n", b" ", b'"', b"'")]
-    used = set()  # type: set[str]
-    for text in _texts_of_processes(ready):
-        used.update(path for path in paths if any(word in text for word in words[path]))
-    return used
-
-
-def _texts_of_processes(ready: str) -> "Iterator[bytes]":
-    yield _content_of(ready)
-    if os.path.isdir("/proc/self"):
-        for pid in os.listdir("/proc"):
-            if pid.isdigit() and int(pid) != os.getpid():
-                yield _text_of_process(os.path.join("/proc", pid))
-    elif not is_windows():
-        import subprocess
-
-        try:
-            yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)
-        except (OSError, subprocess.CalledProcessError):
-            pass
-
-
-def _text_of_process(directory: str) -> bytes:
-    # A shell that has an environment active shows it in its variables only.
-    text = b"\0".join(_content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps"))
-    for name in ("exe", "cwd"):
-        try:
-            text += b"\0" + os.fsencode(os.readlink(os.path.join(directory, name)))
-        except OSError:
-            pass
-    return text + b"\0"
-
-
-def _content_of(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError:
-        # Of another user, or of a process that has just ended.
-        return b""
-
-
 def point_link(link_path: str, generation: Generation, state_directory: str, console: Console) -> None:
     """Let the convenience link point to a generation; what is not our link stays, with one line that says so."""
     target = link_target(link_path)
@@ -478,37 +384,3 @@ def _is_our_link(target: str, envs: str) -> bool:
 def _warn_of_link(link_path: str, what: str, console: Console) -> None:
     advice = "to have the link, move it away, or set venv-link to another name"
     console.warn("%s %s: left alone; %s" % (link_path, what, advice))
-
-
-def _check_environment_name(name: str) -> None:
-    import re
-
-    if not re.match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", name):
-        advice = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, 64 at most"
-        raise ConfigurationError("an environment cannot be named %r" % name, advice=advice)
-
-
-def remember_environment(state_directory: str, name: str) -> None:
-    """Let `name` be the environment of this clone until another one is chosen.
-
-    :raises InstallError: that cannot be written (exit code 6)
-    """
-    if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
-        return
-    _check_environment_name(name)
-    prepare_state_directory(state_directory)
-    path = os.path.join(state_directory, "environment")
-    try:
-        write_atomically(path, (name + "\n").encode("ascii"))
-    except OSError as error:
-        raise disk_failure("remember the chosen environment", path, error) from error
-
-
-def remembered_environment(state_directory: str) -> "str | None":
-    """Return the environment chosen for this clone earlier, or `None`."""
-    try:
-        name = _content_of(os.path.join(state_directory, "environment")).decode("ascii").strip()
-        _check_environment_name(name)
-    except (ValueError, ConfigurationError):
-        return None
-    return name

@@ -8,6 +8,7 @@ __all__ = [
     "BOOT_IDENTIFIER_FILE",
     "become_command",
     "boot_identifier",
+    "content_of",
     "end_processes",
     "environment_executable",
     "environment_python",
@@ -275,6 +276,15 @@ def processes_below(ancestor: int) -> "list[int]":
     for process in found:
         found += children.get(process, [])
     return found
+
+
+def content_of(path: str) -> bytes:
+    """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
 
 
 def end_processes(processes: "list[int]", gently: bool) -> None:

@@ -8,7 +8,6 @@ from protoprimer.cli import CommandLine
 from protoprimer.configuration import CELL_VARIABLE, Configuration
 from protoprimer.console import Console
 from protoprimer.errors import InterpreterError, PrimerError, UsageError
-from protoprimer.generations import prepare_state_directory
 from protoprimer.graph import StateGraph
 from protoprimer.host import (
     options_of_process_group,
@@ -20,6 +19,7 @@ from protoprimer.host import (
 from protoprimer.locking import disk_failure
 from protoprimer.matrix_cells import MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.matrix_report import MatrixView, junit_report
+from protoprimer.state_directory import prepare_state_directory
 from protoprimer.states import Invocation, bootstrap_graph
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from protoprimer.configuration import Configuration, read_configuration
 from protoprimer.console import Console
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.fingerprints import Fingerprint
-from protoprimer.generations import Generation, GenerationStore, prepare_state_directory, remembered_environment
+from protoprimer.generations import Generation, GenerationStore
 from protoprimer.graph import StateGraph, lazy
 from protoprimer.host import user_cache_directory
 from protoprimer.indexes import IndexSettings, read_index_settings
@@ -24,6 +24,7 @@ from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.required import RequiredPython, required_python_of
 from protoprimer.selection import check_backend_names, select_backend, wanted_backend
+from protoprimer.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.tools import ToolBox
 
 TYPE_CHECKING = False
@@ -160,9 +161,6 @@ def interpreter(
     """
     selector, request = configuration.text("python-selector"), required_python.narrowed
     if selector:
-        if not os.path.isfile(configuration.path_of(selector)):
-            cause = "the file %s does not exist" % selector
-            raise configuration.error("python-selector", cause, "create it, or correct its path")
         selected = selected_interpreter(selector, request, configuration.root, cache_directory, console)
         if selected is not None:
             return selected

@@ -224,7 +224,7 @@ def fuzz_pip_conf(data: bytes) -> None:
 
 
 def fuzz_environment(data: bytes) -> None:
-    from protoprimer.generations import remembered_environment
+    from protoprimer.state_directory import remembered_environment
 
     with tempfile.TemporaryDirectory() as base:
         Path(base, "environment").write_bytes(data)

@@ -30,12 +30,10 @@ from protoprimer.generations import (
     Generation,
     GenerationStore,
     point_link,
-    prepare_state_directory,
-    remember_environment,
-    remembered_environment,
 )
 from protoprimer.host import boot_identifier, environment_python
 from protoprimer.locking import this_process
+from protoprimer.state_directory import prepare_state_directory, remember_environment, remembered_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -435,7 +433,7 @@ class TestStateDirectory:
         state = Path(tempfile.mkdtemp())
         try:
             state.chmod(0o777)
-            code = "from protoprimer.generations import prepare_state_directory\n"
+            code = "from protoprimer.state_directory import prepare_state_directory\n"
             code += "from protoprimer.errors import PrimerError\n"
             code += f"sys.path.insert(0, {SOURCES!r})\n"
             code += "import os; os.setgid(65534); os.setuid(65534)\n"
