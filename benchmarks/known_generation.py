@@ -16,21 +16,30 @@ if TYPE_CHECKING:
 
 GOAL = 0.5
 FILES = ("pyproject.toml", "uv.lock")
+EARLIER = ["--upgrade-package", "rich==13.9.4", "--upgrade-package", "attrs==24.3.0"]
 
 
 def measure(bench: Bench) -> list[Line]:
-    """Return one line."""
-    ours, theirs = bench.project("branches-ours"), bench.project("branches-theirs")
-    other = bench.project("branches-other", DEPENDENCIES[:-2])
-    branches = [{name: (where / name).read_bytes() for name in FILES} for where in (ours, other)]
+    """Return two lines: one with another `pyproject.toml`, for which uv builds the project anew, one without."""
+    fewer = bench.project("branches-fewer", DEPENDENCIES[:-2])
+    earlier = bench.project("branches-earlier")
+    bench.run([str(bench.tools / "uv"), "lock", "-q", "--python", bench.wild, *EARLIER], earlier)
+    return [
+        _line(bench, "back to a known generation", "branches", fewer, FILES),
+        _line(bench, "back to a known generation, other lock only", "locks", earlier, FILES[1:]),
+    ]
+
+
+def _line(bench: Bench, what: str, name: str, other: Path, files: Sequence[str]) -> Line:
+    ours, theirs = bench.project(f"{name}-ours"), bench.project(f"{name}-theirs")
+    branches = [{file: (where / file).read_bytes() for file in files} for where in (ours, other)]
     contestants = {
         "ours": _switching(bench, ours, branches, ["./prime"]),
         "theirs": _switching(bench, theirs, branches, ["uv", "sync", "-q"]),
     }
     interleaved(2, contestants)
     seconds = interleaved(bench.times(30, 4), contestants)
-    peer = "`uv sync` after the same change"
-    return [Line("back to a known generation", peer, GOAL, seconds["ours"], seconds["theirs"])]
+    return Line(what, "`uv sync` after the same change", GOAL, seconds["ours"], seconds["theirs"])
 
 
 def _switching(
