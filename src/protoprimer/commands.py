@@ -55,7 +55,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
 def _first_environment(graph: "StateGraph", configuration: Configuration) -> Environment:
     """Return what the first of many that come at once makes; the others look no further until it is there."""
     # What is wrong with these is said before anything is written.
-    for name in ("required_python", "index_settings"):
+    for name in ("inputs", "index_settings"):
         graph.evaluate(name)
     lock = _of_type(graph, "lock", FileLock)
     made = []  # type: list[Environment]

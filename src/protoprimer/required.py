@@ -55,8 +55,12 @@ class RequiredPython:
 def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPython:
     """Return the Python that is asked for: by `python`, `.python-version`, the projects' ranges, in this order.
 
-    :raises ConfigurationError: what is asked for names no Python (exit code 3)
+    :raises ConfigurationError: what is asked for names no Python, or there is no such selector (exit code 3)
     """
+    selector = configuration.text("python-selector")
+    if selector and not os.path.isfile(configuration.path_of(selector)):
+        cause = "the file %s does not exist" % selector
+        raise configuration.error("python-selector", cause, "create it, or correct its path")
     version_file = configuration.path_of(".python-version")
     present = [version_file] if os.path.isfile(version_file) else []
     absent = [] if present else [version_file]
@@ -69,7 +73,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
         request = parse_python_request(text)
     except InvalidSpecifier as error:
         raise ConfigurationError(str(error), _places_of(sources)) from None
-    ranges = _ranges_of(project.metadata for project in plan.projects())
+    ranges = _ranges_of(plan.all_metadata())
     narrowing = {text: project for text, project in ranges.items() if text not in request.text}
     note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
     sources = sources + list(narrowing.values())
@@ -82,7 +86,7 @@ def _python_that_is_asked_for(
     if configuration.text("python"):
         return str(configuration.text("python")), [configuration.place_of("python")]
     if version_file is not None:
-        with open(version_file, encoding="utf-8", errors="replace") as stream:
+        with open(version_file, encoding="utf-8-sig", errors="replace") as stream:
             asked, number = python_version_line(stream.read())
         if asked:
             return asked, [".python-version:%d" % number]

@@ -170,10 +170,14 @@ def test_projects_below_a_root_that_is_none_are_named_with_the_key_to_set(new_cl
     assert 'install = [{ projects = [{ path = "libraries-one" }] }]' in done.errors
 
 
-def test_requires_python_that_contradicts_the_version_file_names_both(new_clone: NewClone) -> None:
+@pytest.mark.parametrize("is_package", [True, False])
+def test_requires_python_that_contradicts_the_version_file_names_both(new_clone: NewClone, is_package: bool) -> None:
     python = support.default_python()
     clone = new_clone().project("demo", more='requires-python = ">=3.99"').entry("prime", None, "boot")
-    clone.write({".python-version": python.name + "\n"})
+    if not is_package:
+        clone.write({"pyproject.toml": '[project]\nname = "demo"\nversion = "1"\nrequires-python = ">=3.99"\n'})
+    # With the mark that editors on Windows write.
+    clone.write({".python-version": "\ufeff" + python.name + "\n"})
     done = clone.prime("--backend", "venv", status=4, environ={"PROTOPRIMER_PYTHON_DOWNLOADS": "no"})
     assert_one_clear_message(done, [">=3.99", ".python-version", "pyproject.toml:4"])
 
