@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GOAL = 1.25
-MORE = ["black", "django", "fastapi", "flask", "httpx", "ipython", "mkdocs", "mypy", "pre-commit", "sphinx", "tox"]
+MORE = [
     "black",
     "django",
     "fastapi",
