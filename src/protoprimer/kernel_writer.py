@@ -54,6 +54,8 @@ KERNEL_MODULES = (
     "protoprimer.pylock",
     "protoprimer.locking",
     "protoprimer.fingerprints",
+    "protoprimer.state_directory",
+    "protoprimer.usage",
     "protoprimer.intact",
     "protoprimer.generations",
     "protoprimer.ready",
