@@ -26,6 +26,8 @@ __all__ = [
     "takes_primer",
 ]
 
+_DEFAULT_TARGET = "primer.default_target"
+
 
 class ClientImportFailed(Exception):
     """The client's main could not be imported.
@@ -104,10 +106,22 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
 
 
 def call_client(function: "Callable[..., Any]", program: str, arguments: "list[str]", *handed: object) -> "Any":
-    """Call the client's main as if the entry script were its own: its `sys.argv`, its tracebacks without our frames."""
+    """Call the client's main as if the entry script were its own: its `sys.argv`, its tracebacks without our frames.
+
+    :raises ConfigurationError: exit code 3: it has parameters that nothing is handed for, or lacks the one it needs
+    """
     forget_protoprimer_variables()
     sys.argv = [program] + arguments
-    return function(*handed)
+    try:
+        return function(*handed)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        # Raised by the call itself, so that no traceback could tell where.
+        code = getattr(function, "__code__", None)
+        place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
+        cause = "the client's main cannot be called: %s" % error
+        raise ConfigurationError(cause, place, "give it no parameter, or 'primer' alone") from None
 
 
 def forget_protoprimer_variables() -> None:
@@ -143,7 +157,9 @@ def leave_our_frames_out() -> None:
             one = waiting.pop()
             if one is not None and one not in seen:
                 seen.append(one)
-                one.__traceback__ = _client_frames(one.__traceback__, own)
+                frames = _client_frames(one.__traceback__, own)
+                # A main that cannot be compiled has no frame; any other error without one is ours, and keeps all.
+                one.__traceback__ = frames or (None if isinstance(one, SyntaxError) else one.__traceback__)
                 waiting += [one.__cause__, one.__context__]
         show(kind, error, error.__traceback__)
 
@@ -161,8 +177,7 @@ def _client_frames(trace: "TracebackType | None", own: "set[str]") -> "Traceback
         for here, following in zip(frames, frames[1:]):
             here.tb_next = following
         frames[-1].tb_next = None
-    # An error without a frame of the client's is ours, and keeps all of them.
-    return frames[0] if frames else trace
+    return frames[0] if frames else None
 
 
 def _is_of_ours(trace: "TracebackType", own: "set[str]") -> bool:
@@ -229,14 +244,14 @@ class Primer:
             if any(name in option.names for option in OPTIONS):
                 cause = "the option %s is protoprimer's own" % name
                 raise ConfigurationError(cause, caller_place(), "take another name")
-        if self._parser is None:
-            import argparse
+        import argparse
 
+        if self._parser is None:
             self._parser = argparse.ArgumentParser(prog=self.command_line.program, add_help=False, allow_abbrev=False)
             self._parser.error = self._refuse
         try:
             self._option_names += self._parser.add_argument(*names, **settings).option_strings
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, argparse.ArgumentError) as error:
             cause = "the option %s cannot be added: %s" % (" ".join(names), error)
             raise ConfigurationError(cause, caller_place()) from None
 
@@ -286,7 +301,8 @@ class Primer:
         if self.command_line.has("help"):
             print(self.help_text())
             sys.exit(0)
-        target = self.graph.state_of_target(self.command_line.text("target") or self.default_target).name
+        asked = self.command_line.text("target")
+        target = self.graph.state_of_target(asked or self.default_target, "--target" if asked else _DEFAULT_TARGET).name
         if self.command_line.command == "graph":
             print(graph_picture(self.graph, target, self.command_line.text("format") or "text"))
             sys.exit(0)

@@ -169,8 +169,8 @@ class StateGraph:
         self._values[name] = self._evaluate_state(self.states[name])
         return self._values[name]
 
-    def state_of_target(self, target: str) -> State:
-        """Return the state with this public name.
+    def state_of_target(self, target: str, place: str = "--target") -> State:
+        """Return the state with this public name, which `place` asks for.
 
         :raises UsageError: exit code 2: there is none; the known ones are listed, the nearest first
         """
@@ -178,7 +178,7 @@ class StateGraph:
         found = by_target.get(target) or self.states.get(target)
         if found is None:
             known = self._known_names(target, list(by_target))
-            raise UsageError("there is no target %r" % target, "--target", known)
+            raise UsageError("there is no target %r" % target, place, known)
         return found
 
     def needed_by(self, name: str) -> "list[str]":

@@ -389,3 +389,27 @@ def test_eval_and_check_print_what_their_schemas_say(new_clone: NewClone, what: 
         assert 'install      = [{ args = ["x"] }]' in text
     if what == "requirements":
         assert 'install = [{ requirements = ["requirements.txt"] }]  # derived: ' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "says", "place"),
+    [
+        ("def main(:\n", 1, "SyntaxError: ", "app.py"),
+        ("def main(primer, more): pass\n", 3, "main() missing 1 required positional argument: 'more'", "app.py:1"),
+        (
+            "def main(primer):\n    primer.add_option('--a')\n    primer.add_option('--a')\n",
+            3,
+            "the option --a cannot be added: argument --a: conflicting option string: --a",
+            "app.py:3",
+        ),
+        ("def main(primer): primer.default_target = 'gone'\n", 2, "no target 'gone'", "where: primer.default_target"),
+    ],
+)
+def test_a_main_that_cannot_be_used_is_told_without_a_traceback_of_ours(
+    neo_clone: Clone, text: str, status: int, says: str, place: str
+) -> None:
+    errors = neo_clone.write({"app.py": text}).run("./prime", "-q", status=status).errors
+    assert says in errors
+    assert place in errors
+    assert "proto_kernel" not in errors
+    assert "Traceback" not in errors
