@@ -57,12 +57,13 @@ def announce_generation(
 ) -> None:
     """Remember the environment, point the link to it, and write `ready`, last.
 
-    A run that was asked for another Python speaks for itself only: it leaves link and `ready` as they are.
+    A run that was asked for another environment than the clone's leaves link and `ready` as they are.
 
     :raises OSError: the state directory cannot be written
     :raises InstallError: it is not ours to write (exit code 6)
     """
-    remember_environment(configuration.state_directory, configuration.environment_name)
+    if not configuration.is_for_once:
+        remember_environment(configuration.state_directory, configuration.environment_name)
     if is_steered(configuration):
         return
     link = configuration.get("venv-link")

@@ -21,8 +21,10 @@ KERNEL_FORMAT = 1
 
 
 def is_steered(configuration: Configuration) -> bool:
-    """Tell whether this run was asked for another Python than the configuration's: it speaks for itself only."""
-    return "python" in configuration.leaps["input"] or bool(configuration.cell)
+    """Tell whether this run was asked for another environment than the clone's: it speaks for itself only."""
+    # The other inputs make no other environment; which backend makes it does not matter either.
+    asked = {"python", "lock", "resolution", "seed-pip"}.intersection(configuration.leaps["input"])
+    return bool(asked or configuration.cell or configuration.is_for_once)
 
 
 def interpreter_of_last_generation(

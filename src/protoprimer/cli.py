@@ -274,7 +274,8 @@ def _check_command_is_whole(line: CommandLine) -> None:
         raise UsageError("run needs a command", None, "%s run -- CMD" % line.program)
     operand = _TAKING_OPERANDS.get(line.command)
     if operand and not line.operands:
-        raise UsageError("%s needs an argument" % line.command, None, "%s %s %s" % (line.program, line.command, operand))
+        advice = "%s %s %s" % (line.program, line.command, operand)
+        raise UsageError("%s needs an argument" % line.command, None, advice)
 
 
 def help_text(program: str, command: "str | None" = None, client_help: "str | None" = None) -> str:

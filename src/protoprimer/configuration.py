@@ -67,6 +67,7 @@ class Configuration:
     :param root: the repository's root, absolute
     :param kernel_path: the kernel file, absolute
     :param environment_name: the selected environment's name
+    :param is_for_once: whether a variable selects it, which is not the one of this clone
     :param settings: every key that has a value
     :param files: configuration files that were read, absolute
     :param absent_files: configuration files that are not there but would count, absolute
@@ -77,6 +78,7 @@ class Configuration:
         self.root = root
         self.kernel_path = kernel_path
         self.environment_name = DEFAULT_ENVIRONMENT
+        self.is_for_once = False
         self.environment_names = []  # type: list[str]
         self.offline = False
         # What `matrix` says of the cell that this run is, if it is one.
@@ -267,6 +269,8 @@ def _value_from_text(key: str, text: str, source: str) -> object:
         if text.lower() in ("0", "false", "no", "off"):
             return False
         raise _bad_input(source, "%s must be true or false, not %r" % (source, text))
+    if key == "lock" and text.lower() == "false":
+        return False
     if key == "backend" and "," in text:
         return [part.strip() for part in text.split(",") if part.strip()]
     if key in ("keep", "lock-timeout"):
@@ -351,11 +355,10 @@ def _checked_client(
 def _select_environment(
     configuration: Configuration, inputs: "dict[str, Setting]", remembered: "Callable[[str], str | None]"
 ) -> None:
-    if "env" in inputs:
-        name = str(inputs["env"].value)
-    else:
-        name = remembered(configuration.state_directory) or DEFAULT_ENVIRONMENT
+    chosen = remembered(configuration.state_directory) or DEFAULT_ENVIRONMENT
+    name = str(inputs["env"].value) if "env" in inputs else chosen
     configuration.environment_name = name
+    configuration.is_for_once = name != chosen and not inputs["env"].source.startswith("--")
     if not name or not all(letter.isalnum() or letter in "._" for letter in name) or name.startswith("."):
         raise UsageError("an environment's name is made of letters, digits, '.' and '_', not %r" % name)
 

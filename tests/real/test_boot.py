@@ -136,6 +136,17 @@ def test_a_named_environment_is_remembered_and_stands_beside_the_others(clone: c
     assert clone.builds() == 2
 
 
+def test_variables_steer_the_runs_that_see_them_and_no_other(clone: clones.Clone) -> None:
+    clone.write({"protoprimer.toml": 'backend = "venv"\n[env.test]\nwatch = ["other"]\n'})
+    default = clone.report("./app")["prefix"]
+    for name, value in (("PROTOPRIMER_ENV", "test"), ("PROTOPRIMER_SEED_PIP", "true")):
+        other = clone.report("./app", environ={name: value})["prefix"]
+        assert other != default
+        assert clone.report("./app")["prefix"] == default == os.path.realpath(clone.root / ".venv")
+        assert clone.report("./app", environ={name: value})["prefix"] == other
+    assert clone.builds() == 3
+
+
 def test_an_environment_that_is_remembered_and_no_longer_configured_is_said(clone: clones.Clone) -> None:
     clone.write({"protoprimer.toml": 'backend = "venv"\n[env.test]\nkeep = 2\n'}).prime("--env", "test")
     clone.write({"protoprimer.toml": 'backend = "venv"\n'})
