@@ -13,6 +13,7 @@ from protoprimer.console import Console
 from protoprimer.errors import InstallError, NotReadyError, PrimerError
 from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
+from protoprimer.indexes import IndexSettings
 from protoprimer.interpreters import all_interpreters
 from protoprimer.kernel_update import renew_kernel
 from protoprimer.locking import FileLock
@@ -20,6 +21,8 @@ from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
+from protoprimer.projects import normalized_project_name
+from protoprimer.pylock import load_lock
 from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
@@ -145,8 +148,20 @@ def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[
     if line.has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
     backend, why = select_backend(wanted, interpreter, plan, graph.evaluate("toolbox"), console, configuration)  # type: ignore[arg-type]
-    with _of_type(graph, "lock", FileLock), console.step("locked %s with %s" % (os.path.basename(output), why)):
-        backend.lock(interpreter, plan, output, upgrade_all, upgrade_packages)
+    name, settings = os.path.basename(output), _of_type(graph, "index_settings", IndexSettings)
+    try:
+        with _of_type(graph, "lock", FileLock), console.step("locked %s with %s" % (name, why)):
+            backend.lock(interpreter, plan, output, upgrade_all, upgrade_packages)
+    except InstallError as error:
+        if settings.left_out_of_locks():
+            left_out = "a lock leaves this host's directories out: " + ", ".join(settings.left_out_of_locks())
+            error.advice = "; ".join(filter(None, [error.advice, left_out]))
+        raise
+    pins = load_lock(output) if upgrade_packages else {}
+    locked = {normalized_project_name(str(one.get("name"))) for one in pins.get("packages", pins.get("package", []))}
+    for package in upgrade_packages:
+        if normalized_project_name(package) not in locked:
+            console.warn("%s has no package %s" % (name, package))
     return 0
 
 

@@ -43,6 +43,7 @@ _ROOT_MARKS = (
     "pyproject.toml", "protoprimer.toml", "protoprimer.json", "setup.py", "setup.cfg", "requirements.txt", ".git",
 )  # fmt: skip
 _CLIENT_FILES = ("protoprimer.toml", "protoprimer.json")
+_NAMING = "an environment's name is made of letters, digits, '.' and '_', not %r"
 
 
 class Setting:
@@ -195,6 +196,10 @@ def read_configuration(
     client, client_file, prefix = _client_leap(configuration, primer)
     environments = client.pop("env", {})
     assert isinstance(environments, dict)
+    wrong = next((name for name in environments if not _is_environment_name(name)), None)
+    if wrong is not None:
+        place = place_in_file(client_file, prefix + ("env", wrong), configuration.root)
+        raise ConfigurationError(_NAMING % wrong, place, "name it otherwise")
     _apply(configuration, client, "client", client_file, prefix)
     configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
     _select_environment(configuration, inputs, remembered_environment)
@@ -359,8 +364,12 @@ def _select_environment(
     name = str(inputs["env"].value) if "env" in inputs else chosen
     configuration.environment_name = name
     configuration.is_for_once = name != chosen and not inputs["env"].source.startswith("--")
-    if not name or not all(letter.isalnum() or letter in "._" for letter in name) or name.startswith("."):
-        raise UsageError("an environment's name is made of letters, digits, '.' and '_', not %r" % name)
+    if not _is_environment_name(name):
+        raise UsageError(_NAMING % name, inputs["env"].source if "env" in inputs else None)
+
+
+def _is_environment_name(name: str) -> bool:
+    return bool(name) and all(letter.isalnum() or letter in "._" for letter in name) and not name.startswith(".")
 
 
 def _env_leap(

@@ -180,6 +180,11 @@ class IndexSettings:
                 found.extend(value for value in values if value not in found)
         return found
 
+    def left_out_of_locks(self) -> "list[str]":
+        """Return this host's directories, which a lock that is committed cannot name."""
+        indexes, links = self._places(self.extra_index_urls, self.find_links, True)
+        return [one for one in self.extra_index_urls + self.find_links if one not in indexes + links]
+
     def _places(self, indexes: "list[str]", links: "list[str]", locking: bool) -> "tuple[list[str], list[str]]":
         if not locking or self.no_index or self.offline:
             return list(indexes), list(links)

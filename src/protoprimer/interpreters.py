@@ -254,5 +254,8 @@ def _no_interpreter_error(
     return InterpreterError(
         "\n".join(lines),
         advice="install such a Python (`uv python install '%s'`, pyenv or the system's packages)%s"
-        % (wanted, ", or change what %s asks for" % (place or "--python or the key `python`")),
+        % (
+            str(request.specifiers) if " and " in wanted else wanted,
+            ", or change what %s asks for" % (place or "--python or the key `python`"),
+        ),
     )

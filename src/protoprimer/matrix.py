@@ -56,7 +56,7 @@ def matrix_command(graph: "StateGraph") -> int:
         raise UsageError("the directory %s does not exist" % os.path.dirname(junit), "--junit", "create it")
     status = run.describe() if line.has("dry-run") else run.run(_wanted_jobs(line, table))
     seconds = time.monotonic() - run.started
-    if line.has("junit"):
+    if line.has("junit") and not line.has("dry-run"):
         write_atomically(junit, junit_report(cells, seconds).encode("utf-8"))
     if line.has("json"):
         facts = {"format": 1, "command": command or None, "exit_code": status, "seconds": round(seconds, 3)}

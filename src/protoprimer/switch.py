@@ -134,7 +134,10 @@ def enter_command(command: "list[str]", environment: str) -> None:
         scripts = scripts_directory(environment)
         near = nearest_name(command[0], sorted(os.listdir(scripts)) if os.path.isdir(scripts) else [])
         advice = "did you mean %s?" % near if near else None
-        raise UsageError("there is no command %r in the environment or on PATH" % command[0], None, advice)
+        cause = "there is no command %r in the environment or on PATH" % command[0]
+        if os.path.dirname(command[0]) and os.path.exists(command[0]):
+            cause, advice = "%s is no program that can be run" % command[0], "see its mode: ls -ld %s" % command[0]
+        raise UsageError(cause, None, advice)
     try:
         become_command(os.path.abspath(found), command, passed)
     except OSError as error:

@@ -147,6 +147,20 @@ def test_variables_steer_the_runs_that_see_them_and_no_other(clone: clones.Clone
     assert clone.builds() == 3
 
 
+def test_lock_tells_of_a_name_that_is_not_there_and_of_directories_that_it_leaves_out(
+    clone: clones.Clone, tmp_path: Path
+) -> None:
+    clone.project("piece", ".", 'requires-python = ">=3.8"\n')
+    with simple_index.serving() as index:
+        environ = {"PIP_INDEX_URL": index.url, "PIP_FIND_LINKS": str(tmp_path), "PIP_EXTRA_INDEX_URL": index.url}
+        said = clone.prime("lock", "--upgrade-package", "Pice", environ=environ).errors
+        assert "warning: pylock.toml has no package Pice" in said
+        clone.write({"requirements.txt": "piece-that-nobody-has\n"})
+        clone.write({"protoprimer.toml": 'backend = "venv"\ninstall = { requirements = ["requirements.txt"] }\n'})
+        said = clone.prime("lock", environ=environ, status=6).errors
+        assert f"a lock leaves this host's directories out: {tmp_path}" in said
+
+
 def test_an_environment_that_is_remembered_and_no_longer_configured_is_said(clone: clones.Clone) -> None:
     clone.write({"protoprimer.toml": 'backend = "venv"\n[env.test]\nkeep = 2\n'}).prime("--env", "test")
     clone.write({"protoprimer.toml": 'backend = "venv"\n'})

@@ -480,4 +480,4 @@ def test_run_says_what_is_not_there_as_a_usage_error(desk: Desk) -> None:
     plain = desk.home / "plain"
     plain.write_text("")
     done = desk.run("run", "--", str(plain), status=2)
-    assert done.errors.startswith(f"error: there is no command {str(plain)!r}")
+    assert done.errors.startswith(f"error: {plain} is no program that can be run")

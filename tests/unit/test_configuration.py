@@ -175,6 +175,7 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"proto_kernel.toml": "env = '{env}.toml'\n", "default.toml": "", "protoprimer.toml": "[env.default]\n"},
         "the configuration is in two places",
     ),
+    "an environment that cannot be chosen": ({"protoprimer.toml": "[env.a-b]\n"}, "an environment's name is made of"),
     "no root": ({"proto_kernel.toml": "root = 'nowhere'\n"}, "is not a directory"),
     "no client file": ({"proto_kernel.toml": "client = 'nowhere.toml'\n"}, "nowhere.toml does not exist"),
     "not a table": ({"pyproject.toml": "tool = 1\n"}, "tool must be a table"),

@@ -250,7 +250,9 @@ def test_a_lock_is_made_without_the_directories_of_this_host(read: Reading, tmp_
     for env in (settings.for_pip(locking=True)[1], settings.for_uv(locking=True)[1], settings.for_uv(project=True)[1]):
         assert str(tmp_path) not in str(env)
         assert f"{HOST}/extra" in str(env)
+    assert settings.left_out_of_locks() == [extra, str(tmp_path)]
     alone = read(PIP_FIND_LINKS=str(tmp_path), PIP_NO_INDEX="1")
+    assert alone.left_out_of_locks() == []
     assert str(tmp_path) in str(alone.for_pip(locking=True)[1])
 
 
