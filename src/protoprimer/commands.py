@@ -50,7 +50,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
     if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
         environment = _first_environment(graph, configuration)
     else:
-        environment = _of_type(graph, "environment", Environment)
+        environment = _environment(graph)
     renew_kernel(configuration, environment.path, _of_type(graph, "console", Console))
     return environment
 
@@ -72,11 +72,17 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
             return made[0]
     except InstallError:
         # Nobody can build here; perhaps nothing has to be built.
-        return _of_type(graph, "environment", Environment)
+        return _environment(graph)
     try:
-        return standing_environment(configuration) or _of_type(graph, "environment", Environment)
+        return standing_environment(configuration) or _environment(graph)
     finally:
         lock.release()
+
+
+def _environment(graph: "StateGraph") -> Environment:
+    environment = graph.evaluate("environment")
+    assert isinstance(environment, Environment)
+    return environment
 
 
 def standing_or_stale_environment(graph: "StateGraph") -> Environment:
@@ -93,9 +99,7 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
     current = store.find(fingerprint)
     if current is not None:
         graph.provide("generation", (current, False))
-        environment = graph.evaluate("environment")
-        assert isinstance(environment, Environment)
-        return environment
+        return _environment(graph)
     last = store.last()
     if last is None:
         raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")

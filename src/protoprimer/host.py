@@ -4,11 +4,16 @@ import errno
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 __all__ = [
     "BOOT_IDENTIFIER_FILE",
     "become_command",
     "boot_identifier",
     "content_of",
+    "end_process",
     "end_processes",
     "environment_executable",
     "environment_python",
@@ -355,6 +360,24 @@ def become_command(program: str, arguments: "list[str]", environ: "dict[str, str
         if error.errno != errno.ENOEXEC or is_windows():
             raise
         replace_process(["sh", program] + arguments[1:], environ, "/bin/sh")
+
+
+def end_process(status: int) -> "NoReturn":
+    """End this process. Where nothing is left to do but to take the interpreter down, that is left to the system.
+
+    :param status: its exit status
+    """
+    threads = sys.modules.get("threading")
+    if "atexit" not in sys.modules and (threads is None or threads.active_count() == 1):
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+            os._exit(status & 0xFF)
+        except (OSError, ValueError):
+            # What nobody could be told is Python's to report.
+            pass
+    sys.exit(status)
 
 
 def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:

@@ -15,6 +15,7 @@ from protoprimer.configuration import LEAPS, Configuration
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
+from protoprimer.host import end_process
 from protoprimer.neo import boot_client, heal_or_explain
 from protoprimer.process import Terminated
 from protoprimer.states import DryRunEnds, bootstrap_graph
@@ -103,7 +104,10 @@ def _serve(kind: str, main: "str | None") -> "NoReturn":
             # The client's own: it is shown as the client's.
             raise
         status = tell_unexpected(error, console)
-    sys.exit(status)
+    if in_neo or not is_isolated():
+        # Others' code runs in this process.
+        sys.exit(status)
+    end_process(status)
 
 
 def _serve_proto(kind: str, main: "str | None", console: Console) -> int:

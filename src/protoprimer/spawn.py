@@ -41,8 +41,12 @@ class SpawnedChild:
     ) -> None:
         program = _program_on_path(arguments[0], environ)
         opened = []  # type: list[int]
+        self._input = None  # type: int | None
         try:
-            stdin, self._input = _pipe(opened) if input_bytes is not None else (_nothing(opened), None)
+            if input_bytes is None:
+                stdin = _nothing(opened)
+            else:
+                stdin, self._input = _pipe(opened)
             (self._output, stdout), (self._errors, stderr) = _pipe(opened), _pipe(opened)
             with _WorkingDirectory(cwd):
                 self.pid = _spawned(program, arguments, environ, [stdin, stdout, stderr])
