@@ -20,6 +20,16 @@ __all__ = ["add_entry", "initialise"]
 
 ENTRY_NAME = "prime"
 KERNEL_NAME = "proto_kernel.py"
+# Where a kernel lies that must not be taken for a module of the project.
+_ASIDE = "tools"
+# Directories that setuptools takes for no package of a project, as its documentation lists them.
+_NO_PACKAGES = frozenset(
+    [
+        "ci", "bin", "debian", "doc", "docs", "documentation", "manpages", "news", "newsfragments", "changelog", "test",
+        "tests", "unit_test", "unit_tests", "example", "examples", "scripts", "tools", "util", "utils", "python",
+        "build", "benchmark", "benchmarks", "exercise", "exercises", "htmlcov", "tasks",
+    ]
+)  # fmt: skip
 # Patterns that leave out a link as well as a directory; `.venv/` matches directories only.
 _IGNORING_LINK = frozenset([".venv", "/.venv", "**/.venv", ".venv*", "/.venv*", ".*", "/.*"])
 _FORCE_ADVICE = "move it away, or overwrite it with --force"
@@ -36,9 +46,12 @@ def initialise(directory: str, console: Console, force: bool = False, plain: boo
     directory = os.path.abspath(directory)
     if not os.path.isdir(directory):
         raise UsageError("there is no directory %s" % directory, None, "name the repository's directory")
-    entry, kernel = os.path.join(directory, ENTRY_NAME), os.path.join(directory, KERNEL_NAME)
+    entry, kernel_name = os.path.join(directory, ENTRY_NAME), _kernel_place(directory)
+    kernel = os.path.join(directory, *kernel_name.split("/"))
     configuration = _configuration(entry, kernel)
     found, main = _description(directory, configuration)
+    if "/" in kernel_name:
+        found.append(("kernel", "in %s, as the build would take one beside it for a module of the project" % _ASIDE))
     kept = _earlier_entry(entry, force)
     _refuse_other_kernel(kernel, force)
     main = (entry_main(kept) if kept else None) or main
@@ -46,18 +59,49 @@ def initialise(directory: str, console: Console, force: bool = False, plain: boo
     written = [
         name
         for name, content in (
-            (ENTRY_NAME, entry_text("boot", main, KERNEL_NAME, state)),
-            (KERNEL_NAME, _kernel_to_write(kernel, plain)),
+            (ENTRY_NAME, entry_text("boot", main, kernel_name, state)),
+            (kernel_name, _kernel_to_write(kernel, plain)),
         )
         if _write_script(os.path.join(directory, name), content)
     ]
-    written += [".gitignore"] if _ignore_link(directory) else []
+    ignored = [".gitignore"] if _ignore_link(directory) else []
+    written += ignored
     for label, value in found + [("main", main or "none: ./prime only makes the environment ready")]:
         console.say("%-14s%s" % (label + ":", value))
     console.say("%-14s%s" % ("written:", ", ".join(written) or "nothing, all of it is there already"))
-    mode = " --chmod=+x" if is_windows() else ""
-    console.say("next:         git add%s %s %s" % (mode, ENTRY_NAME, KERNEL_NAME))
-    console.say("              " + ("python " + ENTRY_NAME if is_windows() else "./" + ENTRY_NAME))
+    steps = ["git add " + " ".join([ENTRY_NAME, kernel_name, *ignored])]
+    if is_windows():
+        steps = ["git add --chmod=+x %s %s" % (ENTRY_NAME, kernel_name)] + ["git add " + name for name in ignored]
+    steps.append("python " + ENTRY_NAME if is_windows() else "./" + ENTRY_NAME)
+    for label, step in zip(["next:"] + [""] * len(steps), steps):
+        console.say("%-14s%s" % (label, step))
+
+
+def _kernel_place(directory: str) -> str:
+    """Return where a repository's kernel lies, with `/`: where one is, else in the root unless that breaks a build.
+
+    setuptools, and pdm, look for modules themselves where no package and no list of them is there. A kernel beside the
+    only module of a project makes two, which setuptools refuses; alone it would be built into the wheel.
+    """
+    aside = _ASIDE + "/" + KERNEL_NAME
+    places = [place for place in (KERNEL_NAME, aside) if os.path.isfile(os.path.join(directory, *place.split("/")))]
+    return places[0] if places else aside if _finds_modules_itself(directory) else KERNEL_NAME
+
+
+def _finds_modules_itself(directory: str) -> bool:
+    project = read_project(directory)
+    if project is None or not project.is_package:
+        return False
+    backend = project.text("build-system", "build-backend") or "setuptools"
+    if not backend.startswith(("setuptools", "pdm")) or os.path.isdir(os.path.join(directory, "src")):
+        return False
+    listed = {"packages", "py-modules", "py_modules"}.intersection(project.table("tool", "setuptools"))
+    texts = [_text_of(os.path.join(directory, name)) or "" for name in ("setup.cfg", "setup.py")]
+    if listed or any(re.search(r"\b(packages|py_modules)\b", text) for text in texts):
+        return False
+    with os.scandir(directory) as entries:
+        names = [one.name for one in entries if one.is_dir() and one.name not in _NO_PACKAGES]
+    return not any(os.path.isfile(os.path.join(directory, name, "__init__.py")) for name in names)
 
 
 def _kernel_to_write(path: str, plain: bool) -> str:
@@ -165,9 +209,10 @@ def _text_of(path: str) -> "str | None":
 def _nearest_kernel(directory: str) -> str:
     here = directory
     while True:
-        kernel = os.path.join(here, KERNEL_NAME)
-        if os.path.isfile(kernel):
-            return kernel
+        for place in ((), (_ASIDE,)):
+            kernel = os.path.join(here, *place, KERNEL_NAME)
+            if os.path.isfile(kernel):
+                return kernel
         parent = os.path.dirname(here)
         if parent == here or os.path.exists(os.path.join(here, ".git")):
             advice = "write it with 'python -m protoprimer init', or name it with --kernel"
@@ -183,6 +228,7 @@ def _write_script(path: str, text: str) -> bool:
             with open(path, "rb") as stream:
                 if stream.read() == content:
                     return False
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(path, content, 0o755)
     except OSError as error:
         raise ConfigurationError("cannot be written: %s" % error.strerror, path, "check who may write there") from None

@@ -53,7 +53,10 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
     for told in ("demo\n", ">=3.9,!=3.11.1, from", "pyproject.toml:4", "uv.lock", "docs, test", "demo.app:main"):
         assert told in words
     if os.name != "nt":
-        assert words.splitlines()[-2:] == ["next:         git add prime proto_kernel.py", "              ./prime"]
+        assert words.splitlines()[-2:] == [
+            "next:         git add prime proto_kernel.py .gitignore",
+            "              ./prime",
+        ]
         modes = support.git("add", "-A", where=git_repository) + support.git("ls-files", "-s", where=git_repository)
         assert sorted(re.findall(r"(\d+) .*\t(\S+)", modes)) == [
             ("100644", ".gitignore"),
@@ -223,3 +226,54 @@ def test_entry_follows_a_configured_state_directory(tmp_path: Path) -> None:
     (tmp_path / "protoprimer.toml").write_text('state-dir = "build/state"\n')
     author("init", where=tmp_path)
     assert "/build/state/ready" in (tmp_path / "prime").read_text()
+
+
+BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "place"),
+    [
+        ({"demo.py": "", "pyproject.toml": PROJECT + BUILD}, "tools/proto_kernel.py"),
+        ({"demo.py": "", "tests/__init__.py": "", "pyproject.toml": PROJECT + BUILD}, "tools/proto_kernel.py"),
+        ({"demo/__init__.py": "", "pyproject.toml": PROJECT + BUILD}, "proto_kernel.py"),
+        ({"src/demo.py": "", "pyproject.toml": PROJECT + BUILD}, "proto_kernel.py"),
+        (
+            {"demo.py": "", "pyproject.toml": PROJECT + BUILD + '[tool.setuptools]\npy-modules = ["demo"]\n'},
+            "proto_kernel.py",
+        ),
+        ({"demo.py": "", "setup.py": "from setuptools import setup\nsetup(py_modules=['demo'])\n"}, "proto_kernel.py"),
+        ({"demo.py": "", "pyproject.toml": PROJECT + BUILD, "proto_kernel.py": None}, "proto_kernel.py"),
+        ({"demo.py": "", "requirements.txt": ""}, "proto_kernel.py"),
+    ],
+)
+def test_init_lays_the_kernel_where_no_build_takes_it_for_a_module(
+    tmp_path: Path, files: dict[str, str | None], place: str
+) -> None:
+    for name, text in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        if text is None:
+            author("kernel", "write", str(file), where=tmp_path)
+        else:
+            file.write_text(text)
+    words = author("init", where=tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("proto_kernel.py")] == [place]
+    assert f"git add prime {place}" in words
+    assert ("kernel:  " in words) == ("/" in place)
+    assert "nothing, all of it is there already" in author("init", where=tmp_path)
+    (tmp_path / "cmd").mkdir()
+    author("entry", "cmd/serve", "demo:main", where=tmp_path)
+    assert place in (tmp_path / "cmd" / "serve").read_text()
+
+
+def test_a_project_of_one_module_is_primed_from_what_init_wrote(tmp_path: Path) -> None:
+    project = PROJECT.replace("demo.app:main", "demo:main").replace('"six"', "") + BUILD
+    (tmp_path / "pyproject.toml").write_text(project)
+    (tmp_path / "demo.py").write_text("def main():\n    print('here')\n")
+    author("init", where=tmp_path)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PROTOPRIMER_")}
+    done = subprocess.run(
+        [sys.executable, "prime"], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout == "here\n", done.stderr
