@@ -15,7 +15,7 @@ from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.host import environment_python, write_atomically
-from protoprimer.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.process import ChildResult
 from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
@@ -60,8 +60,9 @@ class PipBackend(Backend):
         cache = self.toolbox.cache_directory
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             wheels, built = {}, []  # type: dict[ProjectToInstall, str], list[ProjectToInstall]
+            again = _directories_named(step, plan)
             for project in (project for project in step.projects if project.editable):
-                wheel = remembered_editable(project, interpreter, plan, cache)
+                wheel = remembered_editable(project, interpreter, plan, cache) if project.path not in again else None
                 if wheel is None and is_beyond_builds(interpreter):
                     wheel = write_editable(project, directory)
                 if wheel is None:
@@ -158,6 +159,15 @@ def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:
     return InstallStep(
         step.projects + projects, step.requirements, step.constraints, step.args, step.lines + lines, step.members
     )
+
+
+def _directories_named(step: InstallStep, plan: Plan) -> "set[str]":
+    """Return the projects that requirement files and arguments name: to pip, a wheel of them would be another one."""
+    files = set()  # type: set[str]
+    for path in step.requirements:
+        requirement_file_inputs(path, plan.root, files)
+    arguments = {os.path.normpath(os.path.join(plan.root, arg)) for arg in step.args}
+    return arguments.union(os.path.dirname(path) for path in files if os.path.basename(path) == "pyproject.toml")
 
 
 def _named(project: ProjectToInstall) -> str:

@@ -235,6 +235,17 @@ def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop:
     assert (built.directory / "bin" / "demo").exists()
 
 
+@pytest.mark.parametrize("again", ['requirements = ["dev.txt"]', 'args = ["-e", "."]'])
+def test_a_project_may_be_named_by_a_requirement_file_too(workshop: Workshop, each: str, again: str) -> None:
+    workshop.project("demo")
+    (workshop.root / "dev.txt").write_text("-r more.txt\n")
+    (workshop.root / "more.txt").write_text("-e .\n")
+    settings = f'install = {{ projects = ["."], {again} }}\n'
+    for name in ("first", "second"):
+        built = workshop.build(each, "3.13", settings, name=name)
+        assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
+
+
 def test_changed_metadata_are_built_again(workshop: Workshop, each: str) -> None:
     workshop.project("demo")
     workshop.build(each, "3.13", name="first")
