@@ -1,4 +1,4 @@
-"""Size of the kernel, and how long an interpreter that is already running needs to load it from its cached bytecode.
+"""Size of the kernel, and how long an interpreter that is already running needs to load it from what is compiled.
 
 python -m benchmarks.kernel [--rounds N] [--quick]
 """
@@ -17,7 +17,14 @@ import sys, time
 entry = {"__name__": "entry", "__file__": sys.argv[1]}
 exec(compile(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1], "exec"), entry)
 started = time.perf_counter()
-entry["protoprimer_kernel"](entry["PROTOPRIMER_KERNEL"])
+entry["protoprimer_late"]("protoprimer_start")
+print(time.perf_counter() - started)
+"""
+# As any module: the text of the file from Python's own cache beside it, what is packed from the user's.
+IMPORT = """\
+import time
+started = time.perf_counter()
+import proto_kernel
 print(time.perf_counter() - started)
 """
 
@@ -25,12 +32,17 @@ print(time.perf_counter() - started)
 def measure(bench: Bench) -> list[Line]:
     """Return the lines for size and import; the other side is the goal itself."""
     where = bench.project("kernel", locked=False)
-    size = (where / "proto_kernel.py").stat().st_size / 1024
+    size = (where / "proto_kernel.py").stat().st_size / 1000
+    rounds = 1 + bench.times(30, 5)
     load = [bench.wild, "-I", "-S", "-B", "-c", LOAD, str(where / "run")]
-    seconds = [float(bench.run(load, where, capture=True)) for _ in range(1 + bench.times(30, 5))][1:]
+    loads = [float(bench.run(load, where, capture=True)) for _ in range(rounds)][1:]
+    environ = {name: value for name, value in bench.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    plain = [bench.wild, "-c", IMPORT]
+    imports = [float(bench.run(plain, where, capture=True, environ=environ)) for _ in range(rounds)][1:]
     return [
         Line("the kernel's size", "150 KB", 1.0, [size], [SIZE_GOAL_KB], "KB"),
-        Line("the kernel's import, cached", "10 ms", 1.0, seconds, [IMPORT_GOAL_SECONDS]),
+        Line("the kernel loaded by an entry script", "10 ms", 1.0, loads, [IMPORT_GOAL_SECONDS]),
+        Line("the kernel's import, cached", "10 ms", 1.0, imports, [IMPORT_GOAL_SECONDS]),
     ]
 
 

@@ -41,10 +41,10 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
     return name
 
 
-def kernel_of_version(version: str) -> str:
+def kernel_of_version(version: str, plain: bool = False) -> str:
     """Return the kernel that this checkout would give if it were of another version."""
     sources = [(name, _with_version(kernel_writer._source_of(name), version)) for name in kernel_writer.KERNEL_MODULES]
-    return kernel_joining.join_modules(sources, version)
+    return kernel_joining.join_modules(sources, version, plain)
 
 
 def _with_version(text: str, version: str) -> str:

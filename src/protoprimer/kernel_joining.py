@@ -89,8 +89,8 @@ class _Module:
         self._dropped.update(range(node.lineno, node.end_lineno or node.lineno))
 
     def announced(self) -> str:
-        """Return its name, the beginning of its source's sha256, and the first line of its docstring."""
-        about = (ast.get_docstring(self.tree) or "").partition("\n")[0]
+        """Return its name, the beginning of its source's sha256, and what its docstring says first."""
+        about = re.split("[:;] |[.]?\n|[.]$", ast.get_docstring(self.tree) or "")[0]
         return "%s (%s): %s" % (self.name.partition(".")[2], self._digest()[:12], about)
 
     def as_text(self) -> "list[str]":

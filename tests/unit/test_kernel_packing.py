@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import clones
+import support
 from protoprimer import kernel_packing
 from protoprimer.kernel_joining import HASH_LINE, PLAIN_MODULES, hash_of_others
 from protoprimer.kernel_packing import KernelError, packed_lines, stripped
@@ -25,8 +27,6 @@ from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import support
 
 MODULE = '''\
 """Of the module."""
@@ -137,7 +137,9 @@ def test_only_what_a_machine_does_not_need_is_left_out() -> None:
 
 def test_the_packed_kernel_is_the_same_program_as_the_plain_one() -> None:
     plain, packed = kernel_text(plain=True), unpacked_text(kernel_text())
-    trees = [_WithoutWords().visit(ast.parse(text)) for text in (plain, packed)]
+    trees = [ast.parse(text) for text in (plain, packed)]
+    for tree in trees:
+        _WithoutWords().visit(tree)
     only_packed = {"protoprimer_kept", "PACKED_SHA256"}
     programs = [[ast.dump(node) for node in tree.body if not only_packed & bound_names(node)] for tree in trees]
     assert len(trees[1].body) == len(programs[1]) + len(only_packed)
@@ -265,8 +267,14 @@ def kernel_file(tmp_path: Path) -> Path:
     path = tmp_path / "a place" / "proto_kernel.py"
     path.parent.mkdir()
     (tmp_path / "home" / ".cache").mkdir(parents=True)
-    write_kernel(str(path))
+    path.write_text(clones.generated_kernel(), encoding="utf-8")
     return path
+
+
+@pytest.fixture(params=[0, -1], ids=["oldest", "newest"])
+def python(request: pytest.FixtureRequest) -> support.WildPython:
+    end: int = request.param
+    return support.wild_pythons()[end]
 
 
 def run(python: support.WildPython, kernel_file: Path, *arguments: str, status: int = 0, **variables: str) -> list[str]:
@@ -305,10 +313,10 @@ def test_it_is_imported_and_what_is_packed_is_unpacked_once(kernel_file: Path, w
     assert len(kept_files(kernel_file)) == 1
 
 
-def test_without_a_place_to_keep_it_it_runs_all_the_same(kernel_file: Path, wild_python: support.WildPython) -> None:
+def test_without_a_place_to_keep_it_it_runs_all_the_same(kernel_file: Path, python: support.WildPython) -> None:
     (kernel_file.parents[1] / "home" / ".cache").rmdir()
-    assert run(wild_python, kernel_file, "-B", "-c", USE, HOME="/dev/null/nowhere")
-    assert run(wild_python, kernel_file, str(kernel_file), "--version", HOME="")[0].startswith("protoprimer ")
+    assert run(python, kernel_file, "-B", "-c", USE, HOME="/dev/null/nowhere")
+    assert run(python, kernel_file, str(kernel_file), "--version", HOME="")[0].startswith("protoprimer ")
     assert kept_files(kernel_file) == []
 
 
@@ -326,26 +334,26 @@ def test_what_it_says_of_itself_is_what_runs(kernel_file: Path, wild_python: sup
 
 
 @pytest.mark.parametrize("how", ["import proto_kernel", "import runpy; runpy.run_path('proto_kernel.py')"])
-def test_a_python_without_zlib_is_one_sentence(kernel_file: Path, wild_python: support.WildPython, how: str) -> None:
-    (said,) = run(wild_python, kernel_file, "-B", "-c", WITHOUT_ZLIB + how, status=4)
+def test_a_python_without_zlib_is_one_sentence(kernel_file: Path, python: support.WildPython, how: str) -> None:
+    (said,) = run(python, kernel_file, "-B", "-c", WITHOUT_ZLIB + how, status=4)
     assert said.startswith("error: the kernel is packed: ")
-    assert wild_python.executable in said
+    assert python.executable in said
 
 
-def test_a_damaged_kernel_is_one_sentence(kernel_file: Path, wild_python: support.WildPython) -> None:
+def test_a_damaged_kernel_is_one_sentence(kernel_file: Path, python: support.WildPython) -> None:
     kernel_file.write_text(damaged(kernel_file.read_text()))
-    (said,) = run(wild_python, kernel_file, "-B", "-c", "import proto_kernel", status=3)
+    (said,) = run(python, kernel_file, "-B", "-c", "import proto_kernel", status=3)
     assert said == f"error: the kernel is damaged: {kernel_file}; restore it from version control"
     # What does not belong to the text above it is not run either.
-    kernel_file.write_text(repacked(kernel_text(), 9, b"print(1)\n"))
-    assert run(wild_python, kernel_file, "-B", "-c", "import proto_kernel", status=3) == [said]
+    kernel_file.write_text(repacked(clones.generated_kernel(), 9, b"print(1)\n"))
+    assert run(python, kernel_file, "-B", "-c", "import proto_kernel", status=3) == [said]
 
 
-def test_an_edited_text_does_not_get_what_was_kept_before(kernel_file: Path, wild_python: support.WildPython) -> None:
-    run(wild_python, kernel_file, "-B", "-c", USE)
-    other = kernel_text().replace(packed_digest(kernel_text()), hashlib.sha256(b"").hexdigest())
+def test_an_edited_text_does_not_get_what_was_kept_before(kernel_file: Path, python: support.WildPython) -> None:
+    run(python, kernel_file, "-B", "-c", USE)
+    other = clones.generated_kernel().replace(packed_digest(clones.generated_kernel()), hashlib.sha256(b"").hexdigest())
     kernel_file.write_text(other)
-    assert run(wild_python, kernel_file, "-B", "-c", USE, status=3)
+    assert run(python, kernel_file, "-B", "-c", USE, status=3)
 
 
 def packed_digest(text: str) -> str:
