@@ -70,10 +70,11 @@ def test_a_section_can_be_followed(section: Section, new_clone: NewClone) -> Non
 
 def with_own_package(clone: Clone, text: str) -> str:
     """Let `protoprimer` be this checkout's: no index is asked for that name."""
-    if not re.search(r"^protoprimer\[neo\]$", text, re.MULTILINE):
+    line = r"^protoprimer\[neo\] @ file:///path/to/protoprimer$"
+    if not re.search(line, text, re.MULTILINE):
         return text
     wheel = own_wheel.make_own_wheel(clone.root)
-    return re.sub(r"^protoprimer\[neo\]$", f"./{wheel}\n" + "\n".join(own_wheel.NEO), text, flags=re.MULTILINE)
+    return re.sub(line, f"./{wheel}\n" + "\n".join(own_wheel.NEO), text, flags=re.MULTILINE)
 
 
 def follow(clone: Clone, text: str) -> None:
