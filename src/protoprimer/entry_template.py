@@ -131,6 +131,16 @@ def protoprimer_code(path):
     status = os.stat(path)
     return protoprimer_kept(path, (status.st_mtime_ns, status.st_size, status.st_ino), compiled)
 """
+_LOADER = """
+
+def protoprimer_code(path):
+    def compiled():
+        with open(path, "rb") as stream:
+            return compile(stream.read(), path, "exec", dont_inherit=True)
+
+    status = os.stat(path)
+    return protoprimer_kept(path, (status.st_mtime_ns, status.st_size, status.st_ino), compiled)
+"""
 # In an entry script the same is a string: a warm start need not compile what it does not run.
 _LATE_CODE_LOADER = (
     """\
@@ -160,33 +170,62 @@ def protoprimer_kernel(path):
     return kernel
 """
 
-_PYTHON_HALF = (
-    """\
-
-import os
-import sys
-
-"""
-    + _VERSION_CHECK
+# What a warm start does not run. It is a string in the entry script, since compiling it takes longer than running it.
+_LATE = (
+    _VERSION_CHECK
     + """
 PROTOPRIMER_ENTRY = True
-PROTOPRIMER_SCRIPT = os.path.realpath(__file__)
-PROTOPRIMER_KERNEL = os.path.normpath(os.path.join(os.path.dirname(PROTOPRIMER_SCRIPT), @KERNEL@))
-PROTOPRIMER_HELD = {}
+PROTOPRIMER_KERNEL = os.path.normpath(PROTOPRIMER_KERNEL)
 
 
 """
-    + _LATE_CODE_LOADER
+    + _KEEPER
+    + _CODE_LOADER
     + _LOADER
     + """
 
-class ProtoprimerImport:  # Answers a late "import protoprimer" where the environment has no package of that name.
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        from importlib.machinery import ModuleSpec
+def protoprimer_start():
+    # The kernel makes the environment ready, reports what is missing in it, or passes what the function asks for.
+    os.environ.update(PROTOPRIMER_HELD)
+    if os.environ.get("PROTOPRIMER_READY") == sys.prefix:
+        protoprimer_hook()
+    elif not sys.flags.isolated and os.name == "posix" and sys.executable:
+        # Neither this directory nor PYTHONPATH may stand in for the standard library.
+        os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
+    return protoprimer_kernel(PROTOPRIMER_KERNEL)
 
-        return ModuleSpec(name, ProtoprimerImport) if name == "protoprimer" else None
 
+def protoprimer_failed():
+    # Tells whether the present exception is the client's to show, or else the kernel's to explain.
+    error = sys.exc_info()[1]
+    if not callable(client) if "client" in globals() else isinstance(error, ImportError):
+        return False
+    if hasattr(error, "exit_code") and hasattr(error, "advice"):
+        # A PrimerError of the client's: its text is the whole message.
+        sys.stderr.write("error: %s\\n" % error)
+        sys.exit(error.exit_code)
+    protoprimer_hook()
+    return True
+
+
+def protoprimer_asks():
+    # Tells whether the client's function has to be handed something.
+    names = client.__code__.co_varnames[: client.__code__.co_argcount]
+    return "primer" in names or len(names) > len(client.__defaults__ or ())
+
+
+def protoprimer_hook():
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = protoprimer_excepthook
+
+
+def protoprimer_excepthook(kind, error, trace):
+    while trace and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+
+
+class ProtoprimerImport:
     @staticmethod
     def create_module(spec):
         return protoprimer_kernel(PROTOPRIMER_KERNEL)
@@ -196,54 +235,77 @@ class ProtoprimerImport:  # Answers a late "import protoprimer" where the enviro
         module.answer_to_import()
 
 
-def protoprimer_client(main, is_boot):
-    held = PROTOPRIMER_HELD
-    held.update((name, os.environ.pop(name)) for name in list(os.environ) if name.startswith("PROTOPRIMER_"))
-    sys.path.extend(path for path in held.get("PROTOPRIMER_PATH", "").split(os.pathsep) if path)
-    module, _, name = main.partition(":")
-    try:
-        __import__(module)
-        function = getattr(sys.modules[module], name, None)
-    except ImportError:
-        function = None
-    code = getattr(function, "__code__", None)
-    names = code.co_varnames[: code.co_argcount] if is_boot and code else ()
-    if not callable(function) or "primer" in names or len(names) > len(code and function.__defaults__ or ()):
-        # The kernel heals the environment, reports what is missing, or passes what the function asks for.
-        os.environ.update(held)
-        return None
-    sys.meta_path.append(ProtoprimerImport)
-    return function
+def protoprimer_spec():
+    from importlib.machinery import ModuleSpec
+
+    return ModuleSpec("protoprimer", ProtoprimerImport)
+"""
+)
+# To Python, each name and each call in what follows costs microseconds at every start.
+_PYTHON_HALF = (
+    """\
+
+import os
+import sys
+
+PROTOPRIMER_SCRIPT = os.path.realpath(__file__)
+PROTOPRIMER_KERNEL = PROTOPRIMER_SCRIPT + "/../" + @KERNEL@
+PROTOPRIMER_HELD = {}
+# A string, as a warm start has no time to compile what it does not run.
+PROTOPRIMER_LATE = r\"""
+"""
+    + _LATE
+    + """\
+\"""
 
 
-def protoprimer_call(client):
-    try:
-        return client()
-    except Exception as error:
-        if not (hasattr(error, "exit_code") and hasattr(error, "advice")):
-            raise
-        # A PrimerError of the client's: its text is the whole message.
-        sys.stderr.write("error: %s\\n" % error)
-        return error.exit_code
+def protoprimer_late(name):
+    exec(PROTOPRIMER_LATE, globals())
+    return globals()[name]()
 
-
-def protoprimer_excepthook(kind, error, trace):
-    while trace and trace.tb_frame.f_globals is globals():
-        trace = trace.tb_next
-    sys.__excepthook__(kind, error.with_traceback(trace), trace)
+@CALL@
+    sys.exit(protoprimer_late("protoprimer_start").@FUNCTION@(@MAIN@))
+"""
+)
+_ONLY_KERNEL = """
+if __name__ == "__main__":\
+"""
+_CALL = """
+def find_spec(name, path=None, target=None):
+    # So this module answers a late "import protoprimer" where the environment has no package of that name.
+    if name == "protoprimer":
+        return protoprimer_late("protoprimer_spec")
 
 
 if __name__ == "__main__":
-    is_ready = os.environ.get("PROTOPRIMER_READY") == sys.prefix
-    if not is_ready and not sys.flags.isolated and os.name == "posix" and sys.executable:
-        # Neither this directory nor PYTHONPATH may stand in for the standard library.
-        os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
-    if is_ready and sys.excepthook is sys.__excepthook__:
-        sys.excepthook = protoprimer_excepthook
-    client = @CLIENT@
-    sys.exit(protoprimer_call(client) if client else protoprimer_kernel(PROTOPRIMER_KERNEL).@FUNCTION@(@MAIN@))
+    try:
+        if os.environ.get("PROTOPRIMER_READY") == sys.prefix@CONDITION@:
+            for name in list(os.environ):
+                if name.startswith("PROTOPRIMER_"):
+                    PROTOPRIMER_HELD[name] = os.environ.pop(name)
+            if "PROTOPRIMER_PATH" in PROTOPRIMER_HELD:
+                sys.path += PROTOPRIMER_HELD["PROTOPRIMER_PATH"].split(os.pathsep)
+            @IMPORT@
+            # Held no tighter than this, the module is gone before Python looks through all that it holds at the end.
+            from _weakref import proxy
+
+@ENTER@
+    except SystemExit:
+        raise
+    except BaseException:
+        if protoprimer_late("protoprimer_failed"):
+            raise\
 """
-)
+_ENTER_CLIENT = """\
+            sys.meta_path.append(proxy(sys.modules["__main__"]))
+            sys.exit(client())\
+"""
+_ENTER_BOOT = """\
+            code = getattr(client, "__code__", None)
+            if not (code and code.co_argcount and protoprimer_late("protoprimer_asks")):
+                sys.meta_path.append(proxy(sys.modules["__main__"]))
+                sys.exit(client())\
+"""
 
 # The kernel itself, as an entry script. One that is packed has the keeper among its functions; the head reads it there.
 _KERNEL_PROGRAM = (
@@ -285,17 +347,13 @@ def entry_text(
     for text in (kernel, state_directory, main or "", title):
         if any(character in text for character in "\"'\\\r\n"):
             raise UsageError("a quote, backslash or line end cannot be in an entry script: %r" % text)
-    calls = "protoprimer_client(@MAIN@, %s)" % (kind == "boot")
-    if main is None:
-        calls = "None"
-    elif kind == "boot":
-        calls = calls + " if is_ready and len(sys.argv) == 1 else None"
-    else:
-        calls = calls + " if is_ready else None"
     title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")
     text = _sh_half(kind, main, state_directory, title, '"$protoprimer_script"') + _PYTHON_HALF
     for name, value in (
-        ("@CLIENT@", calls),
+        ("@CALL@", _ONLY_KERNEL if main is None else _CALL),
+        ("@CONDITION@", " and len(sys.argv) == 1" if kind == "boot" else ""),
+        ("@IMPORT@", _client_import(main or "")),
+        ("@ENTER@", _ENTER_BOOT if kind == "boot" else _ENTER_CLIENT),
         ("@KERNEL@", _python_literal(kernel)),
         ("@FUNCTION@", KINDS[kind]),
         ("@MAIN@", _python_literal(main)),
@@ -306,8 +364,9 @@ def entry_text(
 
 def entry_main(text: str) -> "str | None":
     """Return the client's function that an entry script of ours names."""
-    _, found, after = text.rpartition('client = protoprimer_client("')
-    return after.partition('"')[0] if found else None
+    _, _, after = text.rpartition('sys.exit(protoprimer_late("protoprimer_start").')
+    literal = after.partition("(")[2].partition(")")[0]
+    return literal[1:-1] if literal[:1] == '"' else None
 
 
 def kernel_head(title: str, is_packed: bool = False) -> str:
@@ -346,6 +405,18 @@ def _sh_half(kind: str, main: "str | None", state: str, title: str, start: str, 
     ):
         text = text.replace(name, value)
     return text
+
+
+def _client_import(main: str) -> str:
+    """Return the lines that import the client's function; the usual ones are compiled faster."""
+    from keyword import iskeyword
+
+    module, _, name = main.partition(":")
+    words = module.split(".") + [name]
+    if ascii(main) == repr(main) and not any(iskeyword(word) or not word.isidentifier() for word in words):
+        return "from %s import %s as client" % (module, name)
+    lines = "__import__(%s)\n            client = getattr(sys.modules[%s], %s, None)"
+    return lines % (_python_literal(module), _python_literal(module), _python_literal(name))
 
 
 def _python_literal(text: "str | None") -> str:
