@@ -164,7 +164,8 @@ class UvBackend(Backend):
 
     def _install_step(self, environment: str, plan: Plan, step: InstallStep, deep: bool) -> None:
         arguments = list(step.args) if deep else ["--no-deps"]
-        self._pip_install("install", environment, plan, arguments + _files_of_step(step), _lines_of_step(step))
+        lines = _lines_of_step(step, plan.root)
+        self._pip_install("install", environment, plan, arguments + _files_of_step(step), lines)
 
     def _compile(self, interpreter: "Interpreter", plan: Plan, output: str, upgrades: "list[str]") -> None:
         import shutil
@@ -179,7 +180,7 @@ class UvBackend(Backend):
         lines = []
         for step in plan.steps:
             arguments += _files_of_step(step) + [arg for arg in step.args if arg.startswith("-")]
-            lines += _lines_of_step(step) + [arg for arg in step.args if not arg.startswith("-")]
+            lines += _lines_of_step(step, plan.root) + [arg for arg in step.args if not arg.startswith("-")]
         for project in plan.projects():
             arguments += ["--no-emit-package", project.metadata.name] if project.metadata.name else []
         try:
@@ -192,8 +193,16 @@ class UvBackend(Backend):
                 os.unlink(temporary)
 
 
-def _lines_of_step(step: InstallStep) -> "list[str]":
-    return [("-e " if project.editable else "") + project.requirement() for project in step.projects] + step.lines
+def _lines_of_step(step: InstallStep, root: str) -> "list[str]":
+    lines = []
+    for project in step.projects:
+        line = project.requirement()
+        if "#" in root or len(root.splitlines()) > 1:
+            # uv would end the path there; it starts in the root.
+            relative = os.path.relpath(project.path, root)
+            line = (relative if relative[0] == "." else "./" + relative) + line[len(project.path) :]
+        lines.append(("-e " if project.editable else "") + line)
+    return lines + step.lines
 
 
 def _files_of_step(step: InstallStep) -> "list[str]":

@@ -235,6 +235,17 @@ def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop:
     assert (built.directory / "bin" / "demo").exists()
 
 
+def test_a_clone_may_lie_where_an_installer_would_end_the_path(tmp_path: Path, shared_directory: Path, each: str) -> None:
+    root, wheels = tmp_path / "C# and others", tmp_path / "wheels"
+    root.mkdir()
+    wheels.mkdir()
+    workshop = Workshop(root, wheels, shared_directory / "cache")
+    workshop.project("demo", more="[project.optional-dependencies]\nx = []\n")
+    workshop.project("inner", "parts/inner")
+    settings = 'install = { projects = [{ path = ".", extras = ["x"] }, { path = "parts/inner", editable = false }] }\n'
+    assert workshop.build(each, "3.13", settings).versions == {"demo": "1", "inner": "1"}
+
+
 @pytest.mark.parametrize("again", ['requirements = ["dev.txt"]', 'args = ["-e", "."]'])
 def test_a_project_may_be_named_by_a_requirement_file_too(workshop: Workshop, each: str, again: str) -> None:
     workshop.project("demo")
