@@ -12,6 +12,7 @@ from protoprimer import kernel_joining, kernel_writer
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # The extra `neo` of pyproject.toml.
@@ -43,7 +44,12 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
 
 def kernel_of_version(version: str, plain: bool = False) -> str:
     """Return the kernel that this checkout would give if it were of another version."""
-    sources = [(name, _with_version(kernel_writer._source_of(name), version)) for name in kernel_writer.KERNEL_MODULES]
+    return changed_kernel(lambda text: _with_version(text, version), version, plain)
+
+
+def changed_kernel(change: Callable[[str], str], version: str = VERSION, plain: bool = False) -> str:
+    """Return the kernel that this checkout would give if `change` were made in each of its modules."""
+    sources = [(name, change(kernel_writer._source_of(name))) for name in kernel_writer.KERNEL_MODULES]
     return kernel_joining.join_modules(sources, version, plain)
 
 

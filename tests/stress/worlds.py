@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import clones
+import own_wheel
 import support
 
 REAL_BOOT_IDENTIFIER = "/proc/sys/kernel/random/boot_id"
@@ -141,10 +142,10 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     clone.entry("prime", None, "boot").entry("app", "client:main", "run")
     world = World(base, clone, scenario)
     world.boot_identifier.write_text("first\n")
-    kernel = clone.root / "proto_kernel.py"
-    text = kernel.read_text(encoding="utf-8")
-    assert text.count(REAL_BOOT_IDENTIFIER) == 2, "the kernel asks for the boot's identifier in one constant and in sh"
-    kernel.write_text(text.replace(REAL_BOOT_IDENTIFIER, str(world.boot_identifier)), encoding="utf-8")
+    found = clones.generated_kernel(plain=True).count(REAL_BOOT_IDENTIFIER)
+    assert found == 2, "the kernel asks for the boot's identifier in one constant and in sh"
+    kernel = own_wheel.changed_kernel(lambda text: text.replace(REAL_BOOT_IDENTIFIER, str(world.boot_identifier)))
+    (clone.root / "proto_kernel.py").write_text(kernel, encoding="utf-8")
     # Once for the caches; each scenario begins with them warm.
     clone.run("./app")
     for name in OURS:
