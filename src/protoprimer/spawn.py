@@ -172,11 +172,11 @@ class PopenChild:
         """Give it its input and take its output for so many seconds at most; tell whether it has ended."""
         from subprocess import TimeoutExpired
 
+        # communicate() refuses input a second time, also after a signal: it keeps what it has not yet written.
+        given, self._input = self._input, None
         try:
-            self.output, self.errors = self._popen.communicate(self._input, timeout=max(0.0, seconds))
+            self.output, self.errors = self._popen.communicate(given, timeout=max(0.0, seconds))
         except TimeoutExpired:
-            # communicate() refuses input a second time: it keeps what it has not yet written.
-            self._input = None
             return False
         self.status = self._popen.returncode
         return True

@@ -150,3 +150,24 @@ os.write(told, repr((child.status, child.output, child.errors)).encode())
 def children_of(pid: int) -> list[int]:
     done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, check=False, timeout=LONG)
     return [int(one) for one in done.stdout.split()]
+
+
+@pytest.mark.parametrize("kind", [SpawnedChild, PopenChild])
+def test_who_was_interrupted_can_still_wait_for_the_child_that_was_given_input(
+    kind: type[SpawnedChild | PopenChild],
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # It tells its parent when it has read everything, and then goes on.
+    program = "import os, signal, sys; sys.stdin.read(); os.kill(os.getppid(), signal.SIGUSR1); signal.pause()"
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        child = kind([sys.executable, "-I", "-S", "-c", program], None, {}, b"given")
+        with pytest.raises(KeyboardInterrupt):
+            child.attend(LONG)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    child.kill()
+    assert child.attend(LONG)
+    assert child.status == -signal.SIGKILL
