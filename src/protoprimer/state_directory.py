@@ -12,14 +12,17 @@ __all__ = ["check_environment_name", "prepare_state_directory", "remember_enviro
 
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
+_STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell")
 
 
 def prepare_state_directory(path: str) -> None:
     """Create the state directory with its marks for git and backups, or check that the existing one is ours.
 
-    :raises InstallError: it is a link, no directory, another user's, or cannot be created (exit code 6)
+    :raises InstallError: it is a link, no directory, another user's, or cannot be created; or files are there, and none
+        is ours (exit code 6)
     """
     try:
+        _refuse_foreign_content(path)
         for directory in (path, os.path.join(path, "envs")):
             if not os.path.lexists(directory):
                 os.makedirs(directory, 0o755, exist_ok=True)
@@ -34,6 +37,14 @@ def prepare_state_directory(path: str) -> None:
                     write_atomically(mark, content, durable=False)
     except OSError as error:
         raise disk_failure("create the state directory", path, error) from error
+
+
+def _refuse_foreign_content(path: str) -> None:
+    names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
+    # Ours may have lost any of its files.
+    if names.isdisjoint(["envs"] + list(_STATE_MARKS)) and not all(name.startswith(_STATE_FILES) for name in names):
+        advice = "set state-dir to a directory of its own"
+        raise InstallError("the state directory is not protoprimer's, and not empty", place=path, advice=advice)
 
 
 def _refuse_foreign_directory(path: str) -> None:

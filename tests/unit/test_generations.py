@@ -397,10 +397,25 @@ class TestStateDirectory:
         if os.name != "nt":
             assert stat.S_IMODE(state.stat().st_mode) == 0o755
 
-    def test_directory_with_somebodys_files_gets_no_gitignore(self, tmp_path: Path) -> None:
-        (tmp_path / "theirs.txt").write_text("")
+    def test_directory_with_somebodys_files_is_refused_and_stays_as_it_is(self, tmp_path: Path) -> None:
+        # Such as /etc, where `environment` is the system's.
+        for names in (["theirs.txt"], ["environment", "theirs.txt"]):
+            for name in names:
+                (tmp_path / name).write_text("theirs")
+            for act in (prepare_state_directory, lambda path: remember_environment(path, "dev")):
+                with pytest.raises(InstallError, match="is not protoprimer's, and not empty"):
+                    act(str(tmp_path))
+            assert sorted(os.listdir(tmp_path)) == sorted(names)
+            assert {(tmp_path / name).read_text() for name in names} == {"theirs"}
+
+    @pytest.mark.parametrize("left", ["ready", "lock-dev", "log", "envs", "CACHEDIR.TAG"])
+    def test_directory_that_lost_all_but_one_of_our_files_is_still_ours(self, tmp_path: Path, left: str) -> None:
+        (tmp_path / left).mkdir()
+        if left != "envs":
+            (tmp_path / left).rmdir()
+            (tmp_path / left).write_text("x")
         prepare_state_directory(str(tmp_path))
-        assert sorted(os.listdir(tmp_path)) == ["envs", "theirs.txt"]
+        assert (tmp_path / "envs").is_dir()
 
     def test_marks_that_a_killed_run_did_not_write_are_written_later(self, state: Path) -> None:
         (state / "envs").mkdir(parents=True)
