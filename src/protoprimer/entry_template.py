@@ -133,31 +133,6 @@ def protoprimer_code(path):
 """
 _LOADER = """
 
-def protoprimer_code(path):
-    def compiled():
-        with open(path, "rb") as stream:
-            return compile(stream.read(), path, "exec", dont_inherit=True)
-
-    status = os.stat(path)
-    return protoprimer_kept(path, (status.st_mtime_ns, status.st_size, status.st_ino), compiled)
-"""
-# In an entry script the same is a string: a warm start need not compile what it does not run.
-_LATE_CODE_LOADER = (
-    """\
-def protoprimer_code(path):
-    exec(PROTOPRIMER_LATE, globals())
-    return protoprimer_code(path)
-
-
-# A string, as a warm start has no time to compile what it does not run.
-PROTOPRIMER_LATE = \"\"\"
-"""
-    + _KEEPER
-    + _CODE_LOADER
-    + '"""\n'
-)
-_LOADER = """
-
 def protoprimer_kernel(path):
     if "proto_kernel" in sys.modules:
         return sys.modules["proto_kernel"]
