@@ -263,4 +263,6 @@ def _is_type_checking(node: ast.stmt) -> bool:
 @functools.lru_cache(maxsize=None)
 def _standard_modules() -> "frozenset[str]":
     """Return the names of all standard modules; nothing before Python 3.10, which cannot tell."""
-    return frozenset(getattr(sys, "stdlib_module_names", ()))
+    names = getattr(sys, "stdlib_module_names", ())
+    # It came after Python 3.10.
+    return frozenset(names).union(["tomllib"] if names else [])

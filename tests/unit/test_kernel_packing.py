@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import os
 import re
 import subprocess
 import tokenize
@@ -21,7 +22,14 @@ import support
 from protoprimer import kernel_packing
 from protoprimer.kernel_joining import HASH_LINE, PLAIN_MODULES, hash_of_others
 from protoprimer.kernel_packing import KernelError, packed_lines, stripped
-from protoprimer.kernel_writer import KERNEL_MODULES, kernel_drift, kernel_text, shown_kernel, write_kernel
+from protoprimer.kernel_writer import (
+    KERNEL_MODULES,
+    is_same_kernel,
+    kernel_drift,
+    kernel_text,
+    shown_kernel,
+    write_kernel,
+)
 from protoprimer.unpacking import packed_groups, packed_word, unpacked_text
 from protoprimer.version import VERSION
 
@@ -178,6 +186,18 @@ def test_the_head_of_the_packed_kernel_says_how_to_see_all_of_it() -> None:
     assert "kernel show PATH" in head
     assert "kernel write --plain PATH" in head
     assert "proto_kernel.kernel_source()" in head
+
+
+def test_every_python_writes_the_same_program(tmp_path: Path, wild_python: support.WildPython) -> None:
+    if wild_python.version < (3, 8):
+        pytest.skip("the package supports Python 3.8 and newer")
+    path = tmp_path / "proto_kernel.py"
+    command = [wild_python.executable, "-B", "-m", "protoprimer", "kernel"]
+    environ = {**os.environ, "PYTHONPATH": str(support.ROOT / "src")}
+    for more, expected in ([], kernel_text()), (["--plain"], kernel_text(plain=True)):
+        subprocess.run([*command, "write", *more, str(path)], env=environ, check=True, timeout=60, stderr=-1)
+        assert is_same_kernel(path.read_text(encoding="utf-8"), expected)
+    subprocess.run([*command, "verify", str(path)], env=environ, check=True, timeout=60, stderr=-1)
 
 
 @given(
