@@ -27,8 +27,8 @@ protoprimer, the kernel: from any Python into this repository's own environment.
 # written by: python -m protoprimer kernel write %s\
 """
 _PACKED_HEADER = """
-# Text are: these lines for sh; what unpacks; the flow, in protoprimer.states; what is called, in
-# protoprimer.primer_kernel. All other modules are packed in the last lines, each announced by one line in its place.
+# As text there are these lines for sh, what unpacks the rest, the flow (protoprimer.states) and what is called
+# (protoprimer.primer_kernel). The other modules are packed in the last lines; one line announces each in its place.
 # To read all of it without running any of it: python -m protoprimer kernel show PATH
 # or, running it: python3 -c "import proto_kernel; print(proto_kernel.kernel_source())"
 # To have it as text throughout: python -m protoprimer kernel write --plain PATH\
