@@ -194,6 +194,8 @@ def _installed_kernel() -> "Any":
     try:
         from importlib import import_module
 
-        return import_module("protoprimer" + ".primer_kernel")
+        found = import_module("protoprimer" + ".primer_kernel")
     except ImportError:
         return None
+    # The entry script has let this one answer to that name where it has already imported the client.
+    return None if found is sys.modules[__name__] else found
