@@ -121,7 +121,7 @@ def protoprimer_kept(path, facts, make):
         pass
     return code
 """
-_CODE_LOADER = """
+_LOADER = """
 
 def protoprimer_code(path):
     def compiled():
@@ -130,8 +130,7 @@ def protoprimer_code(path):
 
     status = os.stat(path)
     return protoprimer_kept(path, (status.st_mtime_ns, status.st_size, status.st_ino), compiled)
-"""
-_LOADER = """
+
 
 def protoprimer_kernel(path):
     if "proto_kernel" in sys.modules:
@@ -155,7 +154,6 @@ PROTOPRIMER_KERNEL = os.path.normpath(PROTOPRIMER_KERNEL)
 
 """
     + _KEEPER
-    + _CODE_LOADER
     + _LOADER
     + """
 
@@ -167,7 +165,29 @@ def protoprimer_start():
     elif not sys.flags.isolated and os.name == "posix" and sys.executable:
         # Neither this directory nor PYTHONPATH may stand in for the standard library.
         os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
-    return protoprimer_kernel(PROTOPRIMER_KERNEL)
+@WAIT@    return protoprimer_kernel(PROTOPRIMER_KERNEL)
+
+
+def protoprimer_wait(ready, patience):
+    # Of many that come at once one makes the environment; for a while the others wait here, where it costs the least.
+    try:
+        import fcntl
+        import time
+
+        # Kept open, and so locked, until this process ends or becomes another.
+        lock = os.open(PROTOPRIMER_SCRIPT, os.O_RDONLY)
+        end, pause, is_mine = time.monotonic() + patience, 0.001, False
+        while not is_mine and time.monotonic() < end:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_mine = True
+            except BlockingIOError:
+                time.sleep(pause)
+                pause = min(2 * pause, 0.01)
+            if os.path.exists(ready):
+                os.execv("/bin/sh", ["/bin/sh"] + sys.argv)
+    except (ImportError, OSError):
+        pass  # The kernel has a lock of its own.
 
 
 def protoprimer_failed():
@@ -216,6 +236,14 @@ def protoprimer_spec():
     return ModuleSpec("protoprimer", ProtoprimerImport)
 """
 )
+# Where sh would not have gone by what is ready, there is nothing to wait for.
+_WAIT = """\
+    else:
+        ready = os.path.join(os.path.dirname(PROTOPRIMER_SCRIPT), @STATE@, "ready")
+        steering = [name for name in os.environ if name[:12] == "PROTOPRIMER_" and name != "PROTOPRIMER_CACHE"]
+        if not (steering or @ASKED@os.path.exists(ready)):
+            protoprimer_wait(ready, 1.5)
+"""
 # To Python, each name and each call in what follows costs microseconds at every start.
 _PYTHON_HALF = (
     """\
@@ -294,7 +322,6 @@ if not sys.flags.isolated:
     os.execv(sys.executable, [sys.executable, "-I"] + sys.argv[1:])
 PROTOPRIMER_ENTRY = True
 @KEEPER@"""
-    + _CODE_LOADER
     + _LOADER
     + """\
 del sys.argv[0]
@@ -325,6 +352,9 @@ def entry_text(
     title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")
     text = _sh_half(kind, main, state_directory, title, '"$protoprimer_script"') + _PYTHON_HALF
     for name, value in (
+        ("@WAIT@", "" if kind == "start" else _WAIT),
+        ("@STATE@", _python_literal(state_directory)),
+        ("@ASKED@", "sys.argv[1:] or " if kind == "boot" else ""),
         ("@CALL@", _ONLY_KERNEL if main is None else _CALL),
         ("@CONDITION@", " and len(sys.argv) == 1" if kind == "boot" else ""),
         ("@IMPORT@", _client_import(main or "")),

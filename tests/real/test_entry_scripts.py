@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from protoprimer.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.switch import client_environment, interpreter_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows starts the Python half through py.exe, without sh")
 
@@ -368,6 +369,75 @@ def test_a_ready_file_cut_off_anywhere_is_never_trusted(clone: Clone) -> None:
         ready.write_bytes(whole[:end])
         assert started([script], status=9)["by"] == "kernel", whole[:end]
         assert read_ready(str(clone.state)) is None
+
+
+# --- many at once ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process can be seen to wait")
+@pytest.mark.parametrize(("kind", "main"), [("run", "shown:main"), ("boot", None)])
+def test_who_comes_second_waits_without_the_kernel_and_enters_what_the_first_has_made(
+    clone: Clone, kind: str, main: str | None
+) -> None:
+    script = with_patience(clone.script(kind=kind, main=main), "1e9")
+    (clone.state / "ready").rename(clone.state / "aside")
+    with taken(script):
+        waiter = subprocess.Popen([script], env=environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while not is_waiting(waiter.pid, script):
+            assert waiter.poll() is None
+        (clone.state / "aside").rename(clone.state / "ready")
+        output, errors = waiter.communicate(timeout=120)
+    # The kernel of these clones would have ended with 9.
+    assert (waiter.returncode, errors) == (7 if main else 0, b"")
+    assert not main or json.loads(output)["by"] == "client"
+
+
+@pytest.mark.parametrize("kind", ["run", "boot"])
+def test_who_waits_in_vain_leaves_it_to_the_kernel(clone: Clone, kind: str) -> None:
+    script = with_patience(clone.script(kind=kind), "0.01")
+    (clone.state / "ready").unlink()
+    with taken(script):
+        assert started([script], status=9)["by"] == "kernel"
+    script.write_text(script.read_text().replace("0.01)", "1e9)"))
+    assert started([script], status=9)["by"] == "kernel", "nobody else is there to wait for"
+
+
+def test_what_asks_for_something_of_its_own_waits_for_nobody(clone: Clone) -> None:
+    (clone.state / "ready").rename(clone.state / "aside")
+    boot, run, start = (with_patience(clone.script(kind, kind=kind), "1e9") for kind in ("boot", "run", "start"))
+    with taken(boot), taken(run), taken(start):
+        assert started([boot, "check"], status=9)["by"] == "kernel"
+        assert started([run, "x"], status=9, variables={"PROTOPRIMER_ENV": "other"})["by"] == "kernel"
+        assert started([start], status=9)["by"] == "kernel"
+        (clone.state / "aside").rename(clone.state / "ready")
+        clone.input.write_text("another content, at another time")
+        assert started([run], status=9)["by"] == "kernel", "something is there: what became of it is the kernel's to say"
+
+
+def with_patience(script: Path, seconds: str) -> Path:
+    """Let an entry script wait so long, in the place of what users wait."""
+    text = script.read_text(encoding="utf-8")
+    script.write_text(text.replace("(ready, 1.5)", f"(ready, {seconds})"), encoding="utf-8")
+    return script
+
+
+@contextlib.contextmanager
+def taken(script: Path) -> Iterator[None]:
+    """Hold what the first of many holds."""
+    import fcntl
+
+    with script.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def is_waiting(pid: int, script: Path) -> bool:
+    """Whether a process is in its Python half and sleeps with the script open."""
+    with contextlib.suppress(OSError):
+        links = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return os.fspath(script) in links and "python" in os.readlink(f"/proc/{pid}/exe") and state == "S"
+    return False
 
 
 def test_a_link_that_is_gone_is_noticed(clone: Clone) -> None:
