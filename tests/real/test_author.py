@@ -142,7 +142,7 @@ def test_a_foreign_file_is_refused_and_nothing_is_written(tmp_path: Path, name: 
     assert "--force" in words
     assert os.listdir(tmp_path) == [name]
     author("init", "--force", where=tmp_path)
-    assert "mine" not in (tmp_path / name).read_text()
+    assert "\nmine\n" not in (tmp_path / name).read_text()
 
 
 def test_a_directory_in_the_way_is_refused(tmp_path: Path) -> None:
