@@ -162,7 +162,7 @@ def protoprimer_start():
     os.environ.update(PROTOPRIMER_HELD)
     if os.environ.get("PROTOPRIMER_READY") == sys.prefix:
         protoprimer_hook()
-    elif not sys.flags.isolated and os.name == "posix" and sys.executable:
+    elif not sys.flags.isolated and os.name == "posix" and os.access(sys.executable or "", os.X_OK):
         # Neither this directory nor PYTHONPATH may stand in for the standard library.
         os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
 @WAIT@    return protoprimer_kernel(PROTOPRIMER_KERNEL)

@@ -190,6 +190,7 @@ class GenerationStore:
             built=here["since"],
             built_seconds=int(time.time()),
             host=here["host"],
+            by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
             boot=here["boot"],
             serial=1 + max([generation.serial for generation in self.all()] or [0]),
             changed_while_building=moved,
