@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from protoprimer import PrimerError, state
 from protoprimer.building import environment_lock
+from protoprimer.state_directory import prepare_state_directory
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -37,5 +38,6 @@ def environment_file_lock(configuration: Configuration, console: Console, lock_s
         import filelock
     except ImportError:
         raise PrimerError("filelock is not installed", None, "add protoprimer[neo] to what is installed") from None
+    prepare_state_directory(configuration.state_directory)
     path = environment_lock(configuration, console).path
     return filelock.FileLock(path, timeout=-1 if lock_seconds is None else lock_seconds)

@@ -152,7 +152,7 @@ class Console:
         """Return `text` without secrets: those registered, and the credentials of any URL."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "****")
-        if "://" in text:
+        if "@" in text.partition("://")[2]:
             import re
 
             text = re.sub(r"(://)[^/@\s'\"]+@", r"\1****@", text)

@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.host import sha256_of
+from protoprimer.json_text import json_text
 from protoprimer.locking import disk_failure
 
 TYPE_CHECKING = False
@@ -59,12 +60,12 @@ def fingerprint_of(
             full[name] = content_hash
             shown[name] = content_hash[:12]
     for key, value in settings.items():
-        text = _canonical_json(value)
+        text = json_text(value)
         full["setting:" + key] = text
         # A long value or a URL may hold credentials, and is nothing to read in one line either.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
         shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
-    return Fingerprint(sha256_of(_canonical_json(full).encode("utf-8"))[:16], shown)
+    return Fingerprint(sha256_of(json_text(full).encode("utf-8"))[:16], shown)
 
 
 def _hash_of_file(path: str) -> "str | None":
@@ -83,12 +84,6 @@ def _path_from(root: str, path: str) -> str:
     except ValueError:
         # Another drive on Windows.
         return path
-
-
-def _canonical_json(value: object) -> str:
-    import json
-
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":

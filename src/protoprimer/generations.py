@@ -12,6 +12,7 @@ from protoprimer.errors import InstallError
 from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change
 from protoprimer.host import environment_python, is_windows, link_directory, link_target, remove_tree, write_atomically
 from protoprimer.intact import environment_fault, interpreter_fault, metadata_directories, missing_files
+from protoprimer.json_text import json_of, json_text
 from protoprimer.locking import disk_failure, process_is_gone, this_process
 from protoprimer.state_directory import check_environment_name, prepare_state_directory
 from protoprimer.usage import paths_in_use
@@ -66,11 +67,9 @@ def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
 
 
 def _read_record(path: str) -> "dict[str, Any]":
-    import json
-
     try:
         with open(path, "rb") as stream:
-            found = json.loads(stream.read().decode("utf-8"))
+            found = json_of(stream.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and _has_known_types(found) else {}
@@ -88,9 +87,7 @@ def _has_known_types(record: "dict[str, Any]") -> bool:
 
 
 def _write_record(path: str, value: "dict[str, Any]", durable: bool = True) -> None:
-    import json
-
-    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"), durable=durable)
+    write_atomically(path, (json_text(value, indent=1) + "\n").encode("utf-8"), durable=durable)
 
 
 def _sorted_names(directory: str) -> "list[str]":
@@ -335,10 +332,12 @@ class GenerationStore:
 
 def _is_unfinished_file(path: str) -> bool:
     """Tell whether this is what a process that was killed had not yet renamed to the name of a file or link of ours."""
+    name = os.path.basename(path)
+    if not name.startswith("ready.") and not name.endswith(".tmp"):
+        return False
     import re
 
     ours = r"(ready(\.\d+)?|environment|\.gitignore|CACHEDIR\.TAG|.+\.building|.+\.last\.json)\.\d+\.tmp|ready\.\d+"
-    name = os.path.basename(path)
     return bool(re.match(ours + r"\Z", name)) or (os.path.islink(path) and bool(re.match(r".+\.\d+\.tmp\Z", name)))
 
 

@@ -6,7 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 __all__ = [
     "BOOT_IDENTIFIER_FILE",
@@ -30,6 +30,7 @@ __all__ = [
     "replace_process",
     "scripts_directory",
     "sha256_of",
+    "signal_module",
     "signal_process_group",
     "usable_cores",
     "usable_memory",
@@ -290,6 +291,18 @@ def content_of(path: str) -> bytes:
             return stream.read()
     except OSError:
         return b""
+
+
+def signal_module() -> "Any":
+    """Return the module `signal`, or what it is made of: its names for numbers take longer to make than to use."""
+    try:
+        import _signal  # type: ignore[import-not-found,unused-ignore]
+
+        return _signal
+    except ImportError:
+        import signal
+
+        return signal
 
 
 def end_processes(processes: "list[int]", gently: bool) -> None:

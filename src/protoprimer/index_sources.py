@@ -201,21 +201,56 @@ def _pip_files(environ: "dict[str, str]") -> "list[str]":
 
 
 def _pip_file(path: str) -> "dict[str, str]":
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            text = stream.read()
+    except OSError:
+        # Another user's file: pip passes over it too.
+        return {}
+    sections = _plain_sections(text)
+    if sections is None:
+        sections = _parsed_sections(text, path)
+    items = [item for one in ("global", "install") for item in sections.get(one, {}).items()]
+    return {key.lstrip("-").replace("_", "-"): value for key, value in items}
+
+
+def _plain_sections(text: str) -> "dict[str, dict[str, str]] | None":
+    """Return the sections of a file in which each line is a section, a key with its value, a comment, or empty.
+
+    Of any other it returns `None`. Most are such; importing `configparser` takes longer than reading them.
+    """
+    sections = {}  # type: dict[str, dict[str, str]]
+    section = None
+    for line in text.split("\n"):
+        bare = line.strip()
+        if not bare or bare[0] in "#;":
+            continue
+        key, found, value = bare.partition("=")
+        if line[0].isspace() or not line.isprintable():
+            return None
+        if bare[0] == "[":
+            name = bare[1:-1]
+            if not name.isalnum() or bare[-1] != "]" or name in sections or name == "DEFAULT":
+                return None
+            section = sections[name] = {}
+        elif section is None or not found or ":" in key or not key.strip() or key.strip().lower() in section:
+            return None
+        else:
+            section[key.strip().lower()] = value.strip()
+    return sections
+
+
+def _parsed_sections(text: str, path: str) -> "dict[str, dict[str, str]]":
     import configparser
 
     parser = configparser.RawConfigParser()
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            parser.read_file(stream)
-    except OSError:
-        # Another user's file: pip passes over it too.
-        return {}
+        parser.read_string(text, path)
     except configparser.Error as error:
         advice = "repair this pip configuration file, or set PIP_CONFIG_FILE=%s" % os.devnull
         cause = "not a valid pip configuration: %s" % str(error).splitlines()[0]
         raise ConfigurationError(cause, path, advice) from error
-    sections = [parser.items(one) for one in ("global", "install") if parser.has_section(one)]
-    return {key.lstrip("-").replace("_", "-"): value for items in sections for key, value in items}
+    return {name: dict(parser.items(name)) for name in parser.sections()}
 
 
 def home_path(environ: "dict[str, str]", *names: str) -> str:

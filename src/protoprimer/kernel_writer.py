@@ -30,6 +30,7 @@ KERNEL_MODULES = (
     "protoprimer.unpacking",
     "protoprimer.version",
     "protoprimer.errors",
+    "protoprimer.json_text",
     "protoprimer.host",
     "protoprimer.console",
     "protoprimer.spawn",

@@ -14,6 +14,7 @@ import time
 from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.host import boot_identifier, first_line_of, is_windows, pid_is_alive, remove_tree
+from protoprimer.json_text import json_of, json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,10 +150,8 @@ def _open_lock_file(path: str) -> int:
 
 
 def _parse_holder(content: bytes) -> "dict[str, Any]":
-    import json
-
     try:
-        holder = json.loads(content.decode("utf-8"))
+        holder = json_of(content.decode("utf-8"))
     except (ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
@@ -353,10 +352,8 @@ class FileLock:
 
 
 def _holder_text() -> bytes:
-    import json
-
     what = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
-    return json.dumps(this_process(what), sort_keys=True).encode("ascii") + b"\n"
+    return json_text(this_process(what)).encode("ascii") + b"\n"
 
 
 def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":

@@ -247,6 +247,8 @@ def _step(
 
 def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]") -> "list[str]":
     """Turn lines such as `proj[test]` into extras of the member `proj`: an index has none, or a foreign one."""
+    if not lines:
+        return []
     import re
 
     by_name = {normalized_project_name(member.metadata.name): member for member in members if member.metadata.name}

@@ -6,7 +6,7 @@ import time
 
 from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.errors import InstallError
-from protoprimer.host import end_processes, processes_below
+from protoprimer.host import end_processes, processes_below, signal_module
 from protoprimer.spawn import start_child
 
 TYPE_CHECKING = False
@@ -131,15 +131,14 @@ class Terminated(BaseException):
 
     def end_this_process(self) -> None:
         """End this process by the signal, so that its parent sees the truth. Does not return."""
-        import signal
-
+        signal = signal_module()
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
 
 
 def _heed_terminations() -> "dict[int, Any]":
     """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
-    import signal
+    signal = signal_module()
 
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
@@ -156,8 +155,7 @@ def _heed_terminations() -> "dict[int, Any]":
 
 
 def _restore_handlers(handlers: "dict[int, Any]") -> None:
-    import signal
-
+    signal = signal_module()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

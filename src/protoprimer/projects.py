@@ -288,11 +288,10 @@ def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
 
 def normalized_project_name(name: str) -> str:
     """Return the name of a distribution, extra or group in its normal form (PEP 503)."""
-    if name.isalnum():
-        return name.lower()
-    import re
-
-    return re.sub("[-_.]+", "-", name).lower()
+    name = name.replace("_", "-").replace(".", "-").lower()
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
 
 
 def expand_group(project: ProjectMetadata, group: str) -> "list[str]":

@@ -17,6 +17,7 @@ from protoprimer.host import (
     scripts_directory,
     write_atomically,
 )
+from protoprimer.json_text import json_of, json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,12 +122,10 @@ def read_ready(state_directory: str) -> "dict[str, Any] | None":
     Keys: `environment` (prefix), `python`, `fingerprint`, `client_paths`, `work`, `inputs` and `exact` (pairs of path
     and time in nanoseconds), `absent`, `links`, `state`, `moment`, `stamps`.
     """
-    import json
-
     try:
         with open(os.path.join(state_directory, "ready"), "rb") as stream:
             content = stream.read()
-        facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
+        facts = json_of(content.split(b"\n", 2)[1][2:].decode("ascii"))
         # What it says must give what it is, to the byte; the moment is not in the text.
         return facts if _ready_text(facts) == content and isinstance(facts["moment"], int) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -207,11 +206,9 @@ def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
 
 
 def _ready_text(facts: "dict[str, Any]") -> bytes:
-    import json
-
     quoted = quoted_for_sh
     stamps = os.path.join(facts["state"], "stamps")
-    lines = [READY_FORMAT, "# " + json.dumps(facts, sort_keys=True), _READY_FUNCTIONS]
+    lines = [READY_FORMAT, "# " + json_text(facts), _READY_FUNCTIONS]
     lines += ["protoprimer_%s=%s" % (name, quoted(facts[name])) for name in ("environment", "python")]
     lines.append("protoprimer_path=" + quoted(os.pathsep.join(facts["client_paths"])))
     lines.append("protoprimer_work=" + ("yes" if facts["work"] else ""))

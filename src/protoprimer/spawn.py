@@ -5,6 +5,8 @@ import os
 import sys
 import time
 
+from protoprimer.host import signal_module
+
 __all__ = ["PopenChild", "SpawnedChild", "start_child"]
 
 _PIPE_BYTES = 65536
@@ -89,9 +91,7 @@ class SpawnedChild:
     def kill(self) -> None:
         """End it at once."""
         if self.status is None and not self._has_ended():
-            import signal
-
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal_module().SIGKILL)
 
     def abandon(self) -> None:
         """Listen no longer, and wait for the end of one that was killed."""
@@ -216,8 +216,7 @@ class _WorkingDirectory:
 
 def _spawned(program: str, arguments: "list[str]", environ: "dict[str, str]", standard: "list[int]") -> int:
     """Start it with these standard descriptors and none of the others that this process would hand on."""
-    import signal
-
+    signal = signal_module()
     actions = [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(standard)]
     actions += [(os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable_descriptors()]  # type: ignore[misc]
     # Python ignores these; what it starts expects them as they were.

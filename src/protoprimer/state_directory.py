@@ -10,6 +10,7 @@ from protoprimer.locking import disk_failure
 
 __all__ = ["check_environment_name", "prepare_state_directory", "remember_environment", "remembered_environment"]
 
+_LETTERS_OF_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
 _STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell")
@@ -67,9 +68,7 @@ def check_environment_name(name: str) -> None:
 
     :raises ConfigurationError: it cannot (exit code 3)
     """
-    import re
-
-    if not re.match(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z", name):
+    if not 0 < len(name) <= 64 or name[0] in ".-" or not _LETTERS_OF_NAMES.issuperset(name):
         advice = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, 64 at most"
         raise ConfigurationError("an environment cannot be named %r" % name, advice=advice)
 

@@ -14,6 +14,7 @@ __all__ = ["TomlError", "load_toml", "parse_toml", "toml_key_lines"]
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable
     from typing import Any
 
     TomlTable = dict[str, Any]
@@ -107,26 +108,89 @@ _TOML_SCALARS = (
     ("integer", _TOML_INTEGER),
     ("float", "[+-]?(?:inf|nan)"),
 )
-_TOML_TOKENS = {
-    "space": r"[ \t]*",
-    "gap": r"(?:[ \t\n]+|#[^\x00-\x08\x0a-\x1f\x7f]*)*",
-    "comment": r"[ \t]*(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?",
-    "bare": "[A-Za-z0-9_-]+",
-    "basic": r'[^"\\\x00-\x08\x0a-\x1f\x7f]*',
-    "basic lines": r'[^"\\\x00-\x08\x0b-\x1f\x7f]*',
-    "literal": r"[^'\x00-\x08\x0a-\x1f\x7f]*",
-    "literal lines": r"(?:[^'\x00-\x08\x0b-\x1f\x7f]+|'(?!''))*",
-    "escape": r'\\(?:[btnfr"\\]|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})',
-    "folded": r"\\[ \t]*\n[ \t\n]*",
-}
+_TOML_BARE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_TOML_HEX = frozenset("0123456789ABCDEFabcdef")
+
+
+# Where a token ends, by methods of texts: importing `re` takes longer than reading most documents.
+
+
+def _end_of_run(text: str, at: int, letters: "frozenset[str] | str") -> int:
+    while at < len(text) and text[at] in letters:
+        at += 1
+    return at
+
+
+def _end_of_allowed(text: str, at: int, end: int, also: str) -> int:
+    """Return the offset of the first control character that is not in `also`, at the latest `end`."""
+    part = text[at:end]
+    if part.isprintable():
+        return end
+    found = (offset for offset, one in enumerate(part) if (one < " " and one not in also) or one == "\x7f")
+    return at + next(found, len(part))
+
+
+def _end_before(text: str, at: int, mark: str) -> int:
+    found = text.find(mark, at)
+    return found if found >= 0 else len(text)
+
+
+def _end_of_space(text: str, at: int) -> int:
+    return _end_of_run(text, at, " \t")
+
+
+def _end_of_bare(text: str, at: int) -> int:
+    return _end_of_run(text, at, _TOML_BARE)
+
+
+def _end_of_comment(text: str, at: int) -> int:
+    at = _end_of_run(text, at, " \t")
+    return _end_of_allowed(text, at, _end_before(text, at, "\n"), "\t") if text.startswith("#", at) else at
+
+
+def _end_of_gap(text: str, at: int) -> int:
+    while True:
+        start, at = at, _end_of_run(text, at, " \t\n")
+        at = _end_of_comment(text, at)
+        if at == start:
+            return at
+
+
+def _end_of_basic(text: str, at: int, also: str = "\t") -> int:
+    part = text[at : _end_before(text, at, '"')]
+    return _end_of_allowed(text, at, at + len(part.partition("\\")[0]), also)
+
+
+def _end_of_basic_lines(text: str, at: int) -> int:
+    return _end_of_basic(text, at, "\t\n")
+
+
+def _end_of_literal(text: str, at: int) -> int:
+    return _end_of_allowed(text, at, _end_before(text, at, "'"), "\t")
+
+
+def _end_of_literal_lines(text: str, at: int) -> int:
+    return _end_of_allowed(text, at, _end_before(text, at, "'''"), "\t\n")
+
+
+def _end_of_escape(text: str, at: int) -> int:
+    kind = text[at + 1 : at + 2]
+    if kind in _TOML_ESCAPES:
+        return at + 2
+    digits = {"u": 4, "U": 8}.get(kind, 0)
+    found = text[at + 2 : at + 2 + digits]
+    return at + 2 + digits if digits and len(found) == digits and _TOML_HEX.issuperset(found) else at
+
+
+def _end_of_folded(text: str, at: int) -> int:
+    end = _end_of_run(text, at + 1, " \t")
+    return _end_of_run(text, end, " \t\n") if text.startswith("\n", end) else at
 
 
 class _TomlReader:
     """A recursive descent over `text`; `at` is the offset of what comes next."""
 
     def __init__(self, text: str) -> None:
-        import re
-
         self.text = text.replace("\r\n", "\n")
         self.at = 0
         self.root = {}  # type: TomlTable
@@ -135,22 +199,19 @@ class _TomlReader:
         self.complete = set()  # type: set[int]
         self.declared = set()  # type: set[int]
         self.dotted = []  # type: list[int]
-        # Most documents need half of the patterns, and compiling one takes longer than reading a table.
-        self.compile = re.compile
-        self.tokens = {}  # type: dict[str, re.Pattern[str]]
 
     def read(self) -> "TomlTable":
         table, path = self.root, ()  # type: TomlTable, TomlPath
         try:
             while True:
-                self.skip("gap")
+                self.skip(_end_of_gap)
                 if self.at == len(self.text):
                     return self.root
                 if self.take("["):
                     table, path = self.header()
                 else:
                     self.pair(table, path)
-                self.skip("comment")
+                self.skip(_end_of_comment)
                 if self.at < len(self.text) and not self.take("\n"):
                     raise self.error("a new line is expected after the value or the table's name")
         except RecursionError:
@@ -165,15 +226,10 @@ class _TomlReader:
             message = "it starts with a byte order mark"
         return TomlError(message, self.text.count("\n", 0, at) + 1)
 
-    def skip(self, token: str) -> str:
+    def skip(self, end_of_token: "Callable[[str, int], int]") -> str:
         """Pass over the token if it is next, and return it."""
-        if token not in self.tokens:
-            self.tokens[token] = self.compile(_TOML_TOKENS[token])
-        found = self.tokens[token].match(self.text, self.at)
-        if not found:
-            return ""
-        self.at = found.end()
-        return found.group()
+        start, self.at = self.at, end_of_token(self.text, self.at)
+        return self.text[start : self.at]
 
     def take(self, literal: str) -> bool:
         if self.text.startswith(literal, self.at):
@@ -224,7 +280,7 @@ class _TomlReader:
         keys = self.keys()
         if not self.take("="):
             raise self.error("= is expected after the key")
-        self.skip("space")
+        self.skip(_end_of_space)
         for key in keys[:-1]:
             table, path = self.step(table, path, key, start)
             if id(table) in self.declared:
@@ -241,24 +297,24 @@ class _TomlReader:
     def keys(self) -> "list[str]":
         keys = []
         while True:
-            self.skip("space")
+            self.skip(_end_of_space)
             if self.take('"'):
-                keys.append(self.basic("basic", '"'))
+                keys.append(self.basic(_end_of_basic, '"'))
             elif self.take("'"):
-                keys.append(self.literal("literal", "'"))
+                keys.append(self.literal(_end_of_literal, "'"))
             else:
-                keys.append(self.skip("bare"))
+                keys.append(self.skip(_end_of_bare))
                 if not keys[-1]:
                     raise self.error("a key is expected")
-            self.skip("space")
+            self.skip(_end_of_space)
             if not self.take("."):
                 return keys
 
     def value(self, path: "TomlPath") -> "Any":
         if self.take('"'):
-            return self.lines('"') if self.take('""') else self.basic("basic", '"')
+            return self.lines('"') if self.take('""') else self.basic(_end_of_basic, '"')
         if self.take("'"):
-            return self.lines("'") if self.take("''") else self.literal("literal", "'")
+            return self.lines("'") if self.take("''") else self.literal(_end_of_literal, "'")
         if self.take("["):
             return self.array(path)
         if self.take("{"):
@@ -268,6 +324,12 @@ class _TomlReader:
         return False if self.take("false") else self.scalar()
 
     def scalar(self) -> "Any":
+        end = _end_of_run(self.text, self.at, "0123456789")
+        digits = self.text[self.at : end]
+        is_number = digits == "0" or digits[:1] not in ("", "0")
+        if is_number and self.text[end : end + 1] in ("", " ", "\n", ",", "]", "}"):
+            self.at = end
+            return int(digits)
         import re
 
         for kind, pattern in _TOML_SCALARS:
@@ -284,26 +346,26 @@ class _TomlReader:
     def array(self, path: "TomlPath") -> "list[Any]":
         start = self.text.count("\n", 0, self.at) + 1
         items = []  # type: list[Any]
-        self.skip("gap")
+        self.skip(_end_of_gap)
         while not self.take("]"):
             item = path + (len(items),)
             self.offsets[item] = self.at
             items.append(self.value(item))
-            self.skip("gap")
+            self.skip(_end_of_gap)
             if not self.take(",") and not self.text.startswith("]", self.at):
                 raise self.error(", or ] is expected in the array that starts in line %d" % start)
-            self.skip("gap")
+            self.skip(_end_of_gap)
         return items
 
     def inline_table(self, path: "TomlPath") -> "TomlTable":
         table = {}  # type: TomlTable
-        self.skip("space")
+        self.skip(_end_of_space)
         if self.take("}"):
             return table
         while True:
-            self.skip("space")
+            self.skip(_end_of_space)
             self.pair(table, path)
-            self.skip("space")
+            self.skip(_end_of_space)
             if self.take("}"):
                 return table
             if not self.take(","):
@@ -311,22 +373,26 @@ class _TomlReader:
 
     def lines(self, quote: str) -> str:
         self.take("\n")
-        text = self.basic("basic lines", quote * 3) if quote == '"' else self.literal("literal lines", quote * 3)
+        text = (
+            self.basic(_end_of_basic_lines, quote * 3)
+            if quote == '"'
+            else self.literal(_end_of_literal_lines, quote * 3)
+        )
         # Up to two quotes may stand before the closing three.
         for _ in range(2):
             text += quote if self.take(quote) else ""
         return text
 
-    def literal(self, token: str, close: str) -> str:
-        text = self.skip(token)
+    def literal(self, end_of_token: "Callable[[str, int], int]", close: str) -> str:
+        text = self.skip(end_of_token)
         if not self.take(close):
             raise self.error("the text has no closing " + close)
         return text
 
-    def basic(self, token: str, close: str) -> str:
+    def basic(self, end_of_token: "Callable[[str, int], int]", close: str) -> str:
         text = ""
         while True:
-            text += self.skip(token)
+            text += self.skip(end_of_token)
             if self.take(close):
                 return text
             if self.text.startswith("\\", self.at):
@@ -337,9 +403,9 @@ class _TomlReader:
                 raise self.error("the text has no closing " + close)
 
     def escape(self, folds: bool) -> str:
-        if folds and self.skip("folded"):
+        if folds and self.skip(_end_of_folded):
             return ""
-        found = self.skip("escape")
+        found = self.skip(_end_of_escape)
         if not found:
             raise self.error("%s is no escape: write \\\\ for a backslash" % self.text[self.at : self.at + 2].strip())
         if len(found) == 2:

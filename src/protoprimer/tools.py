@@ -7,6 +7,7 @@ from protoprimer.console import Console
 from protoprimer.errors import BackendError, PrimerError
 from protoprimer.host import is_windows, libc_of_host, scripts_directory, sha256_of, write_atomically
 from protoprimer.indexes import IndexSettings
+from protoprimer.json_text import json_of, json_text
 from protoprimer.process import run_child, scrubbed_environment
 from protoprimer.tool_pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
 from protoprimer.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
@@ -254,18 +255,16 @@ class ToolBox:
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
         """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
-        import json
-
         try:
             status = os.stat(path)
         except OSError as error:
             return "!cannot be used: %s" % error.strerror
         identity = [command, status.st_mtime, status.st_size, status.st_ino]
-        key = sha256_of(json.dumps(command).encode("ascii"))[:16]
+        key = sha256_of(json_text(command).encode("ascii"))[:16]
         note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
         try:
             with open(note, encoding="utf-8") as stream:
-                known, version = json.load(stream)
+                known, version = json_of(stream.read())
             if known == identity:
                 return str(version)
         except (OSError, ValueError, TypeError):
@@ -275,7 +274,7 @@ class ToolBox:
         if not version.startswith("!") and os.path.basename(os.path.dirname(path)) != "shims":
             try:
                 os.makedirs(os.path.dirname(note), exist_ok=True)
-                write_atomically(note, json.dumps([identity, version]).encode("utf-8"))
+                write_atomically(note, json_text([identity, version]).encode("utf-8"))
             except OSError:
                 pass
         return str(version)
@@ -326,9 +325,8 @@ def _machine() -> str:
 
 
 def _version_tuple(version: str) -> "tuple[int, ...]":
-    import re
-
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    spaced = "".join(letter if letter.isdigit() else " " for letter in version)
+    return tuple(int(part) for part in spaced.split()[:3])
 
 
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:

@@ -172,12 +172,12 @@ def _is_plain_release(text: str) -> bool:
 
 def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
     """Return operator, text and version; of `==3.1.*` the text ends in `.*` and the version is 3.1."""
-    import re
-
     operator, text = _split_operator(clause)
     is_ordinary = operator in ("==", "!=", "<=", ">=", "<", ">") or (operator == "~=" and "." in text)
     if _is_plain_release(text) and is_ordinary:
         return operator, text, Version(text)
+    import re
+
     if operator == "===" and not re.search(r"[\s;)]", text):
         try:
             return operator, text, Version(text)
@@ -296,6 +296,8 @@ def parse_python_request(text: str) -> PythonRequest:
 
 
 def _request_from_name(text: str, name: str) -> "PythonRequest | None":
+    if _is_plain_release(name):
+        return _request_of_version(text, name)
     import re
 
     found = re.match(r"(?:(c?python|cp|pypy|pp)(?:[-@](?=.))?)?(.*)", name, re.I | re.A | re.S)
@@ -308,11 +310,15 @@ def _request_from_name(text: str, name: str) -> "PythonRequest | None":
     if not found:
         return None
     version, pre, wildcard, dev, free_threaded = found.groups()
-    if re.match("[23][0-9]{1,2}\\Z", version):
+    request = _request_of_version(text, version, pre or "", bool(wildcard or dev))
+    return PythonRequest(text, request.specifiers, named, bool(free_threaded), bool(pre or dev))
+
+
+def _request_of_version(text: str, version: str, pre: str = "", is_minor: bool = False) -> "PythonRequest":
+    if version[0] in "23" and 1 < len(version) < 4 and version.isdigit():
         version = version[0] + "." + version[1:]  # The 313 of tags such as cp313.
-    whole = pre or (version.count(".") > 1 and not wildcard and not dev)
-    specifiers = SpecifierSet("==" + version + (pre or "" if whole else ".*"))
-    return PythonRequest(text, specifiers, named, bool(free_threaded), bool(pre or dev))
+    is_whole = pre or (version.count(".") > 1 and not is_minor)
+    return PythonRequest(text, SpecifierSet("==" + version + (pre if is_whole else ".*")))
 
 
 def python_version_line(content: str) -> "tuple[str, int]":

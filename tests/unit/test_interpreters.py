@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protoprimer.candidates import interpreter_candidates
 from protoprimer.console import Console
@@ -25,6 +28,7 @@ from protoprimer.interpreters import (
     selected_interpreter,
     wild_interpreter,
 )
+from protoprimer.probe import version_in_name
 from protoprimer.versions import parse_python_request
 
 if TYPE_CHECKING:
@@ -498,3 +502,9 @@ class TestSelector:
         with pytest.raises(InterpreterError):
             host.choose(f"{FAR}.1", selector=self.write(host, "def select_python(required): return None\n"))
         assert not [name for name in set(sys.modules) - before if "selector" in name]
+
+
+@given(st.from_regex(r"(cpython-?|python|pypy|x)?[0-9]{0,2}\.?[0-9]{0,2}[.-]?[0-9a]{0,2}(-linux)?", fullmatch=True))
+def test_the_numbers_in_a_name_are_those_of_its_version(name: str) -> None:
+    found = re.match(r"(?:cpython-?|python|pypy)?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", name)
+    assert version_in_name(name) == (tuple(int(one) for one in found.groups() if one) if found else ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet as ReferenceSpecifierSet
+from packaging.utils import canonicalize_name
 
 import support
 from protoprimer.errors import ConfigurationError
@@ -19,6 +21,7 @@ from protoprimer.projects import (
     console_entry,
     expand_group,
     metadata_files,
+    normalized_project_name,
     read_project,
 )
 from protoprimer.versions import poetry_python_range
@@ -443,3 +446,8 @@ print(json.dumps(found))
     found = answer(python.executable)
     assert found == answer(support.wild_pythons()[-1].executable)
     assert [each[1] for each in found] == [None, ">=3.8,!=3.9.*,<4", ">=3.7", ">=3.6"]  # type: ignore[attr-defined]
+
+
+@given(st.text(alphabet="aZ9-_.\u00e9 ") | st.text())
+def test_names_are_normal_as_the_library_makes_them(name: str) -> None:
+    assert normalized_project_name(name) == re.sub("[-_.]+", "-", name).lower() == canonicalize_name(name)

@@ -1,0 +1,55 @@
+"""Our JSON is the standard library's: what it reads, refuses and writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protoprimer.json_text import json_of, json_text
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+@given(VALUES, st.sampled_from([None, 0, 1, 4]))
+def test_what_is_written_is_what_the_library_writes(value: Any, indent: int | None) -> None:
+    assert json_text(value, indent) == json.dumps(value, indent=indent, sort_keys=True)
+
+
+@given(VALUES, st.sampled_from([None, 1]), st.text(alphabet=" \t\r\n"), st.text(alphabet=" \t\r\n"))
+def test_what_is_read_is_what_the_library_reads(value: Any, indent: int | None, before: str, after: str) -> None:
+    text = before + json.dumps(value, indent=indent, ensure_ascii=False) + after
+    assert json_of(text) == json.loads(text) == value
+
+
+@given(st.text(alphabet='{}[]:,"\\u0019ane-.+Itrufls\n \t') | st.text())
+def test_what_the_library_refuses_is_refused(text: str) -> None:
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            json_of(text)
+    else:
+        assert repr(json_of(text)) == repr(expected)
+
+
+def test_a_text_nested_without_end_is_an_error_of_the_same_kind() -> None:
+    deep = "[" * 100_000
+    with pytest.raises(RecursionError):
+        json.loads(deep)
+    with pytest.raises(RecursionError):
+        json_of(deep)
+
+
+@pytest.mark.parametrize("function", [json_of, json_text])
+def test_an_interpreter_without_the_accelerator_does_the_same(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
+    monkeypatch.setitem(sys.modules, "_json", None)
+    assert (
+        function('{"a": [1, "\\u00e9"]}')
+        == {json_of: {"a": [1, "é"]}, json_text: '"{\\"a\\": [1, \\"\\\\u00e9\\"]}"'}[function]
+    )
