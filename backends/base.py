@@ -6,6 +6,7 @@ from protoprimer.console import Console
 from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import InstallError
 from protoprimer.host import environment_python, is_windows
+from protoprimer.json_text import json_of
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.process import ChildResult, run_child, scrubbed_environment
 from protoprimer.projects import normalized_project_name
@@ -242,15 +243,13 @@ def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple
 
 def _is_from(metadata_path: str, project: str) -> bool:
     """Tell whether a distribution's metadata say that it is this directory's."""
-    import json
-
     if metadata_path.endswith(".egg-link"):
         with open(metadata_path, encoding="utf-8") as stream:
             linked = stream.readline().strip()
         return (os.path.realpath(linked) + os.sep).startswith(os.path.realpath(project) + os.sep)
     try:
         with open(os.path.join(metadata_path, "direct_url.json"), encoding="utf-8") as stream:
-            origin = json.load(stream)
+            origin = json_of(stream.read())
     except (OSError, ValueError):
         return False
     return os.path.realpath(path_of_file_url(origin.get("url", ""))) == os.path.realpath(project)

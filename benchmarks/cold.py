@@ -8,12 +8,14 @@ python -m benchmarks.cold [--rounds N] [--quick]
 from __future__ import annotations
 
 import sys
+from itertools import cycle
 from typing import TYPE_CHECKING
 
-from benchmarks.common import DEPENDENCIES, Bench, Line, command, fresh, interleaved
+from benchmarks.common import DEPENDENCIES, Bench, Line, Usage, command, fresh, interleaved
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 GOAL = 1.25
 MORE = [
@@ -41,16 +43,27 @@ def measure(bench: Bench) -> list[Line]:
 
 
 def _line(bench: Bench, what: str, name: str, dependencies: Sequence[str]) -> Line:
-    ours, theirs = (bench.project(f"{name}-{side}", dependencies) for side in ("ours", "theirs"))
+    places = [bench.project(f"{name}-{side}", dependencies) for side in ("one", "other")]
     contestants = {
-        "ours": fresh(ours, [".venv", ".protoprimer"], lambda: bench.measure(["./prime"], ours)),
-        "theirs": fresh(theirs, [".venv"], lambda: bench.measure(["uv", "sync", "-q"], theirs)),
+        "ours": _alternating(bench, places, ["./prime"]),
+        "theirs": _alternating(bench, places[::-1], ["uv", "sync", "-q"]),
     }
-    interleaved(1, contestants)
+    interleaved(2, contestants)
     seconds = interleaved(bench.times(25, 3), contestants)
-    installed = len(list((theirs / ".venv").glob("lib/*/site-packages/*.dist-info")))
+    installed = len(list((places[0] / ".venv").glob("lib/*/site-packages/*.dist-info")))
     note = f"{installed} distributions"
     return Line(what, "`uv sync` into no `.venv`", GOAL, seconds["ours"], seconds["theirs"], note=note)
+
+
+def _alternating(bench: Bench, places: Sequence[Path], run: Sequence[str]) -> Callable[[], Usage]:
+    """Return what runs in each place in turn: how long links take depends on where a directory lies on the disk."""
+    turns = cycle(places)
+
+    def run_in_next() -> Usage:
+        place = next(turns)
+        return fresh(place, [".venv", ".protoprimer"], lambda: bench.measure(run, place))()
+
+    return run_in_next
 
 
 if __name__ == "__main__":
