@@ -3,9 +3,8 @@
 import os
 
 from protoprimer.console import Console
-from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import InstallError
-from protoprimer.host import environment_python, is_windows
+from protoprimer.host import environment_python, is_windows, path_of_file_url
 from protoprimer.json_text import json_of
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.process import ChildResult, run_child, scrubbed_environment

@@ -4,9 +4,8 @@ import os
 
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
-from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, sha256_of, write_atomically
+from protoprimer.host import environment_python, path_of_file_url, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan
 from protoprimer.pylock import load_lock, marker_environment, read_lock
 from protoprimer.tools import ToolAbsent

@@ -5,6 +5,7 @@ import sys
 import time
 
 from protoprimer.console import Console
+from protoprimer.host import path_of_file_url
 from protoprimer.indexes import IndexSettings
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import ssl
     from typing import Any
 
-__all__ = ["UrlReader", "file_url", "path_of_file_url"]
+__all__ = ["UrlReader", "file_url"]
 
 TRIES = 3
 SECONDS_TO_CONNECT = 30.0
@@ -202,21 +203,6 @@ def file_url(path: str) -> str:
     from urllib.request import pathname2url
 
     return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
-
-
-def path_of_file_url(url: str) -> str:
-    """Return the path that a `file:` URL means."""
-    if url.startswith("file:///") and os.name != "nt" and not set("%?#") & set(url):
-        # The parser takes longer to import than all that follows.
-        return url[len("file://") :]
-    from urllib.parse import unquote, urlsplit
-
-    if os.name != "nt":
-        return unquote(urlsplit(url).path, errors="surrogateescape")
-    # It takes 50 ms to import, and is the same elsewhere.
-    from urllib.request import url2pathname
-
-    return url2pathname(urlsplit(url).path)
 
 
 def _links_of_json(text: str) -> "dict[str, str]":

@@ -22,7 +22,9 @@ __all__ = [
     "libc_of_host",
     "link_directory",
     "link_target",
+    "machine_of_host",
     "options_of_process_group",
+    "path_of_file_url",
     "pid_is_alive",
     "processes_below",
     "quoted_for_sh",
@@ -284,6 +286,15 @@ def processes_below(ancestor: int) -> "list[int]":
     return found
 
 
+def machine_of_host() -> str:
+    """Return the name of the processor's kind, as `platform.machine` does, such as `x86_64`."""
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    import platform
+
+    return platform.machine()
+
+
 def content_of(path: str) -> bytes:
     """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
     try:
@@ -391,6 +402,33 @@ def end_process(status: int) -> "NoReturn":
             # What nobody could be told is Python's to report.
             pass
     sys.exit(status)
+
+
+def _without_percent_signs(text: str) -> str:
+    from binascii import unhexlify
+
+    plain, *coded = text.encode("utf-8", "surrogateescape").split(b"%")
+    for part in coded:
+        try:
+            plain += (unhexlify(part[:2]) or b"%") + part[2:]
+        except ValueError:
+            plain += b"%" + part
+    return plain.decode("utf-8", "surrogateescape")
+
+
+def path_of_file_url(url: str) -> str:
+    """Return the path that a `file:` URL means."""
+    if os.name != "nt" and url.startswith("file:///") and not set("?#;") & set(url):
+        # What the library does too, but that takes longer to import than all that follows.
+        return _without_percent_signs(url[len("file://") :])
+    from urllib.parse import unquote, urlsplit
+
+    if os.name != "nt":
+        return unquote(urlsplit(url).path, errors="surrogateescape")
+    # It takes 50 ms to import, and is the same elsewhere.
+    from urllib.request import url2pathname
+
+    return url2pathname(urlsplit(url).path)
 
 
 def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:

@@ -9,6 +9,7 @@ Indexes have equal standing, as pip knows nothing else, unless uv's `index-strat
 import os
 import sys
 
+from protoprimer.host import path_of_file_url
 from protoprimer.index_sources import (
     INDEX_LISTS,
     INDEX_SETTINGS,
@@ -226,11 +227,7 @@ def _is_there(place: str) -> bool:
     """Tell whether find-links can be read: uv, unlike pip, fails on a directory that is not there."""
     if place.startswith("http"):
         return True
-    if place.startswith("file://"):
-        from urllib.parse import unquote
-
-        place = unquote(place[7:])
-    return os.path.exists(place)
+    return os.path.exists(path_of_file_url(place) if place.startswith("file://") else place)
 
 
 def _server(url: str) -> "tuple[str, str, int | None] | None":

@@ -2,8 +2,8 @@
 
 import os
 
-from protoprimer.downloads import path_of_file_url
 from protoprimer.errors import ConfigurationError, nearest_name
+from protoprimer.host import path_of_file_url
 from protoprimer.projects import expand_group, metadata_files, normalized_project_name, read_project
 
 TYPE_CHECKING = False

@@ -5,7 +5,14 @@ import sys
 
 from protoprimer.console import Console
 from protoprimer.errors import BackendError, PrimerError
-from protoprimer.host import is_windows, libc_of_host, scripts_directory, sha256_of, write_atomically
+from protoprimer.host import (
+    is_windows,
+    libc_of_host,
+    machine_of_host,
+    scripts_directory,
+    sha256_of,
+    write_atomically,
+)
 from protoprimer.indexes import IndexSettings
 from protoprimer.json_text import json_of, json_text
 from protoprimer.process import run_child, scrubbed_environment
@@ -314,9 +321,7 @@ def _tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
 
 
 def _machine() -> str:
-    import platform
-
-    machine = platform.machine()
+    machine = machine_of_host()
     if sys.maxsize < 2**32:
         # A 32-bit userland under a 64-bit kernel.
         narrow = {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}

@@ -51,6 +51,30 @@ def test_a_locked_project_takes_one_process_and_its_lock_is_checked_once(
     assert "lock" in clone.prime(status=6).errors
 
 
+# Each takes longer to import than what the kernel would use it for.
+DEAR = {"re", "enum", "json", "configparser", "signal", "subprocess", "sysconfig", "urllib.parse", "threading", "zlib"}
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("start", ["cold", "decided by hash"])
+def test_a_usual_start_imports_nothing_that_takes_longer_than_its_work(
+    new_clone: Callable[..., clones.Clone], start: str
+) -> None:
+    clone = locked_clone(new_clone)
+    python = support.default_python().executable
+    # The first start of this Python compiles the kernel.
+    clone.run(python, "-I", "-S", "./prime")
+    if start == "cold":
+        shutil.rmtree(clone.state)
+    else:
+        (clone.state / "ready").unlink()
+    done = clone.run(python, "-X", "importtime", "-I", "-S", "./prime")
+    imported = {line.rpartition("|")[2].strip() for line in done.errors.splitlines() if line.startswith("import time:")}
+    assert "os" in imported
+    assert sorted(imported & DEAR) == []
+    assert clone.builds() == 1
+
+
 @pytest.fixture
 def interpreter(tmp_path: Path) -> Interpreter:
     found = probe_interpreter(support.default_python().executable, str(tmp_path / "cache"), Console(-1))

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes, unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from protoprimer import index_sources
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError
+from protoprimer.host import path_of_file_url
 from protoprimer.indexes import IndexSettings, read_index_settings
 from simple_index import SimpleIndex, proxying, serving
 from support import wild_pythons
@@ -377,3 +379,9 @@ def test_usual_pip_configurations_are_plain() -> None:
     text = "# ours\n[global]\nindex-url = https://user@host/simple\nfind-links =\n\n[install]\nno-index: 1\n"
     assert index_sources._plain_sections(text.replace("no-index: 1", "no-index = 1")) is not None
     assert index_sources._plain_sections(text) is None, "what is not quite usual is left to the library"
+
+
+@given(st.text(alphabet="/a%2fF0\u00e9 +") | st.binary().map(quote_from_bytes))
+def test_the_path_of_a_file_url_is_what_the_library_makes_of_it(path: str) -> None:
+    url = "file:///" + path
+    assert path_of_file_url(url) == unquote(urlsplit(url).path, errors="surrogateescape")
