@@ -37,6 +37,9 @@ def json_of(text: str) -> "Any":
         value, end = make_scanner(_ScannerSettings())(text, start)  # type: ignore[arg-type]
     except StopIteration as place:
         raise ValueError("a value is expected at character %s" % place) from None
+    except SystemError:
+        # It looks for the error that the library defines, and where that was not imported finds none to raise.
+        raise ValueError("it is not JSON") from None
     if text[end:].strip(_JSON_SPACE):
         raise ValueError("nothing more is expected at character %d" % end)
     return value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import protoprimer
+import support
 from protoprimer.json_text import json_of, json_text
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -53,3 +57,26 @@ def test_an_interpreter_without_the_accelerator_does_the_same(monkeypatch: pytes
         function('{"a": [1, "\\u00e9"]}')
         == {json_of: {"a": [1, "é"]}, json_text: '"{\\"a\\": [1, \\"\\\\u00e9\\"]}"'}[function]
     )
+
+
+NOT_JSON = ["", " ", "{", "[", "[1", "[1,", '{"a"', '{"a":', '{"a": 1', '{"a": 1,', "{1: 2}", '"', '"\\', '"\\u12', "nul", "[1 2]", "1 2",
+            "\x00", '{"a": tru}', "[,]", "-", "1.", '"\n"']  # fmt: skip
+REFUSING = """
+import sys
+sys.path[:0] = sys.argv[1:2]
+from protoprimer.json_text import json_of
+assert "json" not in sys.modules
+for text in %r:
+    try:
+        print("taken: %%r" %% text, json_of(text))
+    except ValueError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("python", support.wild_pythons(), ids=str)
+def test_what_is_not_json_is_refused_where_the_library_was_never_imported(python: support.WildPython) -> None:
+    sources = os.path.dirname(protoprimer.__path__[0])
+    command = [python.executable, "-I", "-S", "-c", REFUSING % NOT_JSON, sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
