@@ -90,7 +90,7 @@ class _Module:
 
     def announced(self) -> str:
         """Return its name, the beginning of its source's sha256, and what its docstring says first."""
-        about = re.split("[:;] |[.]?\n|[.]$", ast.get_docstring(self.tree) or "")[0]
+        about = re.split("[:;,] |[.]?\n|[.]$", ast.get_docstring(self.tree) or "")[0]
         return "%s (%s): %s" % (self.name.partition(".")[2], self._digest()[:12], about)
 
     def as_text(self) -> "list[str]":

@@ -1,4 +1,4 @@
-"""uv, virtualenv and pip: found on this host, or unpacked from verified wheels; never installed into an interpreter."""
+"""The tools: uv, virtualenv and pip, on this host or from verified wheels; never installed into an interpreter."""
 
 import os
 import sys
