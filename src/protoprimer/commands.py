@@ -61,22 +61,16 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
     for name in ("inputs", "index_settings"):
         graph.evaluate(name)
     lock = _of_type(graph, "lock", FileLock)
-    made = []  # type: list[Environment]
-
-    def is_made() -> bool:
-        made.extend(one for one in [standing_environment(configuration)] if one is not None)
-        return bool(made)
-
     try:
-        if not lock.acquire(unless=is_made):
-            return made[0]
+        is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)
     except InstallError:
         # Nobody can build here; perhaps nothing has to be built.
         return _environment(graph)
     try:
         return standing_environment(configuration) or _environment(graph)
     finally:
-        lock.release()
+        if is_held:
+            lock.release()
 
 
 def _environment(graph: "StateGraph") -> Environment:

@@ -6,7 +6,7 @@ from protoprimer.console import Console
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.host import environment_python, is_windows, sha256_of, write_atomically
 from protoprimer.json_text import json_of, json_text
-from protoprimer.process import run_child
+from protoprimer.process import STATUS_OF_LATE, run_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _asked_facts(path: str, console: Console, timeout: float) -> "dict[str, Any]
 
 def _answer_of(command: "list[str]", console: Console, timeout: float) -> "dict[str, Any]":
     child = run_child(command, console, timeout=timeout)
-    if child.status == 124:
+    if child.status == STATUS_OF_LATE:
         raise PrimerError("it did not answer within %g s" % timeout)
     if child.status != 0:
         raise PrimerError(_why_child_failed(child.status, child.errors))

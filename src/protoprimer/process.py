@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from protoprimer.spawn import PopenChild, SpawnedChild
 
-__all__ = ["ChildResult", "Terminated", "run_child", "scrubbed_environment"]
+__all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed_environment"]
 
 # What an interrupted installer may take to remove its temporary files.
 _SECONDS_TO_TIDY = 1.0
 # As of the command `timeout`.
-_STATUS_OF_LATE = 124
+STATUS_OF_LATE = 124
 
 # What a foreign interpreter, environment or tool left in the variables must not steer ours.
 _LEAKING_VARIABLES = frozenset(
@@ -86,7 +86,7 @@ def run_child(
 
     :param cwd: where it starts; a directory that exists
     :param environ: all of its variables; by default those of `scrubbed_environment`
-    :param timeout: seconds after which it is ended, with all that it had started; its status is then 124
+    :param timeout: seconds after which it is ended, with all that it had started; its status is then `STATUS_OF_LATE`
     :param input_text: what it reads from stdin; by default nothing
     :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
     :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
@@ -114,7 +114,7 @@ def run_child(
     finally:
         _restore_handlers(handlers)
     output, errors = child.output.decode("utf-8", "replace"), child.errors.decode("utf-8", "replace")
-    result = ChildResult(arguments, _STATUS_OF_LATE if is_late else int(child.status or 0), output, errors)
+    result = ChildResult(arguments, STATUS_OF_LATE if is_late else int(child.status or 0), output, errors)
     for line in result.everything().splitlines():
         console.record("  " + line)
     if result.status != 0:

@@ -15,7 +15,7 @@ from protoprimer.host import (
 )
 from protoprimer.indexes import IndexSettings
 from protoprimer.json_text import json_of, json_text
-from protoprimer.process import run_child, scrubbed_environment
+from protoprimer.process import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.tool_pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
 from protoprimer.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
 
@@ -374,7 +374,7 @@ def _printed_version(command: "list[str]", name: str, console: Console) -> str:
         )  # fmt: skip
     except PrimerError as error:
         return "!cannot be used: %s" % error.cause
-    if result.status == 124:
+    if result.status == STATUS_OF_LATE:
         return "!did not print its version within %d seconds" % patience
     found = re.match(r"%s (\d+(?:\.\d+)+)\b" % name, result.output)
     if result.status or not found:
