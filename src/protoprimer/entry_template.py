@@ -88,6 +88,7 @@ if sys.version_info < (3, 6):
 _KEEPER = """\
 def protoprimer_kept(path, facts, make):
     # Compiled once for each user, never into the checkout; what others could have written there is not used.
+    import gc
     import marshal
     from binascii import crc32
 
@@ -97,6 +98,9 @@ def protoprimer_kept(path, facts, make):
     place = os.path.join(os.path.abspath(place), "kernels")
     head = ascii((path,) + facts + (sys.version, sys.flags.optimize)).encode() + b" "
     compiled = os.path.join(place, "%08x-%s" % (crc32(os.fsencode(path)), sys.implementation.cache_tag))
+    is_collecting = gc.isenabled()
+    # Nothing of this is garbage, which a collector finds out again and again.
+    gc.disable()
     try:
         with open(compiled, "rb") as stream:
             status = os.fstat(stream.fileno())
@@ -107,19 +111,29 @@ def protoprimer_kept(path, facts, make):
             return marshal.loads(body)
     except (OSError, ValueError, EOFError, TypeError):
         pass
+    finally:
+        if is_collecting:
+            gc.enable()
     code = make()
+    @KEEP@(compiled, head, marshal.dumps(code), os.path.dirname(user))
+    return code
+"""
+_KEEP = """
+
+def protoprimer_keep(compiled, head, body, user):
+    from binascii import crc32
+
+    place, unfinished = os.path.dirname(compiled), "%s.%d" % (compiled, os.getpid())
     try:
-        if os.path.isdir(os.path.dirname(user)):
+        if os.path.isdir(user):
             for directory in (os.path.dirname(place), place):
                 os.makedirs(directory, 0o700, exist_ok=True)
-            body, unfinished = marshal.dumps(code), "%s.%d" % (compiled, os.getpid())
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
             with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:
                 stream.write(head + b"%08x" % crc32(body) + body)
             os.replace(unfinished, compiled)
     except OSError:
         pass
-    return code
 """
 _LOADER = """
 
@@ -144,7 +158,8 @@ def protoprimer_kernel(path):
     return kernel
 """
 
-# What a warm start does not run. It is a string in the entry script, since compiling it takes longer than running it.
+# What a warm start does not run, and what no usual start does. They are strings in the entry script, since compiling
+# them takes longer than running them.
 _LATE = (
     _VERSION_CHECK
     + """
@@ -153,7 +168,7 @@ PROTOPRIMER_KERNEL = os.path.normpath(PROTOPRIMER_KERNEL)
 
 
 """
-    + _KEEPER
+    + _KEEPER.replace("@KEEP@(", 'protoprimer_late("protoprimer_keep", ')
     + _LOADER
     + """
 
@@ -161,7 +176,7 @@ def protoprimer_start():
     # The kernel makes the environment ready, reports what is missing in it, or passes what the function asks for.
     os.environ.update(PROTOPRIMER_HELD)
     if os.environ.get("PROTOPRIMER_READY") == sys.prefix:
-        protoprimer_hook()
+        protoprimer_late("protoprimer_hook")
     elif not sys.flags.isolated and os.name == "posix" and os.access(sys.executable or "", os.X_OK):
         # Neither this directory nor PYTHONPATH may stand in for the standard library.
         os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
@@ -188,7 +203,11 @@ def protoprimer_wait(ready, patience):
                 os.execv("/bin/sh", ["/bin/sh"] + sys.argv)
     except (ImportError, OSError):
         pass  # The kernel has a lock of its own.
-
+"""
+)
+_RARE = (
+    _KEEP
+    + """
 
 def protoprimer_failed():
     # Tells whether the present exception is the client's to show, or else the kernel's to explain.
@@ -254,17 +273,23 @@ import sys
 PROTOPRIMER_SCRIPT = os.path.realpath(__file__)
 PROTOPRIMER_KERNEL = PROTOPRIMER_SCRIPT + "/../" + @KERNEL@
 PROTOPRIMER_HELD = {}
-# A string, as a warm start has no time to compile what it does not run.
+# Strings, as a warm start has no time to compile what it does not run.
 PROTOPRIMER_LATE = r\"""
 """
     + _LATE
     + """\
 \"""
+PROTOPRIMER_RARE = r\"\"\""""
+    + _RARE
+    + """\
+\"""
 
 
-def protoprimer_late(name):
-    exec(PROTOPRIMER_LATE, globals())
-    return globals()[name]()
+def protoprimer_late(name, *arguments):
+    for text in (PROTOPRIMER_LATE, PROTOPRIMER_RARE):
+        if name not in globals():
+            exec(text, globals())
+    return globals()[name](*arguments)
 
 @CALL@
     sys.exit(protoprimer_late("protoprimer_start").@FUNCTION@(@MAIN@))
@@ -380,13 +405,17 @@ def kernel_head(title: str, is_packed: bool = False) -> str:
     :param is_packed: what comes after them has `kernel_keeper` in it
     """
     start = '-c "$protoprimer_program" "$protoprimer_script"'
-    program = _KERNEL_PROGRAM.replace("@KEEPER@", _READ_KEEPER if is_packed else _KEEPER)
+    program = _KERNEL_PROGRAM.replace("@KEEPER@", _READ_KEEPER if is_packed else _whole_keeper())
     return _sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title, start, "protoprimer_program='%s'\n" % program)
 
 
 def kernel_keeper() -> str:
-    """Return the function of a packed kernel that keeps compiled code, `protoprimer_kept`, between marks."""
-    return "%s\n%s%s\n" % (_KEEPER_MARK, _KEEPER, _KEEPER_MARK)
+    """Return the functions of a packed kernel that keep compiled code, `protoprimer_kept` first, between marks."""
+    return "%s\n%s%s\n" % (_KEEPER_MARK, _whole_keeper(), _KEEPER_MARK)
+
+
+def _whole_keeper() -> str:
+    return _KEEPER.replace("@KEEP@", "protoprimer_keep") + _KEEP
 
 
 def relative_path(path: str, directory: str) -> str:
