@@ -111,6 +111,11 @@ def _serve(kind: str, main: "str | None") -> "NoReturn":
 
 
 def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
+    if is_isolated():
+        import gc
+
+        # A process of ours alone, which ends before there is garbage worth looking for.
+        gc.disable()
     keep_only_standard_library_on_path()
     answer_to_import()
     graph = bootstrap_graph(invocation_of_process(kind, main))
