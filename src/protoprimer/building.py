@@ -5,7 +5,7 @@ import os
 from protoprimer.backends.base import Backend
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.console import Console
-from protoprimer.fingerprints import Fingerprint, fingerprint_of
+from protoprimer.fingerprints import Fingerprint, fingerprint_of, input_stamps
 from protoprimer.generations import Generation, GenerationStore
 from protoprimer.host import environment_python
 from protoprimer.interpreters import interpreter_misfit
@@ -83,7 +83,8 @@ def build_generation(
         if not is_created:
             verify_environment_interpreter(path, interpreter, console)
         # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
-        after = fingerprint_now(configuration, interpreter, inputs)
+        is_same = input_stamps(inputs[0]) == fingerprint.stamps
+        after = fingerprint if is_same else fingerprint_now(configuration, interpreter, inputs)
         record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
         record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
         return store.publish(path, record)

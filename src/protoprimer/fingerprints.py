@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from protoprimer.probe import Interpreter
 
-__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of"]
+__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
 
 
 class Fingerprint:
@@ -21,11 +21,13 @@ class Fingerprint:
 
     :param digest: 16 hexadecimal digits, part of the generation's name
     :param parts: for each part a value that a person can read, or a short hash; nothing secret
+    :param stamps: what tells without reading them that no input has changed
     """
 
-    def __init__(self, digest: str, parts: "dict[str, str]") -> None:
+    def __init__(self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = ()) -> None:
         self.digest = digest
         self.parts = parts
+        self.stamps = stamps
 
     def __str__(self) -> str:
         return self.digest
@@ -52,7 +54,7 @@ def fingerprint_of(
         "clone": clone_path,
         "format": str(kernel_format),
     }
-    shown = dict(full)
+    shown, stamps = dict(full), input_stamps(inputs)
     for path in inputs:
         content_hash = _hash_of_file(path)
         if content_hash is not None:
@@ -65,7 +67,20 @@ def fingerprint_of(
         # A long value or a URL may hold credentials, and is nothing to read in one line either.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
         shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
-    return Fingerprint(sha256_of(json_text(full).encode("utf-8"))[:16], shown)
+    return Fingerprint(sha256_of(json_text(full).encode("utf-8"))[:16], shown, stamps)
+
+
+def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
+    """Return for each of these files what changes whenever its content does; the same for all that are not there."""
+    return [_stamp_of(path) for path in inputs]
+
+
+def _stamp_of(path: str) -> "tuple[int, ...]":
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _hash_of_file(path: str) -> "str | None":
