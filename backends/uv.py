@@ -109,7 +109,8 @@ class UvBackend(Backend):
             arguments.append("--no-editable")
         arguments += _rebuilding(plan)
         environ["UV_PROJECT_ENVIRONMENT"] = environment
-        self._run("install from uv.lock", arguments + options, plan.root, environ)
+        if not (is_checked and project.editable and self._synced_from_cache(arguments + options, plan.root, environ)):
+            self._run("install from uv.lock", arguments + options, plan.root, environ)
         if note is not None and not is_checked:
             try:
                 os.makedirs(os.path.dirname(note), exist_ok=True)
@@ -117,6 +118,15 @@ class UvBackend(Backend):
             except OSError:
                 # A cache that cannot be written costs time, no more.
                 pass
+
+    def _synced_from_cache(self, arguments: "list[str]", root: str, environ: "dict[str, str]") -> bool:
+        """Tell whether uv had all of it: that needs no network, nor the certificates that uv reads at each start."""
+        alone = dict(environ, UV_OFFLINE="1", SSL_CERT_FILE="", SSL_CERT_DIR="")
+        try:
+            self._run("install from uv.lock without a network", arguments, root, alone)
+        except InstallError:
+            return False
+        return True
 
     def _note_of_checked_lock(self, plan: Plan, options: "list[str]", environ: "dict[str, str]") -> "str | None":
         """Return the file whose existence says that uv has found this `uv.lock` to be that of this very project.

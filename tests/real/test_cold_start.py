@@ -27,9 +27,9 @@ def commands(clone: clones.Clone) -> list[str]:
     return [line.partition(" $ ")[2] for line in lines if " $ " in line and not line.endswith(" --version")]
 
 
-def locked_clone(new_clone: Callable[..., clones.Clone]) -> clones.Clone:
+def locked_clone(new_clone: Callable[..., clones.Clone], more: str = "") -> clones.Clone:
     clone = new_clone().write({"protoprimer.toml": 'backend = "uv"\nlock = "uv.lock"\n'})
-    clone.project("demo", ".", 'requires-python = ">=3.8"\n').entry("prime", None, "boot").prime("lock")
+    clone.project("demo", ".", 'requires-python = ">=3.8"\n' + more).entry("prime", None, "boot").prime("lock")
     return clone
 
 
@@ -49,6 +49,20 @@ def test_a_locked_project_takes_one_process_and_its_lock_is_checked_once(
     project = clone.root / "pyproject.toml"
     project.write_text(project.read_text().replace('version = "1"', 'version = "1"\ndependencies = ["other"]'))
     assert "lock" in clone.prime(status=6).errors
+
+
+@pytest.mark.index
+def test_a_lock_that_was_installed_before_is_asked_of_the_cache_first_and_then_of_the_index(
+    new_clone: Callable[..., clones.Clone], tmp_path: Path
+) -> None:
+    clone = locked_clone(new_clone, 'dependencies = ["iniconfig"]\n')
+    clone.prime()
+    # Without its cache, uv is asked a second time.
+    for environ, number in (({}, 1), ({"UV_CACHE_DIR": str(tmp_path / "another cache")}, 2)):
+        shutil.rmtree(clone.state)
+        clone.prime(environ=environ)
+        assert [command.split()[2] for command in commands(clone)] == ["--frozen"] * number
+        assert clone.run(".venv/bin/python", "-c", "import iniconfig, demo; print(demo.NAME)").output == "demo\n"
 
 
 # Each takes longer to import than what the kernel would use it for.
