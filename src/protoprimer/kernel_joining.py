@@ -89,16 +89,14 @@ class _Module:
         self._dropped.update(range(node.lineno, node.end_lineno or node.lineno))
 
     def announced(self) -> str:
-        """Return its name, the beginning of its source's sha256, and what its docstring says first."""
+        """Return its name, and what its docstring says first."""
         about = re.split("[:;,] |[.]?\n|[.]$", ast.get_docstring(self.tree) or "")[0]
-        return "%s (%s): %s" % (self.name.partition(".")[2], self._digest()[:12], about)
+        return "%s: %s" % (self.name.partition(".")[2], about)
 
     def as_text(self) -> "list[str]":
-        begin = "\n" + MODULE_MARK + "%s, sha256 %s" % (self.name, self._digest())
+        digest = hashlib.sha256(self.text.encode("utf-8")).hexdigest()[:16]
+        begin = "\n" + MODULE_MARK + "%s, sha256 %s" % (self.name, digest)
         return [begin, self.body(), "# ---- end of %s" % self.name]
-
-    def _digest(self) -> str:
-        return hashlib.sha256(self.text.encode("utf-8")).hexdigest()[:16]
 
     def body(self) -> str:
         return "\n".join(line for number, line in enumerate(self.lines) if number not in self._dropped).strip("\n")
@@ -136,7 +134,7 @@ def _packed_parts(modules: "list[_Module]") -> "list[str]":
         if is_plain:
             parts += [part for module in run for part in module.as_text()]
             continue
-        announced = "\n# ---- packed, in this order, each with the beginning of its source's sha256:\n"
+        announced = "\n# ---- packed, in this order:\n"
         groups.append("")
         for module in run:
             announced += "# %s\n" % module.announced()
