@@ -229,9 +229,12 @@ def _uv_python_command(uv: "Tool", arguments: "list[str]", root: str, console: C
     settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
     child = run_child(uv.command + ["python"] + arguments, console, root, scrubbed_environment(settings))
     if child.status != 0:
-        # The first line tells what failed, the last one of the causes below it why.
+        # After what went well a line tells what failed; the last of the causes below it tells why.
         lines = [line.strip() for line in child.errors.splitlines() if line.strip()]
-        raise PrimerError("; ".join(lines[:1] + lines[1:][-1:]) or "uv failed with exit status %d" % child.status)
+        failed = next((line for line in lines if line.startswith("error")), "")
+        causes = [line for line in lines if line.lower().startswith("cause")] or lines[1:]
+        lines = [failed or lines[0]] + causes[-1:] if lines else ["uv failed with exit status %d" % child.status]
+        raise PrimerError("; ".join(lines))
     return child.output.strip()
 
 
