@@ -11,7 +11,13 @@ from protoprimer.host import environment_python
 from protoprimer.interpreters import interpreter_misfit
 from protoprimer.locking import FileLock, disk_failure
 from protoprimer.plan import Plan
-from protoprimer.probe import Interpreter, probe_interpreter, verify_environment_interpreter
+from protoprimer.probe import (
+    ORIGIN_OF_WILD,
+    Interpreter,
+    InterpreterRefusal,
+    probe_interpreter,
+    verify_environment_interpreter,
+)
 from protoprimer.state_directory import prepare_state_directory
 from protoprimer.versions import PythonRequest
 
@@ -36,9 +42,9 @@ def interpreter_of_last_generation(
     if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
-    if isinstance(probed, Interpreter) and interpreter_misfit(probed, request, is_wild=True) is None:
-        return probed
-    return None
+    if isinstance(probed, InterpreterRefusal):
+        return None
+    return probed if interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD) is None else None
 
 
 def environment_lock(configuration: Configuration, console: Console) -> FileLock:

@@ -77,5 +77,6 @@ def _json_quoted(text: str) -> str:
     try:
         from _json import encode_basestring_ascii
     except ImportError:
-        from json.encoder import py_encode_basestring_ascii as encode_basestring_ascii
+        # PyPy has it otherwise.
+        from json import dumps as encode_basestring_ascii
     return encode_basestring_ascii(text)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "ORIGIN_OF_WILD",
     "Interpreter",
     "InterpreterRefusal",
     "probe_interpreter",
@@ -20,6 +21,9 @@ __all__ = [
     "version_in_name",
     "wild_interpreter",
 ]
+
+# Where the Python that happened to start comes from.
+ORIGIN_OF_WILD = "this Python"
 
 # An interpreter that needs longer than this to say its version is not one to build on.
 PROBE_SECONDS = 5.0
@@ -134,7 +138,7 @@ def wild_interpreter() -> Interpreter:
     exec(_PROBE, answers)  # noqa: S102 - our own constant text, the same that other interpreters are given
     facts = answers["facts"]
     home = _executable_at_home(facts)
-    return Interpreter(dict(facts, executable=home, base_executable=home), "this Python")
+    return Interpreter(dict(facts, executable=home, base_executable=home), ORIGIN_OF_WILD)
 
 
 def probe_interpreter(
