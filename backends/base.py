@@ -158,6 +158,10 @@ def run_installer(
 _ADVICE = (
     ("no space left|os error 28", "free some disk space, and run again"),
     (
+        "failed to symlink|(implemented|permitted|supported): '.*' -> '",
+        "this file system has no links, it seems: set state-dir to a directory on another one",
+    ),
+    (
         "name resolution|dns error|is unreachable|connection refused|newconnection|error sending request|max retries",
         "check the network, the proxy and the index (./prime check shows them), and run again",
     ),
