@@ -1,4 +1,4 @@
-"""Twenty cold starts of one clone at the same moment, against one.
+"""Twenty cold starts of one clone at the same moment, against one: of the small project, and of the larger one.
 
 python -m benchmarks.concurrent [--rounds N] [--quick]
 """
@@ -9,9 +9,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.common import Bench, Line, Usage, command, fresh, interleaved
+from benchmarks.cold import MORE
+from benchmarks.common import DEPENDENCIES, Bench, Line, Usage, command, fresh, interleaved
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 GOAL = 2.0
@@ -19,8 +21,21 @@ STARTS = 20
 
 
 def measure(bench: Bench) -> list[Line]:
-    """Return one line; its note says how many environments were built."""
-    where = bench.project("concurrent")
+    """Return two lines, for the small and the larger project; each one's note says how many environments were built."""
+    return [
+        _line(bench, f"{STARTS} concurrent cold starts", "concurrent", DEPENDENCIES, bench.times(10, 2)),
+        _line(
+            bench,
+            f"{STARTS} concurrent cold starts, larger project",
+            "concurrent-larger",
+            [*DEPENDENCIES, *MORE],
+            bench.times(5, 1),
+        ),
+    ]
+
+
+def _line(bench: Bench, what: str, name: str, dependencies: Sequence[str], rounds: int) -> Line:
+    where = bench.project(name, dependencies)
     built: list[int] = []
 
     def all_at_once() -> Usage:
@@ -35,10 +50,9 @@ def measure(bench: Bench) -> list[Line]:
     }
     interleaved(1, contestants)
     built.clear()
-    seconds = interleaved(bench.times(10, 2), contestants)
+    seconds = interleaved(rounds, contestants)
     note = "one build each time" if set(built) == {1} else f"built: {built}"
-    what = f"{STARTS} concurrent cold starts"
-    return [Line(what, "one cold start", GOAL, seconds["many"], seconds["one"], note=note)]
+    return Line(what, "one cold start", GOAL, seconds["many"], seconds["one"], note=note)
 
 
 def starts_at_once(bench: Bench, where: Path, number: int) -> Usage:
