@@ -32,6 +32,10 @@ SHELLS = {
     "bash-posix": ["bash", "--posix"],
     "busybox": ["busybox", "sh"],
     "zsh": ["zsh"],
+    # The shells of Android, of Solaris and AIX, and the strictest one.
+    "mksh": ["mksh"],
+    "ksh93": ["ksh93"],
+    "yash": ["yash"],
 }
 
 # Old enough for busybox, which compares whole seconds.
@@ -349,7 +353,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", ["dash", "busybox", "zsh", "bash-posix"])
+@pytest.mark.parametrize("name", ["dash", "busybox", "zsh", "bash-posix", "mksh", "ksh93"])
 def test_any_change_is_left_to_the_kernel(clone: Clone, change: Callable[[Clone], None], name: str) -> None:
     change(clone)
     assert started([*shell(name), clone.script()], status=9)["by"] == "kernel"
