@@ -158,19 +158,14 @@ def protoprimer_kernel(path):
     return kernel
 """
 
-# What a warm start does not run, and what no usual start does. They are strings in the entry script, since compiling
-# them takes longer than running them.
+# What a warm start does not run, what one that waits for another does not, and what no usual start does. They are
+# strings in the entry script, since compiling them takes longer than running them.
 _LATE = (
     _VERSION_CHECK
     + """
 PROTOPRIMER_ENTRY = True
 PROTOPRIMER_KERNEL = os.path.normpath(PROTOPRIMER_KERNEL)
 
-
-"""
-    + _KEEPER.replace("@KEEP@(", 'protoprimer_late("protoprimer_keep", ')
-    + _LOADER
-    + """
 
 def protoprimer_start():
     # The kernel makes the environment ready, reports what is missing in it, or passes what the function asks for.
@@ -180,7 +175,7 @@ def protoprimer_start():
     elif not sys.flags.isolated and os.name == "posix" and os.access(sys.executable or "", os.X_OK):
         # Neither this directory nor PYTHONPATH may stand in for the standard library.
         os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
-@WAIT@    return protoprimer_kernel(PROTOPRIMER_KERNEL)
+@WAIT@    return protoprimer_late("protoprimer_kernel", PROTOPRIMER_KERNEL)
 
 
 def protoprimer_wait(ready, patience):
@@ -205,6 +200,7 @@ def protoprimer_wait(ready, patience):
         pass  # The kernel has a lock of its own.
 """
 )
+_LOAD = _KEEPER.replace("@KEEP@(", 'protoprimer_late("protoprimer_keep", ') + _LOADER
 _RARE = (
     _KEEP
     + """
@@ -242,7 +238,7 @@ def protoprimer_excepthook(kind, error, trace):
 class ProtoprimerImport:
     @staticmethod
     def create_module(spec):
-        return protoprimer_kernel(PROTOPRIMER_KERNEL)
+        return protoprimer_late("protoprimer_kernel", PROTOPRIMER_KERNEL)
 
     @staticmethod
     def exec_module(module):
@@ -279,6 +275,11 @@ PROTOPRIMER_LATE = r\"""
     + _LATE
     + """\
 \"""
+PROTOPRIMER_LOAD = r\"""
+"""
+    + _LOAD
+    + """\
+\"""
 PROTOPRIMER_RARE = r\"\"\""""
     + _RARE
     + """\
@@ -286,7 +287,7 @@ PROTOPRIMER_RARE = r\"\"\""""
 
 
 def protoprimer_late(name, *arguments):
-    for text in (PROTOPRIMER_LATE, PROTOPRIMER_RARE):
+    for text in (PROTOPRIMER_LATE, PROTOPRIMER_LOAD, PROTOPRIMER_RARE):
         if name not in globals():
             exec(text, globals())
     return globals()[name](*arguments)
