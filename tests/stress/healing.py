@@ -198,10 +198,10 @@ def change_the_wild_python(patient: Patient) -> None:
     """Another version comes first, a link to nothing does, or the one that was upgraded has another time."""
     link = patient.world.base / "bin" / "python3"
     link.unlink()
+    # uv, which some worlds insist on, installs no editable project into an older one.
+    pythons = [python.executable for python in support.wild_pythons() if python.version >= (3, 7)]
     # A link to nothing is passed over; the next one on PATH serves.
-    link.symlink_to(
-        patient.chance.choice(["/nowhere/python3", *(python.executable for python in support.wild_pythons())])
-    )
+    link.symlink_to(patient.chance.choice(["/nowhere/python3", *pythons]))
 
 
 def take_the_interpreter(patient: Patient) -> None:
