@@ -4,7 +4,6 @@ import os
 import sys
 
 from protoprimer.cli import OPTIONS, CommandLine, help_text
-from protoprimer.configuration import Configuration
 from protoprimer.errors import ConfigurationError, InstallError, UsageError, nearest_name
 from protoprimer.graph import State, StateGraph
 from protoprimer.pictures import graph_picture
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Any, NoReturn
+
+    from protoprimer.configuration import Configuration
 
 __all__ = [
     "ClientImportFailed",
@@ -199,8 +200,7 @@ class Primer:
     """
 
     def __init__(self, graph: StateGraph, command_line: CommandLine, environment: str) -> None:
-        configuration = graph.evaluate("configuration")
-        assert isinstance(configuration, Configuration)
+        configuration: "Configuration" = graph.evaluate("configuration")
         self.graph = graph
         self.configuration = configuration
         self.command_line = command_line

@@ -9,30 +9,32 @@ from protoprimer.bundle import bundle_command
 from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
-from protoprimer.console import Console
 from protoprimer.errors import InstallError, NotReadyError, PrimerError
-from protoprimer.generations import GenerationStore
 from protoprimer.graph import StateGraph
-from protoprimer.indexes import IndexSettings
 from protoprimer.interpreters import all_interpreters
 from protoprimer.kernel_update import renew_kernel
-from protoprimer.locking import FileLock
 from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
-from protoprimer.plan import Plan, make_plan
+from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import load_lock
 from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
-from protoprimer.states import DryRunEnds, Invocation
+from protoprimer.states import DryRunEnds
 from protoprimer.switch import enter_command, enter_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from protoprimer.console import Console
+    from protoprimer.generations import GenerationStore
+    from protoprimer.locking import FileLock
+    from protoprimer.plan import Plan
+    from protoprimer.states import Invocation
 
 __all__ = ["COMMAND_FUNCTIONS", "enter_client", "ready_environment", "standing_or_stale_environment"]
 
@@ -51,7 +53,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
         environment = _first_environment(graph, configuration)
     else:
         environment = _environment(graph)
-    renew_kernel(configuration, environment.path, _of_type(graph, "console", Console))
+    renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
 
 
@@ -60,7 +62,7 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
     # What is wrong with these is said before anything is written.
     for name in ("inputs", "index_settings"):
         graph.evaluate(name)
-    lock = _of_type(graph, "lock", FileLock)
+    lock: "FileLock" = graph.evaluate("lock")
     try:
         is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)
     except InstallError:
@@ -74,8 +76,7 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
 
 
 def _environment(graph: "StateGraph") -> Environment:
-    environment = graph.evaluate("environment")
-    assert isinstance(environment, Environment)
+    environment: "Environment" = graph.evaluate("environment")
     return environment
 
 
@@ -88,7 +89,7 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
     standing = standing_environment(configuration)
     if standing is not None:
         return standing
-    store, console = _of_type(graph, "store", GenerationStore), _of_type(graph, "console", Console)
+    store, console = graph.evaluate("store"), graph.evaluate("console")
     fingerprint = graph.evaluate("fingerprint")
     current = store.find(fingerprint)
     if current is not None:
@@ -103,8 +104,8 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
 
 def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) -> None:
     """Switch to the neo runtime. Does not return."""
-    invocation = _of_type(graph, "invocation", Invocation)
-    configuration = _of_type(graph, "configuration", Configuration)
+    invocation: "Invocation" = graph.evaluate("invocation")
+    configuration: "Configuration" = graph.evaluate("configuration")
     enter_environment(
         environment.path,
         invocation.program,
@@ -123,7 +124,7 @@ def _run(graph: "StateGraph") -> int:
 
 def _shell(graph: "StateGraph") -> int:
     line, configuration = _line_and_configuration(graph)
-    console = _of_type(graph, "console", Console)
+    console: "Console" = graph.evaluate("console")
     shell = chosen_shell(line.text("shell"), console)
     environment = ready_environment(graph)
     named = configuration.environment_name
@@ -140,15 +141,17 @@ def _lock(graph: "StateGraph") -> int:
 
 def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[str]") -> int:
     line, configuration = _line_and_configuration(graph)
-    plan, interpreter = _of_type(graph, "plan", Plan), _of_type(graph, "interpreter", Interpreter)
-    console, wanted = _of_type(graph, "console", Console), configuration.get("backend")
+    plan: "Plan" = graph.evaluate("plan")
+    interpreter: "Interpreter" = graph.evaluate("interpreter")
+    console: "Console" = graph.evaluate("console")
     output = plan.lock_to_write()
     if line.has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
-    backend, why = select_backend(wanted, interpreter, plan, graph.evaluate("toolbox"), console, configuration)  # type: ignore[arg-type]
-    name, settings = os.path.basename(output), _of_type(graph, "index_settings", IndexSettings)
+    tools, wanted = graph.evaluate("toolbox"), configuration.get("backend")
+    backend, why = select_backend(wanted, interpreter, plan, tools, console, configuration)
+    name, settings = os.path.basename(output), graph.evaluate("index_settings")
     try:
-        with _of_type(graph, "lock", FileLock), console.step("locked %s with %s" % (name, why)):
+        with graph.evaluate("lock"), console.step("locked %s with %s" % (name, why)):
             backend.lock(interpreter, plan, output, upgrade_all, upgrade_packages)
     except InstallError as error:
         if settings.left_out_of_locks():
@@ -164,17 +167,17 @@ def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[
 
 
 def _reboot(graph: "StateGraph") -> int:
-    if _of_type(graph, "plan", Plan).lock and not _of_type(graph, "command_line", CommandLine).has("dry-run"):
+    if graph.evaluate("plan").lock and not graph.evaluate("command_line").has("dry-run"):
         _write_lock(graph, True, [])
     return _boot(graph)
 
 
 def _eval(graph: "StateGraph") -> int:
     line, configuration = _line_and_configuration(graph)
-    required: "Any" = graph.evaluate("required_python")
+    required = graph.evaluate("required_python")
     if "python" not in configuration.settings:
         configuration.derive("python", required.request.text, required.place)
-    plan: "Any" = graph.evaluate("plan")
+    plan: "Plan" = graph.evaluate("plan")
     if "lock" not in configuration.settings and plan.lock:
         configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
     if "install" not in configuration.settings and plan.steps:
@@ -223,10 +226,8 @@ def _as_toml_line(value: object) -> str:
 
 
 def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
-    properties = CLIENT_SCHEMA["properties"]
-    assert isinstance(properties, dict)
     values = {}  # type: dict[str, dict[str, object]]
-    for key in properties:
+    for key in CLIENT_SCHEMA["properties"]:
         if key == "env":
             continue
         setting = configuration.settings.get(key)
@@ -241,10 +242,10 @@ def _effective_values(configuration: Configuration) -> "dict[str, dict[str, obje
 def _check(graph: "StateGraph") -> int:
     line, _ = _line_and_configuration(graph)
     health, status = _health(graph)
-    console, cache = _of_type(graph, "console", Console), str(graph.evaluate("cache_directory"))
+    console, cache = graph.evaluate("console"), str(graph.evaluate("cache_directory"))
     interpreters = all_interpreters(cache, console)
     backends = _backend_answers(graph)
-    settings: "Any" = graph.evaluate("index_settings")
+    settings = graph.evaluate("index_settings")
     report = {
         "environment": health,
         "interpreters": [_interpreter_entry(one) for one in interpreters],
@@ -268,7 +269,7 @@ def _health(graph: "StateGraph") -> "tuple[str, int]":
     _, configuration = _line_and_configuration(graph)
     if standing_environment(configuration) is not None:
         return "current", 0
-    store = _of_type(graph, "store", GenerationStore)
+    store: "GenerationStore" = graph.evaluate("store")
     try:
         found = store.find(graph.evaluate("fingerprint"))
     except PrimerError as error:
@@ -279,12 +280,12 @@ def _health(graph: "StateGraph") -> "tuple[str, int]":
 
 def _backend_answers(graph: "StateGraph") -> "dict[str, str | None]":
     try:
-        interpreter: "Any" = graph.evaluate("interpreter")
+        interpreter = graph.evaluate("interpreter")
     except PrimerError as error:
         return {"none": str(error)}
-    plan: "Any" = graph.evaluate("plan")
-    toolbox: "Any" = graph.evaluate("toolbox")
-    return probe_backends(interpreter, plan, toolbox, _of_type(graph, "console", Console))
+    plan = graph.evaluate("plan")
+    toolbox = graph.evaluate("toolbox")
+    return probe_backends(interpreter, plan, toolbox, graph.evaluate("console"))
 
 
 def _interpreter_entry(one: "Any") -> "dict[str, object]":
@@ -295,13 +296,12 @@ def _interpreter_entry(one: "Any") -> "dict[str, object]":
 
 def _gc(graph: "StateGraph") -> int:
     line, configuration = _line_and_configuration(graph)
-    store, console = _of_type(graph, "store", GenerationStore), _of_type(graph, "console", Console)
+    store, console = graph.evaluate("store"), graph.evaluate("console")
     keep = configuration.get("keep")
-    assert isinstance(keep, int)
     if line.has("dry-run"):
         console.say("would keep %d generations of each environment" % keep)
         return 0
-    with _of_type(graph, "lock", FileLock):
+    with graph.evaluate("lock"):
         removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     return 0
@@ -309,20 +309,14 @@ def _gc(graph: "StateGraph") -> int:
 
 def _boot(graph: "StateGraph") -> int:
     environment = ready_environment(graph)
-    invocation = _of_type(graph, "invocation", Invocation)
+    invocation: "Invocation" = graph.evaluate("invocation")
     if invocation.client_main is not None:
         enter_client(graph, environment, isolated=True)
     return 0
 
 
 def _line_and_configuration(graph: "StateGraph") -> "tuple[CommandLine, Configuration]":
-    return _of_type(graph, "command_line", CommandLine), _of_type(graph, "configuration", Configuration)
-
-
-def _of_type(graph: "StateGraph", name: str, kind: "type[Any]") -> "Any":
-    value = graph.evaluate(name)
-    assert isinstance(value, kind)
-    return value
+    return graph.evaluate("command_line"), graph.evaluate("configuration")
 
 
 def _as_json(value: object) -> str:

@@ -3,13 +3,16 @@
 import os
 import sys
 
-from protoprimer.cli import COMMANDS, OPTIONS, CommandLine
-from protoprimer.configuration import Configuration
+from protoprimer.cli import COMMANDS, OPTIONS
 from protoprimer.errors import UsageError, nearest_name
 from protoprimer.graph import StateGraph
 from protoprimer.host import quoted_for_sh
 from protoprimer.selection import BACKENDS
 from protoprimer.shells import SHELL_KINDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protoprimer.cli import CommandLine
 
 __all__ = ["COMPLETION_SHELLS", "completion_command", "completion_text"]
 
@@ -102,13 +105,10 @@ def completion_command(graph: StateGraph) -> int:
 
     :raises UsageError: exit code 2: there is none for that shell
     """
-    line = graph.evaluate("command_line")
-    assert isinstance(line, CommandLine)
+    line: "CommandLine" = graph.evaluate("command_line")
     shell = line.operands[0]
     if shell == _ASKS_FOR_ENVIRONMENTS:
-        configuration = graph.evaluate("configuration")
-        assert isinstance(configuration, Configuration)
-        print("\n".join(configuration.environment_names))
+        print("\n".join(graph.evaluate("configuration").environment_names))
         return 0
     if shell not in COMPLETION_SHELLS:
         near = nearest_name(shell, list(COMPLETION_SHELLS))

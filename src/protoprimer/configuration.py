@@ -10,6 +10,7 @@ from protoprimer.toml import load_toml, toml_key_lines
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = [
     "CELL_VARIABLE",
@@ -89,7 +90,7 @@ class Configuration:
         self.absent_files = []  # type: list[str]
         self.leaps = {leap: {} for leap in LEAPS}  # type: dict[str, dict[str, object]]
 
-    def get(self, key: str) -> object:
+    def get(self, key: str) -> "Any":
         """Return the effective value of `key`, its default where nothing sets it."""
         return self.settings[key].value if key in self.settings else default_of_key(key)
 
@@ -123,9 +124,7 @@ class Configuration:
 
     def effective(self) -> "dict[str, object]":
         """Return the effective value of every key, and what the leaps before decided."""
-        properties = CLIENT_SCHEMA["properties"]
-        assert isinstance(properties, dict)
-        values = {key: self.get(key) for key in properties if key != "env"}
+        values = {key: self.get(key) for key in CLIENT_SCHEMA["properties"] if key != "env"}
         return dict(values, root=self.root, environment=self.environment_name, state=self.state_directory)
 
     def derive(self, key: str, value: object, source: str) -> None:
@@ -239,7 +238,6 @@ def _become_cell(configuration: Configuration, text: str) -> None:
     if not any(chosen.values()):
         return
     steps = configuration.get("install") or [_full_step({"projects": ["."]})]
-    assert isinstance(steps, list)
     first = next((project for step in steps for project in step["projects"]), None)
     if first is None:
         raise configuration.error("install", "extras and groups of a matrix need a project in `install`")
@@ -443,13 +441,11 @@ def _derive_shapes(configuration: Configuration) -> None:
 
 
 def _full_step(step: "dict[str, object]") -> "dict[str, object]":
-    full = {"projects": [], "requirements": [], "constraints": [], "args": []}  # type: dict[str, object]
+    full = {"projects": [], "requirements": [], "constraints": [], "args": []}  # type: dict[str, Any]
     full.update(step)
-    projects = full["projects"]
-    assert isinstance(projects, list)
     full["projects"] = [
         dict({"editable": True, "extras": [], "groups": []}, **({"path": item} if isinstance(item, str) else item))
-        for item in projects
+        for item in full["projects"]
     ]
     return full
 

@@ -115,7 +115,7 @@ class StateGraph:
 
     def __init__(self, functions: "Iterable[StateFunction]" = ()) -> None:
         self.states = {}  # type: dict[str, State]
-        self._values = {}  # type: dict[str, object]
+        self._values = {}  # type: dict[str, Any]
         # Of states that were replaced, by what replaces them.
         self._original_values = {}  # type: dict[State, object]
         self._failures = {}  # type: dict[State, BaseException]
@@ -154,7 +154,7 @@ class StateGraph:
             self._check_no_cycle(name, [], finished)
         self._is_checked = True
 
-    def evaluate(self, name: str) -> object:
+    def evaluate(self, name: str) -> "Any":
         """Return the value of a state, evaluating it and what it needs once; one that failed fails again.
 
         :raises UsageError: exit code 2: there is no such state

@@ -4,7 +4,6 @@ import os
 import sys
 
 from protoprimer.announcing import Environment
-from protoprimer.cli import CommandLine
 from protoprimer.client import ClientImportFailed, Primer, call_client, held_variables, takes_primer
 from protoprimer.commands import enter_client
 from protoprimer.errors import NotReadyError
@@ -16,14 +15,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from protoprimer.cli import CommandLine
+
 __all__ = ["boot_client", "heal_or_explain"]
 
 
 def boot_client(invocation: Invocation, function: "Any") -> "Any":
     """Call the client's main with what it asks for, the primer among it; return what it returns."""
     graph = bootstrap_graph(invocation)
-    line = graph.evaluate("command_line")
-    assert isinstance(line, CommandLine)
+    line: "CommandLine" = graph.evaluate("command_line")
     graph.provide("environment", Environment(sys.prefix, [], False))
     primer = Primer(graph, line, sys.prefix)
     # What `get_config` is to know of options that the client does not see.
@@ -40,7 +40,7 @@ def boot_client(invocation: Invocation, function: "Any") -> "Any":
 def heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFailed) -> int:
     """Rebuild an environment that has lost files; in a sound one the failure is the client's to mend."""
     graph = bootstrap_graph(invocation)
-    store: "Any" = graph.evaluate("store")
+    store = graph.evaluate("store")
     here = os.path.realpath(sys.prefix)
     broken = [one for one in store.all() if os.path.realpath(one.path) == here and store.is_intact(one)]
     if not broken:
@@ -49,5 +49,5 @@ def heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFail
         # Else ./prime would go by it: that a file lost its content shows in no time of a directory.
         forget_ready(os.path.dirname(store.directory))
         raise NotReadyError("the environment is damaged: %s" % store.is_intact(broken[0]), None, "run ./prime")
-    enter_client(graph, graph.evaluate("environment"), is_isolated())  # type: ignore[arg-type]
+    enter_client(graph, graph.evaluate("environment"), is_isolated())
     return 0

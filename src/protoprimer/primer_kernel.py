@@ -3,7 +3,7 @@
 import os
 import sys
 
-from protoprimer.cli import CommandLine, help_text
+from protoprimer.cli import help_text
 from protoprimer.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.commands import (
     COMMAND_FUNCTIONS,
@@ -11,7 +11,7 @@ from protoprimer.commands import (
     ready_environment,
     standing_or_stale_environment,
 )
-from protoprimer.configuration import LEAPS, Configuration
+from protoprimer.configuration import LEAPS
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
@@ -34,6 +34,9 @@ from protoprimer.version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from protoprimer.cli import CommandLine
+    from protoprimer.configuration import Configuration
 
 __all__ = ["Primer", "PrimerError", "StateGraph", "boot_env", "get_config", "lazy", "run_main", "start_app", "state"]
 
@@ -76,8 +79,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
         near = nearest_name(leap, list(LEAPS))
         raise UsageError("there is no leap %r" % leap, None, "did you mean %r?" % near if near else ", ".join(LEAPS))
     graph = bootstrap_graph(invocation_of_process("run", None))
-    configuration = graph.evaluate("configuration")
-    assert isinstance(configuration, Configuration)
+    configuration: "Configuration" = graph.evaluate("configuration")
     if leap != "derived":
         return dict(configuration.leaps[leap])
     return configuration.effective()
@@ -119,8 +121,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     keep_only_standard_library_on_path()
     answer_to_import()
     graph = bootstrap_graph(invocation_of_process(kind, main))
-    line = graph.evaluate("command_line")
-    assert isinstance(line, CommandLine)
+    line: "CommandLine" = graph.evaluate("command_line")
     share_console(graph, console)
     if line.has("version"):
         print("protoprimer " + VERSION)
@@ -140,8 +141,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         enter_client(graph, ready_environment(graph), is_isolated())
     elif line.command == "graph":
         _show_clients_graph(graph, main, console)
-    status = COMMAND_FUNCTIONS[line.command](graph)
-    assert isinstance(status, int)
+    status: int = COMMAND_FUNCTIONS[line.command](graph)
     return status
 
 

@@ -2,9 +2,13 @@
 
 from protoprimer.errors import nearest_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["CLIENT_SCHEMA", "ENV_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "default_of_key", "first_violation"]
 
-_STRINGS = {"type": "array", "items": {"type": "string"}}  # type: dict[str, object]
+_STRINGS = {"type": "array", "items": {"type": "string"}}  # type: dict[str, Any]
 
 _PROJECT = {
     "type": "object",
@@ -17,7 +21,7 @@ _PROJECT = {
         "extras": dict(_STRINGS, default=[], description="Extras to install with it."),
         "groups": dict(_STRINGS, default=[], description="Dependency groups (PEP 735) to install with it."),
     },
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
 _INSTALL_STEP = {
     "type": "object",
@@ -34,9 +38,9 @@ _INSTALL_STEP = {
         "constraints": dict(_STRINGS, default=[], description="Constraint files, relative to the root."),
         "args": dict(_STRINGS, default=[], description="Further requirements, as on an installer's command line."),
     },
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
-_RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}  # type: dict[str, object]
+_RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}  # type: dict[str, Any]
 
 _MATRIX_AXES = {
     "python": "Versions, and ranges for each minor version in them that the host has. Default: requires-python.",
@@ -51,7 +55,7 @@ _MATRIX_CELL = {
     "type": "object",
     "additionalProperties": False,
     "properties": dict({name: {"type": "string"} for name in _MATRIX_AXES}, resolution=_RESOLUTION),
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
 _MATRIX = {
     "type": "object",
@@ -65,7 +69,7 @@ _MATRIX = {
         jobs={"type": "integer", "minimum": 1, "description": "Cells at once. Default: by cores and memory."},
         command=dict(_STRINGS, description="The command of each cell."),
     ),
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
 _KEYS = {
     "python": {
@@ -123,13 +127,13 @@ _KEYS = {
         "description": "What to do when the installed protoprimer is newer than the committed kernel.",
     },
     "matrix": _MATRIX,
-}  # type: dict[str, dict[str, object]]
+}  # type: dict[str, dict[str, Any]]
 
 ENV_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
     "properties": {key: part for key, part in _KEYS.items() if key != "state-dir"},
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
 CLIENT_SCHEMA = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -144,7 +148,7 @@ CLIENT_SCHEMA = {
             "additionalProperties": ENV_SCHEMA,
         },
     ),
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
 PRIMER_SCHEMA = {
     "$schema": "http://json-schema.org/draft-07/schema#",
@@ -159,7 +163,7 @@ PRIMER_SCHEMA = {
             "description": "The file of one environment, relative to this file; {env} stands for its name.",
         },
     },
-}  # type: dict[str, object]
+}  # type: dict[str, Any]
 
 _TYPE_NAMES = {
     "object": "a table",
@@ -192,7 +196,7 @@ def default_of_key(key: str) -> object:
 
 
 def first_violation(
-    value: object, schema: "dict[str, object]", path: "tuple[str | int, ...]" = ()
+    value: object, schema: "dict[str, Any]", path: "tuple[str | int, ...]" = ()
 ) -> "SchemaViolation | None":
     """Check `value` against the part of JSON Schema that our tables use; return what is wrong, or `None`."""
     alternatives = schema.get("anyOf")
@@ -214,7 +218,7 @@ def first_violation(
 
 
 def _violation_of_all(
-    value: object, alternatives: "list[dict[str, object]]", path: "tuple[str | int, ...]"
+    value: object, alternatives: "list[dict[str, Any]]", path: "tuple[str | int, ...]"
 ) -> "SchemaViolation | None":
     fitting = [schema for schema in alternatives if _has_schema_type(value, str(schema["type"]))]
     if not fitting:
@@ -224,12 +228,11 @@ def _violation_of_all(
 
 
 def _violation_in_list(
-    value: "list[object]", schema: "dict[str, object]", path: "tuple[str | int, ...]"
+    value: "list[object]", schema: "dict[str, Any]", path: "tuple[str | int, ...]"
 ) -> "SchemaViolation | None":
     if not value and schema.get("minItems"):
         return SchemaViolation(path, "%s must not be empty" % _dotted(path))
     items = schema["items"]
-    assert isinstance(items, dict)
     for index, item in enumerate(value):
         violation = first_violation(item, items, path + (index,))
         if violation:
@@ -238,11 +241,10 @@ def _violation_in_list(
 
 
 def _violation_in_table(
-    value: "dict[str, object]", schema: "dict[str, object]", path: "tuple[str | int, ...]"
+    value: "dict[str, Any]", schema: "dict[str, Any]", path: "tuple[str | int, ...]"
 ) -> "SchemaViolation | None":
     properties = schema.get("properties") or {}
     others = schema.get("additionalProperties")
-    assert isinstance(properties, dict)
     for key, item in value.items():
         part = properties.get(key, others)
         if not isinstance(part, dict):
@@ -252,9 +254,7 @@ def _violation_in_table(
         violation = first_violation(item, part, path + (key,))
         if violation:
             return violation
-    required = schema.get("required") or []
-    assert isinstance(required, list)
-    for key in required:
+    for key in schema.get("required") or []:
         if key not in value:
             return SchemaViolation(path, "%s needs the key %r" % (_dotted(path), key))
     return None
@@ -272,7 +272,7 @@ def _has_schema_type(value: object, name: str) -> bool:
     return isinstance(value, types[name]) and (name == "boolean" or not isinstance(value, bool))  # type: ignore[arg-type]
 
 
-def _expected(schema: "dict[str, object]") -> str:
+def _expected(schema: "dict[str, Any]") -> str:
     if schema.get("enum") == [False]:
         return "false"
     return _TYPE_NAMES[str(schema["type"])]

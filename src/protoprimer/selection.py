@@ -49,8 +49,7 @@ def select_backend(
 
 def wanted_backend(configuration: "Configuration") -> "str | list[str]":
     """Return the configured backend: a name or path, or a list of them in the order to try."""
-    wanted = configuration.get("backend")
-    assert isinstance(wanted, (str, list))
+    wanted = configuration.get("backend")  # type: str | list[str]
     return wanted
 
 

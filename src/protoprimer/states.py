@@ -269,9 +269,7 @@ def environment(
         # A foreign user or a read-only checkout can use what is there without recording it.
         console.detail("the ready environment could not be recorded: %s" % error)
     if built:
-        keep = configuration.get("keep")
-        assert isinstance(keep, int)
-        store.collect(keep, [complete.path])
+        store.collect(configuration.get("keep"), [complete.path])
     return Environment(complete.path, client_paths, built)
 
 

@@ -6,15 +6,11 @@ import sys
 from protoprimer.announcing import standing_environment
 from protoprimer.cli import CommandLine
 from protoprimer.client import held_variables
-from protoprimer.configuration import INPUT_VARIABLES, Configuration
+from protoprimer.configuration import INPUT_VARIABLES
 from protoprimer.console import Console
 from protoprimer.errors import InstallError
 from protoprimer.graph import StateGraph
 from protoprimer.states import Invocation
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = [
     "can_ask_client",
@@ -89,12 +85,9 @@ def targets_of(graph: StateGraph) -> "set[str]":
 
 def can_ask_client(graph: StateGraph) -> bool:
     """Tell whether there is an environment in which the client's main can run."""
-    configuration = graph.evaluate("configuration")
-    assert isinstance(configuration, Configuration)
-    return standing_environment(configuration) is not None
+    return standing_environment(graph.evaluate("configuration")) is not None
 
 
 def share_console(graph: StateGraph, console: Console) -> None:
     """Make a console that was there before the command line was read behave as the graph's."""
-    made: "Any" = graph.evaluate("console")
-    console.__dict__ = made.__dict__
+    console.__dict__ = graph.evaluate("console").__dict__

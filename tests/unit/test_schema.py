@@ -41,7 +41,7 @@ def test_published_schemas_are_schemas(name: str) -> None:
 
 
 def test_every_key_says_what_it_is_and_defaults_are_of_its_type() -> None:
-    for key, part in {**PROPERTIES, **dict(PRIMER_SCHEMA["properties"])}.items():  # type: ignore[call-overload]
+    for key, part in {**PROPERTIES, **dict(PRIMER_SCHEMA["properties"])}.items():
         assert part["description"].endswith("."), key
         if "default" in part:
             assert first_violation(part["default"], part) is None
@@ -50,7 +50,7 @@ def test_every_key_says_what_it_is_and_defaults_are_of_its_type() -> None:
 
 
 def test_an_environment_takes_all_keys_but_those_of_the_clone() -> None:
-    assert set(PROPERTIES) - set(ENV_SCHEMA["properties"]) == {"env", "state-dir"}  # type: ignore[call-overload]
+    assert set(PROPERTIES) - set(ENV_SCHEMA["properties"]) == {"env", "state-dir"}
 
 
 KEYS = st.sampled_from([*sorted(PROPERTIES), "unknown", "path", "projects", "args", "editable", "jobs"])
