@@ -15,7 +15,7 @@ from protoprimer.locking import disk_failure
 from protoprimer.matrix_cells import expanded_pythons
 from protoprimer.plan import InstallStep, Plan, requirements_of_member
 from protoprimer.projects import normalized_project_name
-from protoprimer.pylock import marker_environment, read_lock
+from protoprimer.pylock import check_lock, marker_environment, read_lock
 from protoprimer.states import DryRunEnds
 from protoprimer.tools import ToolBox, uv_wheel_for_host
 from protoprimer.versions import parse_python_request
@@ -43,6 +43,7 @@ def bundle_command(graph: "StateGraph") -> int:
         _facts_of_platform(tag)
     earlier = _files_of_bundle(directory)
     interpreters = _interpreters_to_serve(graph)
+    check_lock(plan, lambda: interpreters[0], console)
     pythons = ["%d.%d" % tuple(one.version_info[:2]) for one in interpreters]
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(platforms) or "this host's platform")
     if line.has("dry-run"):

@@ -18,7 +18,7 @@ from protoprimer.pictures import graph_picture
 from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.projects import normalized_project_name
-from protoprimer.pylock import load_lock
+from protoprimer.pylock import check_lock, load_lock
 from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
@@ -48,6 +48,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
             if line.has("dry-run"):
                 raise DryRunEnds("nothing to do: the environment is ready")
             return standing
+    check_lock(graph.evaluate("plan"), lambda: graph.evaluate("interpreter"), graph.evaluate("console"))
     is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
     if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
         environment = _first_environment(graph, configuration)
@@ -145,6 +146,8 @@ def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[
     interpreter: "Interpreter" = graph.evaluate("interpreter")
     console: "Console" = graph.evaluate("console")
     output = plan.lock_to_write()
+    if os.path.exists(output):
+        load_lock(output)
     if line.has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
     tools, wanted = graph.evaluate("toolbox"), configuration.get("backend")

@@ -4,6 +4,7 @@ import os
 
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.host import content_of
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.process import run_child
 from protoprimer.projects import normalized_project_name
@@ -12,9 +13,12 @@ from protoprimer.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-__all__ = ["LockedPins", "load_lock", "marker_environment", "marker_holds", "pylock_text", "read_lock"]
+    from protoprimer.interpreters import Interpreter
+
+__all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "marker_holds", "pylock_text", "read_lock"]
 
 _MARKER_PROGRAM = """
 import json, os, platform, sys
@@ -28,6 +32,8 @@ print(json.dumps({
     "python_full_version": dotted(sys.version_info), "python_version": "%d.%d" % sys.version_info[:2],
 }))
 """
+# No tool writes over what it cannot read.
+_ANEW = "restore it, or remove it and lock anew"
 _VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version", "platform_release")
 
 
@@ -142,20 +148,60 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
         return _pins_of_pylock(path, document, plan, environment)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         cause = "the lock file is malformed: %s" % (error if isinstance(error, ValueError) else repr(error))
-        raise ConfigurationError(cause, path, "write it anew: ./prime lock") from error
+        raise ConfigurationError(cause, path, _ANEW) from error
+
+
+def check_lock(plan: Plan, interpreter: "Callable[[], Interpreter]", console: Console) -> None:
+    """Refuse a lock file from which nothing can be installed, before anything is written.
+
+    :param interpreter: asked only where the lock's range of Pythons is not a project's
+    :raises ConfigurationError: as `read_lock` (exit 3)
+    :raises InstallError: it is not for this interpreter (exit 6)
+    """
+    text = content_of(plan.lock or "").decode("utf-8", "backslashreplace")
+    wanted = text.partition("\n[[")[0].partition('\nrequires-python = "')[2].partition('"')[0].replace(" ", "")
+    fits = not wanted or wanted in [one.requires_python for one in plan.all_metadata()]
+    try:
+        fits = fits or SpecifierSet(wanted).contains(interpreter().version, prereleases=True)
+    except InvalidSpecifier:
+        pass
+    # Reading a long lock takes longer than uv needs to install from it.
+    if plan.lock and not (fits and _is_as_tools_write(text, plan.lock_kind)):
+        try:
+            read_lock(plan, marker_environment(interpreter().executable, console))
+        except InstallError:
+            # uv honours some locks that this kernel cannot.
+            if not fits:
+                raise
+
+
+def _is_as_tools_write(text: str, kind: "str | None") -> bool:
+    """Tell, at a fraction of what reading takes, whether a lock file looks as if nobody had erred in it."""
+    parts = text.partition("version = 1\n" if kind == "uv.lock" else 'lock-version = "1.0"\n')[2].split('"')
+    between = "".join(parts[::2])
+    pairs = (("[", "]"), ("{", "}"), ("[[package", "]]\nname = \n"), ("[[package]]", "\nsource = { "))
+    return (
+        bool(between)
+        and "\\" not in text
+        and "s = \n" not in between
+        and all(between.count(one) == between.count(other) for one, other in pairs)
+        and all(line[-1:] in " [,]}" for line in set(between.split("\n")) if "revision" not in line)
+        and all(part[-2:] in "= [  , " for part in set(parts[:-1:2]))
+        and all(part.startswith((", ", " }", "]", "\n", ",\n")) for part in set(parts[2::2]))
+    )
 
 
 def load_lock(path: str) -> "dict[str, Any]":
     """Return the document of a lock file.
 
-    :raises ConfigurationError: it is no TOML, or a `pylock.toml` of no version that this kernel knows (exit 3)
+    :raises ConfigurationError: it is no TOML, or of no version that this kernel knows (exit 3)
     """
     document = load_toml(path)
     is_pylock = os.path.basename(path) != "uv.lock"
     version = document.get("lock-version" if is_pylock else "version")
     if version is None:
-        raise ConfigurationError("the lock file names no version of its format", path, "write it anew: ./prime lock")
-    if is_pylock and str(version).split(".")[0] != "1":
+        raise ConfigurationError("the lock file names no version of its format", path, _ANEW)
+    if str(version).split(".")[0] != "1":
         cause = "the lock's version %s is not known to this kernel" % version
         raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
     return document
@@ -227,9 +273,6 @@ class _UvLock:
     """A walk through `uv.lock` from the plan's projects, over the edges whose markers hold here."""
 
     def __init__(self, path: str, document: "dict[str, Any]", environment: "dict[str, Any]") -> None:
-        if document["version"] != 1:
-            cause = "version %s of uv.lock is not known to this kernel" % document["version"]
-            raise ConfigurationError(cause, path, "use the backend uv, or update protoprimer")
         if document.get("conflicts"):
             raise InstallError("uv.lock declares conflicts, which only uv can resolve", path, "use the backend uv")
         _refuse_other_python(path, document, environment)

@@ -140,6 +140,84 @@ def test_bad_configuration_is_named_with_its_place_and_changes_nothing(new_clone
     assert clones.snapshot(clone.root) == before
 
 
+UV_LOCK = """version = 1
+revision = 3
+requires-python = ">=3.6"
+
+[[package]]
+name = "demo"
+version = "1"
+source = { editable = "." }
+dependencies = [
+    { name = "lib" },
+]
+
+[package.metadata]
+requires-dist = [{ name = "lib" }]
+
+[[package]]
+name = "lib"
+version = "1"
+source = { registry = "r" }
+wheels = [
+    { url = "u/lib-1-py3-none-any.whl", hash = "sha256:00", size = 9 },
+]
+"""
+PYLOCK = """# as exported
+lock-version = "1.0"
+created-by = "test"
+requires-python = ">=3.6"
+
+[[packages]]
+name = "lib"
+version = "1"
+wheels = [{ url = "u/lib-1-py3-none-any.whl", upload-time = 2024-01-01T00:00:00Z, hashes = { sha256 = "00" } }]
+"""
+# What is changed in a sound lock, and what has to be answered.
+LOCKS = {
+    "a conflict of a merge": (UV_LOCK, "revision = 3", "<<<<<<< HEAD\nrevision = 3", 3, ["valid TOML", "uv.lock:2"]),
+    "an end too early": (UV_LOCK, " size = 9 },\n]\n", "", 3, ["valid TOML", "uv.lock:"]),
+    "a comma that is missing": (UV_LOCK, '.whl", hash', '.whl" hash', 3, ["valid TOML", "uv.lock:21"]),
+    "a quote that is missing": (PYLOCK, '"test"', '"test', 3, ["valid TOML", "pylock.toml:3"]),
+    "a word that is no value": (PYLOCK, 'version = "1"\n', "version = one\n", 3, ["valid TOML", "pylock.toml:8"]),
+    "a file that is not UTF-8": (PYLOCK, "test", "t\udcffst", 3, ["UTF-8", "pylock.toml:3"]),
+    "an empty file": (UV_LOCK, UV_LOCK, "", 3, ["names no version", "uv.lock"]),
+    "an unknown version of uv.lock": (UV_LOCK, "version = 1\n", "version = 9\n", 3, ["version 9", "uv.lock"]),
+    "an unknown version of pylock.toml": (PYLOCK, '"1.0"', '"9.0"', 3, ["version 9.0", "pylock.toml"]),
+    "a package without name": (UV_LOCK, 'name = "lib"\nversion', "version", 3, ["malformed", "name", "uv.lock"]),
+    "a package without source": (UV_LOCK, 'source = { registry = "r" }\n', "", 3, ["malformed", "source", "uv.lock"]),
+    "a text for a list": (UV_LOCK, '[\n    { name = "lib" },\n]', '"lib"', 3, ["malformed", "uv.lock"]),
+    "a number for a name": (PYLOCK, '"lib"', "3", 3, ["malformed", "pylock.toml"]),
+    "a number for the packages": (PYLOCK, PYLOCK[PYLOCK.index("[[") :], "packages = 3\n", 3, ["malformed", "pylock.toml"]),
+    "a range that is none": (UV_LOCK, '">=3.6"', '"three"', 3, ["malformed", "three", "uv.lock"]),
+    "another Python in uv.lock": (UV_LOCK, '">=3.6"', '"<3"', 6, ["for Python <3, not for 3.", "uv.lock", "prime lock"]),
+    "another Python in pylock.toml": (PYLOCK, '">=3.6"', '"<3"', 6, ["for Python <3, not for 3.", "prime lock"]),
+}
+
+
+@pytest.mark.parametrize("arguments", [["--backend", "uv"], ["--backend", "venv"], ["--dry-run"], ["bundle", "new"]], ids=" ".join)
+@pytest.mark.parametrize("case", LOCKS.values(), ids=LOCKS.keys())
+def test_a_bad_lock_is_told_before_anything_is_written(
+    new_clone: NewClone, case: tuple[str, str, str, int, list[str]], arguments: list[str]
+) -> None:
+    sound, old, new, status, says = case
+    assert old in sound
+    clone = new_clone().project("demo", more='dependencies = ["lib"]').entry("prime", None, "boot")
+    text = sound.replace(old, new, 1).encode("utf-8", "surrogateescape")
+    clone.write({"pylock.toml" if sound == PYLOCK else "uv.lock": text})
+    before = clones.snapshot(clone.root)
+    assert_one_clear_message(clone.prime(*arguments, status=status), says)
+    assert clones.snapshot(clone.root) == before
+
+
+@pytest.mark.parametrize("command", ["lock", "reboot"])
+def test_a_lock_that_no_tool_can_read_is_not_written_over(new_clone: NewClone, command: str) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot").write({"uv.lock": "version = \n"})
+    before = clones.snapshot(clone.root)
+    assert_one_clear_message(clone.prime(command, status=3), ["valid TOML", "uv.lock:1"])
+    assert clones.snapshot(clone.root) == before
+
+
 def assert_one_clear_message(done: clones.Done, says: list[str]) -> None:
     """One error: cause, perhaps `where:`, perhaps `next:`; every part said; no traceback, no placeholder left open."""
     assert done.output == ""
