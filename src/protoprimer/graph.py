@@ -55,6 +55,9 @@ class State:
                 self.place(),
                 "give it that as `target`, and a name of letters, digits and '_'",
             )
+        # CO_COROUTINE and CO_ASYNC_GENERATOR; what a decorator makes of such a function may be none.
+        if getattr(function, "__code__", self.declared.__code__).co_flags & 0x280:
+            raise ConfigurationError("a state cannot be async", self.place(), "make it def, with asyncio.run inside")
         self.target = target or self.name
         self.replace = replace
         self.replaced = None  # type: State | None

@@ -127,6 +127,8 @@ WRONG = {
     ),
     "a built-in's name": ("@state\ndef environment(): pass\n", "'environment' is defined twice", ["replace=True"]),
     "itself": ("@state\ndef one(one): pass\n", "asks for itself but replaces nothing", ["app.py:2 (one)"]),
+    "a coroutine": ("@state\nasync def one(): pass\n", "a state cannot be async", ["app.py:2 (one)", "asyncio.run"]),
+    "an async generator": ("@state\nasync def one(): yield\n", "a state cannot be async", ["app.py:2 (one)"]),
     "nothing to replace": ("@state(replace=True)\ndef one(): pass\n", "no state 'one' to replace", ["app.py:2 (one)"]),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +323,26 @@ def test_decorated_functions_need_what_the_inner_one_names() -> None:
     graph = StateGraph([base])
     graph.add_defined()
     assert graph.evaluate("user") == "BASE"
+
+
+def test_a_decorator_that_runs_a_coroutine_makes_it_a_state() -> None:
+    def awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(**named: object) -> object:
+            return asyncio.run(function(**named))
+
+        return wrapper
+
+    async def word() -> str:
+        return "base"
+
+    def words(word: str) -> Iterator[str]:
+        yield word
+
+    graph = StateGraph([awaited(word), words])
+    assert list(graph.evaluate("words")) == ["base"]
+    with pytest.raises(ConfigurationError, match="cannot be async"):
+        graph.add(word, name="other")
 
 
 def test_declared_states_are_taken_once_and_stay_functions() -> None:
