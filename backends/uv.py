@@ -205,12 +205,9 @@ class UvBackend(Backend):
 def _lines_of_step(step: InstallStep, root: str) -> "list[str]":
     lines = []
     for project in step.projects:
-        line = project.requirement()
-        if "#" in root or len(root.splitlines()) > 1:
-            # uv would end the path there; it starts in the root.
-            relative = os.path.relpath(project.path, root)
-            line = (relative if relative[0] == "." else "./" + relative) + line[len(project.path) :]
-        lines.append(("-e " if project.editable else "") + line)
+        # In a path uv takes `#`, `;` and more for something else: it starts in the root.
+        path = "./" + os.path.relpath(project.path, root)
+        lines.append(("-e " if project.editable else "") + path + project.requirement()[len(project.path) :])
     return lines + step.lines
 
 

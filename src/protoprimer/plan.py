@@ -36,8 +36,9 @@ class ProjectToInstall:
         self.metadata = metadata
 
     def requirement(self) -> str:
-        """Return the path with its extras, as installers take it, such as `/clone[test,docs]`."""
-        return self.path + ("[%s]" % ",".join(self.extras) if self.extras else "")
+        """Return the path with its extras, as installers take it, such as `/clone/[test,docs]`."""
+        # So that what a directory's name ends in is no list of extras, and no space at the end of a line.
+        return self.path + "/" + ("[%s]" % ",".join(self.extras) if self.extras else "")
 
 
 class InstallStep:

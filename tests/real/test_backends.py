@@ -235,14 +235,18 @@ def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop:
     assert (built.directory / "bin" / "demo").exists()
 
 
-def test_a_clone_may_lie_where_an_installer_would_end_the_path(tmp_path: Path, shared_directory: Path, each: str) -> None:
-    root, wheels = tmp_path / "C# and others", tmp_path / "wheels"
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}"])
+def test_a_clone_may_lie_where_an_installer_would_end_the_path(
+    tmp_path: Path, shared_directory: Path, each: str, name: str
+) -> None:
+    root, wheels = tmp_path / name, tmp_path / "wheels"
     root.mkdir()
     wheels.mkdir()
     workshop = Workshop(root, wheels, shared_directory / "cache")
     workshop.project("demo", more="[project.optional-dependencies]\nx = []\n")
-    workshop.project("inner", "parts/inner")
-    settings = 'install = { projects = [{ path = ".", extras = ["x"] }, { path = "parts/inner", editable = false }] }\n'
+    workshop.project("inner", "parts/inner ")
+    settings = 'install = { projects = [{ path = ".", extras = ["x"] }, { path = "parts/inner ", editable = false }] }\n'
     assert workshop.build(each, "3.13", settings).versions == {"demo": "1", "inner": "1"}
 
 

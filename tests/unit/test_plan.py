@@ -39,7 +39,7 @@ def plan_of(root: Path, files: dict[str, str], *, lock_must_exist: bool = True) 
 def test_root_project_is_installed_editable_by_default(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "requirements.txt": "x"})
     (project,) = plan.projects()
-    assert (project.path, project.editable, project.requirement()) == (str(tmp_path), True, str(tmp_path))
+    assert (project.path, project.editable, project.requirement()) == (str(tmp_path), True, f"{tmp_path}/")
     assert plan.steps[0].requirements == []
     assert plan.summary() == "demo"
 
@@ -85,7 +85,7 @@ def test_group_that_names_its_own_project_becomes_extras(tmp_path: Path) -> None
         '[tool.protoprimer]\ninstall = { projects = [{ path = ".", groups = ["dev"] }] }\n'
     )
     step = plan_of(tmp_path, {"pyproject.toml": text}).steps[0]
-    assert step.projects[0].requirement() == f"{tmp_path}[test]"
+    assert step.projects[0].requirement() == f"{tmp_path}/[test]"
     assert step.lines == ["y>1"]
 
 
