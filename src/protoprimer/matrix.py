@@ -19,6 +19,7 @@ from protoprimer.host import (
 from protoprimer.locking import disk_failure
 from protoprimer.matrix_cells import MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.matrix_report import MatrixView, junit_report
+from protoprimer.probe import MATRIX_VARIABLE
 from protoprimer.state_directory import prepare_state_directory
 from protoprimer.states import Invocation, bootstrap_graph
 
@@ -37,6 +38,7 @@ _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 
 def matrix_command(graph: "StateGraph") -> int:
     """Serve `matrix`; return the exit status, as told in docs/matrix.md."""
+    os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
     names = ("invocation", "command_line", "configuration", "console", "plan")
     values = [graph.evaluate(name) for name in names]  # type: list[Any]
     invocation, line, configuration, console, plan = values

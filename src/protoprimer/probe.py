@@ -4,7 +4,7 @@ import os
 
 from protoprimer.console import Console
 from protoprimer.errors import InstallError, PrimerError
-from protoprimer.host import environment_python, is_windows, sha256_of, write_atomically
+from protoprimer.host import content_of, environment_python, is_windows, sha256_of, write_atomically
 from protoprimer.json_text import json_of, json_text
 from protoprimer.process import STATUS_OF_LATE, run_child
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "MATRIX_VARIABLE",
     "ORIGIN_OF_WILD",
     "Interpreter",
     "InterpreterRefusal",
@@ -25,6 +26,8 @@ __all__ = [
 # Where the Python that happened to start comes from.
 ORIGIN_OF_WILD = "this Python"
 
+# Set by a matrix for its children: which run of it they belong to.
+MATRIX_VARIABLE = "PROTOPRIMER_MATRIX"
 # An interpreter that needs longer than this to say its version is not one to build on.
 PROBE_SECONDS = 5.0
 OLDEST_PYTHON = (3, 6)
@@ -155,10 +158,17 @@ def probe_interpreter(
     memory = _memory_of_probe(path, cache_directory)
     facts = _remembered_facts(memory)
     if facts is None:
+        # Why it cannot serve is remembered for the cells of one matrix only: each would wait for what never answers.
+        matrix = os.environ.get(MATRIX_VARIABLE, "")
+        earlier, _, cause = content_of(memory + ".no").decode("utf-8").partition("\n")
         try:
+            if matrix and matrix == earlier:
+                raise PrimerError(cause)
             facts = _asked_facts(path, console, timeout)
             facts = _facts_at_home(facts, console, timeout)
         except PrimerError as error:
+            if matrix:
+                _keep_in_memory(memory + ".no", matrix + "\n" + error.cause)
             console.detail("%s cannot serve: %s" % (path, error.cause))
             return InterpreterRefusal(path, error.cause, origin=origin)
         _remember_facts(memory, path, facts)
@@ -298,9 +308,13 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     if "stdlib" in facts:
         deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
     kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
+    _keep_in_memory(memory, json_text(kept, indent=1))
+
+
+def _keep_in_memory(memory: str, text: str) -> None:
     try:
         os.makedirs(os.path.dirname(memory), exist_ok=True)
-        write_atomically(memory, json_text(kept, indent=1).encode("ascii"))
+        write_atomically(memory, text.encode("utf-8", "replace"))
     except OSError:
         pass
 
