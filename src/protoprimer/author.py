@@ -1,5 +1,6 @@
 """What an author runs once: `init` puts the entry script and the kernel into a repository, `entry` another script."""
 
+import fnmatch
 import os
 import re
 
@@ -66,6 +67,7 @@ def initialise(directory: str, console: Console, force: bool = False, plain: boo
     ]
     ignored = [".gitignore"] if _ignore_link(directory) else []
     written += ignored
+    found += [("line ends", told) for told in [_line_ends_to_keep(entry)] if told]
     for label, value in found + [("main", main or "none: ./prime only makes the environment ready")]:
         console.say("%-14s%s" % (label + ":", value))
     console.say("%-14s%s" % ("written:", ", ".join(written) or "nothing, all of it is there already"))
@@ -138,6 +140,9 @@ def add_entry(
     state = relative_path(_configuration(path, os.path.abspath(kernel)).state_directory, directory)
     _write_script(path, entry_text(kind, main, relative_path(kernel, directory), state))
     console.say("written: %s, which serves %s through %s" % (path, main, KINDS[kind]))
+    told = _line_ends_to_keep(path)
+    if told:
+        console.say("line ends: " + told)
 
 
 def _configuration(entry: str, kernel: str) -> Configuration:
@@ -233,6 +238,26 @@ def _write_script(path: str, text: str) -> bool:
     except OSError as error:
         raise ConfigurationError("cannot be written: %s" % error.strerror, path, "check who may write there") from None
     return True
+
+
+def _line_ends_to_keep(script: str) -> "str | None":
+    """Return what to tell where git may give a script the line ends of Windows, with which no sh can read it."""
+    root = directory = os.path.dirname(script)
+    while root != os.path.dirname(root) and not os.path.exists(os.path.join(root, ".git")):
+        root = os.path.dirname(root)
+    if not os.path.exists(os.path.join(root, ".git")):
+        return None
+    name, here = relative_path(script, root), directory
+    while True:
+        for line in (_text_of(os.path.join(here, ".gitattributes")) or "").splitlines():
+            pattern, *attributes = line.split() or ["#"]
+            base = relative_path(script, here) if "/" in pattern.rstrip("/") else os.path.basename(script)
+            if fnmatch.fnmatch(base, pattern.lstrip("/")) and {"eol=lf", "-text", "binary"}.intersection(attributes):
+                return None
+        if here == root:
+            line = "/%s text eol=lf" % name.replace(" ", "?")
+            return "a checkout on Windows may break %s for sh: keep LF by `%s` in .gitattributes" % (name, line)
+        here = os.path.dirname(here)
 
 
 def _ignore_link(directory: str) -> bool:

@@ -134,6 +134,35 @@ def test_gitignore_leaves_out_a_link(tmp_path: Path, before: str | None, after: 
     assert (tmp_path / ".gitignore").read_text() == after
 
 
+@pytest.mark.parametrize(
+    ("attributes", "is_told"),
+    [
+        (None, True),
+        ("*.py text eol=lf\n", True),
+        ("* text=auto\n", True),
+        ("* text=auto eol=lf\n", False),
+        ("# ours\nprime -text\n", False),
+        ("prime text eol=lf\ncmd/serve text eol=lf\n", False),
+    ],
+)
+def test_who_may_get_the_line_ends_of_windows_is_told_the_line_that_keeps_them_away(
+    git_repository: Path, attributes: str | None, is_told: bool
+) -> None:
+    if attributes is not None:
+        (git_repository / ".gitattributes").write_text(attributes)
+    words = author("init", where=git_repository)
+    assert ("`/prime text eol=lf` in .gitattributes" in words) is is_told
+    (git_repository / "cmd").mkdir()
+    words = author("entry", "cmd/serve", "app:main", where=git_repository)
+    assert ("`/cmd/serve text eol=lf` in .gitattributes" in words) is (is_told or "prime -text" in str(attributes))
+    there = git_repository / ".gitattributes"
+    assert (there.read_text() if there.exists() else None) == attributes
+    if attributes is None:
+        there.write_text("".join(f"{line}\n" for line in re.findall("`(/.*?)`", words)))
+        checked = support.git("check-attr", "eol", "--", "cmd/serve", where=git_repository)
+        assert checked == "cmd/serve: eol: lf\n"
+
+
 @pytest.mark.parametrize("name", ["prime", "proto_kernel.py"])
 def test_a_foreign_file_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("#!/bin/sh\nmine\n")
