@@ -7,7 +7,7 @@ import time
 from protoprimer.cli import CommandLine
 from protoprimer.configuration import CELL_VARIABLE, Configuration
 from protoprimer.console import Console
-from protoprimer.errors import InterpreterError, PrimerError, UsageError
+from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError, UsageError
 from protoprimer.graph import StateGraph
 from protoprimer.host import (
     options_of_process_group,
@@ -44,9 +44,12 @@ def matrix_command(graph: "StateGraph") -> int:
     invocation, line, configuration, console, plan = values
     table = configuration.get("matrix") or {}
     place = "--python" if line.has("python") else configuration.place_of("matrix")
-    asked, cache = line.text("python") or table.get("python"), str(graph.evaluate("cache_directory"))
+    asked, cache = line.text("python") or table.get("python"), graph.evaluate("cache_directory")
     pythons = expanded_pythons(asked, plan, cache, console, not line.has("github"), place)
     cells = matrix_cells(table, line, configuration, pythons, place)
+    for name in {cell.axes["env"] for cell in cells}.difference(configuration.environment_names):
+        known = "known: " + ", ".join(configuration.environment_names)
+        raise ConfigurationError("there is no environment %r" % name, place, known)
     command = line.operands or table.get("command") or []
     run = MatrixRun(cells, command, invocation, configuration, line, console)
     if line.has("github"):
@@ -54,6 +57,8 @@ def matrix_command(graph: "StateGraph") -> int:
         _print_document({"include": entries})
         return 0
     junit = os.path.abspath(line.text("junit") or "report.xml")
+    if os.path.isdir(junit):
+        raise UsageError("%s is a directory" % junit, "--junit", "name a file")
     if not os.path.isdir(os.path.dirname(junit)):
         raise UsageError("the directory %s does not exist" % os.path.dirname(junit), "--junit", "create it")
     status = run.describe() if line.has("dry-run") else run.run(_wanted_jobs(line, table))
@@ -75,7 +80,7 @@ def _print_document(document: "dict[str, Any]") -> None:
 
 def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
     text = str(line.text("jobs") or table.get("jobs") or "")
-    if text and not (text.isdigit() and int(text) > 0):
+    if text and not (text.isdecimal() and int(text) > 0):
         raise UsageError("--jobs must be a number from 1 on, not %r" % text)
     memory = usable_memory() or sys.maxsize
     return int(text) if text else max(1, min(usable_cores(), memory // _BYTES_OF_MEMORY_PER_JOB))

@@ -138,10 +138,7 @@ def expanded_pythons(
         asked = [",".join(stated) or ">=3.6"]
     pythons = []  # type: list[str]
     for text in _split_pythons(asked) if isinstance(asked, str) else asked:
-        try:
-            request = parse_python_request(text)
-        except InvalidSpecifier as error:
-            raise ConfigurationError("%r is not a Python version or range: %s" % (text, error), place) from None
+        request = _request_for(text, place)
         if not _is_python_range(text):
             pythons.append(text.strip())
         elif here:
@@ -149,6 +146,13 @@ def expanded_pythons(
         else:
             pythons += ["%d.%d" % minor for minor in _RELEASED_MINORS if _admits_minor(request, minor)]
     return pythons
+
+
+def _request_for(text: str, place: str) -> PythonRequest:
+    try:
+        return parse_python_request(text)
+    except InvalidSpecifier as error:
+        raise ConfigurationError("%r is not a Python version or range: %s" % (text, error), place) from None
 
 
 def _split_pythons(text: str) -> "list[str]":
@@ -191,7 +195,7 @@ def _named_cells(found: "list[dict[str, str]]", place: str) -> "list[MatrixCell]
         for axis, usual in _USUAL_VALUES.items():
             axes[axis] = "" if axes[axis] == usual else axes[axis]
         described = " ".join("%s=%s" % (axis, value) for axis, value in axes.items() if value)
-        request = parse_python_request(axes["python"])
+        request = _request_for(axes["python"], place)
         content = (request.specifiers, request.implementation or "cpython", request.free_threaded)
         cell = MatrixCell(_name_of_cell(axes), axes)
         for key in (cell.name, content + tuple(axes[axis] for axis in MATRIX_AXES[1:])):

@@ -117,6 +117,20 @@ CONFIGURATION = {
     "a client configuration that is not there": Bad(
         {"proto_kernel.toml": 'client = "x.toml"\n'}, 3, ["x.toml", "proto_kernel.toml:1"]
     ),
+    "a matrix with an environment that is not there": Bad(
+        table('[tool.protoprimer.matrix]\npython = ["3"]\nenv = ["no"]\n'),
+        3,
+        ["no environment 'no'", "pyproject.toml:2", "default"],
+        ["matrix"],
+    ),
+    "a matrix with a cell for no Python": Bad(
+        table('[tool.protoprimer.matrix]\npython = ["3"]\ninclude = [{ python = "three" }]\n'),
+        3,
+        ["three", "pyproject.toml:2"],
+        ["matrix"],
+    ),
+    "a number of jobs that is none": Bad({}, 2, ["--jobs", "from 1 on"], ["matrix", "--python", "3", "--jobs", "\u00b2"]),
+    "a report that is a directory": Bad({}, 2, ["--junit"], ["matrix", "--python", "3", "--junit", "."]),
     "an environment that is not there": Bad(
         table("[tool.protoprimer.env.test]\nkeep = 2\n"), 3, ["tets", "test"], ["--env", "tets"]
     ),
