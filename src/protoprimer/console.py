@@ -82,18 +82,18 @@ class Console:
         """Print one line under `-v`; the log always has it."""
         self._record(text)
         if self.verbosity >= 1:
-            self._print(self._paint(text, "dim"))
+            self._print(self.painted(text, "dim"))
 
     def warn(self, text: str) -> None:
         """Print a warning, even when quiet."""
         self._record("warning: " + text)
-        self._print(self._paint("warning: ", "yellow") + text)
+        self._print(self.painted("warning: ", "yellow") + text)
 
     def error(self, error: "PrimerError | str") -> None:
         """Print a failure, and where the full record of the run is."""
         text = str(error)
         self._record("error: " + text)
-        self._print(self._paint("error: ", "red") + text)
+        self._print(self.painted("error: ", "red") + text)
         if self.log_path:
             self._print("  log: " + self.log_path)
 
@@ -105,7 +105,7 @@ class Console:
         """Name a step before it starts: at once on a terminal, else in the log only."""
         self._steps.append((title, time.monotonic()))
         self._record("begin: " + title)
-        if self.verbosity >= 0 and self._is_terminal():
+        if self.verbosity >= 0 and self.is_terminal():
             self._write("\r" + self.mask(title) + " ...")
             self._unfinished_line = True
 
@@ -118,7 +118,7 @@ class Console:
             if self._unfinished_line:
                 self._write("\r\033[K")
                 self._unfinished_line = False
-            self._print(self._paint(line, "red" if failed else "green"))
+            self._print(self.painted(line, "red" if failed else "green"))
 
     def sign_of_life(self) -> None:
         """Say what is still being done if nothing was printed for ten seconds; called from every slow loop."""
@@ -165,11 +165,19 @@ class Console:
 
     def is_terminal(self) -> bool:
         """Tell whether a person looks at a terminal that can be drawn on."""
-        return self._is_terminal()
+        stream = self._stream or sys.stderr
+        try:
+            is_dumb = bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"
+            return stream is not None and stream.isatty() and not is_dumb
+        except ValueError:
+            return False
 
     def painted(self, text: str, colour: str) -> str:
         """Return `text` in a colour, where colours are wanted."""
-        return self._paint(text, colour)
+        wanted = self._color == "always" or (
+            self._color == "auto" and not os.environ.get("NO_COLOR") and self.is_terminal()
+        )
+        return "\033[%sm%s\033[0m" % (_COLOURS[colour], text) if wanted else text
 
     def _undrawn(self) -> str:
         """Return what takes the drawn lines away again."""
@@ -234,17 +242,3 @@ class Console:
             self._log.flush()
         except (OSError, ValueError):
             self._log = None
-
-    def _is_terminal(self) -> bool:
-        stream = self._stream or sys.stderr
-        try:
-            is_dumb = bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"
-            return stream is not None and stream.isatty() and not is_dumb
-        except ValueError:
-            return False
-
-    def _paint(self, text: str, colour: str) -> str:
-        wanted = self._color == "always" or (
-            self._color == "auto" and not os.environ.get("NO_COLOR") and self._is_terminal()
-        )
-        return "\033[%sm%s\033[0m" % (_COLOURS[colour], text) if wanted else text
