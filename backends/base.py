@@ -121,14 +121,12 @@ def commands_of(plan: Plan) -> "list[tuple[InstallStep, bool]]":
 
     Pins hold all dependencies, so projects come without; `uv.lock` alone knows nothing of requirement files.
     """
-    if plan.lock is None:
-        return [(step, True) for step in plan.steps]
-    commands = []
-    for step in plan.steps:
+    commands = [(step, True) for step in plan.steps] if plan.lock is None else []
+    for step in plan.steps if plan.lock else []:
         commands.append((InstallStep(step.projects, [], [], [], [], step.members), False))
         if plan.lock_kind == "uv.lock":
             commands.append((InstallStep([], step.requirements, step.constraints, step.args, [], []), True))
-    return [(step, deep) for step, deep in commands if step.projects or step.requirements or step.args]
+    return [(step, deep) for step, deep in commands if step.projects or step.requirements or step.args or step.lines]
 
 
 def run_installer(

@@ -52,8 +52,7 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
     directory = configuration.state_directory
     name, seconds = configuration.environment_name, configuration.get("lock-timeout")
     path = os.path.join(directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
-    timeout = float(seconds) if isinstance(seconds, (int, float)) else None
-    return FileLock(path, console, timeout, prepare=lambda: prepare_state_directory(directory))
+    return FileLock(path, console, seconds, prepare=lambda: prepare_state_directory(directory))
 
 
 def fingerprint_now(

@@ -184,7 +184,7 @@ def _interpreters_to_serve(graph: "StateGraph") -> "list[Interpreter]":
     if not line.has("python"):
         required = graph.evaluate("interpreter")  # type: Any
         return [required]
-    downloads = bool(configuration.get("python-downloads")) and not line.has("dry-run")
+    downloads = configuration.get("python-downloads") and not line.has("dry-run")
     return [
         choose_interpreter(
             parse_python_request(text), toolbox, console, cache, configuration.root,

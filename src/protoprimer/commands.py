@@ -61,7 +61,8 @@ def ready_environment(graph: "StateGraph") -> Environment:
 def _first_environment(graph: "StateGraph", configuration: Configuration) -> Environment:
     """Return what the first of many that come at once makes; the others look no further until it is there."""
     # What is wrong with these is said before anything is written.
-    for name in ("inputs", "index_settings"):
+    early = ["inputs", "index_settings"] + ["interpreter"] * bool(configuration.text("python-selector"))
+    for name in early:
         graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
@@ -86,7 +87,7 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
 
     :raises NotReadyError: exit code 8: there is none
     """
-    _, configuration = _line_and_configuration(graph)
+    configuration: "Configuration" = graph.evaluate("configuration")
     standing = standing_environment(configuration)
     if standing is not None:
         return standing
@@ -118,7 +119,7 @@ def enter_client(graph: "StateGraph", environment: Environment, isolated: bool) 
 
 
 def _run(graph: "StateGraph") -> int:
-    line, _ = _line_and_configuration(graph)
+    line: "CommandLine" = graph.evaluate("command_line")
     enter_command(line.operands, ready_environment(graph).path)
     return 0
 
@@ -243,9 +244,9 @@ def _effective_values(configuration: Configuration) -> "dict[str, dict[str, obje
 
 
 def _check(graph: "StateGraph") -> int:
-    line, _ = _line_and_configuration(graph)
+    line: "CommandLine" = graph.evaluate("command_line")
     health, status = _health(graph)
-    console, cache = graph.evaluate("console"), str(graph.evaluate("cache_directory"))
+    console, cache = graph.evaluate("console"), graph.evaluate("cache_directory")
     interpreters = all_interpreters(cache, console)
     backends = _backend_answers(graph)
     settings = graph.evaluate("index_settings")
@@ -269,11 +270,12 @@ def _check(graph: "StateGraph") -> int:
 
 
 def _health(graph: "StateGraph") -> "tuple[str, int]":
-    _, configuration = _line_and_configuration(graph)
+    configuration: "Configuration" = graph.evaluate("configuration")
     if standing_environment(configuration) is not None:
         return "current", 0
     store: "GenerationStore" = graph.evaluate("store")
     try:
+        check_lock(graph.evaluate("plan"), lambda: graph.evaluate("interpreter"), graph.evaluate("console"))
         found = store.find(graph.evaluate("fingerprint"))
     except PrimerError as error:
         return str(error), 1
@@ -336,7 +338,7 @@ def _print_json(document: "dict[str, object]") -> None:
 
 
 def _graph(graph: "StateGraph") -> int:
-    line, _ = _line_and_configuration(graph)
+    line: "CommandLine" = graph.evaluate("command_line")
     target = graph.state_of_target(line.text("target") or "environment").name
     print(graph_picture(graph, target, line.text("format") or "text"))
     return 0

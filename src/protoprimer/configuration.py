@@ -101,8 +101,7 @@ class Configuration:
 
     def texts(self, key: str) -> "list[str]":
         """Return the effective value of a key that is a list of strings."""
-        value = self.get(key)
-        return [str(item) for item in value] if isinstance(value, list) else []
+        return list(self.get(key) or [])
 
     def place_of(self, key: str, *path: "str | int") -> str:
         """Return where the value of `key`, or the part of it at `path`, was set."""
@@ -219,8 +218,8 @@ def _refuse_root_as_place(configuration: Configuration) -> None:
     root = os.path.join(configuration.root, "")
     for key in ("state-dir", "venv-link"):
         value = configuration.text(key)
-        if value is not None and root.startswith(os.path.join(configuration.path_of(value), "")):
-            cause = "%s cannot be %r: that is the root, or holds it" % (key, value)
+        if value is not None and ("\0" in value or root.startswith(os.path.join(configuration.path_of(value), ""))):
+            cause = "%s cannot be %r: that is the root, holds it, or is no path" % (key, value)
             raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
 
 
@@ -367,7 +366,8 @@ def _select_environment(
 
 
 def _is_environment_name(name: str) -> bool:
-    return bool(name) and all(letter.isalnum() or letter in "._" for letter in name) and not name.startswith(".")
+    letters = all((letter.isalnum() and letter < "\x7f") or letter in "._" for letter in name)
+    return 0 < len(name) <= 64 and letters and name[0] != "."
 
 
 def _env_leap(

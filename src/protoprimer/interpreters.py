@@ -151,7 +151,7 @@ def selected_interpreter(
     answer = _answer_of_selector(path, str(request.specifiers))
     if answer is None:
         return None
-    if not isinstance(answer, (str, os.PathLike)):
+    if not isinstance(answer, (str, os.PathLike)) or "\0" in os.fsdecode(answer):
         cause = "select_python returned %r, which is no path" % (answer,)
         raise ConfigurationError(cause, path, "return an interpreter's path, or None")
     probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)

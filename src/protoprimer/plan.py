@@ -137,7 +137,7 @@ class Plan:
                 requirement_file_inputs(path, self.root, found)
         if self.build_constraints:
             requirement_file_inputs(self.build_constraints, self.root, found)
-        return sorted(filter(os.path.exists, found)), sorted(path for path in found if not os.path.exists(path))
+        return sorted(filter(os.path.isfile, found)), sorted(path for path in found if not os.path.exists(path))
 
 
 def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> Plan:
@@ -159,10 +159,10 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
         steps,
         _lock_file(configuration, steps, lock_must_exist),
         _existing_file(configuration, "build-constraints", build_constraints) if build_constraints else None,
-        bool(configuration.get("seed-pip")),
+        configuration.get("seed-pip"),
         _hint(root) if configured is None and not steps else None,
     )
-    plan.resolution = str(configuration.get("resolution"))
+    plan.resolution = configuration.get("resolution")
     return plan
 
 

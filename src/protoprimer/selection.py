@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
     from protoprimer.tools import ToolBox
 
-__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backend"]
+__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
@@ -45,12 +45,6 @@ def select_backend(
     cause = "no backend can serve Python %s here" % interpreter.version
     advice = "provide one of them, or set another `backend`; ./prime check shows what this host can do"
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
-
-
-def wanted_backend(configuration: "Configuration") -> "str | list[str]":
-    """Return the configured backend: a name or path, or a list of them in the order to try."""
-    wanted = configuration.get("backend")  # type: str | list[str]
-    return wanted
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: "Configuration") -> None:
@@ -120,7 +114,7 @@ def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend
     module = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cause = "the backend file %s failed: %s: %s" % (path, type(error).__name__, error)
         raise configuration.error("backend", cause, advice) from error
     found = [

@@ -23,7 +23,7 @@ from protoprimer.locking import FileLock
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.required import RequiredPython, required_python_of
-from protoprimer.selection import check_backend_names, select_backend, wanted_backend
+from protoprimer.selection import check_backend_names, select_backend
 from protoprimer.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.tools import ToolBox
 
@@ -93,7 +93,7 @@ def configuration(
     found = read_configuration(
         invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
-    check_backend_names(wanted_backend(found), found)
+    check_backend_names(found.get("backend"), found)
     directory = found.state_directory
     # Looking around leaves nothing behind; what a run does is recorded beside what it makes, in a directory of ours.
     log = None if command_line.command in ("eval", "check", "graph") else os.path.join(directory, "log")
@@ -176,7 +176,7 @@ def interpreter(
         console,
         cache_directory,
         configuration.root,
-        downloads=bool(configuration.get("python-downloads")),
+        downloads=configuration.get("python-downloads"),
         offline=configuration.offline,
         place=required_python,
     )
@@ -186,6 +186,8 @@ def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPy
     """The files that the environment is a function of: those that are there, and those whose appearance would count."""
     planned, planned_absent = plan.inputs()
     watched = [configuration.path_of(name) for name in configuration.texts("watch")]
+    for path in filter(os.path.isdir, watched):
+        raise configuration.error("watch", "%s is a directory, not a file" % path, "name the files in it that count")
     selector = configuration.text("python-selector")
     if selector:
         watched.append(configuration.path_of(selector))
@@ -237,7 +239,7 @@ def generation(
                 fault, configuration.state_directory, "keep those files still, or run reboot once they are"
             )
         backend, why_this = select_backend(
-            wanted_backend(configuration), interpreter, plan, tools, console, configuration
+            configuration.get("backend"), interpreter, plan, tools, console, configuration
         )
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         console.say("building an environment %s, with %s" % (why, why_this))

@@ -63,6 +63,7 @@ CONFIGURATION = {
     ),
     "an impossible .python-version": Bad({".python-version": "three\n"}, 3, ["three", ".python-version:1"]),
     "a root for the state directory": Bad(table('state-dir = "."\n'), 3, ["state-dir", "root", "pyproject.toml:2"]),
+    "a state directory that is no path": Bad(table('state-dir = "a\\u0000b"\n'), 3, ["no path", "pyproject.toml:2"]),
     "a link that holds the root": Bad(table('venv-link = ".."\n'), 3, ["venv-link", "root", "pyproject.toml:2"]),
     "a time-out that is no number": Bad(table("lock-timeout = nan\n"), 3, ["lock-timeout", "pyproject.toml:2"]),
     "JSON nested without end": Bad({"protoprimer.json": "[" * 100000}, 3, ["JSON", "protoprimer.json"]),
@@ -116,6 +117,15 @@ CONFIGURATION = {
     "a root that is not there": Bad({"proto_kernel.toml": 'root = "below"\n'}, 3, ["below", "proto_kernel.toml:1"]),
     "a client configuration that is not there": Bad(
         {"proto_kernel.toml": 'client = "x.toml"\n'}, 3, ["x.toml", "proto_kernel.toml:1"]
+    ),
+    "a directory that is watched": Bad(
+        {**table('watch = ["pyproject.toml", "sub"]\n'), "sub/file": ""}, 3, ["directory", "pyproject.toml:2", "files in it"]
+    ),
+    "a name of an environment that no file can have": Bad(
+        table("[tool.protoprimer.env.'\u00e9']\nkeep = 2\n"), 3, ["letters", "\u00e9", "pyproject.toml:2"]
+    ),
+    "a name of an environment that is too long": Bad(
+        table(f"[tool.protoprimer.env.{'a' * 65}]\nkeep = 2\n"), 3, ["a" * 65, "pyproject.toml:2"]
     ),
     "a matrix with an environment that is not there": Bad(
         table('[tool.protoprimer.matrix]\npython = ["3"]\nenv = ["no"]\n'),
@@ -244,6 +254,52 @@ def assert_one_clear_message(done: clones.Done, says: list[str]) -> None:
         found = done.errors.find(part)
         assert found >= 0, f"{part!r} is not in {done.errors!r}"
         position = max(position, found)
+
+
+@pytest.mark.parametrize("step", ["{}", '{ projects = ["."] }'])
+@pytest.mark.parametrize("each_backend", support.BACKENDS)
+def test_a_step_with_nothing_in_it_installs_nothing(
+    new_clone: NewClone, fetch_tools: Callable[[str], None], each_backend: str, step: str
+) -> None:
+    fetch_tools(each_backend)
+    clone = new_clone().write(table(f"install = [{step}]\n")).entry("prime", None, "boot")
+    clone.prime("--backend", each_backend)
+    assert clone.prime() == clones.Done(0, "", "")
+
+
+def test_a_directory_in_the_place_of_an_input_is_none(new_clone: NewClone) -> None:
+    clone = new_clone().write({"requirements.txt/notes": "", "uv.lock/notes": ""}).entry("prime", None, "boot")
+    clone.prime("--backend", "venv")
+    assert clone.prime() == clones.Done(0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("selector", "says"),
+    [("raise SystemExit(0)", "SystemExit: 0"), ("def select_python(required): return 'a\\0b'", "which is no path")],
+)
+def test_a_bad_selector_is_told_before_anything_is_written(new_clone: NewClone, selector: str, says: str) -> None:
+    clone = new_clone().write({**table('python-selector = "s.py"\n'), "s.py": selector}).entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    errors = clone.prime(status=3).errors
+    assert says in errors
+    assert "s.py" in errors
+    assert errors.endswith(", or None\n" if "return" in selector else "returns a path or None\n")
+    assert clones.snapshot(clone.root) == before
+
+
+def test_a_backend_file_that_ends_the_process_is_named(new_clone: NewClone) -> None:
+    clone = new_clone().write({**table('backend = "./ours.py"\n'), "ours.py": "raise SystemExit(0)\n"})
+    done = clone.entry("prime", None, "boot").prime(status=3)
+    assert_one_clear_message(done, ["ours.py", "SystemExit: 0", "pyproject.toml:2"])
+
+
+def test_check_tells_that_the_lock_is_broken(new_clone: NewClone) -> None:
+    clone = new_clone().project("demo").write({"uv.lock": "version = \n"}).entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    told = clone.prime("check", "--json", status=1).json()["environment"]
+    assert "valid TOML" in told
+    assert "uv.lock:1" in told
+    assert clones.snapshot(clone.root) == before
 
 
 def test_an_empty_directory_gives_an_empty_environment(new_clone: NewClone, kernel: str) -> None:
