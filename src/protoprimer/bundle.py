@@ -11,6 +11,7 @@ from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.graph import StateGraph
 from protoprimer.host import remove_tree, write_atomically
 from protoprimer.interpreters import choose_interpreter
+from protoprimer.json_text import json_of, json_text
 from protoprimer.locking import disk_failure
 from protoprimer.matrix_cells import expanded_pythons
 from protoprimer.plan import InstallStep, Plan, requirements_of_member
@@ -227,13 +228,11 @@ def _tags_of_platform(tag: str) -> "list[str]":
 
 def _files_of_bundle(directory: str) -> "list[str]":
     """Return the names in the bundle that is there, none if nothing is; refuse a directory of anything else."""
-    import json
-
     if not os.path.lexists(directory):
         return []
     try:
         with open(os.path.join(directory, BUNDLE_NOTE), encoding="utf-8") as stream:
-            return sorted(json.load(stream)["files"])
+            return sorted(json_of(stream.read())["files"])
     except (OSError, ValueError, LookupError, TypeError):
         if os.path.isdir(directory) and all(name.startswith(_STAGING) for name in os.listdir(directory)):
             return []
@@ -244,7 +243,6 @@ def _files_of_bundle(directory: str) -> "list[str]":
 def _publish_bundle(staging: str, directory: str, facts: "dict[str, Any]", earlier: "list[str]") -> int:
     """Move what was fetched into place; return how many files. The note is first: a rerun then knows a torn bundle."""
     import hashlib
-    import json
 
     digests = {}
     for name in sorted(os.listdir(staging)):
@@ -253,7 +251,7 @@ def _publish_bundle(staging: str, directory: str, facts: "dict[str, Any]", earli
             for block in iter(lambda: stream.read(1 << 20), b""):
                 digest.update(block)
         digests[name] = digest.hexdigest()
-    text = json.dumps(dict(facts, files=digests), indent=1, sort_keys=True) + "\n"
+    text = json_text(dict(facts, files=digests), indent=1) + "\n"
     write_atomically(os.path.join(directory, BUNDLE_NOTE), text.encode("ascii"))
     for name in digests:
         os.replace(os.path.join(staging, name), os.path.join(directory, name))

@@ -2,6 +2,10 @@
 
 from protoprimer.errors import UsageError, nearest_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["COMMANDS", "OPTIONS", "CommandLine", "Option", "help_text", "parse_command_line"]
 
 
@@ -99,7 +103,7 @@ class CommandLine:
         self,
         program: str,
         command: str = "boot",
-        options: "dict[str, object] | None" = None,
+        options: "dict[str, Any] | None" = None,
         operands: "list[str] | None" = None,
         client_arguments: "list[str] | None" = None,
     ) -> None:
@@ -115,13 +119,12 @@ class CommandLine:
 
     def text(self, name: str) -> "str | None":
         """Return the value of an option that takes one, or `None`."""
-        value = self.options.get(name)
-        return value if isinstance(value, str) else None
+        value: "str | None" = self.options.get(name)
+        return value
 
     def texts(self, name: str) -> "list[str]":
         """Return the values of a repeatable option."""
-        value = self.options.get(name)
-        return [str(item) for item in value] if isinstance(value, list) else []
+        return self.options.get(name) or []
 
     def verbosity(self) -> int:
         """Return -1 for quiet, else how often `-v` was given."""
@@ -254,9 +257,7 @@ def _option_named(name: str) -> "Option | None":
 
 def _store_option(line: CommandLine, option: Option, value: object) -> None:
     if option.key in _REPEATABLE:
-        earlier = line.options.setdefault(option.key, [])
-        assert isinstance(earlier, list)
-        earlier.append(value)
+        line.options.setdefault(option.key, []).append(value)
     else:
         earlier_value = line.options.get(option.key)
         if earlier_value is not None and earlier_value != value:

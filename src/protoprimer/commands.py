@@ -1,7 +1,6 @@
 """One function per command: what happens once the command line is known."""
 
 import os
-import sys
 
 from protoprimer.announcing import Environment, standing_environment
 from protoprimer.building import is_steered
@@ -12,6 +11,7 @@ from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
 from protoprimer.errors import InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
+from protoprimer.json_text import json_text
 from protoprimer.kernel_update import renew_kernel
 from protoprimer.matrix import matrix_command
 from protoprimer.pictures import graph_picture
@@ -53,7 +53,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
     if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
         environment = _first_environment(graph, configuration)
     else:
-        environment = _environment(graph)
+        environment = graph.evaluate("environment")
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
 
@@ -69,17 +69,13 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
         is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)
     except InstallError:
         # Nobody can build here; perhaps nothing has to be built.
-        return _environment(graph)
+        is_held = False
     try:
-        return standing_environment(configuration) or _environment(graph)
+        made: "Environment" = standing_environment(configuration) or graph.evaluate("environment")
+        return made
     finally:
         if is_held:
             lock.release()
-
-
-def _environment(graph: "StateGraph") -> Environment:
-    environment: "Environment" = graph.evaluate("environment")
-    return environment
 
 
 def standing_or_stale_environment(graph: "StateGraph") -> Environment:
@@ -96,7 +92,8 @@ def standing_or_stale_environment(graph: "StateGraph") -> Environment:
     current = store.find(fingerprint)
     if current is not None:
         graph.provide("generation", (current, False))
-        return _environment(graph)
+        made: "Environment" = graph.evaluate("environment")
+        return made
     last = store.last()
     if last is None:
         raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
@@ -188,16 +185,15 @@ def _eval(graph: "StateGraph") -> int:
         configuration.derive("install", [_described_step(step, configuration.root) for step in plan.steps], "the root")
     values = _effective_values(configuration)
     if line.has("json"):
-        _print_json(
-            {
-                "root": configuration.root,
-                "kernel": configuration.kernel_path,
-                "state": configuration.state_directory,
-                "environment": configuration.environment_name,
-                "environments": configuration.environment_names,
-                "values": values,
-            }
-        )
+        document = {
+            "root": configuration.root,
+            "kernel": configuration.kernel_path,
+            "state": configuration.state_directory,
+            "environment": configuration.environment_name,
+            "environments": configuration.environment_names,
+            "values": values,
+        }
+        print(json_text(document, indent=2))
         return 0
     print("root %s, environment %s\n" % (configuration.root, configuration.environment_name))
     said = [(key, _as_toml_line(one["value"]), one) for key, one in values.items() if key in configuration.settings]
@@ -226,7 +222,7 @@ def _as_toml_line(value: object) -> str:
         return "{ %s }" % ", ".join("%s = %s" % (key, _as_toml_line(part)) for key, part in parts)
     if isinstance(value, list):
         return "[%s]" % ", ".join(_as_toml_line(part) for part in value)
-    return _as_json(value)
+    return json_text(value)
 
 
 def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
@@ -257,7 +253,7 @@ def _check(graph: "StateGraph") -> int:
         "index": settings.describe(),
     }  # type: dict[str, object]
     if line.has("json"):
-        _print_json(report)
+        print(json_text(report, indent=2))
         return status
     print("environment: %s" % health)
     for one in interpreters:
@@ -322,19 +318,6 @@ def _boot(graph: "StateGraph") -> int:
 
 def _line_and_configuration(graph: "StateGraph") -> "tuple[CommandLine, Configuration]":
     return graph.evaluate("command_line"), graph.evaluate("configuration")
-
-
-def _as_json(value: object) -> str:
-    import json
-
-    return json.dumps(value)
-
-
-def _print_json(document: "dict[str, object]") -> None:
-    import json
-
-    json.dump(document, sys.stdout, indent=2)
-    sys.stdout.write("\n")
 
 
 def _graph(graph: "StateGraph") -> int:

@@ -88,7 +88,7 @@ class Configuration:
         self.settings = {}  # type: dict[str, Setting]
         self.files = []  # type: list[str]
         self.absent_files = []  # type: list[str]
-        self.leaps = {leap: {} for leap in LEAPS}  # type: dict[str, dict[str, object]]
+        self.leaps = {leap: {} for leap in LEAPS}  # type: dict[str, dict[str, Any]]
 
     def get(self, key: str) -> "Any":
         """Return the effective value of `key`, its default where nothing sets it."""
@@ -119,9 +119,9 @@ class Configuration:
     @property
     def state_directory(self) -> str:
         """Where the state of this clone is kept."""
-        return self.path_of(str(self.get("state-dir")))
+        return self.path_of(self.get("state-dir"))
 
-    def effective(self) -> "dict[str, object]":
+    def effective(self) -> "dict[str, Any]":
         """Return the effective value of every key, and what the leaps before decided."""
         values = {key: self.get(key) for key in CLIENT_SCHEMA["properties"] if key != "env"}
         return dict(values, root=self.root, environment=self.environment_name, state=self.state_directory)
@@ -187,13 +187,12 @@ def read_configuration(
     inputs = _input_leap(command_line, environ)
     primer, primer_file = _primer_leap(kernel_path)
     root = find_root(os.path.dirname(entry_path))
-    if isinstance(primer.get("root"), str):
-        root = os.path.normpath(os.path.join(os.path.dirname(kernel_path), str(primer["root"])))
+    if "root" in primer:
+        root = os.path.normpath(os.path.join(os.path.dirname(kernel_path), primer["root"]))
     configuration = Configuration(root, kernel_path)
     _note_primer_file(configuration, primer, primer_file)
     client, client_file, prefix = _client_leap(configuration, primer)
     environments = client.pop("env", {})
-    assert isinstance(environments, dict)
     wrong = next((name for name in environments if not _is_environment_name(name)), None)
     if wrong is not None:
         place = place_in_file(client_file, prefix + ("env", wrong), configuration.root)
@@ -292,7 +291,7 @@ def _bad_input(source: str, cause: str, advice: "str | None" = None) -> "Configu
     return ConfigurationError(cause, "the variable " + source, advice)
 
 
-def _primer_leap(kernel_path: str) -> "tuple[dict[str, object], str | None]":
+def _primer_leap(kernel_path: str) -> "tuple[dict[str, Any], str | None]":
     stem = os.path.join(os.path.dirname(kernel_path), "proto_kernel")
     found = [path for path in (stem + ".toml", stem + ".json") if os.path.lexists(path)]
     _refuse_two(found)
@@ -303,7 +302,7 @@ def _primer_leap(kernel_path: str) -> "tuple[dict[str, object], str | None]":
     return data, found[0]
 
 
-def _note_primer_file(configuration: Configuration, primer: "dict[str, object]", file: "str | None") -> None:
+def _note_primer_file(configuration: Configuration, primer: "dict[str, Any]", file: "str | None") -> None:
     configuration.leaps["primer"] = dict(primer, root=configuration.root, kernel=configuration.kernel_path)
     if not os.path.isdir(configuration.root):
         assert file is not None
@@ -318,10 +317,10 @@ def _note_primer_file(configuration: Configuration, primer: "dict[str, object]",
 
 
 def _client_leap(
-    configuration: Configuration, primer: "dict[str, object]"
-) -> "tuple[dict[str, object], str, tuple[str, ...]]":
-    if isinstance(primer.get("client"), str):
-        file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), str(primer["client"])))
+    configuration: Configuration, primer: "dict[str, Any]"
+) -> "tuple[dict[str, Any], str, tuple[str, ...]]":
+    if "client" in primer:
+        file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), primer["client"]))
         prefix = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()  # type: tuple[str, ...]
         if not os.path.isfile(file):
             place = place_in_file(configuration.files[0], ("client",), configuration.root)
@@ -333,7 +332,7 @@ def _client_leap(
     found = [path for path in own if os.path.lexists(path)]
     configuration.absent_files.extend(path for path in own if path not in found)
     project_file = os.path.join(configuration.root, "pyproject.toml")
-    table = {}  # type: dict[str, object]
+    table = {}  # type: dict[str, Any]
     if os.path.lexists(project_file):
         configuration.files.append(project_file)
         table = _table_at(load_toml(project_file), ("tool", "protoprimer"), project_file, configuration.root)
@@ -347,8 +346,8 @@ def _client_leap(
 
 
 def _checked_client(
-    configuration: Configuration, data: "dict[str, object]", file: str, prefix: "tuple[str, ...]"
-) -> "tuple[dict[str, object], str, tuple[str, ...]]":
+    configuration: Configuration, data: "dict[str, Any]", file: str, prefix: "tuple[str, ...]"
+) -> "tuple[dict[str, Any], str, tuple[str, ...]]":
     _check_document(data, CLIENT_SCHEMA, file, prefix, configuration.root)
     configuration.leaps["client"] = data
     return dict(data), file, prefix
@@ -372,8 +371,8 @@ def _is_environment_name(name: str) -> bool:
 
 def _env_leap(
     configuration: Configuration,
-    environments: "dict[str, dict[str, object]]",
-    primer: "dict[str, object]",
+    environments: "dict[str, dict[str, Any]]",
+    primer: "dict[str, Any]",
     client_file: str,
     prefix: "tuple[str, ...]",
 ) -> None:
@@ -381,7 +380,7 @@ def _env_leap(
     table = environments.get(name)
     source, path = client_file, prefix + ("env", name)
     pattern, names = primer.get("env"), {DEFAULT_ENVIRONMENT}.union(environments)
-    if isinstance(pattern, str):
+    if pattern is not None:
         pattern = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), pattern))
         names.update(_names_by_file(pattern))
         file = pattern.replace("{env}", name)
@@ -421,7 +420,7 @@ def _names_by_file(pattern: str) -> "list[str]":
 
 
 def _apply(
-    configuration: Configuration, table: "dict[str, object]", leap: str, file: str, prefix: "tuple[str, ...]"
+    configuration: Configuration, table: "dict[str, Any]", leap: str, file: str, prefix: "tuple[str, ...]"
 ) -> None:
     for key, value in table.items():
         earlier = configuration.settings.get(key)
@@ -440,7 +439,7 @@ def _derive_shapes(configuration: Configuration) -> None:
     install.value = [_full_step(step) for step in steps]  # type: ignore[arg-type]
 
 
-def _full_step(step: "dict[str, object]") -> "dict[str, object]":
+def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
     full = {"projects": [], "requirements": [], "constraints": [], "args": []}  # type: dict[str, Any]
     full.update(step)
     full["projects"] = [
@@ -450,7 +449,7 @@ def _full_step(step: "dict[str, object]") -> "dict[str, object]":
     return full
 
 
-def _load_configuration_file(path: str) -> "dict[str, object]":
+def _load_configuration_file(path: str) -> "dict[str, Any]":
     if not path.endswith(".json"):
         return load_toml(path)
     import json
@@ -468,7 +467,7 @@ def _load_configuration_file(path: str) -> "dict[str, object]":
     return data
 
 
-def _table_at(data: "dict[str, object]", prefix: "tuple[str, ...]", file: str, root: str) -> "dict[str, object]":
+def _table_at(data: "dict[str, Any]", prefix: "tuple[str, ...]", file: str, root: str) -> "dict[str, Any]":
     for depth, key in enumerate(prefix, 1):
         part = data.get(key, {})
         if not isinstance(part, dict):
@@ -479,7 +478,7 @@ def _table_at(data: "dict[str, object]", prefix: "tuple[str, ...]", file: str, r
 
 
 def _check_document(
-    data: "dict[str, object]", schema: "dict[str, object]", file: str, prefix: "tuple[str, ...]", root: str
+    data: "dict[str, Any]", schema: "dict[str, Any]", file: str, prefix: "tuple[str, ...]", root: str
 ) -> None:
     violation = first_violation(data, schema)
     if violation:

@@ -16,6 +16,7 @@ from protoprimer.host import (
     usable_memory,
     write_atomically,
 )
+from protoprimer.json_text import json_of, json_text
 from protoprimer.locking import disk_failure
 from protoprimer.matrix_cells import MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.matrix_report import MatrixView, junit_report
@@ -72,10 +73,8 @@ def matrix_command(graph: "StateGraph") -> int:
 
 
 def _print_document(document: "dict[str, Any]") -> None:
-    import json
-
     # On one line, as a GitHub output has to be.
-    print(json.dumps(document, sort_keys=True))
+    print(json_text(document))
 
 
 def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
@@ -191,12 +190,10 @@ class MatrixRun:
         return options + ["-v"] * self._line.verbosity()
 
     def _variables(self, cell: MatrixCell) -> "dict[str, str]":
-        import json
-
         told = {"name": cell.name, "note": self._note_of(cell)}
         told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
         resolution = cell.axes["resolution"]
-        return dict({CELL_VARIABLE: json.dumps(told)}, **({"PROTOPRIMER_RESOLUTION": resolution} if resolution else {}))
+        return dict({CELL_VARIABLE: json_text(told)}, **({"PROTOPRIMER_RESOLUTION": resolution} if resolution else {}))
 
     def _note_of(self, cell: MatrixCell) -> str:
         return os.path.join(self._directory, "%s.%d.json" % (cell.name, os.getpid()))
@@ -252,11 +249,9 @@ class MatrixRun:
             self._end(cell, "passed", "in the last run" if cell.is_resumed else "", code)
 
     def _read_note(self, cell: MatrixCell) -> None:
-        import json
-
         try:
             with open(self._note_of(cell), "rb") as stream:
-                cell.facts = json.loads(stream.read().decode("ascii"))
+                cell.facts = json_of(stream.read().decode("ascii"))
             os.unlink(self._note_of(cell))
         except (OSError, ValueError):
             return
@@ -291,11 +286,9 @@ class MatrixRun:
 
     def _read_journal(self) -> None:
         """Take over what passed in the last run of the same command, if that is wanted, or say that it could be."""
-        import json
-
         try:
             with open(self._journal, encoding="utf-8") as stream:
-                found = json.load(stream)
+                found = json_of(stream.read())
             earlier = dict(found["cells"]) if found["command"] == self._command else {}
         except (OSError, ValueError, LookupError, TypeError):
             earlier = {}
@@ -307,9 +300,7 @@ class MatrixRun:
         self._write_journal()
 
     def _write_journal(self) -> None:
-        import json
-
-        text = json.dumps({"command": self._command, "cells": self._passed}, indent=1, sort_keys=True)
+        text = json_text({"command": self._command, "cells": self._passed}, indent=1)
         try:
             write_atomically(self._journal, text.encode("ascii"))
         except OSError as error:

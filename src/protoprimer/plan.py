@@ -199,7 +199,7 @@ def _configured_step(configuration: "Configuration", step: "dict[str, Any]") -> 
 
 
 def _configured_project(configuration: "Configuration", item: "dict[str, Any]") -> ProjectToInstall:
-    path = os.path.normpath(os.path.join(configuration.root, item["path"]))
+    path = configuration.path_of(item["path"])
     if not os.path.isdir(path):
         cause = "the project directory %s does not exist" % path
         raise configuration.error("install", cause, "correct `path`, or take the project out of `install`")
@@ -283,7 +283,7 @@ def _unique(items: "list[str]") -> "list[str]":
 
 
 def _existing_file(configuration: "Configuration", key: str, path: str) -> str:
-    absolute = os.path.normpath(os.path.join(configuration.root, path))
+    absolute = configuration.path_of(path)
     if not os.path.isfile(absolute):
         raise configuration.error(key, "the file %s does not exist" % absolute, "create it, or correct its path")
     return absolute
@@ -302,7 +302,7 @@ def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_
         return None
     configured = configuration.text("lock")
     if configured:
-        path = os.path.normpath(os.path.join(configuration.root, configured))
+        path = configuration.path_of(configured)
         if _kind_of_lock(path) is None:
             advice = "name it uv.lock, pylock.toml or pylock.NAME.toml"
             raise configuration.error("lock", "%s is no lock file of a known kind" % configured, advice)

@@ -5,6 +5,7 @@ import os
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.host import content_of
+from protoprimer.json_text import json_of, json_text
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.process import run_child
 from protoprimer.projects import normalized_project_name
@@ -51,12 +52,10 @@ class LockedPins:
 
 def marker_environment(python: str, console: Console) -> "dict[str, Any]":
     """Return the values of the marker variables (PEP 508) for an interpreter, as it says itself."""
-    import json
-
     result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
     if result.status != 0:
         raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
-    values = json.loads(result.output)  # type: dict[str, Any]
+    values = json_of(result.output)  # type: dict[str, Any]
     return values
 
 
@@ -376,19 +375,17 @@ def pylock_text(report: "dict[str, Any]", base: str, own: "list[str]", requires_
     :param base: the directory it is written to
     :param own: directories of the plan's own projects, which a lock leaves out
     """
-    import json
-
     values = report["environment"]
     where = ["%s == '%s'" % (name, values[name]) for name in ("python_version", "sys_platform", "platform_machine")]
     # What pip resolved holds where it ran, and nowhere else: dependencies of other hosts are missing.
-    lines = ['lock-version = "1.0"', "environments = [%s]" % json.dumps(" and ".join(where))]
+    lines = ['lock-version = "1.0"', "environments = [%s]" % json_text(" and ".join(where))]
     if requires_python:
-        lines.append("requires-python = " + json.dumps(requires_python))
+        lines.append("requires-python = " + json_text(requires_python))
     lines.append('created-by = "protoprimer"')
     for item in sorted(report["install"], key=lambda one: normalized_project_name(one["metadata"]["name"])):
         path = _path_of_report(item)
         if path is None or path not in own:
-            lines += ["", "[[packages]]", "name = " + json.dumps(normalized_project_name(item["metadata"]["name"]))]
+            lines += ["", "[[packages]]", "name = " + json_text(normalized_project_name(item["metadata"]["name"]))]
             lines += _fields_of_report(item, os.path.relpath(path, base) if path else None)
     return "\n".join(lines) + "\n"
 
@@ -403,7 +400,6 @@ def _path_of_report(item: "dict[str, Any]") -> "str | None":
 
 
 def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]":
-    import json
     import re
 
     info = item["download_info"]
@@ -412,7 +408,7 @@ def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]"
         return ["directory = " + _inline_table({"path": path.replace(os.sep, "/"), "editable": editable})]
     # A lock is committed: no credentials.
     url = re.sub("//[^/@]*@", "//", info["url"].split("#")[0])
-    version = "version = " + json.dumps(item["metadata"]["version"])
+    version = "version = " + json_text(item["metadata"]["version"])
     extra = {"subdirectory": info["subdirectory"]} if info.get("subdirectory") else {}
     if "vcs_info" in info:
         vcs = info["vcs_info"]
@@ -427,7 +423,5 @@ def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]"
 
 
 def _inline_table(table: "dict[str, Any]") -> str:
-    import json
-
-    values = [_inline_table(value) if isinstance(value, dict) else json.dumps(value) for value in table.values()]
+    values = [_inline_table(value) if isinstance(value, dict) else json_text(value) for value in table.values()]
     return "{ %s }" % ", ".join("%s = %s" % pair for pair in zip(table, values))

@@ -83,8 +83,8 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
 def _python_that_is_asked_for(
     configuration: Configuration, projects: "list[ProjectMetadata]", version_file: "str | None"
 ) -> "tuple[str, list[str | ProjectMetadata]]":
-    if configuration.text("python"):
-        return str(configuration.text("python")), [configuration.place_of("python")]
+    if configuration.get("python"):
+        return configuration.get("python"), [configuration.place_of("python")]
     if version_file is not None:
         with open(version_file, encoding="utf-8-sig", errors="replace") as stream:
             asked, number = python_version_line(stream.read())

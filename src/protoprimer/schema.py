@@ -200,15 +200,15 @@ def first_violation(
 ) -> "SchemaViolation | None":
     """Check `value` against the part of JSON Schema that our tables use; return what is wrong, or `None`."""
     alternatives = schema.get("anyOf")
-    if isinstance(alternatives, list):
+    if alternatives:
         return _violation_of_all(value, alternatives, path)
-    if not _has_schema_type(value, str(schema["type"])):
+    if not _has_schema_type(value, schema["type"]):
         return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), _expected(schema), _described(value)))
     allowed = schema.get("enum")
-    if isinstance(allowed, list) and value not in allowed:
+    if allowed and value not in allowed:
         return _bad_choice(value, [str(choice) for choice in allowed], path)
     minimum = schema.get("minimum")
-    if isinstance(minimum, (int, float)) and isinstance(value, (int, float)) and not value >= minimum:  # nan is neither
+    if minimum is not None and not value >= minimum:  # nan is neither
         return SchemaViolation(path, "%s must be at least %s, not %s" % (_dotted(path), minimum, value))
     if isinstance(value, list):
         return _violation_in_list(value, schema, path)
@@ -220,7 +220,7 @@ def first_violation(
 def _violation_of_all(
     value: object, alternatives: "list[dict[str, Any]]", path: "tuple[str | int, ...]"
 ) -> "SchemaViolation | None":
-    fitting = [schema for schema in alternatives if _has_schema_type(value, str(schema["type"]))]
+    fitting = [schema for schema in alternatives if _has_schema_type(value, schema["type"])]
     if not fitting:
         expected = " or ".join(_expected(schema) for schema in alternatives)
         return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), expected, _described(value)))
@@ -275,7 +275,7 @@ def _has_schema_type(value: object, name: str) -> bool:
 def _expected(schema: "dict[str, Any]") -> str:
     if schema.get("enum") == [False]:
         return "false"
-    return _TYPE_NAMES[str(schema["type"])]
+    return _TYPE_NAMES[schema["type"]]
 
 
 def _described(value: object) -> str:
