@@ -59,7 +59,7 @@ def _json_at(value: "Any", indent: "int | None", depth: int) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, (int, float)):
-        return repr(value)
+        return repr(value).replace("inf", "Infinity")
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     if isinstance(value, dict):
         items = [_json_quoted(key) + ": " + _json_at(value[key], indent, depth + 1) for key in sorted(value)]

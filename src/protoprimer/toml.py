@@ -326,7 +326,8 @@ class _TomlReader:
     def scalar(self) -> "Any":
         end = _end_of_run(self.text, self.at, "0123456789")
         digits = self.text[self.at : end]
-        is_number = digits == "0" or digits[:1] not in ("", "0")
+        # One with thousands of digits is a number to no newer Python.
+        is_number = digits == "0" or (digits[:1] not in ("", "0") and len(digits) < 999)
         if is_number and self.text[end : end + 1] in ("", " ", "\n", ",", "]", "}"):
             self.at = end
             return int(digits)

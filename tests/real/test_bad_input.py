@@ -66,6 +66,7 @@ CONFIGURATION = {
     "a state directory that is no path": Bad(table('state-dir = "a\\u0000b"\n'), 3, ["no path", "pyproject.toml:2"]),
     "a link that holds the root": Bad(table('venv-link = ".."\n'), 3, ["venv-link", "root", "pyproject.toml:2"]),
     "a time-out that is no number": Bad(table("lock-timeout = nan\n"), 3, ["lock-timeout", "pyproject.toml:2"]),
+    "a number without end": Bad(table(f"keep = {'9' * 5000}\n"), 3, ["number", "pyproject.toml:2"]),
     "JSON nested without end": Bad({"protoprimer.json": "[" * 100000}, 3, ["JSON", "protoprimer.json"]),
     "a missing selector": Bad(table('python-selector = "no.py"\n'), 3, ["no.py", "does not exist", "pyproject.toml:2"]),
     "a group that is not there": Bad(
