@@ -157,7 +157,7 @@ def check_lock(plan: Plan, interpreter: "Callable[[], Interpreter]", console: Co
     :raises ConfigurationError: as `read_lock` (exit 3)
     :raises InstallError: it is not for this interpreter (exit 6)
     """
-    text = content_of(plan.lock or "").decode("utf-8", "backslashreplace")
+    text = content_of(plan.lock or "").decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     wanted = text.partition("\n[[")[0].partition('\nrequires-python = "')[2].partition('"')[0].replace(" ", "")
     fits = not wanted or wanted in [one.requires_python for one in plan.all_metadata()]
     try:
