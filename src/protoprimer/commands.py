@@ -18,7 +18,7 @@ from protoprimer.pictures import graph_picture
 from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.projects import normalized_project_name
-from protoprimer.pylock import check_lock, load_lock
+from protoprimer.pylock import load_lock
 from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
@@ -48,7 +48,6 @@ def ready_environment(graph: "StateGraph") -> Environment:
             if line.has("dry-run"):
                 raise DryRunEnds("nothing to do: the environment is ready")
             return standing
-    check_lock(graph.evaluate("plan"), lambda: graph.evaluate("interpreter"), graph.evaluate("console"))
     is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
     if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
         environment = _first_environment(graph, configuration)
@@ -61,8 +60,8 @@ def ready_environment(graph: "StateGraph") -> Environment:
 def _first_environment(graph: "StateGraph", configuration: Configuration) -> Environment:
     """Return what the first of many that come at once makes; the others look no further until it is there."""
     # What is wrong with these is said before anything is written.
-    early = ["inputs", "index_settings"] + ["interpreter"] * bool(configuration.text("python-selector"))
-    for name in early:
+    chooses = ["interpreter"] if configuration.text("python-selector") else []
+    for name in ["readable_lock", "inputs", "index_settings"] + chooses:
         graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
@@ -271,7 +270,7 @@ def _health(graph: "StateGraph") -> "tuple[str, int]":
         return "current", 0
     store: "GenerationStore" = graph.evaluate("store")
     try:
-        check_lock(graph.evaluate("plan"), lambda: graph.evaluate("interpreter"), graph.evaluate("console"))
+        graph.evaluate("readable_lock")
         found = store.find(graph.evaluate("fingerprint"))
     except PrimerError as error:
         return str(error), 1

@@ -22,6 +22,7 @@ from protoprimer.interpreters import choose_interpreter, selected_interpreter
 from protoprimer.locking import FileLock
 from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
+from protoprimer.pylock import check_lock
 from protoprimer.required import RequiredPython, required_python_of
 from protoprimer.selection import check_backend_names, select_backend
 from protoprimer.state_directory import prepare_state_directory, remembered_environment
@@ -205,6 +206,11 @@ def fingerprint(
     return fingerprint_now(configuration, interpreter, inputs)
 
 
+def readable_lock(plan: Plan, console: Console, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
+    """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
+    check_lock(plan, interpreter, console)
+
+
 def generation(
     configuration: Configuration,
     command_line: CommandLine,
@@ -215,6 +221,7 @@ def generation(
     store: GenerationStore,
     lock: FileLock,
     console: Console,
+    readable_lock: "Callable[[], None]" = lazy,
     toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> "tuple[Generation, bool]":
     """The complete generation of this fingerprint, and whether it was built just now; one run builds, others wait."""
@@ -224,6 +231,7 @@ def generation(
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")
         return started, False
+    readable_lock()
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
     # Needed only here; what is wrong with the settings of indexes is to be said before anything is written.
@@ -293,6 +301,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             interpreter,
             inputs,
             fingerprint,
+            readable_lock,
             generation,
             environment,
         ]
