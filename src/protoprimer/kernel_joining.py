@@ -14,8 +14,8 @@ from protoprimer.unpacking import EXEC_LINES, LOAD_LINE, MODULE_MARK
 
 __all__ = ["HASH_LINE", "hash_of_others", "join_modules"]
 
-# What a packed kernel has as text: what unpacks the rest, the table of contents, the functions that are called first.
-PLAIN_MODULES = frozenset(["protoprimer.unpacking", "protoprimer.states", "protoprimer.primer_kernel"])
+# What a packed kernel has as text: what unpacks the rest, and the table of contents.
+PLAIN_MODULES = frozenset(["protoprimer.unpacking", "protoprimer.states"])
 OLDEST_SYNTAX = (3, 6)
 HASH_PLACE = "0" * 64
 HASH_LINE = re.compile(r"^# sha256 of the other lines: ([0-9a-f]{64})\n", re.MULTILINE)
@@ -27,8 +27,8 @@ protoprimer, the kernel: from any Python into this repository's own environment.
 # written by: python -m protoprimer kernel write %s\
 """
 _PACKED_HEADER = """
-# As text there are these lines for sh, what unpacks the rest, the flow (protoprimer.states) and what is called
-# (protoprimer.primer_kernel). The other modules are packed in the last lines; one line announces each in its place.
+# As text there are these lines for sh, what unpacks the rest, and the flow (protoprimer.states). The other modules are
+# packed in the last lines; one line announces each in its place.
 # To read all of it without running any of it: python -m protoprimer kernel show PATH
 # or, running it: python3 -c "import proto_kernel; print(proto_kernel.kernel_source())"
 # To have it as text throughout: python -m protoprimer kernel write --plain PATH\

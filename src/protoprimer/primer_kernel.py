@@ -1,4 +1,4 @@
-"""The public façade: `run_main`, `boot_env`, `start_app`, `get_config`, `state`, `lazy`, `StateGraph`."""
+"""What entry scripts and clients call: `run_main`, `boot_env`, `start_app`, `get_config`, `state`, `lazy`, `StateGraph`."""
 
 import os
 import sys

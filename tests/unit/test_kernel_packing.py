@@ -277,7 +277,7 @@ def damaged(text: str) -> str:
 
 
 USE = "import proto_kernel as k; print(k.run_main.__name__, k.__version__, all(hasattr(k, n) for n in k.__all__)); "
-PLACES = "print(k.ToolBox.__init__.__code__.co_filename.replace(k.__file__, 'K'), k.boot_env.__code__.co_filename == k.__file__)"
+PLACES = "print(k.ToolBox.__init__.__code__.co_filename.replace(k.__file__, 'K'), k.bootstrap_graph.__code__.co_filename == k.__file__)"
 WITHOUT_ZLIB = "import sys; sys.modules['zlib'] = None; "
 
 
