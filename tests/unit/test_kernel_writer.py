@@ -183,7 +183,7 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
     assert drift(text) == ""
     # A checkout on Windows may have other line ends.
     assert drift(text, "\r\n") == ""
-    assert "has been edited" in drift(text.replace("def run_main", "def run_mains"))
+    assert "has been edited" in drift(text.replace("def bootstrap_graph", "def bootstrap_graphs"))
     assert "has been edited" in drift(text + "\n# more\n")
     assert "has been edited" in drift(text.replace("exit 4", "exit 5"))
     assert "is not a kernel" in drift("print()\n")
