@@ -1,4 +1,4 @@
-"""What entry scripts and clients call: `run_main`, `boot_env`, `start_app`, `get_config`, `state` and what extends it."""
+"""What entry scripts and clients call: `run_main`, `boot_env`, `start_app`, `get_config`, `state` and `StateGraph`."""
 
 import os
 import sys
