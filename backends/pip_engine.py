@@ -133,10 +133,12 @@ class PipBackend(Backend):
         environ = dict(tool.environment, **environ)
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
-        # Bytecode is left to the first run that needs it: most of what is installed never runs.
-        environ.update(PIP_NO_COMPILE="1", PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
-        environ.update(PIP_NO_WARN_SCRIPT_LOCATION="1", **build_constraint_variables(tool.version, plan, environ))
-        command = [python] + tool.command[1:] + ["install"] + options + arguments
+        environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
+        environ.update(build_constraint_variables(tool.version, plan, environ))
+        # Bytecode is left to the first run that needs it: most of what is installed never runs. As variables, options
+        # that switch off mean the opposite: pip takes PIP_NO_COMPILE=1 for a wish to compile.
+        command = [python] + tool.command[1:] + ["install", "--no-compile", "--no-warn-script-location"]
+        command += options + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):
                 if content:

@@ -218,10 +218,11 @@ def test_root_project_is_editable_and_its_dependencies_are_there(workshop: Works
 
 
 def test_environment_is_left_without_pip_and_without_bytecode(workshop: Workshop, each: str) -> None:
-    workshop.project("demo")
+    workshop.project("demo", dependencies='"lib"')
+    workshop.wheel("lib", "1")
     built = workshop.build(each, "3.13")
     assert "pip" not in built.versions
-    assert not list(built.directory.rglob("demo*.pyc"))
+    assert [path.suffix for path in built.directory.rglob("lib.*")] == [".py"]
 
 
 def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop: Workshop, each: str) -> None:
