@@ -21,6 +21,7 @@ from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
 from protoprimer.toml import load_toml
 from protoprimer.tools import ToolAbsent
+from protoprimer.wheels import sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,18 +47,25 @@ class PipBackend(Backend):
         return {"pip": self.toolbox.pip(interpreter).version}
 
     def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
+        commands, hashed = commands_of(plan), []  # type: list[tuple[InstallStep, bool]], list[str]
         if plan.lock:
-            self._install_pins(interpreter, environment, plan)
-        for step, deep in commands_of(plan):
+            pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
+            hashed = pins.hashed
+            if pins.unhashed or not commands or commands[0][1]:
+                commands.insert(0, (InstallStep([], [], [], [], pins.unhashed, []), False))
+        for step, deep in commands:
             step = _step_with_sources(step, plan) if deep else step
-            self._install_step(interpreter, environment, plan, step, [] if deep else ["--no-deps"])
+            self._install_step(interpreter, environment, plan, step, deep, hashed)
+            hashed = []
 
     def _install_step(
-        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, options: "list[str]"
+        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, deep: bool, pins: "list[str]"
     ) -> None:
+        """Install a step, and before it, or in one command with it where each of its projects is a wheel, the pins."""
         import tempfile
 
-        cache = self.toolbox.cache_directory
+        cache, python = self.toolbox.cache_directory, environment_python(environment)
+        from_lock = "install from %s" % plan.lock
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             wheels, built = {}, []  # type: dict[ProjectToInstall, str], list[ProjectToInstall]
             again = _directories_named(step, plan)
@@ -69,10 +77,21 @@ class PipBackend(Backend):
                     built.append(project)
                 else:
                     wheels[project] = wheel
-            arguments = _arguments_of_step(step, wheels) + options
+            arguments = _arguments_of_step(step, wheels)
             lines = ["%s @ %s" % (_named(project), file_url(wheel)) for project, wheel in wheels.items()]
-            python = environment_python(environment)
-            self._pip(interpreter, python, plan, "install", arguments, lines + step.lines, [])
+            if pins:
+                if not (arguments or step.lines):
+                    # A known file's hash is as good as a pin's.
+                    hashes = map(sha256_of_file, wheels.values())
+                    pins, lines = pins + ["%s --hash=sha256:%s" % pair for pair in zip(lines, hashes)], []
+                options = ["--no-deps", "--require-hashes"]
+                self._pip(interpreter, python, plan, from_lock, options, pins, [], pinned=True)
+            lines += step.lines
+            if arguments or lines:
+                pinned = not (deep or step.projects)
+                arguments += [] if deep else ["--no-deps"]
+                what = from_lock if pinned else "install"
+                self._pip(interpreter, python, plan, what, arguments, lines, [], pinned=pinned)
         for project in wheels:
             adopt_editable(project, environment)
         for project in built:
@@ -146,13 +165,6 @@ class PipBackend(Backend):
                     write_atomically(path, "".join(line + "\n" for line in content).encode("utf-8"))
                     command += [option, path]
             return run_installer(self.console, self.name, what, command, plan.root, environ)
-
-    def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
-        python = environment_python(environment)
-        pins = read_lock(plan, marker_environment(python, self.console))
-        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"])):
-            if lines:
-                self._pip(interpreter, python, plan, "install from %s" % plan.lock, options, lines, [], pinned=True)
 
 
 def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:

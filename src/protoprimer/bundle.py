@@ -20,6 +20,7 @@ from protoprimer.pylock import check_lock, marker_environment, read_lock
 from protoprimer.states import DryRunEnds
 from protoprimer.tools import ToolBox, uv_wheel_for_host
 from protoprimer.versions import parse_python_request
+from protoprimer.wheels import sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -242,15 +243,7 @@ def _files_of_bundle(directory: str) -> "list[str]":
 
 def _publish_bundle(staging: str, directory: str, facts: "dict[str, Any]", earlier: "list[str]") -> int:
     """Move what was fetched into place; return how many files. The note is first: a rerun then knows a torn bundle."""
-    import hashlib
-
-    digests = {}
-    for name in sorted(os.listdir(staging)):
-        digest = hashlib.sha256()
-        with open(os.path.join(staging, name), "rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(block)
-        digests[name] = digest.hexdigest()
+    digests = {name: sha256_of_file(os.path.join(staging, name)) for name in os.listdir(staging)}
     text = json_text(dict(facts, files=digests), indent=1) + "\n"
     write_atomically(os.path.join(directory, BUNDLE_NOTE), text.encode("ascii"))
     for name in digests:

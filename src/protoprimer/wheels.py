@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["WheelError", "fetch_wheel", "unpack_wheels", "unpacked_is_whole"]
+__all__ = ["WheelError", "fetch_wheel", "sha256_of_file", "unpack_wheels", "unpacked_is_whole"]
 
 _SIZE_FILE = ".unpacked-size"
 SECONDS_UNTIL_LEFT = 3600
@@ -45,7 +45,7 @@ def fetch_wheel(
     """
     for filename, sha256 in hashes.items():
         path = _cached_wheel_path(cache_directory, filename, sha256)
-        if _file_sha256(path) == sha256:
+        if sha256_of_file(path) == sha256:
             return path
     reasons = []  # type: list[str]
     tampered = False
@@ -149,12 +149,18 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _file_sha256(path: str) -> str:
+def sha256_of_file(path: str) -> str:
+    """Return the hexadecimal SHA-256 of a file's content, nothing if it cannot be read."""
+    import hashlib
+
+    digest = hashlib.sha256()
     try:
         with open(path, "rb") as stream:
-            return _sha256(stream.read())
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(block)
     except OSError:
         return ""
+    return digest.hexdigest()
 
 
 def _wheel_sources(name: str, settings: IndexSettings) -> "list[str]":

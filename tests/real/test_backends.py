@@ -77,6 +77,23 @@ def build_editable(directory, settings=None, metadata=None): return _build(direc
 """
 
 
+class Recorder(Console):
+    """Keeps what the log is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def record(self, text: str) -> None:
+        self.lines.append(text)
+
+    def installations(self) -> list[str]:
+        """Return the commands of pip that were run, and forget them."""
+        found = [line for line in self.lines if line.startswith("$ ") and " install " in line]
+        self.lines.clear()
+        return found
+
+
 @dataclass
 class Workshop:
     """A repository, an index in a directory, and a cache of its own."""
@@ -180,6 +197,15 @@ class Built:
     def versions(self) -> dict[str, str]:
         found: dict[str, str] = self.facts["distributions"]
         return found
+
+    def recorded(self) -> dict[str, list[str]]:
+        """Return what each RECORD lists, apart from scripts, which hold a path, and origins, which tools spell freely."""
+        found = {path.parent.name: path.read_text().splitlines() for path in self.directory.rglob("RECORD")}
+        different = ("..", "direct_url.json")
+        return {
+            name: sorted(line for line in lines if not any(word in line for word in different))
+            for name, lines in found.items()
+        }
 
     def run(self, program: str) -> str:
         command = [environment_python(str(self.directory)), "-I", "-c", program]
@@ -340,6 +366,30 @@ def test_lock_is_written_and_installed_with_hashes(workshop: Workshop, each: str
     assert workshop.lock(each, "3.13", settings) == {"lib": "1", "deep": "1"}
     workshop.wheel("lib", "2", "deep")
     assert workshop.build(each, "3.13", settings).versions == {"demo": "1", "lib": "1", "deep": "1"}
+
+
+@pytest.mark.parametrize("python", ["3.6", "3.13"])
+def test_pins_and_known_projects_are_one_process_of_pip_and_the_same_files(workshop: Workshop, python: str) -> None:
+    workshop.console = console = Recorder()
+    workshop.project("demo", dependencies='"lib"')
+    workshop.project("two", "parts/two", more="[project.optional-dependencies]\nx = []\n")
+    lib = workshop.wheel("lib", "1")
+    digest = hashlib.sha256(lib.read_bytes()).hexdigest()
+    (workshop.root / "pylock.toml").write_text(
+        f'lock-version = "1.0"\n[[packages]]\nname = "lib"\nversion = "1"\nwheels = [{{ name = "{lib.name}", '
+        f'path = "elsewhere/{lib.name}", hashes = {{ sha256 = "{digest}" }} }}]\n'
+    )
+    settings = 'install = { projects = [".", { path = "parts/two", extras = ["x"] }] }\n'
+    first, count = workshop.build("venv", python, settings, name="first"), len(console.installations())
+    # For 3.6 the kernel writes these wheels itself.
+    assert count == (1 if python == "3.6" else 2)
+    second = workshop.build("venv", python, settings, name="second")
+    assert len(console.installations()) == 1
+    assert first.versions == second.versions == {"demo": "1", "two": "1", "lib": "1"}
+    assert first.recorded() == second.recorded()
+    (origin,) = second.directory.rglob("demo-1.dist-info/direct_url.json")
+    assert json.loads(origin.read_text()) == {"url": workshop.root.as_uri(), "dir_info": {"editable": True}}
+    assert second.run("import demo, lib, two; print(two.__file__)") == str(workshop.root / "parts/two/two.py")
 
 
 def test_earlier_pins_stay_until_an_upgrade_is_asked_for(workshop: Workshop, each: str) -> None:
