@@ -14,20 +14,25 @@ from protoprimer.backends.editables import (
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, write_atomically
+from protoprimer.host import environment_python, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.process import ChildResult
 from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
 from protoprimer.toml import load_toml
 from protoprimer.tools import ToolAbsent
-from protoprimer.wheels import sha256_of_file
+from protoprimer.wheels import remove_leftovers, sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
 
-__all__ = ["PipBackend", "build_constraint_variables"]
+__all__ = ["PipBackend"]
+
+
+# Bytecode is left to the first run that needs it: most of what is installed never runs. As variables, options that
+# switch off mean the opposite: pip takes PIP_NO_COMPILE=1 for a wish to compile.
+_INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
 
 
 class PipBackend(Backend):
@@ -47,19 +52,57 @@ class PipBackend(Backend):
         return {"pip": self.toolbox.pip(interpreter).version}
 
     def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
-        commands, hashed = commands_of(plan), []  # type: list[tuple[InstallStep, bool]], list[str]
+        commands, lines = commands_of(plan), []  # type: list[tuple[InstallStep, bool]], list[list[str]]
         if plan.lock:
             pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
-            hashed = pins.hashed
+            if pins.hashed:
+                lines = [places + pins.hashed for places in self._places_of_pins(interpreter, plan, pins.hashed)]
             if pins.unhashed or not commands or commands[0][1]:
                 commands.insert(0, (InstallStep([], [], [], [], pins.unhashed, []), False))
         for step, deep in commands:
             step = _step_with_sources(step, plan) if deep else step
-            self._install_step(interpreter, environment, plan, step, deep, hashed)
-            hashed = []
+            self._install_step(interpreter, environment, plan, step, deep, lines)
+            lines = []
+
+    def _places_of_pins(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "list[list[str]]":
+        """Return where pip is to look for pins, to try in turn: in the user's cache where that has all, at the indexes.
+
+        Which of a pin's files it is, and how it is had, is for pip to know: it is asked once, by a download. Its answer
+        is kept for the pin and this kind of interpreter, the file by its hash.
+        """
+        import tempfile
+
+        store, settings = os.path.join(self.toolbox.cache_directory, "wheels"), self.settings
+        kind = repr((interpreter.version, interpreter.implementation, interpreter.platform, interpreter.libc,
+                     interpreter.pointer_bits, interpreter.free_threaded, settings.uploaded_prior_to))  # fmt: skip
+        notes = {pin: os.path.join(store, "pins", sha256_of((kind + pin).encode("utf-8"))[:32]) for pin in pins}
+        names = {pin: _name_kept(notes[pin], store) for pin in pins}
+        missing = [pin for pin in pins if not names[pin]]
+        if missing and " @ " not in "".join(pins):
+            options, what = ["download", "--no-deps", "--require-hashes", "-d"], "install from %s" % plan.lock
+            try:
+                os.makedirs(os.path.join(store, "pins"), exist_ok=True)
+                remove_leftovers(os.path.join(store, "pins"))
+                with tempfile.TemporaryDirectory(".tmp", "pins.", store) as directory:
+                    python, options = interpreter.executable, options + [directory]
+                    self.run_pip(interpreter, python, plan, what, options, missing, [], pinned=True)
+                    names.update(_keep(directory, store, notes))
+            except OSError as error:
+                # A cache that cannot be written costs time, no more.
+                self.console.detail("wheels are not kept: %s" % error)
+        if not all(name.endswith(".whl") for name in names.values()):
+            return [[]]
+        places = [file_url(os.path.join(store, os.path.dirname(name))) for name in names.values()]
+        return [["--no-index"] + ["--find-links " + place for place in places], []]
 
     def _install_step(
-        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, deep: bool, pins: "list[str]"
+        self,
+        interpreter: "Interpreter",
+        environment: str,
+        plan: Plan,
+        step: InstallStep,
+        deep: bool,
+        pins: "list[list[str]]",
     ) -> None:
         """Install a step, and before it, or in one command with it where each of its projects is a wheel, the pins."""
         import tempfile
@@ -77,21 +120,27 @@ class PipBackend(Backend):
                     built.append(project)
                 else:
                     wheels[project] = wheel
-            arguments = _arguments_of_step(step, wheels)
+            arguments, further = _arguments_of_step(step, wheels), []  # type: list[str], list[str]
             lines = ["%s @ %s" % (_named(project), file_url(wheel)) for project, wheel in wheels.items()]
-            if pins:
-                if not (arguments or step.lines):
-                    # A known file's hash is as good as a pin's.
-                    hashes = map(sha256_of_file, wheels.values())
-                    pins, lines = pins + ["%s --hash=sha256:%s" % pair for pair in zip(lines, hashes)], []
-                options = ["--no-deps", "--require-hashes"]
-                self._pip(interpreter, python, plan, from_lock, options, pins, [], pinned=True)
+            if pins and not (arguments or step.lines):
+                # A known file's hash is as good as a pin's.
+                further = ["%s --hash=sha256:%s" % pair for pair in zip(lines, map(sha256_of_file, wheels.values()))]
+                lines = []
+            options = _INSTALL + ["--no-deps", "--require-hashes"]
+            for hashed in pins:
+                try:
+                    self.run_pip(interpreter, python, plan, from_lock, options, hashed + further, [], pinned=True)
+                    break
+                except InstallError:
+                    # The cache may have been emptied in this moment.
+                    if hashed is pins[-1]:
+                        raise
             lines += step.lines
             if arguments or lines:
                 pinned = not (deep or step.projects)
-                arguments += [] if deep else ["--no-deps"]
+                arguments = _INSTALL + arguments + ([] if deep else ["--no-deps"])
                 what = from_lock if pinned else "install"
-                self._pip(interpreter, python, plan, what, arguments, lines, [], pinned=pinned)
+                self.run_pip(interpreter, python, plan, what, arguments, lines, [], pinned=pinned)
         for project in wheels:
             adopt_editable(project, environment)
         for project in built:
@@ -123,16 +172,17 @@ class PipBackend(Backend):
     def _resolve(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "dict[str, object]":
         import json
 
-        arguments = ["--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+        arguments = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
         lines = []  # type: list[str]
         for step in (_step_with_sources(step, plan) for step in plan.steps):
             arguments += _arguments_of_step(step, {})
             lines += step.lines
-        result = self._pip(interpreter, interpreter.executable, plan, "resolve", arguments, lines, pins, locking=True)
+        python = interpreter.executable
+        result = self.run_pip(interpreter, python, plan, "resolve", arguments, lines, pins, locking=True)
         report = json.loads(result.output)  # type: dict[str, object]
         return report
 
-    def _pip(
+    def run_pip(
         self,
         interpreter: "Interpreter",
         python: str,
@@ -144,27 +194,55 @@ class PipBackend(Backend):
         locking: bool = False,
         pinned: bool = False,
     ) -> ChildResult:
-        """Run `pip install` by `python`, with further requirement lines and pins in files outside the environment."""
+        """Run pip by `python`, with further requirement lines and pins in files outside the environment.
+
+        :param what: as for `run_installer`
+        :param locking: as for `IndexSettings.for_pip`
+        :param pinned: the lines are a lock's, which knows of no constraints
+        :raises InstallError: pip says that it failed (exit 6)
+        """
         import tempfile
 
-        tool = self.toolbox.pip(interpreter)
-        options, environ = self.settings.for_pip(locking=locking)
-        environ = dict(tool.environment, **environ)
+        tool, environ = self.toolbox.pip(interpreter), self.settings.for_pip(locking=locking)[1]
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
+        if "--no-index" in lines:
+            environ.pop("PIP_FIND_LINKS", None)
         environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
-        environ.update(build_constraint_variables(tool.version, plan, environ))
-        # Bytecode is left to the first run that needs it: most of what is installed never runs. As variables, options
-        # that switch off mean the opposite: pip takes PIP_NO_COMPILE=1 for a wish to compile.
-        command = [python] + tool.command[1:] + ["install", "--no-compile", "--no-warn-script-location"]
-        command += options + arguments
+        environ.update(_build_constraint_variables(tool.version, plan, environ))
+        command = [python] + tool.command[1:] + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):
                 if content:
                     path = os.path.join(directory, name)
-                    write_atomically(path, "".join(line + "\n" for line in content).encode("utf-8"))
+                    write_atomically(path, "".join(line + "\n" for line in content).encode("utf-8"), durable=False)
                     command += [option, path]
             return run_installer(self.console, self.name, what, command, plan.root, environ)
+
+
+def _name_kept(note: str, store: str) -> str:
+    """Return the name of the file in the store that a note tells of; nothing if either is not there and whole."""
+    try:
+        with open(note, encoding="utf-8") as stream:
+            name = stream.read()
+    except (OSError, ValueError):
+        return ""
+    return name if name and sha256_of_file(os.path.join(store, name)).startswith(name[:16]) else ""
+
+
+def _keep(directory: str, store: str, notes: "dict[str, str]") -> "dict[str, str]":
+    """Move files to where their hashes say, note that, and return their names there for the pins that they are of."""
+    names = {}
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        digest = sha256_of_file(path)
+        kept = os.path.join(digest[:16], name)
+        os.makedirs(os.path.join(store, digest[:16]), exist_ok=True)
+        os.replace(path, os.path.join(store, kept))
+        for pin in [pin for pin in notes if digest in pin]:
+            write_atomically(notes[pin], kept.encode("utf-8"), durable=False)
+            names[pin] = kept
+    return names
 
 
 def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:
@@ -198,7 +276,7 @@ def _arguments_of_step(step: InstallStep, wheels: "dict[ProjectToInstall, str]")
     return arguments + step.args
 
 
-def build_constraint_variables(version: str, plan: Plan, environ: "dict[str, str]") -> "dict[str, str]":
+def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, str]") -> "dict[str, str]":
     """Return the variables with which this pip keeps isolated builds to the plan's constraints."""
     if not plan.build_constraints:
         return {}

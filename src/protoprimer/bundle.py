@@ -2,9 +2,9 @@
 
 import os
 
-from protoprimer.backends.base import commands_of, run_installer
+from protoprimer.backends.base import commands_of
 from protoprimer.backends.editables import is_beyond_builds, static_project_table
-from protoprimer.backends.pip_engine import build_constraint_variables
+from protoprimer.backends.pip_engine import PipBackend
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, UsageError
@@ -155,28 +155,19 @@ class Bundle:
         pinned: bool = False,
     ) -> None:
         """Have pip put what requirement lines and arguments name into the staging directory."""
-        import tempfile
-
         if not lines and (pinned or not set(arguments) - {"-c", self.plan.build_constraints}):
             return
-        tool, environ = self.toolbox.pip(interpreter), self.toolbox.settings.for_pip()[1]
-        if pinned:
-            environ.pop("PIP_CONSTRAINT", None)
-        environ.update(PIP_PROGRESS_BAR="off", **build_constraint_variables(tool.version, self.plan, environ))
         # What is built here has another hash than its source, which is what a lock knows.
         verb = ["download", "--dest"] if pinned or platform else ["wheel", "--wheel-dir"]
-        command = tool.command + verb + [self.staging] + arguments
+        arguments = verb + [self.staging] + arguments
         if platform:
             version = "%d.%d" % tuple(interpreter.version_info[:2])
-            command += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", version]
-            command += [word for tag in _tags_of_platform(platform) for word in ("--platform", tag)]
-        with tempfile.TemporaryDirectory(prefix="protoprimer-") as scratch:
-            if lines:
-                path = os.path.join(scratch, "requirements.txt")
-                write_atomically(path, "".join(line + "\n" for line in lines).encode("utf-8"))
-                command += ["-r", path]
-            what = "fetch what Python %s needs" % interpreter.version
-            run_installer(self.console, "pip", what, command, self.plan.root, dict(tool.environment, **environ))
+            arguments += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", version]
+            arguments += [word for tag in _tags_of_platform(platform) for word in ("--platform", tag)]
+        what = "fetch what Python %s needs" % interpreter.version
+        engine = PipBackend(self.toolbox, self.console, self.toolbox.settings)
+        engine.name = "pip"
+        engine.run_pip(interpreter, interpreter.executable, self.plan, what, arguments, lines, [], pinned=pinned)
 
 
 def _interpreters_to_serve(graph: "StateGraph") -> "list[Interpreter]":

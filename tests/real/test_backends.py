@@ -9,8 +9,11 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
+import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +34,7 @@ from protoprimer.selection import select_backend
 from protoprimer.tools import ToolBox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from protoprimer.configuration import Configuration
@@ -392,6 +396,180 @@ def test_pins_and_known_projects_are_one_process_of_pip_and_the_same_files(works
     assert second.run("import demo, lib, two; print(two.__file__)") == str(workshop.root / "parts/two/two.py")
 
 
+@dataclass
+class LockedWorkshop:
+    """A project with a lock of all that an index of its own serves; whatever is added is new to every cache."""
+
+    workshop: Workshop
+    index: simple_index.SimpleIndex
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            distribution, version = name.split("-")[:2]
+            members = {f"{distribution}_name.txt": name.encode(), f"{distribution}.bin": os.urandom(1 << 17)}
+            self.index.files[name] = simple_index.make_wheel(distribution, version, members)[1]
+
+    def write_lock(self) -> None:
+        packages: dict[tuple[str, ...], list[str]] = {}
+        for name, content in self.index.files.items():
+            url = f"http://127.0.0.1:{self.index.port}/files/{name.replace('+', '%2B')}"
+            table = f'{{ url = "{url}", hashes = {{ sha256 = "{simple_index.sha256(content)}" }} }}'
+            packages.setdefault(tuple(name.replace(".tar.gz", "").split("-")[:2]), []).append(table)
+        text = 'lock-version = "1.0"\n'
+        for (name, version), tables in packages.items():
+            kind = f"sdist = {tables[0]}" if ".tar.gz" in tables[0] else f"wheels = [{', '.join(tables)}]"
+            text += f'[[packages]]\nname = "{name}"\nversion = "{version}"\n{kind}\n'
+        (self.workshop.root / "pylock.toml").write_text(text)
+
+    def files_asked_for(self) -> list[str]:
+        return [path[len("/files/") :] for path in self.index.paths() if path.startswith("/files/")]
+
+    def cached(self, name: str) -> Path:
+        digest = simple_index.sha256(self.index.files[name])
+        return self.workshop.cache / "wheels" / digest[:16] / name
+
+
+@pytest.fixture
+def locked(workshop: Workshop) -> Iterator[LockedWorkshop]:
+    workshop.project("demo")
+    workshop.console = Recorder()
+    with simple_index.serving() as index:
+        workshop.variables = {"PIP_NO_INDEX": "", "PIP_INDEX_URL": index.url}
+        yield LockedWorkshop(workshop, index)
+
+
+@pytest.mark.parametrize("pip_backend", ["virtualenv", "venv"])
+@pytest.mark.parametrize("python", ["3.6", "3.13"])
+def test_second_start_asks_the_index_nothing_and_needs_no_network(
+    locked: LockedWorkshop, pip_backend: str, python: str
+) -> None:
+    locked.add("lib-1-py3-none-any.whl", "other-1+local.2-py2.py3-none-any.whl")
+    locked.write_lock()
+    first = locked.workshop.build(pip_backend, python, name="first")
+    assert first.versions == {"demo": "1", "lib": "1", "other": "1+local.2"}
+    assert len(locked.files_asked_for()) == 2
+    locked.index.requests.clear()
+    second = locked.workshop.build(pip_backend, python, name="second")
+    locked.workshop.variables["UV_OFFLINE"] = "1"
+    third = locked.workshop.build(pip_backend, python, name="third")
+    assert first.recorded() == second.recorded() == third.recorded()
+    assert locked.index.requests == []
+
+
+@pytest.mark.parametrize("damage", [b"poison", b"", None])
+def test_damaged_wheel_in_the_cache_is_noticed_and_fetched_anew(locked: LockedWorkshop, damage: bytes | None) -> None:
+    locked.add("lib-1-py3-none-any.whl", "other-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.build("venv", "3.13", name="first")
+    locked.index.requests.clear()
+    cached = locked.cached("lib-1-py3-none-any.whl")
+    cached.unlink()
+    if damage is not None:
+        cached.write_bytes(damage)
+    assert locked.workshop.build("venv", "3.13", name="second").versions == {"demo": "1", "lib": "1", "other": "1"}
+    assert locked.files_asked_for() == ["lib-1-py3-none-any.whl"]
+    assert cached.read_bytes() == locked.index.files["lib-1-py3-none-any.whl"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("lib-1-py3-none-any.whl", "lib-1-cp313-none-any.whl"), {"3.8": 0, "3.13": 1}),
+        (("lib-1-1-py3-none-any.whl", "lib-1-10-py3-none-any.whl", "lib-1-9-py3-none-any.whl"), {"3.8": 1, "3.13": 1}),
+    ],
+)
+def test_of_several_wheels_each_interpreter_gets_its_best_whatever_is_cached(
+    locked: LockedWorkshop, each: str, names: tuple[str, ...], expected: dict[str, int]
+) -> None:
+    locked.add(*names)
+    locked.write_lock()
+    for name in ("first", "second"):
+        for python, best in expected.items():
+            built = locked.workshop.build(each, python, name=name + python)
+            (told,) = built.directory.rglob("lib_name.txt")
+            assert told.read_text() == names[best]
+
+
+def test_pins_that_are_sources_are_left_to_pip(locked: LockedWorkshop) -> None:
+    locked.add("lib-1-py3-none-any.whl")
+    directory = locked.workshop.project("source", "elsewhere/source-1")
+    with tarfile.open(directory.parent / "source-1.tar.gz", "w:gz") as archive:
+        archive.add(directory, "source-1")
+    locked.index.files["source-1.tar.gz"] = (directory.parent / "source-1.tar.gz").read_bytes()
+    locked.write_lock()
+    for name in ("first", "second"):
+        assert locked.workshop.build("venv", "3.13", name=name).versions == {"demo": "1", "lib": "1", "source": "1"}
+    console = locked.workshop.console
+    assert isinstance(console, Recorder)
+    assert len([line for line in console.lines if line.startswith("$ ") and " download " in line]) == 1
+
+
+def test_changed_lock_fetches_only_what_is_new(locked: LockedWorkshop) -> None:
+    locked.add("lib-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.build("venv", "3.13", name="first")
+    locked.add("other-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.index.requests.clear()
+    assert locked.workshop.build("virtualenv", "3.13", name="second").versions == {"demo": "1", "lib": "1", "other": "1"}
+    assert locked.files_asked_for() == ["other-1-py3-none-any.whl"]
+
+
+def test_cache_that_cannot_be_written_costs_time_only(locked: LockedWorkshop, tmp_path: Path) -> None:
+    locked.add("lib-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.cache = tmp_path / "cache"
+    locked.workshop.cache.mkdir()
+    locked.workshop.toolbox().pip(locked.workshop.interpreter("3.13"))
+    shutil.rmtree(locked.workshop.cache / "wheels")
+    (locked.workshop.cache / "wheels").write_text("no directory")
+    assert locked.workshop.build("venv", "3.13").versions == {"demo": "1", "lib": "1"}
+
+
+def test_cache_that_is_emptied_while_pip_starts_costs_time_only(locked: LockedWorkshop) -> None:
+    locked.add("lib-1-py3-none-any.whl")
+    locked.write_lock()
+    (locked.workshop.root / "emptied.py").write_text(
+        "import shutil\nfrom protoprimer.backends.venv import VenvBackend\n\n\n"
+        "class Emptied(VenvBackend):\n    name = 'emptied'\n\n"
+        "    def run_pip(self, *arguments, **options):\n"
+        f"        shutil.rmtree({str(locked.cached('lib-1-py3-none-any.whl').parent)!r}, ignore_errors=True)\n"
+        "        return super().run_pip(*arguments, **options)\n"
+    )
+    assert locked.workshop.build("./emptied.py", "3.13").versions == {"demo": "1", "lib": "1"}
+
+
+def test_what_an_index_with_credentials_served_is_kept_without_them(locked: LockedWorkshop) -> None:
+    locked.index.credentials = ("someone", "hunter2hunter2")
+    locked.add("lib-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.variables["PIP_INDEX_URL"] = locked.index.url_with(*locked.index.credentials)
+    locked.workshop.build("venv", "3.13", name="first")
+    console = locked.workshop.console
+    assert isinstance(console, Recorder)
+    assert "hunter2" not in "\n".join(console.lines)
+    assert os.listdir(locked.cached("lib-1-py3-none-any.whl").parent) == ["lib-1-py3-none-any.whl"]
+    locked.index.requests.clear()
+    locked.workshop.variables["PIP_INDEX_URL"] = locked.index.url
+    assert locked.workshop.build("venv", "3.13", name="second").versions == {"demo": "1", "lib": "1"}
+    assert locked.index.requests == []
+
+
+def test_two_starts_fill_one_cache_at_once(locked: LockedWorkshop) -> None:
+    names = [f"lib{number}-1-py3-none-any.whl" for number in range(12)]
+    locked.add(*names)
+    locked.write_lock()
+    # What is written at its start.
+    locked.workshop.configuration()
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda name: locked.workshop.build("venv", "3.13", name=name), ("first", "second"))
+    assert len(first.versions) == 13
+    assert first.versions == second.versions
+    for name in names:
+        assert os.listdir(locked.cached(name).parent) == [name]
+        assert locked.cached(name).read_bytes() == locked.index.files[name]
+
+
 def test_earlier_pins_stay_until_an_upgrade_is_asked_for(workshop: Workshop, each: str) -> None:
     workshop.project("demo", dependencies='"lib", "other"')
     for name in ("lib", "other"):
@@ -435,10 +613,11 @@ def test_lock_of_one_backend_serves_the_others(workshop: Workshop, each: str, wr
 
 
 def test_file_that_is_not_what_was_locked_is_refused(workshop: Workshop, each: str) -> None:
-    workshop.project("demo", dependencies='"lib"')
-    path = workshop.wheel("lib", "1")
+    # No cache has it yet.
+    workshop.project("demo", dependencies='"unseen"')
+    path = workshop.wheel("unseen", "1")
     workshop.lock("venv", "3.13", 'lock = "pylock.toml"\n')
-    workshop.wheel("lib", "1", "smuggled").replace(path)
+    workshop.wheel("unseen", "1", "smuggled").replace(path)
     workshop.wheel("smuggled", "1")
     with pytest.raises(InstallError) as caught:
         workshop.build(each, "3.13", 'lock = "pylock.toml"\n')
