@@ -158,7 +158,7 @@ def sha256_of_file(path: str) -> str:
         with open(path, "rb") as stream:
             for block in iter(lambda: stream.read(1 << 20), b""):
                 digest.update(block)
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return digest.hexdigest()
 

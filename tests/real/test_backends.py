@@ -471,6 +471,20 @@ def test_damaged_wheel_in_the_cache_is_noticed_and_fetched_anew(locked: LockedWo
     assert cached.read_bytes() == locked.index.files["lib-1-py3-none-any.whl"]
 
 
+@pytest.mark.parametrize("note", [b"\0", b"\xff", b"", b"nowhere/lib-1-py3-none-any.whl"])
+def test_note_that_tells_nonsense_is_made_anew(locked: LockedWorkshop, tmp_path: Path, note: bytes) -> None:
+    locked.add("lib-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.cache = tmp_path / "cache"
+    locked.workshop.build("venv", "3.13", name="first")
+    (path,) = (locked.workshop.cache / "wheels" / "pins").iterdir()
+    path.write_bytes(note)
+    assert locked.workshop.build("venv", "3.13", name="second").versions == {"demo": "1", "lib": "1"}
+    locked.index.requests.clear()
+    locked.workshop.build("venv", "3.13", name="third")
+    assert locked.index.requests == []
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
