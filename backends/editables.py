@@ -8,9 +8,10 @@ import os
 
 from protoprimer.backends.base import installed_distributions
 from protoprimer.downloads import file_url
-from protoprimer.host import write_atomically
+from protoprimer.host import sha256_of, write_atomically
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.projects import metadata_files, normalized_project_name
+from protoprimer.wheels import sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def remembered_editable(project: ProjectToInstall, interpreter: "Interpreter", p
     """Return the wheel of an editable project that was built from the same metadata before, or `None`."""
     directory = _place_of_editable(project, interpreter, plan, cache)
     names = os.listdir(directory) if directory and os.path.isdir(directory) else []
-    return next((os.path.join(directory or "", name) for name in names if name.endswith(".whl")), None)
+    paths = [os.path.join(directory or "", name) for name in names]
+    return next((path for path in paths if "-0%s-" % sha256_of_file(path)[:16] in path), None)
 
 
 def remember_editable(
@@ -78,7 +80,7 @@ def remember_editable(
     contents = _contents_of_wheel(metadata)
     if contents is not None:
         stem = os.path.splitext(os.path.basename(metadata))[0]
-        _write_wheel(os.path.join(directory, stem + "-py3-none-any.whl"), os.path.basename(metadata), contents)
+        _write_wheel(directory, stem, contents)
 
 
 def _installed_metadata(project: ProjectToInstall, environment: str) -> str:
@@ -131,23 +133,27 @@ def _record_line(name: str, content: bytes) -> str:
     return "%s,sha256=%s,%d\n" % (name, digest, len(content))
 
 
-def _write_wheel(path: str, metadata: str, contents: "dict[str, bytes]") -> None:
+def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str:
+    """Write a wheel and return its path; its build tag is its hash, so that a damaged one is noticed."""
     import io
     import zipfile
 
     record = "".join(_record_line(name, content) for name, content in sorted(contents.items()))
     contents = dict(contents)
-    contents[metadata + "/RECORD"] = (record + metadata + "/RECORD,,\n").encode("utf-8")
+    contents[stem + ".dist-info/RECORD"] = (record + stem + ".dist-info/RECORD,,\n").encode("utf-8")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    content = buffer.getvalue()
+    path = os.path.join(directory, "%s-0%s-py3-none-any.whl" % (stem, sha256_of(content)[:16]))
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_atomically(path, buffer.getvalue())
+        os.makedirs(directory, exist_ok=True)
+        write_atomically(path, content)
     except OSError:
         # A cache that cannot be written costs time, no more.
         pass
+    return path
 
 
 def adopt_editable(project: ProjectToInstall, environment: str) -> None:
@@ -189,9 +195,7 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
     )
     if points:
         contents[metadata + "/entry_points.txt"] = points.encode("utf-8")
-    path = os.path.join(directory, stem + "-py3-none-any.whl")
-    _write_wheel(path, metadata, contents)
-    return path
+    return _write_wheel(directory, stem, contents)
 
 
 def _metadata_text(table: "dict[str, Any]") -> str:

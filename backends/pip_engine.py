@@ -72,9 +72,9 @@ class PipBackend(Backend):
         """
         import tempfile
 
-        store, settings = os.path.join(self.toolbox.cache_directory, "wheels"), self.settings
+        store = os.path.join(self.toolbox.cache_directory, "wheels")
         kind = repr((interpreter.version, interpreter.implementation, interpreter.platform, interpreter.libc,
-                     interpreter.pointer_bits, interpreter.free_threaded, settings.uploaded_prior_to))  # fmt: skip
+                     interpreter.pointer_bits, interpreter.free_threaded, self.settings.uploaded_prior_to))  # fmt: skip
         notes = {pin: os.path.join(store, "pins", sha256_of((kind + pin).encode("utf-8"))[:32]) for pin in pins}
         names = {pin: _name_kept(notes[pin], store) for pin in pins}
         missing = [pin for pin in pins if not names[pin]]

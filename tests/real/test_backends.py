@@ -266,6 +266,20 @@ def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop:
     assert (built.directory / "bin" / "demo").exists()
 
 
+@pytest.mark.parametrize("damage", [b"poison", b"", None])
+def test_damaged_wheel_of_an_editable_project_is_built_again(
+    workshop: Workshop, tmp_path: Path, damage: bytes | None
+) -> None:
+    workshop.cache = tmp_path / "cache"
+    workshop.project("demo")
+    workshop.build("venv", "3.13", name="first")
+    (kept,) = (workshop.cache / "editables").rglob("*.whl")
+    content = kept.read_bytes()
+    kept.write_bytes(content[: len(content) // 2] if damage is None else damage)
+    assert workshop.build("venv", "3.13", name="second").versions == {"demo": "1"}
+    assert kept.read_bytes() == content
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize("name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}"])
 def test_a_clone_may_lie_where_an_installer_would_end_the_path(
