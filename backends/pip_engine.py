@@ -33,6 +33,7 @@ __all__ = ["PipBackend"]
 # Bytecode is left to the first run that needs it: most of what is installed never runs. As variables, options that
 # switch off mean the opposite: pip takes PIP_NO_COMPILE=1 for a wish to compile.
 _INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
+_AS_LOCKED = ["--no-deps", "--require-hashes"]
 
 
 class PipBackend(Backend):
@@ -79,12 +80,12 @@ class PipBackend(Backend):
         names = {pin: _name_kept(notes[pin], store) for pin in pins}
         missing = [pin for pin in pins if not names[pin]]
         if missing and " @ " not in "".join(pins):
-            options, what = ["download", "--no-deps", "--require-hashes", "-d"], "install from %s" % plan.lock
+            what = "install from %s" % plan.lock
             try:
                 os.makedirs(os.path.join(store, "pins"), exist_ok=True)
                 remove_leftovers(os.path.join(store, "pins"))
                 with tempfile.TemporaryDirectory(".tmp", "pins.", store) as directory:
-                    python, options = interpreter.executable, options + [directory]
+                    python, options = interpreter.executable, ["download", "-d", directory] + _AS_LOCKED
                     self.run_pip(interpreter, python, plan, what, options, missing, [], pinned=True)
                     names.update(_keep(directory, store, notes))
             except OSError as error:
@@ -126,7 +127,7 @@ class PipBackend(Backend):
                 # A known file's hash is as good as a pin's.
                 further = ["%s --hash=sha256:%s" % pair for pair in zip(lines, map(sha256_of_file, wheels.values()))]
                 lines = []
-            options = _INSTALL + ["--no-deps", "--require-hashes"]
+            options = _INSTALL + _AS_LOCKED
             for hashed in pins:
                 try:
                     self.run_pip(interpreter, python, plan, from_lock, options, hashed + further, [], pinned=True)
