@@ -112,8 +112,8 @@ class Backend:
         tool = self.toolbox.pip(interpreter)
         arguments = [environment_python(environment)] + tool.command[1:]
         arguments += ["install", "--no-deps", "--no-compile", "--ignore-installed", "pip==" + tool.version]
-        environ = dict(tool.environment, **self.settings.for_pip()[1])
-        run_installer(self.console, self.name, "install pip", arguments, os.path.dirname(environment), environ)
+        environ, cwd = self.settings.for_pip()[1], os.path.dirname(environment)
+        run_installer(self.console, self.name, "install pip", arguments, cwd, environ)
 
 
 def commands_of(plan: Plan) -> "list[tuple[InstallStep, bool]]":

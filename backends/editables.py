@@ -8,10 +8,9 @@ import os
 
 from protoprimer.backends.base import installed_distributions
 from protoprimer.downloads import file_url
-from protoprimer.host import sha256_of, write_atomically
+from protoprimer.host import write_atomically
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.projects import metadata_files, normalized_project_name
-from protoprimer.wheels import sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,10 +58,12 @@ def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
 
 def remembered_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
     """Return the wheel of an editable project that was built from the same metadata before, or `None`."""
+    import zipfile
+
     directory = _place_of_editable(project, interpreter, plan, cache)
     names = os.listdir(directory) if directory and os.path.isdir(directory) else []
     paths = [os.path.join(directory or "", name) for name in names]
-    return next((path for path in paths if "-0%s-" % sha256_of_file(path)[:16] in path), None)
+    return next(filter(zipfile.is_zipfile, paths), None)
 
 
 def remember_editable(
@@ -134,7 +135,7 @@ def _record_line(name: str, content: bytes) -> str:
 
 
 def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str:
-    """Write a wheel and return its path; its build tag is its hash, so that a damaged one is noticed."""
+    """Write a wheel and return its path."""
     import io
     import zipfile
 
@@ -146,7 +147,7 @@ def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     content = buffer.getvalue()
-    path = os.path.join(directory, "%s-0%s-py3-none-any.whl" % (stem, sha256_of(content)[:16]))
+    path = os.path.join(directory, stem + "-py3-none-any.whl")
     try:
         os.makedirs(directory, exist_ok=True)
         write_atomically(path, content)

@@ -21,7 +21,7 @@ from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
 from protoprimer.toml import load_toml
 from protoprimer.tools import ToolAbsent
-from protoprimer.wheels import remove_leftovers, sha256_of_file
+from protoprimer.wheels import sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["PipBackend"]
 
 
-# Bytecode is left to the first run that needs it: most of what is installed never runs. As variables, options that
-# switch off mean the opposite: pip takes PIP_NO_COMPILE=1 for a wish to compile.
-_INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
+# Bytecode is left to the first run that needs it: most of what is installed never runs. As a variable, PIP_NO_COMPILE=1
+# would be taken for a wish to compile.
+_INSTALL = ["install", "--no-compile"]
 _AS_LOCKED = ["--no-deps", "--require-hashes"]
 
 
 class PipBackend(Backend):
     """What backends share that install with pip: it runs from the cache, by the environment's interpreter."""
+
+    name = "pip"
 
     def probe_pip(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
         """Return why pip cannot install this plan for this interpreter, or `None` if it can."""
@@ -68,33 +70,36 @@ class PipBackend(Backend):
     def _places_of_pins(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "list[list[str]]":
         """Return where pip is to look for pins, to try in turn: in the user's cache where that has all, at the indexes.
 
-        Which of a pin's files it is, and how it is had, is for pip to know: it is asked once, by a download. Its answer
-        is kept for the pin and this kind of interpreter, the file by its hash.
+        Which of a pin's files it is, and how it is had, is for pip to know: it is asked once, by a download. What it
+        took is kept for the pin and this interpreter.
         """
         import tempfile
 
-        store = os.path.join(self.toolbox.cache_directory, "wheels")
-        kind = repr((interpreter.version, interpreter.implementation, interpreter.platform, interpreter.libc,
-                     interpreter.pointer_bits, interpreter.free_threaded, self.settings.uploaded_prior_to))  # fmt: skip
-        notes = {pin: os.path.join(store, "pins", sha256_of((kind + pin).encode("utf-8"))[:32]) for pin in pins}
-        names = {pin: _name_kept(notes[pin], store) for pin in pins}
-        missing = [pin for pin in pins if not names[pin]]
-        if missing and " @ " not in "".join(pins):
-            what = "install from %s" % plan.lock
-            try:
-                os.makedirs(os.path.join(store, "pins"), exist_ok=True)
-                remove_leftovers(os.path.join(store, "pins"))
-                with tempfile.TemporaryDirectory(".tmp", "pins.", store) as directory:
-                    python, options = interpreter.executable, ["download", "-d", directory] + _AS_LOCKED
-                    self.run_pip(interpreter, python, plan, what, options, missing, [], pinned=True)
-                    names.update(_keep(directory, store, notes))
-            except OSError as error:
-                # A cache that cannot be written costs time, no more.
-                self.console.detail("wheels are not kept: %s" % error)
-        if not all(name.endswith(".whl") for name in names.values()):
+        if " @ " in "".join(pins):
             return [[]]
-        places = [file_url(os.path.join(store, os.path.dirname(name))) for name in names.values()]
-        return [["--no-index"] + ["--find-links " + place for place in places], []]
+        whom = (interpreter.executable, interpreter.version, interpreter.platform, self.settings.uploaded_prior_to)
+        store = os.path.join(self.toolbox.cache_directory, "pins")
+        places = {pin: os.path.join(store, sha256_of(repr((whom, pin)).encode("utf-8"))) for pin in pins}
+        try:
+            for place in places.values():
+                os.makedirs(place, exist_ok=True)
+            missing = [pin for pin, place in places.items() if not _is_whole(place, pin)]
+            if missing:
+                with tempfile.TemporaryDirectory(dir=store) as directory:
+                    python, options = interpreter.executable, ["download", "-d", directory] + _AS_LOCKED
+                    what = "install from %s" % plan.lock
+                    self.run_pip(interpreter, python, plan, what, options, missing, [], pinned=True)
+                    for name in os.listdir(directory):
+                        path = os.path.join(directory, name)
+                        digest = sha256_of_file(path)
+                        for place in [places[pin] for pin in missing if digest in pin]:
+                            os.replace(path, os.path.join(place, name))
+            if all(name.endswith(".whl") for place in places.values() for name in os.listdir(place)):
+                return [["--no-index"] + ["--find-links " + file_url(place) for place in places.values()], []]
+        except OSError:
+            # A cache that cannot be written costs time, no more.
+            pass
+        return [[]]
 
     def _install_step(
         self,
@@ -209,8 +214,8 @@ class PipBackend(Backend):
             environ.pop("PIP_CONSTRAINT", None)
         if "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
-        environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
         environ.update(_build_constraint_variables(tool.version, plan, environ))
+        environ["PIP_PROGRESS_BAR"] = "off"
         command = [python] + tool.command[1:] + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):
@@ -221,29 +226,8 @@ class PipBackend(Backend):
             return run_installer(self.console, self.name, what, command, plan.root, environ)
 
 
-def _name_kept(note: str, store: str) -> str:
-    """Return the name of the file in the store that a note tells of; nothing if either is not there and whole."""
-    try:
-        with open(note, encoding="utf-8") as stream:
-            name = stream.read()
-    except (OSError, ValueError):
-        return ""
-    return name if name and sha256_of_file(os.path.join(store, name)).startswith(name[:16]) else ""
-
-
-def _keep(directory: str, store: str, notes: "dict[str, str]") -> "dict[str, str]":
-    """Move files to where their hashes say, note that, and return their names there for the pins that they are of."""
-    names = {}
-    for name in os.listdir(directory):
-        path = os.path.join(directory, name)
-        digest = sha256_of_file(path)
-        kept = os.path.join(digest[:16], name)
-        os.makedirs(os.path.join(store, digest[:16]), exist_ok=True)
-        os.replace(path, os.path.join(store, kept))
-        for pin in [pin for pin in notes if digest in pin]:
-            write_atomically(notes[pin], kept.encode("utf-8"), durable=False)
-            names[pin] = kept
-    return names
+def _is_whole(place: str, pin: str) -> bool:
+    return [sha256_of_file(os.path.join(place, name)) in pin for name in os.listdir(place)] == [True]
 
 
 def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:

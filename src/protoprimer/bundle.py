@@ -166,7 +166,6 @@ class Bundle:
             arguments += [word for tag in _tags_of_platform(platform) for word in ("--platform", tag)]
         what = "fetch what Python %s needs" % interpreter.version
         engine = PipBackend(self.toolbox, self.console, self.toolbox.settings)
-        engine.name = "pip"
         engine.run_pip(interpreter, interpreter.executable, self.plan, what, arguments, lines, [], pinned=pinned)
 
 

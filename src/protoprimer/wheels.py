@@ -7,14 +7,14 @@ import time
 from protoprimer.console import Console
 from protoprimer.downloads import UrlReader, file_url
 from protoprimer.errors import BackendError
-from protoprimer.host import remove_tree
+from protoprimer.host import remove_tree, sha256_of
 from protoprimer.indexes import IndexSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["WheelError", "fetch_wheel", "remove_leftovers", "sha256_of_file", "unpack_wheels", "unpacked_is_whole"]
+__all__ = ["WheelError", "fetch_wheel", "sha256_of_file", "unpack_wheels", "unpacked_is_whole"]
 
 _SIZE_FILE = ".unpacked-size"
 SECONDS_UNTIL_LEFT = 3600
@@ -62,7 +62,7 @@ def fetch_wheel(
         except (OSError, ValueError) as error:
             reasons.append("%s: %s" % (source, str(error) or type(error).__name__))
             continue
-        found = _sha256(content)
+        found = sha256_of(content)
         if found == hashes[filename]:
             return _store_wheel(cache_directory, filename, found, content)
         tampered = True
@@ -89,7 +89,7 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
         return directory
     # A process id is unique only within its container, and caches are shared between containers.
     temporary = "%s.%d-%s.tmp" % (directory, os.getpid(), os.urandom(4).hex())
-    remove_leftovers(directory)
+    _remove_leftovers(directory)
     try:
         os.makedirs(temporary)
         size = 0
@@ -143,14 +143,8 @@ def _store_wheel(cache_directory: str, filename: str, sha256: str, content: byte
     return path
 
 
-def _sha256(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
-
-
 def sha256_of_file(path: str) -> str:
-    """Return the hexadecimal SHA-256 of a file's content, nothing if it cannot be read."""
+    """Return the hexadecimal SHA-256 of a file's content, `?` if it cannot be read."""
     import hashlib
 
     digest = hashlib.sha256()
@@ -159,7 +153,7 @@ def sha256_of_file(path: str) -> str:
             for block in iter(lambda: stream.read(1 << 20), b""):
                 digest.update(block)
     except (OSError, ValueError):
-        return ""
+        return "?"
     return digest.hexdigest()
 
 
@@ -194,7 +188,7 @@ def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
     return int(member.file_size)
 
 
-def remove_leftovers(directory: str) -> None:
+def _remove_leftovers(directory: str) -> None:
     """Remove what killed processes left an hour ago or earlier."""
     parent, prefix = os.path.split(directory + ".")
     for name in os.listdir(parent) if os.path.isdir(parent) else []:
