@@ -32,7 +32,7 @@ __all__ = ["PipBackend"]
 
 # Bytecode is left to the first run that needs it: most of what is installed never runs. As a variable, PIP_NO_COMPILE=1
 # would be taken for a wish to compile.
-_INSTALL = ["install", "--no-compile"]
+_INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
 _AS_LOCKED = ["--no-deps", "--require-hashes"]
 
 
@@ -215,7 +215,7 @@ class PipBackend(Backend):
         if "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         environ.update(_build_constraint_variables(tool.version, plan, environ))
-        environ["PIP_PROGRESS_BAR"] = "off"
+        environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
         command = [python] + tool.command[1:] + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):
