@@ -109,12 +109,13 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
 def call_client(function: "Callable[..., Any]", program: str, arguments: "list[str]", *handed: object) -> "Any":
     """Call the client's main as if the entry script were its own: its `sys.argv`, its tracebacks without our frames.
 
-    :raises ConfigurationError: exit code 3: it has parameters that nothing is handed for, or lacks the one it needs
+    :raises ConfigurationError: exit code 3: it has parameters that nothing is handed for, or lacks the one it needs; or
+        it is async, or a generator, and so has done nothing
     """
     forget_protoprimer_variables()
     sys.argv = [program] + arguments
     try:
-        return function(*handed)
+        returned = function(*handed)
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
@@ -123,6 +124,15 @@ def call_client(function: "Callable[..., Any]", program: str, arguments: "list[s
         place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
         cause = "the client's main cannot be called: %s" % error
         raise ConfigurationError(cause, place, "give it no parameter, or 'primer' alone") from None
+    codes = [getattr(returned, name) for name in ("cr_code", "ag_code", "gi_code") if hasattr(returned, name)]
+    if not codes:
+        return returned
+    getattr(returned, "close", str)()
+    raise ConfigurationError(
+        "the client's main returned a %s, which nobody runs" % type(returned).__name__,
+        "%s:%d" % (codes[0].co_filename, codes[0].co_firstlineno),
+        "make it a plain function, with asyncio.run inside where it awaits",
+    )
 
 
 def forget_protoprimer_variables() -> None:

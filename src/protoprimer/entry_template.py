@@ -224,6 +224,17 @@ def protoprimer_asks():
     return "primer" in names or len(names) > len(client.__defaults__ or ())
 
 
+def protoprimer_returned(status):
+    # Of what an async function or a generator does, nothing has been done.
+    codes = [getattr(status, name) for name in ("cr_code", "ag_code", "gi_code") if hasattr(status, name)]
+    if codes:
+        getattr(status, "close", str)()
+        sys.stderr.write("error: the client's main returned a %s, which nobody runs\\n" % type(status).__name__)
+        sys.stderr.write("  where: %s:%d\\n" % (codes[0].co_filename, codes[0].co_firstlineno))
+        sys.stderr.write("  next: make it a plain function, with asyncio.run inside where it awaits\\n")
+        sys.exit(3)
+
+
 def protoprimer_hook():
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = protoprimer_excepthook
@@ -327,13 +338,19 @@ if __name__ == "__main__":
 """
 _ENTER_CLIENT = """\
             sys.meta_path.append(proxy(sys.modules["__main__"]))
-            sys.exit(client())\
+            status = client()
+            if not (status is None or isinstance(status, int)):
+                protoprimer_late("protoprimer_returned", status)
+            sys.exit(status)\
 """
 _ENTER_BOOT = """\
             code = getattr(client, "__code__", None)
             if not (code and code.co_argcount and protoprimer_late("protoprimer_asks")):
                 sys.meta_path.append(proxy(sys.modules["__main__"]))
-                sys.exit(client())\
+                status = client()
+                if not (status is None or isinstance(status, int)):
+                    protoprimer_late("protoprimer_returned", status)
+                sys.exit(status)\
 """
 
 # The kernel itself, as an entry script. One that is packed has the keeper among its functions; the head reads it there.

@@ -378,6 +378,11 @@ CLIENTS = {
         {"client.py": "from os import nothing_of_that_name\n"}, 6, ["nothing_of_that_name", "client.py:1"]
     ),
     "something that is no function": Bad({"client.py": "main = 3\n"}, 3, ["client:main", "not a function"]),
+    "an async function": Bad(
+        {"client.py": "\nasync def main(): pass\n"}, 3, ["a coroutine, which nobody runs", "client.py:2", "asyncio.run"]
+    ),
+    "an async generator": Bad({"client.py": "async def main(): yield\n"}, 3, ["async_generator", "client.py:1"]),
+    "a generator": Bad({"client.py": "def main(): yield\n"}, 3, ["a generator", "client.py:1"]),
 }
 
 
