@@ -61,7 +61,7 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
     """Return what the first of many that come at once makes; the others look no further until it is there."""
     # What is wrong with these is said before anything is written.
     chooses = ["interpreter"] if configuration.text("python-selector") else []
-    for name in ["readable_lock", "inputs", "index_settings"] + chooses:
+    for name in ["readable_lock", "backends", "inputs", "index_settings"] + chooses:
         graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
@@ -147,7 +147,7 @@ def _write_lock(graph: "StateGraph", upgrade_all: bool, upgrade_packages: "list[
         load_lock(output)
     if line.has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
-    tools, wanted = graph.evaluate("toolbox"), configuration.get("backend")
+    tools, wanted = graph.evaluate("toolbox"), graph.evaluate("backends")
     backend, why = select_backend(wanted, interpreter, plan, tools, console, configuration)
     name, settings = os.path.basename(output), graph.evaluate("index_settings")
     try:

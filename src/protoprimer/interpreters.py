@@ -19,6 +19,7 @@ from protoprimer.versions import PythonRequest, Version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from protoprimer.tools import Tool, ToolBox
 
@@ -30,10 +31,12 @@ __all__ = [
     "all_interpreters",
     "choose_interpreter",
     "interpreter_misfit",
+    "line_in_file",
     "probe_interpreter",
     "selected_interpreter",
     "verify_environment_interpreter",
     "wild_interpreter",
+    "with_client_file",
 ]
 
 # Where uv fetches interpreters from is the host's business; none of these changes which version is fetched.
@@ -167,32 +170,35 @@ def selected_interpreter(
 
 
 def _answer_of_selector(path: str, required: str) -> object:
-    """Call `select_python(required)` of the file at `path`; what it prints goes to stderr."""
-    import contextlib
-    import importlib.util
-    from importlib.machinery import SourceFileLoader
-
-    name = "protoprimer_python_selector"
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing of ours in the client's directories
     try:
-        spec = importlib.util.spec_from_loader(name, SourceFileLoader(name, path), origin=path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-            return module.select_python(required)
+        return with_client_file(path, lambda module: module.select_python(required))
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
             "the python-selector failed: %s: %s" % (type(error).__name__, error),
-            _line_in_file(path, error),
+            line_in_file(path, error),
             "it is to define select_python(required), which returns a path or None",
         ) from error
+
+
+def with_client_file(path: str, use: "Callable[[Any], Any]") -> "Any":
+    """Load the client's Python file at `path` and return what `use` makes of it; what it prints goes to stderr."""
+    import contextlib
+    from importlib.machinery import SourceFileLoader
+
+    name = "protoprimer_client:" + path
+    # Where dataclasses look for it.
+    module = sys.modules[name] = type(sys)(name)
+    module.__file__ = path
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing of ours in the client's directories
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            SourceFileLoader(name, path).exec_module(module)
+            return use(module)
     finally:
         sys.dont_write_bytecode = written
 
 
-def _line_in_file(path: str, error: BaseException) -> str:
+def line_in_file(path: str, error: BaseException) -> str:
     """Return `file:line` of the last place in the file at `path` that the error came from, or the file."""
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
     trace = error.__traceback__

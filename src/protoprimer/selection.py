@@ -1,29 +1,34 @@
 """Which backend serves this host and this plan."""
 
 import os
+import sys
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.console import Console
-from protoprimer.errors import BackendError, ConfigurationError, nearest_name
+from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError, nearest_name
+from protoprimer.interpreters import line_in_file, with_client_file
 from protoprimer.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from protoprimer.configuration import Configuration
     from protoprimer.interpreters import Interpreter
     from protoprimer.tools import ToolBox
 
-__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend"]
+__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backends"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
 
 
 def select_backend(
-    wanted: "str | list[str]",
+    wanted: "list[type[Backend]]",
     interpreter: "Interpreter",
     plan: Plan,
     toolbox: "ToolBox",
@@ -32,12 +37,11 @@ def select_backend(
 ) -> "tuple[Backend, str]":
     """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
 
-    :param wanted: `auto`, a name, a list of names in the order to try, or the path of a client's own backend file
-    :raises ConfigurationError: a name is unknown, or a file is no backend (exit 3)
     :raises BackendError: none of them can serve (exit 5)
     """
     refusals = []  # type: list[str]
-    for backend in _wanted_backends(wanted, toolbox, console, configuration):
+    for factory in wanted:
+        backend = factory(toolbox, console, toolbox.settings)
         reason = backend.probe(interpreter, plan)
         if reason is None:
             return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
@@ -53,8 +57,11 @@ def check_backend_names(wanted: "str | list[str]", configuration: "Configuration
     :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
     """
     for name in [wanted] if isinstance(wanted, str) else wanted:
+        path = configuration.path_of(name)
         if _is_backend_file(name):
-            _existing_backend_file(name, configuration)
+            if not os.path.isfile(path):
+                advice = "create it (docs/backends.md tells how), or correct its path"
+                raise configuration.error("backend", "the backend file %s does not exist" % path, advice)
         elif name != "auto" and name not in BACKENDS:
             raise _unknown_backend(name, configuration)
 
@@ -68,32 +75,24 @@ def probe_backends(
     }
 
 
-def _wanted_backends(
-    wanted: "str | list[str]", toolbox: "ToolBox", console: Console, configuration: "Configuration"
-) -> "list[Backend]":
-    names = list(BACKENDS) if wanted == "auto" else [wanted] if isinstance(wanted, str) else list(wanted)
-    factories = [_backend_factory(name, configuration) for name in names]
-    return [factory(toolbox, console, toolbox.settings) for factory in factories]
+def wanted_backends(wanted: "str | list[str]", configuration: "Configuration") -> "list[type[Backend]]":
+    """Return the wanted backends in the order to try.
 
-
-def _backend_factory(name: str, configuration: "Configuration") -> "type[Backend]":
-    if name in BACKENDS:
-        return BACKENDS[name]
-    if _is_backend_file(name):
-        return _backend_of_file(_existing_backend_file(name, configuration), configuration)
-    raise _unknown_backend(name, configuration)
+    :param wanted: `auto`, a name, a list of names, or the path of a client's own backend file
+    :raises ConfigurationError: a name is unknown, or a file is no backend (exit 3)
+    """
+    check_backend_names(wanted, configuration)
+    found = []  # type: list[type[Backend]]
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if _is_backend_file(name):
+            found.append(_backend_of_file(configuration.path_of(name), configuration))
+        else:
+            found += BACKENDS.values() if name == "auto" else [BACKENDS[name]]
+    return found
 
 
 def _is_backend_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or os.sep in name
-
-
-def _existing_backend_file(name: str, configuration: "Configuration") -> str:
-    path = configuration.path_of(name)
-    if not os.path.isfile(path):
-        advice = "create it (docs/backends.md tells how), or correct its path"
-        raise configuration.error("backend", "the backend file %s does not exist" % path, advice)
-    return path
 
 
 def _unknown_backend(name: str, configuration: "Configuration") -> ConfigurationError:
@@ -105,26 +104,44 @@ def _unknown_backend(name: str, configuration: "Configuration") -> Configuration
 
 def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend]":
     """Load a client's own backend: the one subclass of `Backend` that its file defines."""
-    import importlib.util
-
     advice = "docs/backends.md tells how to write one"
-    specification = importlib.util.spec_from_file_location("protoprimer_client_backend", path)
-    if specification is None or specification.loader is None:
-        raise configuration.error("backend", "%s is no Python file" % path, advice)
-    module = importlib.util.module_from_spec(specification)
     try:
-        specification.loader.exec_module(module)
+        module = with_client_file(path, lambda module: module)
     except (Exception, SystemExit) as error:
-        cause = "the backend file %s failed: %s: %s" % (path, type(error).__name__, error)
+        cause = "the backend file %s failed: %s: %s" % (line_in_file(path, error), type(error).__name__, error)
         raise configuration.error("backend", cause, advice) from error
-    found = [
+    found = {
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Backend) and value.__module__ == module.__name__
-    ]
+    }
     if len(found) != 1:
         cause = "%s defines %d subclasses of Backend instead of one" % (path, len(found))
         raise configuration.error("backend", cause, advice)
-    if not found[0].name:
-        found[0].name = os.path.splitext(os.path.basename(path))[0]
-    return found[0]
+    backend = found.pop()
+    backend.name = backend.name or os.path.splitext(os.path.basename(path))[0]
+    for name in ("probe", "create", "install", "lock"):
+        setattr(backend, name, _told_as_clients(getattr(backend, name), path, name))
+    return backend
+
+
+def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Callable[..., Any]":
+    """Return the method such that what its file does wrong is told as that file's failure; its words go to stderr."""
+    error_class = BackendError if name == "probe" else InstallError
+
+    def told(self: Backend, *arguments: object) -> "Any":
+        import contextlib
+
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                return method(self, *arguments)
+        except PrimerError:
+            raise
+        except (Exception, SystemExit) as error:
+            place = line_in_file(path, error)
+            if place == path and not isinstance(error, NotImplementedError):
+                raise
+            cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
+            raise error_class(cause, place, "docs/backends.md tells what each method answers") from error
+
+    return told

@@ -24,13 +24,15 @@ from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.pylock import check_lock
 from protoprimer.required import RequiredPython, required_python_of
-from protoprimer.selection import check_backend_names, select_backend
+from protoprimer.selection import check_backend_names, select_backend, wanted_backends
 from protoprimer.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.tools import ToolBox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from protoprimer.backends.base import Backend
 
 __all__ = ["DryRunEnds", "Invocation", "bootstrap_graph"]
 
@@ -211,6 +213,11 @@ def readable_lock(plan: Plan, console: Console, interpreter: "Callable[[], Inter
     check_lock(plan, interpreter, console)
 
 
+def backends(configuration: Configuration) -> "list[type[Backend]]":
+    """The wanted backends in the order to try; a client's own is loaded before anything is written."""
+    return wanted_backends(configuration.get("backend"), configuration)
+
+
 def generation(
     configuration: Configuration,
     command_line: CommandLine,
@@ -222,6 +229,7 @@ def generation(
     lock: FileLock,
     console: Console,
     readable_lock: "Callable[[], None]" = lazy,
+    backends: "Callable[[], list[type[Backend]]]" = lazy,
     toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> "tuple[Generation, bool]":
     """The complete generation of this fingerprint, and whether it was built just now; one run builds, others wait."""
@@ -232,6 +240,7 @@ def generation(
             raise DryRunEnds("nothing to build: the environment is there")
         return started, False
     readable_lock()
+    wanted = backends()
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
     # Needed only here; what is wrong with the settings of indexes is to be said before anything is written.
@@ -246,9 +255,7 @@ def generation(
             raise InstallError(
                 fault, configuration.state_directory, "keep those files still, or run reboot once they are"
             )
-        backend, why_this = select_backend(
-            configuration.get("backend"), interpreter, plan, tools, console, configuration
-        )
+        backend, why_this = select_backend(wanted, interpreter, plan, tools, console, configuration)
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         console.say("building an environment %s, with %s" % (why, why_this))
         plan.rebuild = from_scratch
@@ -302,6 +309,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             inputs,
             fingerprint,
             readable_lock,
+            backends,
             generation,
             environment,
         ]

@@ -29,7 +29,7 @@ from protoprimer.host import environment_python
 from protoprimer.indexes import read_index_settings
 from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter, probe_interpreter
-from protoprimer.selection import select_backend
+from protoprimer.selection import select_backend, wanted_backends
 from protoprimer.tools import ToolBox
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class Workshop:
         configuration = self.configuration(settings)
         plan = make_plan(configuration)
         interpreter = self.interpreter(python)
-        chosen, _why = select_backend(backend, interpreter, plan, self.toolbox(), self.console, configuration)
+        wanted = wanted_backends(backend, configuration)
+        chosen, _why = select_backend(wanted, interpreter, plan, self.toolbox(), self.console, configuration)
         environment = self.root.parent / "envs" / f"{name} {backend}"
         environment.mkdir(parents=True)
         chosen.create(interpreter, str(environment))
@@ -182,7 +183,8 @@ class Workshop:
         configuration = self.configuration(settings)
         plan = make_plan(configuration, lock_must_exist=False)
         interpreter = self.interpreter(python)
-        chosen, _why = select_backend(backend, interpreter, plan, self.toolbox(), self.console, configuration)
+        wanted = wanted_backends(backend, configuration)
+        chosen, _why = select_backend(wanted, interpreter, plan, self.toolbox(), self.console, configuration)
         chosen.lock(interpreter, plan, plan.lock_to_write(), upgrade, list(packages))
         from protoprimer.toml import load_toml
 
@@ -808,7 +810,8 @@ def test_auto_falls_back_for_python_3_6_and_says_why(workshop: Workshop) -> None
     configuration = workshop.configuration()
     plan = make_plan(configuration)
     interpreter = workshop.interpreter("3.6")
-    backend, why = select_backend("auto", interpreter, plan, workshop.toolbox(), workshop.console, configuration)
+    wanted = wanted_backends("auto", configuration)
+    backend, why = select_backend(wanted, interpreter, plan, workshop.toolbox(), workshop.console, configuration)
     assert backend.name == "virtualenv"
     assert why.startswith("backend virtualenv (not uv: uv ")
 
@@ -870,9 +873,8 @@ def test_list_of_backends_is_tried_in_its_order(workshop: Workshop) -> None:
     configuration = workshop.configuration()
     plan = make_plan(configuration)
     interpreter = workshop.interpreter("3.13")
-    backend, why = select_backend(
-        ["venv", "uv"], interpreter, plan, workshop.toolbox(), workshop.console, configuration
-    )
+    wanted = wanted_backends(["venv", "uv"], configuration)
+    backend, why = select_backend(wanted, interpreter, plan, workshop.toolbox(), workshop.console, configuration)
     assert (backend.name, why) == ("venv", "backend venv")
 
 
@@ -906,10 +908,9 @@ def test_venv_refuses_an_interpreter_without_the_module(workshop: Workshop) -> N
     configuration = workshop.configuration()
     interpreter = workshop.interpreter("3.13")
     interpreter.has_venv = False
+    plan, wanted = make_plan(configuration), wanted_backends("venv", configuration)
     with pytest.raises(PrimerError, match="lacks the module venv"):
-        select_backend(
-            "venv", interpreter, make_plan(configuration), workshop.toolbox(), workshop.console, configuration
-        )
+        select_backend(wanted, interpreter, plan, workshop.toolbox(), workshop.console, configuration)
 
 
 def test_distributions_are_read_without_an_interpreter(workshop: Workshop, each: str) -> None:

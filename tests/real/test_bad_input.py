@@ -288,10 +288,54 @@ def test_a_bad_selector_is_told_before_anything_is_written(new_clone: NewClone, 
     assert clones.snapshot(clone.root) == before
 
 
-def test_a_backend_file_that_ends_the_process_is_named(new_clone: NewClone) -> None:
-    clone = new_clone().write({**table('backend = "./ours.py"\n'), "ours.py": "raise SystemExit(0)\n"})
-    done = clone.entry("prime", None, "boot").prime(status=3)
-    assert_one_clear_message(done, ["ours.py", "SystemExit: 0", "pyproject.toml:2"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("print('at work')\nraise SystemExit(0)\n", ["ours.py:2", "SystemExit: 0"]),
+        ("import missing_one\n", ["ours.py:1", "missing_one"]),
+        ("def probe(:\n", ["ours.py:1", "SyntaxError"]),
+        ("", ["ours.py", "0 subclasses"]),
+    ],
+)
+def test_a_bad_backend_file_is_told_before_anything_is_written(
+    new_clone: NewClone, kernel: str, content: str, says: list[str]
+) -> None:
+    clone = new_clone().write({**table('backend = "./ours.py"\n'), "ours.py": content}).entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    done = clone.prime(status=3)
+    errors = done.errors.replace("at work\n", "")
+    assert_one_clear_message(clones.Done(3, done.output, errors), [*says, "pyproject.toml:2"])
+    assert clones.snapshot(clone.root) == before
+
+
+@pytest.mark.parametrize(("method", "status"), [("probe", 5), ("create", 6), ("install", 6), ("install_plan", 6)])
+def test_an_exception_in_the_repositorys_backend_is_told_as_its_own(
+    new_clone: NewClone, kernel: str, method: str, status: int
+) -> None:
+    text = f"""\
+from dataclasses import dataclass
+from protoprimer.backends.venv import VenvBackend
+
+class Ours(VenvBackend):
+    name = "ours"
+    def {method}(self, *arguments):
+        print("at work")
+        raise FileNotFoundError("the wheelhouse")
+
+@dataclass
+class House:
+    path: "str"
+"""
+    clone = new_clone().write({**table('backend = "./ours.py"\n'), "ours.py": text}).entry("prime", None, "boot")
+    done = clone.prime(status=status)
+    assert done.output == ""
+    assert "at work" in done.errors
+    assert "error: the repository's backend ours failed in " in done.errors
+    assert "FileNotFoundError: the wheelhouse" in done.errors
+    assert "ours.py:8" in done.errors
+    assert "Traceback" not in done.errors
+    assert "fault of ours" not in done.errors
+    assert not list(clone.root.glob("__pycache__"))
 
 
 def test_check_tells_that_the_lock_is_broken(new_clone: NewClone) -> None:
