@@ -7,7 +7,7 @@ from protoprimer.backends.editables import is_beyond_builds, static_project_tabl
 from protoprimer.backends.pip_engine import PipBackend
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.console import Console
-from protoprimer.errors import ConfigurationError, UsageError
+from protoprimer.errors import ConfigurationError, InstallError, UsageError
 from protoprimer.graph import StateGraph
 from protoprimer.host import remove_tree, write_atomically
 from protoprimer.interpreters import choose_interpreter
@@ -17,6 +17,7 @@ from protoprimer.matrix_cells import expanded_pythons
 from protoprimer.plan import InstallStep, Plan, requirements_of_member
 from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import check_lock, marker_environment, read_lock
+from protoprimer.state_directory import prepare_state_directory
 from protoprimer.states import DryRunEnds
 from protoprimer.tools import ToolBox, uv_wheel_for_host
 from protoprimer.versions import parse_python_request
@@ -53,6 +54,11 @@ def bundle_command(graph: "StateGraph") -> int:
     import tempfile
     from shlex import quote
 
+    try:
+        prepare_state_directory(graph.evaluate("configuration").state_directory)
+    except InstallError:
+        # It is for the log only.
+        pass
     staging, is_new = "", not os.path.isdir(directory)
     try:
         os.makedirs(directory, exist_ok=True)

@@ -59,9 +59,10 @@ def ready_environment(graph: "StateGraph") -> Environment:
 
 def _first_environment(graph: "StateGraph", configuration: Configuration) -> Environment:
     """Return what the first of many that come at once makes; the others look no further until it is there."""
-    # What is wrong with these is said before anything is written.
-    chooses = ["interpreter"] if configuration.text("python-selector") else []
-    for name in ["readable_lock", "backends", "inputs", "index_settings"] + chooses:
+    # What is wrong with these is said before anything is written. Who finds a state directory comes after one that has
+    # looked around.
+    looks = configuration.text("python-selector") or not os.path.exists(configuration.state_directory)
+    for name in ["readable_lock", "backends", "inputs", "index_settings"] + ["interpreter"] * bool(looks):
         graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:

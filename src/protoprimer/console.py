@@ -215,6 +215,9 @@ class Console:
     def _open_log(self) -> bool:
         if self._log_directory is None or not self._steps:
             return False
+        if not os.path.exists(os.path.dirname(self._log_directory)):
+            # What is done before anything is made here, such as fetching an interpreter, is written down afterwards.
+            return False
         name = "%s-%d.log" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime()), os.getpid())
         path = os.path.join(self._log_directory, name)
         try:

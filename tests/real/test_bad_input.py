@@ -375,11 +375,25 @@ def test_requires_python_that_contradicts_the_version_file_names_both(new_clone:
     assert_one_clear_message(done, [">=3.99", ".python-version", "pyproject.toml:4"])
 
 
-def test_no_interpreter_that_fits_lists_those_found_and_why_not(new_clone: NewClone) -> None:
+@pytest.mark.parametrize("arguments", [["--backend", "venv"], ["--dry-run"], ["lock"], ["bundle", "new"]], ids=" ".join)
+def test_no_interpreter_that_fits_lists_those_found_and_why_not(new_clone: NewClone, arguments: list[str]) -> None:
     clone = new_clone().write(table('python = ">=3.99"\npython-downloads = false\n')).entry("prime", None, "boot")
-    done = clone.prime("--backend", "venv", status=4)
+    before = clones.snapshot(clone.root)
+    done = clone.prime(*arguments, status=4)
     assert_one_clear_message(done, ["3.99", "pyproject.toml:2", support.default_python().executable])
-    assert not clone.builds()
+    assert clones.snapshot(clone.root) == before
+
+
+def test_an_interpreter_that_cannot_be_fetched_leaves_nothing(
+    new_clone: NewClone, fetch_tools: Callable[[str], None]
+) -> None:
+    fetch_tools("uv")
+    clone = new_clone().write(table('python = ">=3.99"\n')).entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    errors = clone.prime(status=4).errors
+    assert "fetching cpython>=3.99 through uv failed" in errors
+    assert "error: no interpreter for >=3.99" in errors
+    assert clones.snapshot(clone.root) == before
 
 
 @pytest.mark.parametrize("backend_with_index", support.BACKENDS)
