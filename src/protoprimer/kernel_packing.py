@@ -28,7 +28,8 @@ class KernelError(PrimerError):
 
 
 def stripped(text: str) -> str:
-    """Return a module's text without docstrings, comments, annotations and empty lines, indented by one space.
+    """Return a module's text without docstrings, comments, annotations and empty lines, indented by one space; brackets
+    begin and end within lines.
 
     Two things stay, as the program reads them: the docstrings of functions within functions, which may be states, and
     the annotations of a class' attributes.
@@ -50,6 +51,8 @@ def stripped(text: str) -> str:
         code = line.lstrip(" ")
         if row in inside:
             kept.append(line)
+        elif code.strip() and row not in opening and (code[0] in ")]}" or (kept and kept[-1][-1:] in "([{")):
+            kept.append(kept.pop() + code.rstrip())
         elif code.strip():
             code = code if row in opening else code.rstrip()
             kept.append(" " * ((len(line) - len(line.lstrip(" "))) // 4) + code)
