@@ -114,25 +114,24 @@ def call_client(function: "Callable[..., Any]", program: str, arguments: "list[s
     """
     forget_protoprimer_variables()
     sys.argv = [program] + arguments
+    code = getattr(function, "__code__", None)
     try:
         returned = function(*handed)
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
         # Raised by the call itself, so that no traceback could tell where.
-        code = getattr(function, "__code__", None)
-        place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
-        cause = "the client's main cannot be called: %s" % error
-        raise ConfigurationError(cause, place, "give it no parameter, or 'primer' alone") from None
-    codes = [getattr(returned, name) for name in ("cr_code", "ag_code", "gi_code") if hasattr(returned, name)]
-    if not codes:
-        return returned
-    getattr(returned, "close", str)()
-    raise ConfigurationError(
-        "the client's main returned a %s, which nobody runs" % type(returned).__name__,
-        "%s:%d" % (codes[0].co_filename, codes[0].co_firstlineno),
-        "make it a plain function, with asyncio.run inside where it awaits",
-    )
+        cause, advice = "cannot be called: %s" % error, "give it no parameter, or 'primer' alone"
+    else:
+        codes = [getattr(returned, name) for name in ("cr_code", "ag_code", "gi_code") if hasattr(returned, name)]
+        if not codes:
+            return returned
+        code = codes[0]
+        getattr(returned, "close", str)()
+        cause = "returned a %s, which nobody runs" % type(returned).__name__
+        advice = "make it a plain function, with asyncio.run inside where it awaits"
+    place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
+    raise ConfigurationError("the client's main " + cause, place, advice)
 
 
 def forget_protoprimer_variables() -> None:
