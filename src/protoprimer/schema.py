@@ -220,7 +220,11 @@ def first_violation(
 def _violation_of_all(
     value: object, alternatives: "list[dict[str, Any]]", path: "tuple[str | int, ...]"
 ) -> "SchemaViolation | None":
-    fitting = [schema for schema in alternatives if _has_schema_type(value, schema["type"])]
+    fitting = [
+        schema
+        for schema in alternatives
+        if _has_schema_type(value, schema["type"]) and value in schema.get("enum", [value])
+    ]
     if not fitting:
         expected = " or ".join(_expected(schema) for schema in alternatives)
         return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), expected, _described(value)))
@@ -281,6 +285,8 @@ def _expected(schema: "dict[str, Any]") -> str:
 def _described(value: object) -> str:
     for name in ("boolean", "integer", "number", "string", "array", "object"):
         if _has_schema_type(value, name):
+            if name == "boolean":
+                return "true" if value else "false"
             return repr(value) if name not in ("array", "object") else _TYPE_NAMES[name]
     return type(value).__name__
 

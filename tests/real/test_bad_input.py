@@ -65,6 +65,8 @@ CONFIGURATION = {
     "a root for the state directory": Bad(table('state-dir = "."\n'), 3, ["state-dir", "root", "pyproject.toml:2"]),
     "a state directory that is no path": Bad(table('state-dir = "a\\u0000b"\n'), 3, ["no path", "pyproject.toml:2"]),
     "a link that holds the root": Bad(table('venv-link = ".."\n'), 3, ["venv-link", "root", "pyproject.toml:2"]),
+    "true for a link": Bad(table("venv-link = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
+    "true for a lock": Bad(table("lock = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
     "a time-out that is no number": Bad(table("lock-timeout = nan\n"), 3, ["lock-timeout", "pyproject.toml:2"]),
     "a number without end": Bad(table(f"keep = {'9' * 5000}\n"), 3, ["number", "pyproject.toml:2"]),
     "JSON nested without end": Bad({"protoprimer.json": "[" * 100000}, 3, ["JSON", "protoprimer.json"]),

@@ -87,10 +87,10 @@ STRICT_VALIDATOR = jsonschema.validators.extend(
     [
         ({"kep": 1}, ("kep",), "unknown key 'kep'", "did you mean 'keep'?"),
         ({"keep": "3"}, ("keep",), "keep must be a whole number, not '3'", None),
-        ({"keep": True}, ("keep",), "keep must be a whole number, not True", None),
+        ({"keep": True}, ("keep",), "keep must be a whole number, not true", None),
         ({"keep": 0}, ("keep",), "keep must be at least 1, not 0", None),
         ({"backend": []}, ("backend",), "backend must not be empty", None),
-        ({"lock": True}, ("lock",), "lock cannot be True", "possible: False"),
+        ({"lock": True}, ("lock",), "lock must be a string or false, not true", None),
         (
             {"kernel-update": "atuo"},
             ("kernel-update",),
