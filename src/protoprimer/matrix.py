@@ -20,7 +20,10 @@ from protoprimer.json_text import json_of, json_text
 from protoprimer.locking import disk_failure
 from protoprimer.matrix_cells import MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.matrix_report import MatrixView, junit_report
+from protoprimer.plan import check_choices
 from protoprimer.probe import MATRIX_VARIABLE
+from protoprimer.projects import read_project
+from protoprimer.selection import check_backend_names
 from protoprimer.state_directory import prepare_state_directory
 from protoprimer.states import Invocation, bootstrap_graph
 
@@ -51,6 +54,13 @@ def matrix_command(graph: "StateGraph") -> int:
     for name in {cell.axes["env"] for cell in cells}.difference(configuration.environment_names):
         known = "known: " + ", ".join(configuration.environment_names)
         raise ConfigurationError("there is no environment %r" % name, place, known)
+    project = next(iter(plan.all_metadata()), None) or read_project(configuration.root)
+    for cell in cells:
+        check_backend_names((cell.axes["backend"] or "auto").split(","), configuration, "matrix")
+        # Another environment may install another project.
+        if project and cell.axes["env"] == configuration.environment_name:
+            chosen = [list(filter(None, cell.axes[axis].split(","))) for axis in ("extras", "groups")]
+            check_choices(configuration, "matrix", project, *chosen)
     command = line.operands or table.get("command") or []
     run = MatrixRun(cells, command, invocation, configuration, line, console)
     if line.has("github"):

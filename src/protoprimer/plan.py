@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from protoprimer.configuration import Configuration
     from protoprimer.projects import ProjectMetadata
 
-__all__ = ["InstallStep", "Plan", "ProjectToInstall", "make_plan", "requirement_file_inputs", "requirements_of_member"]
+__all__ = [
+    "InstallStep",
+    "Plan",
+    "ProjectToInstall",
+    "check_choices",
+    "make_plan",
+    "requirement_file_inputs",
+    "requirements_of_member",
+]
 
 
 class ProjectToInstall:
@@ -209,22 +217,28 @@ def _configured_project(configuration: "Configuration", item: "dict[str, Any]") 
         raise configuration.error("install", cause, "name a project's directory in `path`")
     extras = list(item.get("extras") or [])
     groups = list(item.get("groups") or [])
-    if metadata.extras_are_static:
-        _refuse_unknown(configuration, path, "extra", extras, list(metadata.extras))
-    _refuse_unknown(configuration, path, "dependency group", groups, list(metadata.groups))
+    check_choices(configuration, "install", metadata, extras, groups)
     return ProjectToInstall(path, item.get("editable", True), extras, groups, metadata)
 
 
-def _refuse_unknown(
-    configuration: "Configuration", path: str, kind: str, wanted: "list[str]", known: "list[str]"
+def check_choices(
+    configuration: "Configuration", key: str, metadata: "ProjectMetadata", extras: "list[str]", groups: "list[str]"
 ) -> None:
-    normal = {normalized_project_name(name): name for name in known}
-    for name in wanted:
-        if normalized_project_name(name) not in normal:
-            near = nearest_name(normalized_project_name(name), list(normal))
-            advice = "did you mean %s? " % normal[near] if near else ""
-            advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
-            raise configuration.error("install", "the project %s has no %s `%s`" % (path, kind, name), advice)
+    """Refuse extras and groups that the project has not.
+
+    :raises ConfigurationError: the value of `key` names such (exit 3)
+    """
+    known_extras = metadata.extras if metadata.extras_are_static else extras
+    for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
+        normal = {normalized_project_name(name): name for name in known}
+        for name in wanted:
+            if normalized_project_name(name) not in normal:
+                near = nearest_name(normalized_project_name(name), list(normal))
+                advice = "did you mean %s? " % normal[near] if near else ""
+                advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
+                raise configuration.error(
+                    key, "the project %s has no %s `%s`" % (metadata.directory, kind, name), advice
+                )
 
 
 def _step(

@@ -8,7 +8,7 @@ from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.console import Console
-from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError, nearest_name
+from protoprimer.errors import BackendError, InstallError, PrimerError, nearest_name
 from protoprimer.interpreters import line_in_file, with_client_file
 from protoprimer.plan import Plan
 
@@ -25,6 +25,7 @@ __all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend"
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
+_ADVICE_ON_FILES = "docs/backends.md tells how to write one"
 
 
 def select_backend(
@@ -51,19 +52,22 @@ def select_backend(
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
 
 
-def check_backend_names(wanted: "str | list[str]", configuration: "Configuration") -> None:
+def check_backend_names(wanted: "str | list[str]", configuration: "Configuration", key: str = "backend") -> None:
     """Refuse a name that no backend has, before anything else is done.
 
+    :param key: what names them
     :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
     """
     for name in [wanted] if isinstance(wanted, str) else wanted:
-        path = configuration.path_of(name)
-        if _is_backend_file(name):
-            if not os.path.isfile(path):
-                advice = "create it (docs/backends.md tells how), or correct its path"
-                raise configuration.error("backend", "the backend file %s does not exist" % path, advice)
-        elif name != "auto" and name not in BACKENDS:
-            raise _unknown_backend(name, configuration)
+        if not _is_backend_file(name):
+            if name != "auto" and name not in BACKENDS:
+                nearest = nearest_name(name, list(BACKENDS))
+                advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
+                cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
+                raise configuration.error(key, cause, advice)
+        elif not os.path.isfile(configuration.path_of(name)):
+            advice = "create it (docs/backends.md tells how), or correct its path"
+            raise configuration.error(key, "the backend file %s does not exist" % name, advice)
 
 
 def probe_backends(
@@ -76,12 +80,11 @@ def probe_backends(
 
 
 def wanted_backends(wanted: "str | list[str]", configuration: "Configuration") -> "list[type[Backend]]":
-    """Return the wanted backends in the order to try.
+    """Return the wanted backends in the order to try; their names are known.
 
     :param wanted: `auto`, a name, a list of names, or the path of a client's own backend file
-    :raises ConfigurationError: a name is unknown, or a file is no backend (exit 3)
+    :raises ConfigurationError: a file is no backend (exit 3)
     """
-    check_backend_names(wanted, configuration)
     found = []  # type: list[type[Backend]]
     for name in [wanted] if isinstance(wanted, str) else wanted:
         if _is_backend_file(name):
@@ -95,21 +98,13 @@ def _is_backend_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or os.sep in name
 
 
-def _unknown_backend(name: str, configuration: "Configuration") -> ConfigurationError:
-    nearest = nearest_name(name, list(BACKENDS))
-    advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
-    cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
-    return configuration.error("backend", cause, advice)
-
-
 def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend]":
     """Load a client's own backend: the one subclass of `Backend` that its file defines."""
-    advice = "docs/backends.md tells how to write one"
     try:
         module = with_client_file(path, lambda module: module)
     except (Exception, SystemExit) as error:
         cause = "the backend file %s failed: %s: %s" % (line_in_file(path, error), type(error).__name__, error)
-        raise configuration.error("backend", cause, advice) from error
+        raise configuration.error("backend", cause, _ADVICE_ON_FILES) from error
     found = {
         value
         for value in vars(module).values()
@@ -117,7 +112,7 @@ def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend
     }
     if len(found) != 1:
         cause = "%s defines %d subclasses of Backend instead of one" % (path, len(found))
-        raise configuration.error("backend", cause, advice)
+        raise configuration.error("backend", cause, _ADVICE_ON_FILES)
     backend = found.pop()
     backend.name = backend.name or os.path.splitext(os.path.basename(path))[0]
     for name in ("probe", "create", "install", "lock"):
@@ -142,6 +137,6 @@ def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Cal
             if place == path and not isinstance(error, NotImplementedError):
                 raise
             cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
-            raise error_class(cause, place, "docs/backends.md tells what each method answers") from error
+            raise error_class(cause, place, _ADVICE_ON_FILES) from error
 
     return told

@@ -29,13 +29,14 @@ from protoprimer.host import environment_python
 from protoprimer.indexes import read_index_settings
 from protoprimer.plan import make_plan
 from protoprimer.probe import Interpreter, probe_interpreter
-from protoprimer.selection import select_backend, wanted_backends
+from protoprimer.selection import check_backend_names, select_backend, wanted_backends
 from protoprimer.tools import ToolBox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from protoprimer.backends.base import Backend
     from protoprimer.configuration import Configuration
     from protoprimer.plan import Plan
 
@@ -156,6 +157,11 @@ class Workshop:
         box.uv = tools.uv  # type: ignore[method-assign]
         return box
 
+    def backends(self, wanted: str, configuration: Configuration) -> list[type[Backend]]:
+        """Return the wanted backends, as a boot does."""
+        check_backend_names(wanted, configuration)
+        return wanted_backends(wanted, configuration)
+
     def interpreter(self, name: str) -> Interpreter:
         python = support.python_of(name)
         if python is None:
@@ -169,7 +175,7 @@ class Workshop:
         configuration = self.configuration(settings)
         plan = make_plan(configuration)
         interpreter = self.interpreter(python)
-        wanted = wanted_backends(backend, configuration)
+        wanted = self.backends(backend, configuration)
         chosen, _why = select_backend(wanted, interpreter, plan, self.toolbox(), self.console, configuration)
         environment = self.root.parent / "envs" / f"{name} {backend}"
         environment.mkdir(parents=True)
@@ -183,7 +189,7 @@ class Workshop:
         configuration = self.configuration(settings)
         plan = make_plan(configuration, lock_must_exist=False)
         interpreter = self.interpreter(python)
-        wanted = wanted_backends(backend, configuration)
+        wanted = self.backends(backend, configuration)
         chosen, _why = select_backend(wanted, interpreter, plan, self.toolbox(), self.console, configuration)
         chosen.lock(interpreter, plan, plan.lock_to_write(), upgrade, list(packages))
         from protoprimer.toml import load_toml

@@ -67,6 +67,33 @@ CONFIGURATION = {
     "a link that holds the root": Bad(table('venv-link = ".."\n'), 3, ["venv-link", "root", "pyproject.toml:2"]),
     "true for a link": Bad(table("venv-link = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
     "true for a lock": Bad(table("lock = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
+    "an unknown backend of a matrix": Bad(
+        table('[tool.protoprimer.matrix]\npython = ["3"]\nbackend = ["uv", "virtualenf"]\n'),
+        3,
+        ["virtualenf", "virtualenv", "pyproject.toml:2"],
+        ["matrix"],
+    ),
+    "a backend file of a matrix that is not there": Bad(
+        table('[tool.protoprimer.matrix]\ninclude = [{ python = "3", backend = "./ours.py" }]\n'),
+        3,
+        ["./ours.py does not exist", "pyproject.toml:2"],
+        ["matrix"],
+    ),
+    "an unknown group of a matrix": Bad(
+        {
+            "pyproject.toml": "[project]\nname = 'a'\nversion = '1'\n[dependency-groups]\ntests = []\n"
+            '[tool.protoprimer.matrix]\npython = ["3"]\ngroups = ["", "tests,test"]\n'
+        },
+        3,
+        ["dependency group `test`", "pyproject.toml:6", "did you mean tests?"],
+        ["matrix"],
+    ),
+    "an unknown extra of a matrix": Bad(
+        {"pyproject.toml": "[project]\nname = 'a'\nversion = '1'\n[tool.protoprimer.matrix]\nextras = ['x']\n"},
+        3,
+        ["extra `x`", "pyproject.toml:4"],
+        ["matrix", "--python", "3"],
+    ),
     "a time-out that is no number": Bad(table("lock-timeout = nan\n"), 3, ["lock-timeout", "pyproject.toml:2"]),
     "a number without end": Bad(table(f"keep = {'9' * 5000}\n"), 3, ["number", "pyproject.toml:2"]),
     "JSON nested without end": Bad({"protoprimer.json": "[" * 100000}, 3, ["JSON", "protoprimer.json"]),
