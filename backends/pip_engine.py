@@ -14,7 +14,7 @@ from protoprimer.backends.editables import (
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, sha256_of, write_atomically
+from protoprimer.host import environment_python, is_utf8_path, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.process import ChildResult
 from protoprimer.projects import normalized_project_name
@@ -49,6 +49,8 @@ class PipBackend(Backend):
             return str(absent)
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
+        if plan.projects() and not is_utf8_path(plan.root):
+            return "pip takes no project whose path is not UTF-8"
         return why_not_buildable(interpreter, plan)
 
     def tools(self, interpreter: "Interpreter") -> "dict[str, str]":

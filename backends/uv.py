@@ -5,7 +5,7 @@ import os
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, path_of_file_url, sha256_of, write_atomically
+from protoprimer.host import environment_python, is_utf8_path, path_of_file_url, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan
 from protoprimer.pylock import load_lock, marker_environment, read_lock
 from protoprimer.tools import ToolAbsent
@@ -33,6 +33,9 @@ class UvBackend(Backend):
         if is_beyond_builds(interpreter) and any(project.editable for project in plan.projects()):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
             return "uv %s cannot install an editable project into Python 3.6" % tool.version
+        files = [plan.lock] + [path for step in plan.steps for path in step.requirements + step.constraints]
+        if not is_utf8_path(plan.root) and (any(files) or any(project.editable for project in plan.projects())):
+            return "uv takes no file and no editable project whose path is not UTF-8"
         return why_not_buildable(interpreter, plan)
 
     def create(self, interpreter: "Interpreter", environment: str) -> None:

@@ -4,6 +4,7 @@ import os
 
 from protoprimer.cli import CommandLine
 from protoprimer.errors import ConfigurationError, UsageError, nearest_name
+from protoprimer.host import is_utf8_path
 from protoprimer.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 from protoprimer.toml import load_toml, toml_key_lines
 
@@ -205,21 +206,28 @@ def read_configuration(
         if key not in ("env", "offline"):
             configuration.settings[key] = setting
     configuration.offline = "offline" in inputs and bool(inputs["offline"].value)
-    _refuse_root_as_place(configuration)
+    _refuse_bad_places(configuration)
     _derive_shapes(configuration)
     if environ.get(CELL_VARIABLE):
         _become_cell(configuration, environ[CELL_VARIABLE])
     return configuration
 
 
-def _refuse_root_as_place(configuration: Configuration) -> None:
-    """Refuse a state directory or link that is the root or holds it: files of ours would hide, or be, the user's."""
-    root = os.path.join(configuration.root, "")
+def _refuse_bad_places(configuration: Configuration) -> None:
+    """Refuse a state directory or link where files of ours would hide, or be, the user's, or no tool can work."""
+    root, state = os.path.join(configuration.root, ""), os.path.join(configuration.state_directory, "")
     for key in ("state-dir", "venv-link"):
         value = configuration.text(key)
-        if value is not None and ("\0" in value or root.startswith(os.path.join(configuration.path_of(value), ""))):
-            cause = "%s cannot be %r: that is the root, holds it, or is no path" % (key, value)
+        if value is None:
+            continue
+        path = os.path.join(configuration.path_of(value), "")
+        is_in_state = key == "venv-link" and (path.startswith(state) or state.startswith(path))
+        if "\0" in value or root.startswith(path) or is_in_state:
+            cause = "%s cannot be %r: no path, or in the way of the root or the state directory" % (key, value)
             raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
+    if not is_utf8_path(state):
+        cause = "no environment can be made where the path is not UTF-8"
+        raise ConfigurationError(cause, state, "rename it, or set state-dir")
 
 
 def _become_cell(configuration: Configuration, text: str) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "environment_executable",
     "environment_python",
     "first_line_of",
+    "is_utf8_path",
     "is_windows",
     "libc_of_host",
     "link_directory",
@@ -62,6 +63,12 @@ def environment_executable(environment: str, name: str) -> str:
 def environment_python(environment: str) -> str:
     """Return where the interpreter of an environment is, whether or not it exists."""
     return environment_executable(environment, "python")
+
+
+def is_utf8_path(path: str) -> bool:
+    """Tell whether a path is text: in a directory where it is not, no tool can make an environment."""
+    raw = os.fsencode(path)
+    return raw == raw.decode("utf-8", "ignore").encode("utf-8")
 
 
 def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:

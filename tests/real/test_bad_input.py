@@ -65,6 +65,12 @@ CONFIGURATION = {
     "a root for the state directory": Bad(table('state-dir = "."\n'), 3, ["state-dir", "root", "pyproject.toml:2"]),
     "a state directory that is no path": Bad(table('state-dir = "a\\u0000b"\n'), 3, ["no path", "pyproject.toml:2"]),
     "a link that holds the root": Bad(table('venv-link = ".."\n'), 3, ["venv-link", "root", "pyproject.toml:2"]),
+    "a link in the state directory": Bad(
+        table('venv-link = ".protoprimer/venv"\n'), 3, ["venv-link", "in the way of", "pyproject.toml:2"]
+    ),
+    "a link that is the state directory": Bad(
+        table('state-dir = "var"\nvenv-link = "./var"\n'), 3, ["venv-link", "in the way of", "pyproject.toml:3"]
+    ),
     "true for a link": Bad(table("venv-link = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
     "true for a lock": Bad(table("lock = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
     "an unknown backend of a matrix": Bad(
@@ -262,6 +268,42 @@ def test_a_bad_lock_is_told_before_anything_is_written(
     before = clones.snapshot(clone.root)
     assert_one_clear_message(clone.prime(*arguments, status=status), says)
     assert clones.snapshot(clone.root) == before
+
+
+@pytest.fixture
+def clone_in_latin_1(new_clone: NewClone) -> clones.Clone:
+    """Return a clone in a directory whose name is no UTF-8, where the file system has such."""
+    clone = new_clone()
+    clone.root = clone.root / os.fsdecode(b"caf\xe9")
+    try:
+        clone.root.mkdir()
+    except OSError:
+        pytest.skip("this file system has only names in UTF-8")
+    return clone
+
+
+def test_a_path_in_which_no_environment_can_be_is_told_before_anything_is_written(clone_in_latin_1: clones.Clone) -> None:
+    clone = clone_in_latin_1.project("demo").entry("prime", None, "boot")
+    before = clones.snapshot(clone.root)
+    assert_one_clear_message(clone.prime(status=3), ["not UTF-8", "caf", "set state-dir"])
+    assert clones.snapshot(clone.root) == before
+
+
+def test_a_backend_declines_where_it_cannot_read_the_path(
+    clone_in_latin_1: clones.Clone, fetch_tools: Callable[[str], None]
+) -> None:
+    for tool in support.BACKENDS:
+        fetch_tools(tool)
+    clone = clone_in_latin_1.entry("prime", None, "boot")
+    state = f"state-dir = '{clone.root.parent / 'state'}'\n"
+    clone.write({"protoprimer.toml": state + 'backend = ["uv", "venv"]\n', "requirements.txt": ""})
+    assert "backend venv (not uv: uv takes no file" in clone.prime().errors
+    clone.write({"protoprimer.toml": state}).project("demo")
+    errors = clone.prime(status=5).errors
+    assert "not uv: uv takes no file and no editable project" in errors
+    assert "not venv: pip takes no project" in errors
+    clone.write({"protoprimer.toml": state + "install = { projects = [{ path = '.', editable = false }] }\n"})
+    assert "with backend uv" in clone.prime().errors
 
 
 @pytest.mark.parametrize("command", ["lock", "reboot"])
