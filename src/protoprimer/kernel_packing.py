@@ -28,8 +28,9 @@ class KernelError(PrimerError):
 
 
 def stripped(text: str) -> str:
-    """Return a module's text without docstrings, comments, annotations and empty lines, indented by one space; brackets
-    begin and end within lines.
+    """Return a module's text without docstrings, comments, annotations and empty lines, indented by one space.
+
+    Brackets begin and end within lines.
 
     Two things stay, as the program reads them: the docstrings of functions within functions, which may be states, and
     the annotations of a class' attributes.
