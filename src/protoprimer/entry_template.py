@@ -95,7 +95,7 @@ def protoprimer_kept(path, facts, make):
     user = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser(user)
     place = os.environ.get("PROTOPRIMER_CACHE") or os.path.join(user, "protoprimer")
-    place = os.path.join(os.path.abspath(place), "kernels")
+    place = os.path.join(place, "kernels")
     head = ascii((path,) + facts + (sys.version, sys.flags.optimize)).encode() + b" "
     compiled = os.path.join(place, "%08x-%s" % (crc32(os.fsencode(path)), sys.implementation.cache_tag))
     is_collecting = gc.isenabled()
@@ -125,7 +125,7 @@ def protoprimer_keep(compiled, head, body, user):
 
     place, unfinished = os.path.dirname(compiled), "%s.%d" % (compiled, os.getpid())
     try:
-        if os.path.isdir(user):
+        if os.path.isabs(place) and os.path.isdir(user):
             for directory in (os.path.dirname(place), place):
                 os.makedirs(directory, 0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -4,6 +4,8 @@ import errno
 import os
 import sys
 
+from protoprimer.errors import ConfigurationError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -76,10 +78,17 @@ def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
 
     Without a home directory that can be written, as in many containers, it lies in the temporary directory, named by
     the user's id and private to that user.
+
+    :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
     """
     environ = dict(os.environ) if environ is None else environ
-    if environ.get("PROTOPRIMER_CACHE"):
-        return os.path.abspath(environ["PROTOPRIMER_CACHE"])
+    cache = environ.get("PROTOPRIMER_CACHE")
+    if cache:
+        if not os.path.isabs(cache):
+            raise ConfigurationError(
+                "the path %r is relative" % cache, "the variable PROTOPRIMER_CACHE", "name all of it"
+            )
+        return os.path.normpath(cache)
     if is_windows() and environ.get("LOCALAPPDATA"):
         return os.path.join(environ["LOCALAPPDATA"], "protoprimer", "Cache")
     home = environ.get("HOME") or os.path.expanduser("~")

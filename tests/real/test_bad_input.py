@@ -73,6 +73,13 @@ CONFIGURATION = {
     ),
     "true for a link": Bad(table("venv-link = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
     "true for a lock": Bad(table("lock = true\n"), 3, ["a string or false, not true", "pyproject.toml:2"]),
+    "a cache wherever one stands": Bad(
+        {},
+        3,
+        ["'cache'", "relative", "PROTOPRIMER_CACHE"],
+        [],
+        {"PROTOPRIMER_CACHE": "cache", "XDG_CACHE_HOME": os.path.dirname(__file__)},
+    ),
     "an unknown backend of a matrix": Bad(
         table('[tool.protoprimer.matrix]\npython = ["3"]\nbackend = ["uv", "virtualenf"]\n'),
         3,
