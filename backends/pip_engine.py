@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
 
-__all__ = ["PipBackend"]
+__all__ = ["PipBackend", "requirement_for_pip"]
 
 
 # Bytecode is left to the first run that needs it: most of what is installed never runs. As a variable, PIP_NO_COMPILE=1
@@ -253,10 +253,17 @@ def _named(project: ProjectToInstall) -> str:
     return (project.metadata.name or "") + ("[%s]" % ",".join(project.extras) if project.extras else "")
 
 
+def requirement_for_pip(project: ProjectToInstall) -> str:
+    """Return a project that is not to be editable as pip takes it: in a path, `;` would begin a marker."""
+    if ";" not in project.path:
+        return project.requirement()
+    return " @ ".join(filter(None, [_named(project), file_url(project.path)]))
+
+
 def _arguments_of_step(step: InstallStep, wheels: "dict[ProjectToInstall, str]") -> "list[str]":
     arguments = []  # type: list[str]
     for project in (project for project in step.projects if project not in wheels):
-        arguments += ["-e", project.requirement()] if project.editable else [project.requirement()]
+        arguments += ["-e", project.requirement()] if project.editable else [requirement_for_pip(project)]
     for option, paths in (("-r", step.requirements), ("-c", step.constraints)):
         for path in paths:
             arguments += [option, path]

@@ -4,7 +4,7 @@ import os
 
 from protoprimer.backends.base import commands_of
 from protoprimer.backends.editables import is_beyond_builds, static_project_table
-from protoprimer.backends.pip_engine import PipBackend
+from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError, UsageError
@@ -144,7 +144,7 @@ class Bundle:
         lines = lines + step.lines
         for project in projects:
             if project.metadata.has_dynamic_dependencies and platform is None:
-                arguments.append(project.requirement())
+                arguments.append(requirement_for_pip(project))
             else:
                 lines = lines + requirements_of_member(project)
         own = {normalized_project_name(one.metadata.name or "") for one in self.plan.projects() + siblings}

@@ -288,7 +288,7 @@ def test_damaged_wheel_of_an_editable_project_is_built_again(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
-@pytest.mark.parametrize("name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}"])
+@pytest.mark.parametrize("name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}", "one;two", "one; two"])
 def test_a_clone_may_lie_where_an_installer_would_end_the_path(
     tmp_path: Path, shared_directory: Path, each: str, name: str
 ) -> None:
