@@ -10,7 +10,7 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
         os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     )
 
-from protoprimer.author import add_entry, initialise
+from protoprimer.author import add_entry, initialise, refuse_foreign_file
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError
 from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, shown_kernel, update_kernel, write_kernel
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     kernel.add_argument("action", choices=["write", "verify", "show", "update"])
     kernel.add_argument("path", metavar="PATH")
     kernel.add_argument("--plain", action="store_true", help="for write: text throughout, several times as large")
+    kernel.add_argument("--force", action="store_true", help="for write: overwrite a file that is not ours")
     kernel.add_argument("--check", action="store_true", help="for update: only tell whether there is one")
     return parser
 
@@ -50,6 +51,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     elif options.command == "entry":
         add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
     elif options.action == "write":
+        refuse_foreign_file(options.path, options.force)
         size = write_kernel(options.path, options.plain)
         allowed = "" if options.plain else " of %d" % (MAXIMUM_KERNEL_BYTES // 1000)
         console.say("written: %s, %d%s KB" % (options.path, -(-size // 1000), allowed))

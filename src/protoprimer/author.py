@@ -17,7 +17,7 @@ from protoprimer.required import RequiredPython, required_python_of
 from protoprimer.version import VERSION
 from protoprimer.versions import Version
 
-__all__ = ["add_entry", "initialise"]
+__all__ = ["add_entry", "initialise", "refuse_foreign_file"]
 
 ENTRY_NAME = "prime"
 KERNEL_NAME = "proto_kernel.py"
@@ -132,11 +132,11 @@ def add_entry(
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         raise UsageError("there is no directory %s" % directory, "PATH", "make it first")
+    _earlier_entry(path, force)
     if kernel is None:
         kernel = _nearest_kernel(directory)
     elif not os.path.isfile(kernel):
         raise UsageError("there is no kernel %s" % kernel, "--kernel", "write it with: python -m protoprimer init")
-    _earlier_entry(path, force)
     state = relative_path(_configuration(path, os.path.abspath(kernel)).state_directory, directory)
     _write_script(path, entry_text(kind, main, relative_path(kernel, directory), state))
     console.say("written: %s, which serves %s through %s" % (path, main, KINDS[kind]))
@@ -183,9 +183,19 @@ def _earlier_entry(path: str, force: bool) -> "str | None":
     return None
 
 
+def refuse_foreign_file(path: str, force: bool) -> None:
+    """Refuse to write a kernel over what is neither a kernel, nor an entry script of ours, nor empty.
+
+    :param force: do not
+    :raises ConfigurationError: exit code 3: such a file, a directory or a newer kernel is at `path`
+    """
+    if not _is_entry(_text_of(path) or ""):
+        _refuse_other_kernel(path, force)
+
+
 def _refuse_other_kernel(path: str, force: bool) -> None:
     text = _text_of(path)
-    if text is None or force:
+    if not text or force:
         return
     version = kernel_version(text)
     if version is None:

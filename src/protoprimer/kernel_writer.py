@@ -121,7 +121,8 @@ def write_kernel(path: str, plain: bool = False) -> int:
         if not os.access(path, os.X_OK):
             os.chmod(path, 0o755)  # noqa: S103 - a script that everybody may start
     except OSError as error:
-        raise ConfigurationError("the kernel cannot be written: %s" % error.strerror, path) from error
+        advice = "name a file in a directory that is there and can be written"
+        raise ConfigurationError("the kernel cannot be written: %s" % error.strerror, path, advice) from error
     return len(there if is_there else content)
 
 

@@ -201,6 +201,27 @@ def test_a_newer_kernel_is_not_replaced(tmp_path: Path) -> None:
     assert kernel.read_text() == newer
 
 
+def test_a_kernel_is_written_over_no_file_of_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "setup.py"
+    file.write_bytes(b"import setuptools  # \xff\n")
+    words = author("kernel", "write", "setup.py", where=tmp_path, status=3)
+    assert "a file that is not protoprimer's kernel is in the way" in words
+    assert "--force" in words
+    assert file.read_bytes() == b"import setuptools  # \xff\n"
+    author("kernel", "write", "--force", "setup.py", where=tmp_path)
+    author("kernel", "verify", "setup.py", where=tmp_path)
+    # Ours: an entry script becomes a kernel that is one itself.
+    author("entry", "prime", "demo.app:main", "--kernel", "setup.py", where=tmp_path)
+    author("kernel", "write", "prime", where=tmp_path)
+    author("kernel", "verify", "prime", where=tmp_path)
+    newer = re.sub(r"(?m)^# version: .*$", "# version: 999.1", file.read_text(), count=1)
+    file.write_text(newer)
+    assert "of version 999.1" in author("kernel", "write", "setup.py", where=tmp_path, status=3)
+    assert file.read_text() == newer
+    assert "directory is in the way" in author("kernel", "write", ".", where=tmp_path, status=3)
+    assert "directory is in the way" in author("entry", ".", "demo.app:main", where=tmp_path, status=3)
+
+
 def test_bad_places_and_bad_metadata_are_told(tmp_path: Path) -> None:
     assert "there is no directory" in author("init", "nowhere", where=tmp_path, status=2)
     (tmp_path / "pyproject.toml").write_text("[project\n")
