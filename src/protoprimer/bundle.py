@@ -44,6 +44,9 @@ def bundle_command(graph: "StateGraph") -> int:
     directory, platforms = os.path.abspath(line.operands[0]), line.texts("platform")
     for tag in platforms:
         _facts_of_platform(tag)
+    state = graph.evaluate("configuration").state_directory
+    if os.path.join(os.path.realpath(directory), "").startswith(os.path.join(os.path.realpath(state), "")):
+        raise ConfigurationError("a bundle cannot be in the state directory", directory, "name another place")
     earlier = _files_of_bundle(directory)
     interpreters = _interpreters_to_serve(graph)
     check_lock(plan, lambda: interpreters[0], console)
@@ -55,7 +58,7 @@ def bundle_command(graph: "StateGraph") -> int:
     from shlex import quote
 
     try:
-        prepare_state_directory(graph.evaluate("configuration").state_directory)
+        prepare_state_directory(state)
     except InstallError:
         # It is for the log only.
         pass

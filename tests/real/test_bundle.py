@@ -135,6 +135,18 @@ def test_nothing_is_written_where_something_else_is_nor_on_a_dry_run(
     assert not (tmp_path / "new").exists()
 
 
+def test_no_bundle_is_written_into_an_environment(new_clone: Callable[..., Clone]) -> None:
+    clone = new_clone().entry("prime", None, "boot")
+    assert "state directory" in clone.prime("bundle", ".protoprimer/new", status=3).errors
+    assert not clone.state.exists()
+    clone.prime("--backend", "venv")
+    (generation,) = clone.generations()
+    before = set(os.listdir(generation))
+    done = clone.prime("bundle", ".venv/new", status=3)
+    assert "next: name another place" in done.errors
+    assert set(os.listdir(generation)) == before
+
+
 def test_a_bundle_that_fails_leaves_nothing(
     new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
 ) -> None:
