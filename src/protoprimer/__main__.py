@@ -12,7 +12,7 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
 
 from protoprimer.author import add_entry, initialise, refuse_foreign_file
 from protoprimer.console import Console
-from protoprimer.errors import PrimerError
+from protoprimer.errors import ConfigurationError, PrimerError
 from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, shown_kernel, update_kernel, write_kernel
 from protoprimer.version import VERSION
 
@@ -58,8 +58,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         if size > MAXIMUM_KERNEL_BYTES and not options.plain:
             console.warn("the kernel is larger than it may be")
     elif options.action == "show":
-        # The text has characters that not every terminal's encoding has.
-        sys.stdout.buffer.write(shown_kernel(options.path).encode("utf-8"))
+        _print_bytes(shown_kernel(options.path).encode("utf-8"))
     elif options.action == "update":
         told = update_kernel(options.path, options.check)
         if told:
@@ -70,6 +69,21 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.error(drift)
             return 1
     return 0
+
+
+def _print_bytes(text: bytes) -> None:
+    """Print what has characters that not every terminal's encoding has."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads no more, such as a pager that was left, has had enough; nor is Python to try again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ConfigurationError("the output is lost: %s" % error.strerror) from error
 
 
 def main() -> int:

@@ -222,6 +222,17 @@ def test_a_kernel_is_written_over_no_file_of_the_users(tmp_path: Path) -> None:
     assert "directory is in the way" in author("entry", ".", "demo.app:main", where=tmp_path, status=3)
 
 
+def test_a_kernel_is_shown_as_far_as_somebody_reads(tmp_path: Path) -> None:
+    author("kernel", "write", "kernel.py", where=tmp_path)
+    command = [sys.executable, "-m", "protoprimer", "kernel", "show", "kernel.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert child.stdout.readline() == b"#!/bin/sh\n"
+        child.stdout.close()
+        assert (child.stderr.read(), child.wait()) == (b"", 0)
+
+
 def test_bad_places_and_bad_metadata_are_told(tmp_path: Path) -> None:
     assert "there is no directory" in author("init", "nowhere", where=tmp_path, status=2)
     (tmp_path / "pyproject.toml").write_text("[project\n")
