@@ -1,7 +1,6 @@
 """`./prime completion SHELL`: what completes the command line, made from the table that also reads it."""
 
 import os
-import sys
 
 from protoprimer.cli import COMMANDS, OPTIONS
 from protoprimer.errors import UsageError, nearest_name
@@ -115,7 +114,7 @@ def completion_command(graph: StateGraph) -> int:
         advice = "did you mean %s?" % near if near else "one of: " + ", ".join(COMPLETION_SHELLS)
         raise UsageError("there is no completion for the shell %r" % shell, None, advice)
     targets = sorted({one.target for one in graph.states.values()})
-    sys.stdout.write(completion_text(shell, os.path.basename(line.program), targets))
+    print(completion_text(shell, os.path.basename(line.program), targets), end="")
     return 0
 
 

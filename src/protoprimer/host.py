@@ -409,14 +409,19 @@ def end_process(status: int) -> "NoReturn":
     """
     threads = sys.modules.get("threading")
     if "atexit" not in sys.modules and (threads is None or threads.active_count() == 1):
-        try:
-            for stream in (sys.stdout, sys.stderr):
+        lost = ""
+        for stream in (sys.stdout, sys.stderr):
+            try:
                 if stream is not None:
+                    stream.write(lost)
                     stream.flush()
-            os._exit(status & 0xFF)
-        except (OSError, ValueError):
-            # What nobody could be told is Python's to report.
-            pass
+            except BrokenPipeError:
+                # Who reads no more has had enough.
+                pass
+            except (OSError, ValueError) as error:
+                # The status is that of Python for this.
+                status, lost = status or 120, "error: the output is lost: %s\n" % error
+        os._exit(status & 0xFF)
     sys.exit(status)
 
 

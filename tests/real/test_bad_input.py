@@ -504,6 +504,24 @@ def test_a_file_that_may_not_be_read_is_named(new_clone: NewClone) -> None:
     assert_one_clear_message(done, ["cannot be read", "pyproject.toml"])
 
 
+@pytest.mark.parametrize("command", [["eval"], ["completion", "bash"], ["--version"], ["--help"]], ids=" ".join)
+def test_output_that_is_lost_is_told_and_output_that_nobody_reads_is_not(new_clone: NewClone, command: list[str]) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this host has no device that is always full")
+    clone = new_clone().write(table("")).entry("prime", None, "boot")
+    with open("/dev/full", "wb") as full:
+        done = clone.prime(*command, status=120, stdout=full)
+    assert re.fullmatch("error: the output is lost: .+\n", done.errors)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert clone.prime(*command, stdout=writing) == clones.Done(0, "", "")
+    finally:
+        os.close(writing)
+    # With stdout closed there is nothing to print to.
+    assert clone.run("/bin/sh", "-c", './prime "$@" >&-', "sh", *command) == clones.Done(0, "", "")
+
+
 CLIENTS = {
     "a module that is not there": Bad({}, 6, ["'client'", "is not in the environment", "install"]),
     "a function that is not there": Bad({"client.py": "def mian(): pass\n"}, 6, ["'main'", "client:main", "mian"]),
