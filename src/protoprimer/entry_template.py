@@ -107,7 +107,7 @@ def protoprimer_kept(path, facts, make):
             content = stream.read()
         body = memoryview(content)[len(head) + 8 :]
         is_ours = os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o22)
-        if is_ours and content.startswith(head + b"%08x" % crc32(body)):
+        if is_ours and os.path.isabs(place) and content.startswith(head + b"%08x" % crc32(body)):
             return marshal.loads(body)
     except (OSError, ValueError, EOFError, TypeError):
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -137,3 +138,14 @@ def test_without_a_place_for_it_the_kernel_runs_all_the_same(checkout: Path) -> 
     (checkout.parent / "home").rmdir()
     assert run(python, checkout) == GENUINE
     assert not (checkout.parent / "home").exists()
+
+
+def test_what_lies_in_the_working_directory_is_not_used(checkout: Path) -> None:
+    python = support.default_python().executable
+    run(python, checkout)
+    kept = plant(checkout, "planted")
+    (checkout.parent / "kernels").mkdir()
+    shutil.copy2(kept, checkout.parent / "kernels")
+    environ = support.clean_environment("/usr/bin:/bin", checkout.parent / "home", PROTOPRIMER_CACHE=".")
+    done = subprocess.run([python, "-I", "-S", str(checkout / "app")], cwd=checkout.parent, env=environ, stdout=-1)
+    assert done.stdout.decode() == GENUINE
