@@ -102,10 +102,10 @@ def picture(lines: list[Line], about: str) -> str:
     one = left + scale
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1060 {total}"',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 0 1220 {total}"',
             '     font-family="sans-serif" font-size="13">',
             f"<title>Time as a ratio to the peer's; {_escaped(about)}</title>",
-            f'<rect width="1060" height="{total}" fill="#fff"/>',
+            f'<rect x="-20" width="1220" height="{total}" fill="#fff"/>',
             f'<text x="{left}" y="22">time by the peer\'s: shorter is faster; the black mark is the goal</text>',
             f'<line x1="{one:.1f}" x2="{one:.1f}" y1="36" y2="{total - 12}" stroke="#999" stroke-dasharray="3 3"/>',
             *body,
