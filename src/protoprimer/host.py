@@ -420,7 +420,7 @@ def end_process(status: int) -> "NoReturn":
                 pass
             except (OSError, ValueError) as error:
                 # The status is that of Python for this.
-                status, lost = status or 120, "error: the output is lost: %s\n" % error
+                status, lost = 120, "error: the output is lost: %s\n" % error
         os._exit(status & 0xFF)
     sys.exit(status)
 
