@@ -8,7 +8,7 @@ import os
 
 from protoprimer.backends.base import installed_distributions
 from protoprimer.downloads import file_url
-from protoprimer.host import write_atomically
+from protoprimer.host import sha256_of, write_atomically
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.projects import metadata_files, normalized_project_name
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adopt_editable",
+    "hash_for_record",
     "is_beyond_builds",
+    "is_pure",
     "remember_editable",
     "remembered_editable",
     "static_project_table",
@@ -72,16 +74,24 @@ def remember_editable(
     """Keep what an installer has just put into `environment` for an editable project as a wheel, if it is pure."""
     directory = _place_of_editable(project, interpreter, plan, cache)
     metadata = _installed_metadata(project, environment)
-    if directory is None or not os.path.isfile(os.path.join(metadata, "WHEEL")):
+    if directory is None or not is_pure(project, environment):
         return
-    with open(os.path.join(metadata, "WHEEL"), encoding="utf-8") as stream:
-        if "Root-Is-Purelib: true" not in stream.read():
-            # Compiled in place by the build: without it they would be missing from a fresh checkout.
-            return
     contents = _contents_of_wheel(metadata)
     if contents is not None:
         stem = os.path.splitext(os.path.basename(metadata))[0]
         _write_wheel(directory, stem, contents)
+
+
+def is_pure(project: ProjectToInstall, environment: str) -> bool:
+    """Tell whether the build of a project that is installed has compiled nothing.
+
+    What it has compiled in place would be missing from a fresh checkout.
+    """
+    try:
+        with open(os.path.join(_installed_metadata(project, environment), "WHEEL"), encoding="utf-8") as stream:
+            return "Root-Is-Purelib: true" in stream.read()
+    except OSError:
+        return False
 
 
 def _installed_metadata(project: ProjectToInstall, environment: str) -> str:
@@ -126,12 +136,12 @@ def _contents_of_wheel(metadata: str) -> "dict[str, bytes] | None":
     return contents
 
 
-def _record_line(name: str, content: bytes) -> str:
-    import base64
-    import hashlib
+def hash_for_record(content: bytes) -> str:
+    """Return what a line of RECORD (PEP 376, PEP 627) has behind the name of a file with this content."""
+    from binascii import a2b_hex, b2a_base64
 
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")
-    return "%s,sha256=%s,%d\n" % (name, digest, len(content))
+    digest = b2a_base64(a2b_hex(sha256_of(content))).decode("ascii").rstrip("=\n")
+    return ",sha256=%s,%d\n" % (digest.replace("+", "-").replace("/", "_"), len(content))
 
 
 def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str:
@@ -139,7 +149,7 @@ def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str
     import io
     import zipfile
 
-    record = "".join(_record_line(name, content) for name, content in sorted(contents.items()))
+    record = "".join(name + hash_for_record(content) for name, content in sorted(contents.items()))
     contents = dict(contents)
     contents[stem + ".dist-info/RECORD"] = (record + stem + ".dist-info/RECORD,,\n").encode("utf-8")
     buffer = io.BytesIO()
@@ -168,8 +178,8 @@ def adopt_editable(project: ProjectToInstall, environment: str) -> None:
     content = json.dumps({"url": file_url(project.path), "dir_info": {"editable": True}}).encode("utf-8")
     write_atomically(os.path.join(metadata, "direct_url.json"), content)
     with open(os.path.join(metadata, "RECORD"), encoding="utf-8") as stream:
-        lines = [line for line in stream if not line.startswith(name + ",")]
-    write_atomically(os.path.join(metadata, "RECORD"), "".join(lines + [_record_line(name, content)]).encode("utf-8"))
+        lines = [line for line in stream if not line.startswith(name + ",")] + [name + hash_for_record(content)]
+    write_atomically(os.path.join(metadata, "RECORD"), "".join(lines).encode("utf-8"))
 
 
 def write_editable(project: ProjectToInstall, directory: str) -> "str | None":

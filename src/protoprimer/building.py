@@ -2,9 +2,11 @@
 
 import os
 
-from protoprimer.backends.base import Backend
+from protoprimer.backends.base import Backend, fault_of_installed
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.console import Console
+from protoprimer.environment_cache import CachedEnvironment, keep_environment
+from protoprimer.errors import InstallError
 from protoprimer.fingerprints import Fingerprint, fingerprint_of, input_stamps
 from protoprimer.generations import Generation, GenerationStore
 from protoprimer.host import environment_python
@@ -21,7 +23,19 @@ from protoprimer.probe import (
 from protoprimer.state_directory import prepare_state_directory
 from protoprimer.versions import PythonRequest
 
-__all__ = ["build_generation", "environment_lock", "fingerprint_now", "interpreter_of_last_generation", "is_steered"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "build_generation",
+    "environment_lock",
+    "fingerprint_now",
+    "interpreter_of_last_generation",
+    "is_steered",
+    "keep_generation",
+    "link_generation",
+]
 
 KERNEL_FORMAT = 1
 
@@ -76,8 +90,8 @@ def build_generation(
     console: Console,
 ) -> Generation:
     """Make, fill, check and publish a new generation; what fails is removed and raised again (exit codes 5 and 6)."""
-    path = store.begin(fingerprint)
-    try:
+
+    def make(path: str) -> "dict[str, object]":
         with console.step("created an environment for %s" % interpreter):
             backend.create(interpreter, path)
             is_created = os.path.lexists(environment_python(path))
@@ -87,6 +101,65 @@ def build_generation(
             facts = backend.install(interpreter, path, plan)
         if not is_created:
             verify_environment_interpreter(path, interpreter, console)
+        return facts
+
+    return _published(configuration, interpreter, inputs, fingerprint, store, make)
+
+
+def link_generation(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    plan: Plan,
+    inputs: "tuple[list[str], list[str]]",
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    cached: CachedEnvironment,
+    console: Console,
+) -> "Generation | None":
+    """Publish a new generation made of what is in the cache; `None` if that is no longer whole, or does not fit."""
+
+    def make(path: str) -> "dict[str, object]":
+        with console.step("linked %s from the cache" % plan.summary()):
+            if not cached.link_to(path, configuration.root):
+                raise InstallError("%s is not whole" % cached.place)
+            fault = fault_of_installed(path, plan)
+            if fault is not None:
+                raise InstallError(fault[1], fault[0])
+        verify_environment_interpreter(path, interpreter, console)
+        return cached.facts
+
+    try:
+        return _published(configuration, interpreter, inputs, fingerprint, store, make)
+    except InstallError as error:
+        console.detail("what the cache has cannot be used: %s" % error)
+        return None
+
+
+def keep_generation(
+    generation: Generation, fingerprint: Fingerprint, plan: Plan, cache_directory: str, console: Console
+) -> None:
+    """Keep a generation that was just built in the user's cache, if another build would make the same."""
+    record = generation.record
+    if record["changed_while_building"]:
+        why_not = "its inputs changed while it was built"  # type: str | None
+    else:
+        facts = {name: record[name] for name in ("backend", "tools", "never_installed")}
+        why_not = keep_environment(cache_directory, generation.path, plan.root, fingerprint, plan, facts)
+    if why_not is not None:
+        console.detail("the environment is not kept in the cache: %s" % why_not)
+
+
+def _published(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    inputs: "tuple[list[str], list[str]]",
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    make: "Callable[[str], dict[str, object]]",
+) -> Generation:
+    path = store.begin(fingerprint)
+    try:
+        facts = make(path)
         # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
         is_same = input_stamps(inputs[0]) == fingerprint.stamps
         after = fingerprint if is_same else fingerprint_now(configuration, interpreter, inputs)

@@ -8,6 +8,7 @@ from protoprimer.bundle import bundle_command
 from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
+from protoprimer.environment_cache import forget_old_environments
 from protoprimer.errors import InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
@@ -305,6 +306,9 @@ def _gc(graph: "StateGraph") -> int:
     with graph.evaluate("lock"):
         removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
+    forgotten = forget_old_environments(graph.evaluate("cache_directory"))
+    if forgotten:
+        console.say("removed %d environment%s from the cache" % (forgotten, "" if forgotten == 1 else "s"))
     return 0
 
 

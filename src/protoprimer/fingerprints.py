@@ -22,12 +22,16 @@ class Fingerprint:
     :param digest: 16 hexadecimal digits, part of the generation's name
     :param parts: for each part a value that a person can read, or a short hash; nothing secret
     :param stamps: what tells without reading them that no input has changed
+    :param contents: a digest of all that is the same in another clone
     """
 
-    def __init__(self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = ()) -> None:
+    def __init__(
+        self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = (), contents: str = ""
+    ) -> None:
         self.digest = digest
         self.parts = parts
         self.stamps = stamps
+        self.contents = contents
 
     def __str__(self) -> str:
         return self.digest
@@ -67,7 +71,9 @@ def fingerprint_of(
         # A long value or a URL may hold credentials, and is nothing to read in one line either.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
         shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
-    return Fingerprint(sha256_of(json_text(full).encode("utf-8"))[:16], shown, stamps)
+    digest = sha256_of(json_text(full).encode("utf-8"))[:16]
+    del full["clone"]
+    return Fingerprint(digest, shown, stamps, sha256_of(json_text(full).encode("utf-8")))
 
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":

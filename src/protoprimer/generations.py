@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Generation", "GenerationStore", "point_link"]
+__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link"]
 
 RECORD_NAME = "protoprimer.json"
 _TRASH_PREFIX = ".trash-"
@@ -172,13 +172,17 @@ class GenerationStore:
         """Make what was built at `path`, a directory from `begin`, the current generation of its fingerprint.
 
         :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on;
-            `parts_after`, where they were taken again after building, are for `repeated_fault`
+            `parts_after`, where they were taken again after building, are for `repeated_fault`; `never_installed`,
+            where every file was looked at, spares looking again
         :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
         """
         fault = interpreter_fault(path)
         if fault:
             raise InstallError("what was just built is no environment: " + fault, place=path)
         here, content = this_process(""), dict(record)
+        if "never_installed" not in content:
+            # Some wheels list files that no installer writes; only what vanishes later is damage.
+            content["never_installed"] = missing_files(path)
         moved = changed_parts(record["parts"], content.pop("parts_after", record["parts"]))
         moved_before = self.last_record().get("changed_while_building") or []
         content.update(
@@ -193,8 +197,6 @@ class GenerationStore:
             changed_while_building=moved,
             changed_again=sorted(set(moved) & set(moved_before)),
             distributions=sorted(metadata_directories(path)),
-            # Some wheels list files that no installer writes; only what vanishes later is damage.
-            never_installed=missing_files(path),
         )
         try:
             if not here["boot"] and hasattr(os, "sync"):

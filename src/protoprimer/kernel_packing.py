@@ -20,7 +20,8 @@ __all__ = ["KernelError", "packed_lines", "stripped"]
 # So many words that one character or two stand for each: see `unpacking.packed_word`.
 _SHORT_WORDS, _PAGE, _PAGES = 123, 255, 5
 _WORD = re.compile(r"\n +|self\.|return |[A-Za-z]{2,}")
-_WIDTH = 100
+# Each line's end is a byte.
+_WIDTH = 500
 
 
 class KernelError(PrimerError):

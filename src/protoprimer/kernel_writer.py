@@ -72,6 +72,7 @@ KERNEL_MODULES = (
     "protoprimer.shells",
     "protoprimer.completion",
     "protoprimer.required",
+    "protoprimer.environment_cache",
     "protoprimer.building",
     "protoprimer.announcing",
     "protoprimer.states",

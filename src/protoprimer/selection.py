@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protoprimer.interpreters import Interpreter
     from protoprimer.tools import ToolBox
 
-__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backends"]
+__all__ = ["BACKENDS", "check_backend_names", "is_built_in", "probe_backends", "select_backend", "wanted_backends"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
@@ -50,6 +50,11 @@ def select_backend(
     cause = "no backend can serve Python %s here" % interpreter.version
     advice = "provide one of them, or set another `backend`; ./prime check shows what this host can do"
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
+
+
+def is_built_in(backend: Backend) -> bool:
+    """Tell whether a backend is one of protoprimer's own, and not a client's, which may be made from one."""
+    return type(backend) in BACKENDS.values()
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: "Configuration", key: str = "backend") -> None:

@@ -8,10 +8,18 @@ import os
 import time
 
 from protoprimer.announcing import Environment, announce_generation, client_paths_of, tell_matrix
-from protoprimer.building import build_generation, environment_lock, fingerprint_now, interpreter_of_last_generation
+from protoprimer.building import (
+    build_generation,
+    environment_lock,
+    fingerprint_now,
+    interpreter_of_last_generation,
+    keep_generation,
+    link_generation,
+)
 from protoprimer.cli import CommandLine, parse_command_line
 from protoprimer.configuration import Configuration, read_configuration
 from protoprimer.console import Console
+from protoprimer.environment_cache import CachedEnvironment, cached_environment
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.fingerprints import Fingerprint
 from protoprimer.generations import Generation, GenerationStore
@@ -24,7 +32,7 @@ from protoprimer.plan import Plan, make_plan
 from protoprimer.probe import Interpreter
 from protoprimer.pylock import check_lock
 from protoprimer.required import RequiredPython, required_python_of
-from protoprimer.selection import check_backend_names, select_backend, wanted_backends
+from protoprimer.selection import check_backend_names, is_built_in, select_backend, wanted_backends
 from protoprimer.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.tools import ToolBox
 
@@ -208,6 +216,15 @@ def fingerprint(
     return fingerprint_now(configuration, interpreter, inputs)
 
 
+def kept_environment(
+    command_line: CommandLine, cache_directory: str, fingerprint: Fingerprint, plan: Plan
+) -> "CachedEnvironment | None":
+    """What an earlier build of the same, in whichever clone, left in the user's cache."""
+    if command_line.command == "reboot":
+        return None
+    return cached_environment(cache_directory, fingerprint, plan)
+
+
 def readable_lock(plan: Plan, console: Console, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
     """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
     check_lock(plan, interpreter, console)
@@ -228,6 +245,8 @@ def generation(
     store: GenerationStore,
     lock: FileLock,
     console: Console,
+    cache_directory: str,
+    kept_environment: "Callable[[], CachedEnvironment | None]" = lazy,
     readable_lock: "Callable[[], None]" = lazy,
     backends: "Callable[[], list[type[Backend]]]" = lazy,
     toolbox: "Callable[[], ToolBox]" = lazy,
@@ -239,12 +258,14 @@ def generation(
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")
         return started, False
-    readable_lock()
-    wanted = backends()
+    cached = kept_environment()
+    if cached is None:
+        # What is wrong with the lock, the backends or the settings of indexes is said before anything is written.
+        readable_lock()
+        backends()
+        toolbox()
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
-    # Needed only here; what is wrong with the settings of indexes is to be said before anything is written.
-    tools = toolbox()
     with lock:
         standing = store.find(fingerprint)
         others_work = standing is not None and (started is None or standing.path != started.path)
@@ -255,13 +276,22 @@ def generation(
             raise InstallError(
                 fault, configuration.state_directory, "keep those files still, or run reboot once they are"
             )
-        backend, why_this = select_backend(wanted, interpreter, plan, tools, console, configuration)
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
+        parts = configuration, interpreter, plan, inputs, fingerprint, store
+        if cached is not None:
+            console.say("building an environment %s, from the cache" % why)
+            linked = link_generation(*parts, cached, console)
+            if linked is not None:
+                return linked, True
+        backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration)
         console.say("building an environment %s, with %s" % (why, why_this))
         plan.rebuild = from_scratch
         if plan.hint:
             console.warn(plan.hint)
-        return build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console), True
+        built = build_generation(*parts, backend, console)
+        if is_built_in(backend):
+            keep_generation(built, fingerprint, plan, cache_directory, console)
+        return built, True
 
 
 def environment(
@@ -308,6 +338,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             interpreter,
             inputs,
             fingerprint,
+            kept_environment,
             readable_lock,
             backends,
             generation,

@@ -1,0 +1,332 @@
+"""Environments that were built before, kept in the user's cache, from where another one of the same is linked.
+
+Its files are hard links; only those that say where the environment or the clone is are written for each place. What is
+kept, and when it goes, is told in `docs/backends.md`.
+"""
+
+import os
+import stat
+import time
+
+from protoprimer.backends.base import installed_distributions
+from protoprimer.backends.editables import hash_for_record, is_pure, static_project_table
+from protoprimer.fingerprints import Fingerprint
+from protoprimer.generations import RECORD_NAME
+from protoprimer.host import content_of, is_windows, remove_tree, sha256_of, write_atomically
+from protoprimer.json_text import json_of, json_text
+from protoprimer.plan import Plan
+from protoprimer.projects import normalized_project_name
+from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["CachedEnvironment", "cached_environment", "forget_old_environments", "keep_environment"]
+
+_MANIFEST_FORMAT = "protoprimer-environment-1"
+_ENVIRONMENTS_KEPT = 32
+_SECONDS_KEPT = 30 * 24 * 3600
+_SECONDS_A_COPY_MAY_TAKE = 24 * 3600
+# From here on uv, which links with several threads, is as fast.
+_FILES_LEFT_TO_UV = 5000
+# What is between the columns of a row; no file name that has it, or a line end, is kept.
+_BETWEEN = "\t"
+# These stand for a place in the files that name one: the environment, its name, the clone.
+_PLACEHOLDERS = (b"\0environment\0", b"\0name\0", b"\0root\0")
+# With these characters a path is the same in a script, in a URL and in a string of Python or JSON.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
+# Beyond it, installers write other first lines into scripts, as Linux reads no more than 127 bytes.
+_LONGEST_PLAIN = 108
+
+
+class CachedEnvironment:
+    """An environment in the cache.
+
+    :param place: its directory there
+    :param facts: what is known of it, for `protoprimer.json`
+    :param built_at: the environment that it was, and the root of that clone
+    :param rows: its directories, links and files
+    """
+
+    def __init__(self, place: str, facts: "dict[str, Any]", built_at: "list[str]", rows: "list[str]") -> None:
+        self.place = place
+        self.facts = facts
+        self._built_at = built_at
+        self._rows = rows
+
+    def link_to(self, environment: str, root: str) -> bool:
+        """Fill the empty directory `environment` of the clone at `root`; tell whether that has worked.
+
+        It has not if anything in the cache is not as it was, which an edit within an environment can do: then it is
+        forgotten. What was made by then is left to the caller.
+        """
+        if [environment, root] != self._built_at and not all(map(_is_plain, [environment, root] + self._built_at)):
+            return False
+        try:
+            _make(self._rows, os.path.join(self.place, "tree"), environment, _Places(environment, root).put_in)
+            os.utime(self.place)
+        except (OSError, ValueError, NotImplementedError):
+            remove_tree(self.place)
+            return False
+        return True
+
+
+def cached_environment(cache_directory: str, fingerprint: Fingerprint, plan: Plan) -> "CachedEnvironment | None":
+    """Return what was kept of an environment with the same contents, or `None`."""
+    place = _place_of(cache_directory, fingerprint, plan)
+    try:
+        status = os.lstat(place)
+        # In a cache that several users share, only what is one's own.
+        if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o22):
+            return None
+        with open(os.path.join(place, "manifest"), "rb") as stream:
+            head, _, content = stream.read().partition(b"\n")
+        if head.decode("ascii") != "%s %s" % (_MANIFEST_FORMAT, sha256_of(content)):
+            return None
+        rows = content.decode("utf-8").split("\n")
+        known = json_of(rows[0])
+        return CachedEnvironment(place, known["facts"], known["built at"], rows[1:])
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def keep_environment(
+    cache_directory: str, environment: str, root: str, fingerprint: Fingerprint, plan: Plan, facts: "dict[str, Any]"
+) -> "str | None":
+    """Keep an environment that was just built, before anybody uses it; return why not, or `None` if it is kept.
+
+    :param root: the clone's
+    :param facts: what its record has to say, with `backend`
+    """
+    place = _place_of(cache_directory, fingerprint, plan)
+    staging = "%s.%d.tmp" % (place, os.getpid())
+    try:
+        why_not = _why_not_kept(environment, root, plan)
+        if why_not is not None:
+            return why_not
+        places = _Places(environment, root)
+        rows = _rows_of(environment, places, plan)
+        if facts["backend"] == "uv" and len(rows) > _FILES_LEFT_TO_UV:
+            return "uv installs so many files as fast"
+        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+        forget_old_environments(cache_directory)
+        os.mkdir(staging, 0o700)
+        os.mkdir(os.path.join(staging, "tree"), 0o755)
+        # What lists hashes stays as it is until other texts are written.
+        plain = [row.replace("record", "file", 1) if row.startswith("record") else row for row in rows]
+        _make(plain, environment, os.path.join(staging, "tree"), places.take_out)
+        content = "\n".join([json_text({"facts": facts, "built at": [environment, root]})] + rows).encode("utf-8")
+        head = "%s %s\n" % (_MANIFEST_FORMAT, sha256_of(content))
+        write_atomically(os.path.join(staging, "manifest"), head.encode("ascii") + content, durable=False)
+        remove_tree(place)
+        os.rename(staging, place)
+    except (OSError, ValueError, NotImplementedError) as error:
+        remove_tree(staging)
+        return str(error)
+    return None
+
+
+def forget_old_environments(cache_directory: str) -> int:
+    """Remove what a killed process left, what was not used for a month, and the longest unused of too many.
+
+    :returns: how many environments were removed
+    """
+    directory, now = os.path.join(cache_directory, "environments"), time.time()
+    standing, old = [], []  # type: list[tuple[float, str]], list[str]
+    for name in os.listdir(directory) if os.path.isdir(directory) else []:
+        place = os.path.join(directory, name)
+        try:
+            used = os.lstat(place).st_mtime
+        except OSError:
+            continue
+        if not name.endswith(".tmp"):
+            standing.append((used, place))
+        elif now - used > _SECONDS_A_COPY_MAY_TAKE:
+            remove_tree(place)
+    standing.sort(reverse=True)
+    old = [place for at, (used, place) in enumerate(standing) if at >= _ENVIRONMENTS_KEPT or used < now - _SECONDS_KEPT]
+    for place in old:
+        remove_tree(place)
+    return len(old)
+
+
+def _place_of(cache_directory: str, fingerprint: Fingerprint, plan: Plan) -> str:
+    # As for uv: a project that gets a src directory is laid out anew.
+    layout = [os.path.isdir(os.path.join(project.path, "src")) for project in plan.projects()]
+    name = sha256_of(repr((fingerprint.contents, layout, VERSION)).encode("utf-8"))[:32]
+    return os.path.join(cache_directory, "environments", name)
+
+
+def _why_not_kept(environment: str, root: str, plan: Plan) -> "str | None":
+    """Return why another build of the same inputs could make something else, or `None` if it could not."""
+    import re
+
+    if is_windows():
+        return "on Windows a file that is in use cannot be removed, whichever of its names is used"
+    if not plan.lock:
+        return "without a lock, what is installed changes with the index"
+    if plan.lock_kind == "uv.lock" and any(step.requirements or step.args for step in plan.steps):
+        return "not all of it is in the lock"
+    for project in plan.projects():
+        if not project.editable or static_project_table(project) is None:
+            return "%s may be built to something else next time" % project.path
+        if "cache-keys" in project.metadata.table("tool", "uv") or not is_pure(project, environment):
+            return "%s is built from more than its metadata" % project.path
+    members = [member.path for step in plan.steps for member in step.members]
+    with open(plan.lock, encoding="utf-8") as stream:
+        taken = re.findall(r"""\b(?:editable|virtual|directory|path)\s*=\s*["']([^"']*)""", stream.read())
+    for path in [os.path.normpath(os.path.join(os.path.dirname(plan.lock), one)) for one in taken]:
+        if path not in members:
+            return "the lock takes %s from the disk" % path
+    outside = [path for path in members if not (path + os.sep).startswith(root + os.sep)]
+    return "%s is outside of the clone" % outside[0] if outside else None
+
+
+def _is_plain(path: str) -> bool:
+    return _PLAIN.issuperset(path) and len(path) < _LONGEST_PLAIN
+
+
+class _Places:
+    """Where an environment and its clone are, as files say that an installer writes."""
+
+    def __init__(self, environment: str, root: str) -> None:
+        texts = (environment, os.path.basename(environment), root)
+        self._pairs = list(zip(map(os.fsencode, texts), _PLACEHOLDERS))
+
+    def put_in(self, content: bytes) -> bytes:
+        """Return a file's content for these places."""
+        for place, placeholder in self._pairs:
+            content = content.replace(placeholder, place)
+        return content
+
+    def take_out(self, content: bytes) -> bytes:
+        """Return a file's content for any places.
+
+        :raises ValueError: what is no text names one
+        """
+        import re
+
+        is_text = b"\0" not in content
+        for place, placeholder in self._pairs:
+            if place in content:
+                content = re.sub(rb"(?<![\w.-])" + re.escape(place) + rb"(?![\w.-])", placeholder, content)
+                if not is_text:
+                    raise ValueError("what is no text names %s" % os.fsdecode(place))
+        return content
+
+
+def _rows_of(environment: str, places: _Places, plan: Plan) -> "list[str]":
+    """Return one row for each directory, link and file of an environment, directories before what is in them.
+
+    :raises ValueError: a name that no row can hold, or a file whose places cannot be taken out
+    """
+    rows, records, waiting = [], [], [""]
+    texts, of_projects = set(), _files_of_projects(environment, plan)  # type: set[str], set[str]
+    while waiting:
+        above = waiting.pop()
+        for entry in sorted(os.scandir(os.path.join(environment, above)), key=lambda one: one.name):
+            path, status = above + entry.name, entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                rows.append(_row("directory", path))
+                waiting.append(path + "/")
+            elif stat.S_ISLNK(status.st_mode):
+                target = os.readlink(entry.path)
+                if os.fsencode(target) != places.take_out(os.fsencode(target)):
+                    raise ValueError("%s links to a place that may move" % path)
+                rows.append(_row("link", path, target))
+            elif path == RECORD_NAME:
+                # With it, what is not yet whole would be published.
+                continue
+            elif entry.name == "RECORD":
+                records.append((path, _stamp(status)))
+            else:
+                content = template = b""
+                if "site-packages/" not in path or path in of_projects:
+                    content = content_of(entry.path)
+                    template = places.take_out(content)
+                if template == content:
+                    rows.append(_row("file", path, _stamp(status)))
+                else:
+                    texts.add(path)
+                    rows.append(_row("text", path, "%o" % stat.S_IMODE(status.st_mode), sha256_of(template)))
+    # Last, since those that list texts are written with the hashes of these.
+    for path, stamp in records:
+        listed = {one for one, _line in _lines_of_record(path, content_of(os.path.join(environment, path)))}
+        rows.append(_row("file" if texts.isdisjoint(listed) else "record", path, stamp))
+    return rows
+
+
+def _row(*columns: str) -> str:
+    row = _BETWEEN.join(columns)
+    if row.count(_BETWEEN) >= len(columns) or "\n" in row:
+        raise ValueError("the name %r cannot be kept" % columns[1])
+    return row
+
+
+def _stamp(status: os.stat_result) -> str:
+    return "%o %d %d" % (status.st_mode, status.st_size, status.st_mtime_ns)
+
+
+def _files_of_projects(environment: str, plan: Plan) -> "set[str]":
+    """Return the files that the builds of the plan's projects wrote, and which so may name the clone."""
+    found, distributions = set(), installed_distributions(environment)  # type: set[str], dict[str, tuple[str, str]]
+    for project in plan.projects():
+        _version, metadata = distributions.get(normalized_project_name(project.metadata.name or ""), ("", ""))
+        record = os.path.join(metadata, "RECORD")
+        if os.path.isfile(record):
+            found.update(path for path, _ in _lines_of_record(os.path.relpath(record, environment), content_of(record)))
+    return found
+
+
+def _lines_of_record(record: str, content: bytes) -> "list[tuple[str, str]]":
+    """Return for each line of a RECORD the file it lists, relative to the environment as `record` is, and itself."""
+    above = os.path.dirname(os.path.dirname(record))
+    lines = content.decode("utf-8").splitlines(True)
+    return [(os.path.normpath(os.path.join(above, line.split(",")[0].strip('"'))), line) for line in lines]
+
+
+def _make(rows: "list[str]", source: str, target: str, convert: "Callable[[bytes], bytes]") -> None:
+    """Make below `target` what the rows tell: texts converted, other files as hard links to those below `source`.
+
+    :raises OSError: something is gone or no longer what its row says, or cannot be linked
+    :raises NotImplementedError: this system's calls cannot do it
+    """
+    hashes = {}  # type: dict[str, str]
+    here, there = os.open(source, os.O_RDONLY), os.open(target, os.O_RDONLY)
+    try:
+        for row in rows:
+            kind, path, *more = row.split(_BETWEEN)
+            if kind == "directory":
+                os.mkdir(path, dir_fd=there)
+            elif kind == "link":
+                os.symlink(more[0], path, dir_fd=there)
+            elif kind == "text":
+                content = content_of(os.path.join(source, path))
+                converted = convert(content)
+                if more[1] not in (sha256_of(content), sha256_of(converted)):
+                    raise OSError("%s has changed since it was kept" % path)
+                _write(os.path.join(target, path), converted, int(more[0], 8))
+                hashes[path] = hash_for_record(converted)
+            else:
+                if _stamp(os.lstat(path, dir_fd=here)) != more[0]:
+                    raise OSError("%s has changed since it was kept" % path)
+                if kind == "file":
+                    os.link(path, path, src_dir_fd=here, dst_dir_fd=there)
+                else:
+                    content = content_of(os.path.join(source, path))
+                    lines = [
+                        line.split(",")[0] + hashes[one] if one in hashes else line
+                        for one, line in _lines_of_record(path, content)
+                    ]
+                    _write(os.path.join(target, path), "".join(lines).encode("utf-8"), 0o644)
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
