@@ -129,7 +129,7 @@ def link_generation(
         return cached.facts
 
     try:
-        return _published(configuration, interpreter, inputs, fingerprint, store, make)
+        return _published(configuration, interpreter, inputs, fingerprint, store, make, is_alone=True)
     except InstallError as error:
         console.detail("what the cache has cannot be used: %s" % error)
         return None
@@ -144,7 +144,7 @@ def keep_generation(
         why_not = "its inputs changed while it was built"  # type: str | None
     else:
         facts = {name: record[name] for name in ("backend", "tools", "never_installed")}
-        why_not = keep_environment(cache_directory, generation.path, plan.root, fingerprint, plan, facts)
+        why_not = keep_environment(cache_directory, generation.path, fingerprint, plan, facts)
     if why_not is not None:
         console.detail("the environment is not kept in the cache: %s" % why_not)
 
@@ -156,6 +156,7 @@ def _published(
     fingerprint: Fingerprint,
     store: GenerationStore,
     make: "Callable[[str], dict[str, object]]",
+    is_alone: bool = False,
 ) -> Generation:
     path = store.begin(fingerprint)
     try:
@@ -167,7 +168,7 @@ def _published(
         record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
         return store.publish(path, record)
     except BaseException as error:
-        store.abandon(path)
+        store.abandon(path, is_alone)
         if isinstance(error, OSError):
             # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
             raise disk_failure("build the environment", str(error.filename or path), error) from error

@@ -46,14 +46,12 @@ class CachedEnvironment:
 
     :param place: its directory there
     :param facts: what is known of it, for `protoprimer.json`
-    :param built_at: the environment that it was, and the root of that clone
     :param rows: its directories, links and files
     """
 
-    def __init__(self, place: str, facts: "dict[str, Any]", built_at: "list[str]", rows: "list[str]") -> None:
+    def __init__(self, place: str, facts: "dict[str, Any]", rows: "list[str]") -> None:
         self.place = place
         self.facts = facts
-        self._built_at = built_at
         self._rows = rows
 
     def link_to(self, environment: str, root: str) -> bool:
@@ -62,8 +60,6 @@ class CachedEnvironment:
         It has not if anything in the cache is not as it was, which an edit within an environment can do: then it is
         forgotten. What was made by then is left to the caller.
         """
-        if [environment, root] != self._built_at and not all(map(_is_plain, [environment, root] + self._built_at)):
-            return False
         try:
             _make(self._rows, os.path.join(self.place, "tree"), environment, _Places(environment, root).put_in)
             os.utime(self.place)
@@ -73,9 +69,11 @@ class CachedEnvironment:
         return True
 
 
-def cached_environment(cache_directory: str, fingerprint: Fingerprint, plan: Plan) -> "CachedEnvironment | None":
-    """Return what was kept of an environment with the same contents, or `None`."""
-    place = _place_of(cache_directory, fingerprint, plan)
+def cached_environment(
+    cache_directory: str, environment: str, fingerprint: Fingerprint, plan: Plan
+) -> "CachedEnvironment | None":
+    """Return what was kept of an environment with the same contents that can be linked to `environment`, or `None`."""
+    place = _place_of(cache_directory, environment, fingerprint, plan)
     try:
         status = os.lstat(place)
         # In a cache that several users share, only what is one's own.
@@ -85,28 +83,26 @@ def cached_environment(cache_directory: str, fingerprint: Fingerprint, plan: Pla
             head, _, content = stream.read().partition(b"\n")
         if head.decode("ascii") != "%s %s" % (_MANIFEST_FORMAT, sha256_of(content)):
             return None
-        rows = content.decode("utf-8").split("\n")
-        known = json_of(rows[0])
-        return CachedEnvironment(place, known["facts"], known["built at"], rows[1:])
-    except (OSError, ValueError, LookupError):
+        facts, *rows = content.decode("utf-8").split("\n")
+        return CachedEnvironment(place, json_of(facts), rows)
+    except (OSError, ValueError):
         return None
 
 
 def keep_environment(
-    cache_directory: str, environment: str, root: str, fingerprint: Fingerprint, plan: Plan, facts: "dict[str, Any]"
+    cache_directory: str, environment: str, fingerprint: Fingerprint, plan: Plan, facts: "dict[str, Any]"
 ) -> "str | None":
     """Keep an environment that was just built, before anybody uses it; return why not, or `None` if it is kept.
 
-    :param root: the clone's
     :param facts: what its record has to say, with `backend`
     """
-    place = _place_of(cache_directory, fingerprint, plan)
+    place = _place_of(cache_directory, environment, fingerprint, plan)
     staging = "%s.%d.tmp" % (place, os.getpid())
     try:
-        why_not = _why_not_kept(environment, root, plan)
+        why_not = _why_not_kept(environment, plan)
         if why_not is not None:
             return why_not
-        places = _Places(environment, root)
+        places = _Places(environment, plan.root)
         rows = _rows_of(environment, places, plan)
         if facts["backend"] == "uv" and len(rows) > _FILES_LEFT_TO_UV:
             return "uv installs so many files as fast"
@@ -117,7 +113,7 @@ def keep_environment(
         # What lists hashes stays as it is until other texts are written.
         plain = [row.replace("record", "file", 1) if row.startswith("record") else row for row in rows]
         _make(plain, environment, os.path.join(staging, "tree"), places.take_out)
-        content = "\n".join([json_text({"facts": facts, "built at": [environment, root]})] + rows).encode("utf-8")
+        content = "\n".join([json_text(facts)] + rows).encode("utf-8")
         head = "%s %s\n" % (_MANIFEST_FORMAT, sha256_of(content))
         write_atomically(os.path.join(staging, "manifest"), head.encode("ascii") + content, durable=False)
         remove_tree(place)
@@ -152,17 +148,16 @@ def forget_old_environments(cache_directory: str) -> int:
     return len(old)
 
 
-def _place_of(cache_directory: str, fingerprint: Fingerprint, plan: Plan) -> str:
+def _place_of(cache_directory: str, environment: str, fingerprint: Fingerprint, plan: Plan) -> str:
     # As for uv: a project that gets a src directory is laid out anew.
     layout = [os.path.isdir(os.path.join(project.path, "src")) for project in plan.projects()]
-    name = sha256_of(repr((fingerprint.contents, layout, VERSION)).encode("utf-8"))[:32]
-    return os.path.join(cache_directory, "environments", name)
+    is_for_any_place = _is_plain(environment) and _is_plain(plan.root)
+    known = (fingerprint.contents, layout, VERSION, "" if is_for_any_place else environment)
+    return os.path.join(cache_directory, "environments", sha256_of(ascii(known).encode("ascii"))[:32])
 
 
-def _why_not_kept(environment: str, root: str, plan: Plan) -> "str | None":
+def _why_not_kept(environment: str, plan: Plan) -> "str | None":
     """Return why another build of the same inputs could make something else, or `None` if it could not."""
-    import re
-
     if is_windows():
         return "on Windows a file that is in use cannot be removed, whichever of its names is used"
     if not plan.lock:
@@ -175,13 +170,23 @@ def _why_not_kept(environment: str, root: str, plan: Plan) -> "str | None":
         if "cache-keys" in project.metadata.table("tool", "uv") or not is_pure(project, environment):
             return "%s is built from more than its metadata" % project.path
     members = [member.path for step in plan.steps for member in step.members]
-    with open(plan.lock, encoding="utf-8") as stream:
-        taken = re.findall(r"""\b(?:editable|virtual|directory|path)\s*=\s*["']([^"']*)""", stream.read())
-    for path in [os.path.normpath(os.path.join(os.path.dirname(plan.lock), one)) for one in taken]:
-        if path not in members:
-            return "the lock takes %s from the disk" % path
-    outside = [path for path in members if not (path + os.sep).startswith(root + os.sep)]
+    for taken in _places_in_lock(plan.lock):
+        if os.path.normpath(os.path.join(os.path.dirname(plan.lock), taken)) not in members:
+            return "the lock takes %s from the disk" % taken
+    outside = [path for path in members if not (path + os.sep).startswith(plan.root + os.sep)]
     return "%s is outside of the clone" % outside[0] if outside else None
+
+
+def _places_in_lock(lock: str) -> "list[str]":
+    """Return the values of all keys of a lock that may say where something is on the disk, without parsing it."""
+    text, found = content_of(lock).decode("utf-8", "replace"), []
+    for key in ("editable", "virtual", "directory", "path"):
+        for rest in text.split(key)[1:]:
+            value = rest.lstrip(" \t\"'=")
+            between = rest[: len(rest) - len(value)]
+            if "=" in between and between[-1] in "\"'":
+                found.append(value.partition(between[-1])[0])
+    return found
 
 
 def _is_plain(path: str) -> bool:
@@ -206,15 +211,21 @@ class _Places:
 
         :raises ValueError: what is no text names one
         """
-        import re
-
         is_text = b"\0" not in content
         for place, placeholder in self._pairs:
-            if place in content:
-                content = re.sub(rb"(?<![\w.-])" + re.escape(place) + rb"(?![\w.-])", placeholder, content)
-                if not is_text:
-                    raise ValueError("what is no text names %s" % os.fsdecode(place))
+            before, *pieces = content.split(place)
+            for piece in pieces:
+                # Not where it is only a part of a longer name.
+                is_whole = not _is_of_name(before[-1:]) and not _is_of_name(piece[:1])
+                before += (placeholder if is_whole else place) + piece
+            if pieces and not is_text:
+                raise ValueError("what is no text names %s" % os.fsdecode(place))
+            content = before
         return content
+
+
+def _is_of_name(character: bytes) -> bool:
+    return character.isalnum() or character in (b"_", b".", b"-")
 
 
 def _rows_of(environment: str, places: _Places, plan: Plan) -> "list[str]":
@@ -299,7 +310,7 @@ def _make(rows: "list[str]", source: str, target: str, convert: "Callable[[bytes
         for row in rows:
             kind, path, *more = row.split(_BETWEEN)
             if kind == "directory":
-                os.mkdir(path, dir_fd=there)
+                os.mkdir(path, 0o755, dir_fd=there)
             elif kind == "link":
                 os.symlink(more[0], path, dir_fd=there)
             elif kind == "text":

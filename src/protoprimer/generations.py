@@ -145,12 +145,8 @@ class GenerationStore:
         fault = interpreter_fault(found.path) if is_of_this_boot else self.is_intact(found)
         return found if fault is None else None
 
-    def begin(self, fingerprint: Fingerprint) -> str:
-        """Return a new empty directory to build an environment in; no name is used twice.
-
-        :raises InstallError: it cannot be created (exit code 6)
-        """
-        prepare_state_directory(self._state_directory)
+    def next_path(self, fingerprint: Fingerprint) -> str:
+        """Return where `begin` creates a directory; no name is used twice."""
         numbers = [0]
         for name in _sorted_names(self.directory):
             bare = name[len(_TRASH_PREFIX) :] if name.startswith(_TRASH_PREFIX) else name
@@ -159,7 +155,15 @@ class GenerationStore:
             if split is not None and split[:2] == (self._name, fingerprint.digest):
                 numbers.append(split[2])
         name = "%s-%s" % (self._name, fingerprint.digest)
-        path = os.path.join(self.directory, name if max(numbers) == 0 else "%s.%d" % (name, max(numbers) + 1))
+        return os.path.join(self.directory, name if max(numbers) == 0 else "%s.%d" % (name, max(numbers) + 1))
+
+    def begin(self, fingerprint: Fingerprint) -> str:
+        """Return a new empty directory to build an environment in.
+
+        :raises InstallError: it cannot be created (exit code 6)
+        """
+        prepare_state_directory(self._state_directory)
+        path = self.next_path(fingerprint)
         try:
             # First the builder's mark, so that nobody sees this as a leftover.
             _write_record(path + _BUILDING_SUFFIX, this_process("building"), durable=False)
@@ -217,9 +221,16 @@ class GenerationStore:
             self._console.detail("could not note what was built last: %s" % error)
         return Generation(path, content)
 
-    def abandon(self, path: str) -> None:
-        """Remove what was begun at `path` and will not be published."""
-        self._remove(path)
+    def abandon(self, path: str, is_free: bool = False) -> None:
+        """Remove what was begun at `path` and will not be published.
+
+        :param is_free: nobody else can still write there, so that the name may be used again
+        """
+        if self._remove(path) and is_free:
+            try:
+                os.unlink(path + _BUILDING_SUFFIX)
+            except OSError:
+                pass
 
     def last_record(self) -> "dict[str, Any]":
         """Return the record of what was built last under this environment's name; empty if that is not known."""

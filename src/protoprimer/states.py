@@ -216,13 +216,13 @@ def fingerprint(
     return fingerprint_now(configuration, interpreter, inputs)
 
 
-def kept_environment(
-    command_line: CommandLine, cache_directory: str, fingerprint: Fingerprint, plan: Plan
+def cached_build(
+    command_line: CommandLine, cache_directory: str, store: GenerationStore, fingerprint: Fingerprint, plan: Plan
 ) -> "CachedEnvironment | None":
     """What an earlier build of the same, in whichever clone, left in the user's cache."""
     if command_line.command == "reboot":
         return None
-    return cached_environment(cache_directory, fingerprint, plan)
+    return cached_environment(cache_directory, store.next_path(fingerprint), fingerprint, plan)
 
 
 def readable_lock(plan: Plan, console: Console, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
@@ -246,7 +246,7 @@ def generation(
     lock: FileLock,
     console: Console,
     cache_directory: str,
-    kept_environment: "Callable[[], CachedEnvironment | None]" = lazy,
+    cached_build: "Callable[[], CachedEnvironment | None]" = lazy,
     readable_lock: "Callable[[], None]" = lazy,
     backends: "Callable[[], list[type[Backend]]]" = lazy,
     toolbox: "Callable[[], ToolBox]" = lazy,
@@ -258,7 +258,7 @@ def generation(
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")
         return started, False
-    cached = kept_environment()
+    cached = cached_build()
     if cached is None:
         # What is wrong with the lock, the backends or the settings of indexes is said before anything is written.
         readable_lock()
@@ -338,7 +338,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             interpreter,
             inputs,
             fingerprint,
-            kept_environment,
+            cached_build,
             readable_lock,
             backends,
             generation,

@@ -27,7 +27,11 @@ def commands(clone: clones.Clone) -> list[str]:
     return [line.partition(" $ ")[2] for line in lines if " $ " in line and not line.endswith(" --version")]
 
 
-def locked_clone(new_clone: Callable[..., clones.Clone], more: str = "") -> clones.Clone:
+# A project with these is not kept in the cache of environments.
+CACHE_KEYS = '[tool.uv]\ncache-keys = [{ file = "pyproject.toml" }]\n'
+
+
+def locked_clone(new_clone: Callable[..., clones.Clone], more: str = CACHE_KEYS) -> clones.Clone:
     clone = new_clone().write({"protoprimer.toml": 'backend = "uv"\nlock = "uv.lock"\n'})
     clone.project("demo", ".", 'requires-python = ">=3.8"\n' + more).entry("prime", None, "boot").prime("lock")
     return clone
@@ -55,7 +59,7 @@ def test_a_locked_project_takes_one_process_and_its_lock_is_checked_once(
 def test_a_lock_that_was_installed_before_is_asked_of_the_cache_first_and_then_of_the_index(
     new_clone: Callable[..., clones.Clone], tmp_path: Path
 ) -> None:
-    clone = locked_clone(new_clone, 'dependencies = ["iniconfig"]\n')
+    clone = locked_clone(new_clone, 'dependencies = ["iniconfig"]\n' + CACHE_KEYS)
     clone.prime()
     # Without its cache, uv is asked a second time.
     for environ, number in (({}, 1), ({"UV_CACHE_DIR": str(tmp_path / "another cache")}, 2)):
@@ -84,15 +88,15 @@ DEAR = {"re", "enum", "json", "configparser", "signal", "subprocess", "sysconfig
 
 
 @pytest.mark.index
-@pytest.mark.parametrize("start", ["cold", "decided by hash"])
+@pytest.mark.parametrize("start", ["cold", "linked", "decided by hash"])
 def test_a_usual_start_imports_nothing_that_takes_longer_than_its_work(
     new_clone: Callable[..., clones.Clone], start: str
 ) -> None:
-    clone = locked_clone(new_clone)
+    clone = locked_clone(new_clone, "" if start == "linked" else CACHE_KEYS)
     python = support.default_python().executable
     # The first start of this Python compiles the kernel.
     clone.run(python, "-I", "-S", "./prime")
-    if start == "cold":
+    if start != "decided by hash":
         shutil.rmtree(clone.state)
     else:
         (clone.state / "ready").unlink()

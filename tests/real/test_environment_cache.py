@@ -175,8 +175,8 @@ def test_what_others_could_have_written_is_not_used(user: clones.Clone) -> None:
     assert "with backend uv" in started_anew(clone)
 
 
-def test_reboot_builds_and_what_it_builds_is_kept(user: clones.Clone) -> None:
-    clone = filled(user)
+def test_reboot_builds_and_what_it_builds_is_kept(user: clones.Clone, short_directory: Path) -> None:
+    clone = at(filled(user), short_directory / "clone")
     # The first one writes the lock anew.
     clone.prime("reboot")
     (place,) = kept(clone)
@@ -186,7 +186,7 @@ def test_reboot_builds_and_what_it_builds_is_kept(user: clones.Clone) -> None:
     assert (place / "manifest").stat().st_mtime_ns != first
 
 
-NOT_KEPT = {
+NOT_KEPT: dict[str, tuple[dict[str, str], str]] = {
     "without a lock": ({"protoprimer.toml": "lock = false\n"}, "changes with the index"),
     "not editable": (
         {"protoprimer.toml": 'lock = "pylock.toml"\ninstall = { projects = [{ path = ".", editable = false }] }\n'},
@@ -201,7 +201,7 @@ NOT_KEPT = {
         "built from more than its metadata",
     ),
     "cache keys": (
-        {"pyproject.toml": None, "more": '\n[tool.uv]\ncache-keys = [{ file = "native.c" }]\n'},
+        {"more": '\n[tool.uv]\ncache-keys = [{ file = "native.c" }]\n'},
         "built from more than its metadata",
     ),
 }
@@ -211,10 +211,8 @@ NOT_KEPT = {
 def test_what_another_build_could_make_in_another_way_is_not_kept(user: clones.Clone, what: str) -> None:
     clone = filled(user)
     files, why = NOT_KEPT[what]
-    clone.write({name: text for name, text in files.items() if text is not None and name != "more"})
-    if "more" in files:
-        project = clone.root / "pyproject.toml"
-        project.write_text(project.read_text() + files["more"])
+    project = (clone.root / "pyproject.toml").read_text() + files.get("more", "")
+    clone.write({"pyproject.toml": project, **files})
     assert why in clone.prime("-v").errors
     assert kept(clone) == []
     assert "from the cache" not in started_anew(clone)
