@@ -20,7 +20,7 @@ from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 __all__ = ["CachedEnvironment", "cached_environment", "forget_old_environments", "keep_environment"]
@@ -29,8 +29,10 @@ _MANIFEST_FORMAT = "protoprimer-environment-1"
 _ENVIRONMENTS_KEPT = 32
 _SECONDS_KEPT = 30 * 24 * 3600
 _SECONDS_A_COPY_MAY_TAKE = 24 * 3600
-# From here on uv, which links with several threads, is as fast.
+# From here on uv, which links with several threads, is as fast as what can be kept.
 _FILES_LEFT_TO_UV = 5000
+# An empty file beside what is kept once it has been built, where that takes so little that only a second time counts.
+_BUILT_ONCE = ".once"
 # What is between the columns of a row; no file name that has it, or a line end, is kept.
 _BETWEEN = "\t"
 # These stand for a place in the files that name one: the environment, its name, the clone.
@@ -97,16 +99,17 @@ def keep_environment(
     :param facts: what its record has to say, with `backend`
     """
     place = _place_of(cache_directory, environment, fingerprint, plan)
-    staging = "%s.%d.tmp" % (place, os.getpid())
+    staging, is_fast = "%s.%d.tmp" % (place, os.getpid()), facts["backend"] == "uv"
     try:
         why_not = _why_not_kept(environment, plan)
         if why_not is not None:
             return why_not
-        places = _Places(environment, plan.root)
-        rows = _rows_of(environment, places, plan)
-        if facts["backend"] == "uv" and len(rows) > _FILES_LEFT_TO_UV:
-            return "uv installs so many files as fast"
         os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+        if is_fast and not os.path.exists(place + _BUILT_ONCE):
+            write_atomically(place + _BUILT_ONCE, b"", durable=False)
+            return "uv has built it for the first time"
+        places = _Places(environment, plan.root)
+        rows = _rows_of(environment, places, plan, _FILES_LEFT_TO_UV if is_fast else None)
         forget_old_environments(cache_directory)
         os.mkdir(staging, 0o700)
         os.mkdir(os.path.join(staging, "tree"), 0o755)
@@ -116,7 +119,8 @@ def keep_environment(
         content = "\n".join([json_text(facts)] + rows).encode("utf-8")
         head = "%s %s\n" % (_MANIFEST_FORMAT, sha256_of(content))
         write_atomically(os.path.join(staging, "manifest"), head.encode("ascii") + content, durable=False)
-        remove_tree(place)
+        if os.path.lexists(place):
+            remove_tree(place)
         os.rename(staging, place)
     except (OSError, ValueError, NotImplementedError) as error:
         remove_tree(staging)
@@ -137,7 +141,10 @@ def forget_old_environments(cache_directory: str) -> int:
             used = os.lstat(place).st_mtime
         except OSError:
             continue
-        if not name.endswith(".tmp"):
+        if name.endswith(_BUILT_ONCE):
+            if now - used > _SECONDS_KEPT:
+                os.unlink(place)
+        elif not name.endswith(".tmp"):
             standing.append((used, place))
         elif now - used > _SECONDS_A_COPY_MAY_TAKE:
             remove_tree(place)
@@ -228,15 +235,17 @@ def _is_of_name(character: bytes) -> bool:
     return character.isalnum() or character in (b"_", b".", b"-")
 
 
-def _rows_of(environment: str, places: _Places, plan: Plan) -> "list[str]":
+def _rows_of(environment: str, places: _Places, plan: Plan, limit: "int | None") -> "list[str]":
     """Return one row for each directory, link and file of an environment, directories before what is in them.
 
-    :raises ValueError: a name that no row can hold, or a file whose places cannot be taken out
+    :raises ValueError: a name that no row can hold, a file whose places cannot be taken out, or too many of them
     """
-    rows, records, waiting = [], [], [""]
+    rows, records, waiting = [], [], [""]  # type: list[str], list[tuple[str, str]], list[str]
     texts, of_projects = set(), _files_of_projects(environment, plan)  # type: set[str], set[str]
     while waiting:
         above = waiting.pop()
+        if limit is not None and len(rows) > limit:
+            raise ValueError("uv installs so many files as fast")
         for entry in sorted(os.scandir(os.path.join(environment, above)), key=lambda one: one.name):
             path, status = above + entry.name, entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
@@ -264,8 +273,9 @@ def _rows_of(environment: str, places: _Places, plan: Plan) -> "list[str]":
                     rows.append(_row("text", path, "%o" % stat.S_IMODE(status.st_mode), sha256_of(template)))
     # Last, since those that list texts are written with the hashes of these.
     for path, stamp in records:
-        listed = {one for one, _line in _lines_of_record(path, content_of(os.path.join(environment, path)))}
-        rows.append(_row("file" if texts.isdisjoint(listed) else "record", path, stamp))
+        content = content_of(os.path.join(environment, path))
+        is_theirs = any(one in texts for one, _line in _lines_of_record(path, content, _names(texts)))
+        rows.append(_row("record" if is_theirs else "file", path, stamp))
     return rows
 
 
@@ -286,16 +296,27 @@ def _files_of_projects(environment: str, plan: Plan) -> "set[str]":
     for project in plan.projects():
         _version, metadata = distributions.get(normalized_project_name(project.metadata.name or ""), ("", ""))
         record = os.path.join(metadata, "RECORD")
-        if os.path.isfile(record):
-            found.update(path for path, _ in _lines_of_record(os.path.relpath(record, environment), content_of(record)))
+        lines = _lines_of_record(os.path.relpath(record, environment), content_of(record)) if metadata else []
+        found.update(path for path, _line in lines)
     return found
 
 
-def _lines_of_record(record: str, content: bytes) -> "list[tuple[str, str]]":
-    """Return for each line of a RECORD the file it lists, relative to the environment as `record` is, and itself."""
-    above = os.path.dirname(os.path.dirname(record))
-    lines = content.decode("utf-8").splitlines(True)
-    return [(os.path.normpath(os.path.join(above, line.split(",")[0].strip('"'))), line) for line in lines]
+def _names(paths: "Iterable[str]") -> "set[str]":
+    return {path.rpartition("/")[2] for path in paths}
+
+
+def _lines_of_record(record: str, content: bytes, names: "set[str] | None" = None) -> "list[tuple[str, str]]":
+    """Return for each line of a RECORD the file it lists, relative to the environment as `record` is, and itself.
+
+    :param names: of files that matter; for others the path stays as it is listed, which takes less time
+    """
+    above, found = os.path.dirname(os.path.dirname(record)), []
+    for line in content.decode("utf-8").splitlines(True):
+        path = line.partition(",")[0]
+        if names is None or path.rpartition("/")[2] in names:
+            path = os.path.normpath(os.path.join(above, path))
+        found.append((path, line))
+    return found
 
 
 def _make(rows: "list[str]", source: str, target: str, convert: "Callable[[bytes], bytes]") -> None:
@@ -326,11 +347,8 @@ def _make(rows: "list[str]", source: str, target: str, convert: "Callable[[bytes
                 if kind == "file":
                     os.link(path, path, src_dir_fd=here, dst_dir_fd=there)
                 else:
-                    content = content_of(os.path.join(source, path))
-                    lines = [
-                        line.split(",")[0] + hashes[one] if one in hashes else line
-                        for one, line in _lines_of_record(path, content)
-                    ]
+                    listed = _lines_of_record(path, content_of(os.path.join(source, path)), _names(hashes))
+                    lines = [line.partition(",")[0] + hashes[one] if one in hashes else line for one, line in listed]
                     _write(os.path.join(target, path), "".join(lines).encode("utf-8"), 0o644)
     finally:
         os.close(here)
