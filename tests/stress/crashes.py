@@ -235,15 +235,13 @@ def lose_unsynced(world: World, trace: str, loss: str, seed: str) -> None:
     """
     chance = random.Random(seed)
     synced = _synced(trace)
-    saved = world.base / "saved"
-    for name in (".protoprimer", ".venv"):
-        top = world.clone.root / name
+    for top, saved in world.places():
         # Not into what the link leads to.
-        for parent, names, files in os.walk(top) if not top.is_symlink() else [(str(top.parent), [name], [])]:
+        for parent, names, files in os.walk(top) if not top.is_symlink() else [(str(top.parent), [top.name], [])]:
             links = [one for one in names if Path(parent, one).is_symlink()]
             for one in sorted([*files, *links]):
                 path = Path(parent, one)
-                old = saved / path.relative_to(world.clone.root)
+                old = saved / path.relative_to(top)
                 if _is_same(path, old) or str(path) in synced:
                     continue
                 does = loss if loss != "mixed" else chance.choice(["emptied", "gone", "kept"])
@@ -251,8 +249,9 @@ def lose_unsynced(world: World, trace: str, loss: str, seed: str) -> None:
                     path.unlink()
                 elif does == "emptied":
                     os.truncate(path, 0)
-    if loss == "mixed" and (saved / ".protoprimer" / "ready").exists() and chance.random() < 0.5:
-        shutil.copy2(saved / ".protoprimer" / "ready", world.clone.state / "ready")
+    ready = world.base / "saved" / ".protoprimer" / "ready"
+    if loss == "mixed" and ready.exists() and chance.random() < 0.5:
+        shutil.copy2(ready, world.clone.state / "ready")
     world.boot_identifier.write_text("second\n")
 
 
