@@ -33,6 +33,8 @@ _SECONDS_A_COPY_MAY_TAKE = 24 * 3600
 _FILES_LEFT_TO_UV = 5000
 # An empty file beside what is kept once it has been built, where that takes so little that only a second time counts.
 _BUILT_ONCE = ".once"
+# What is larger is no script but a program.
+_LARGEST_TEXT = 1 << 20
 # What is between the columns of a row; no file name that has it, or a line end, is kept.
 _BETWEEN = "\t"
 # These stand for a place in the files that name one: the environment, its name, the clone.
@@ -59,14 +61,13 @@ class CachedEnvironment:
     def link_to(self, environment: str, root: str) -> bool:
         """Fill the empty directory `environment` of the clone at `root`; tell whether that has worked.
 
-        It has not if anything in the cache is not as it was, which an edit within an environment can do: then it is
-        forgotten. What was made by then is left to the caller.
+        It has not if anything in the cache is not as it was, which an edit within an environment can do: what is built
+        then takes its place. What was made by then is left to the caller.
         """
         try:
             _make(self._rows, os.path.join(self.place, "tree"), environment, _Places(environment, root).put_in)
             os.utime(self.place)
-        except (OSError, ValueError, NotImplementedError):
-            remove_tree(self.place)
+        except (OSError, NotImplementedError):
             return False
         return True
 
@@ -99,17 +100,17 @@ def keep_environment(
     :param facts: what its record has to say, with `backend`
     """
     place = _place_of(cache_directory, environment, fingerprint, plan)
-    staging, is_fast = "%s.%d.tmp" % (place, os.getpid()), facts["backend"] == "uv"
+    staging, is_of_uv = "%s.%d.tmp" % (place, os.getpid()), facts["backend"] == "uv"
     try:
         why_not = _why_not_kept(environment, plan)
         if why_not is not None:
             return why_not
         os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-        if is_fast and not os.path.exists(place + _BUILT_ONCE):
+        if is_of_uv and not os.path.exists(place + _BUILT_ONCE):
             write_atomically(place + _BUILT_ONCE, b"", durable=False)
             return "uv has built it for the first time"
         places = _Places(environment, plan.root)
-        rows = _rows_of(environment, places, plan, _FILES_LEFT_TO_UV if is_fast else None)
+        rows = _rows_of(environment, places, plan, _FILES_LEFT_TO_UV if is_of_uv else None)
         forget_old_environments(cache_directory)
         os.mkdir(staging, 0o700)
         os.mkdir(os.path.join(staging, "tree"), 0o755)
@@ -139,15 +140,16 @@ def forget_old_environments(cache_directory: str) -> int:
         place = os.path.join(directory, name)
         try:
             used = os.lstat(place).st_mtime
-        except OSError:
-            continue
-        if name.endswith(_BUILT_ONCE):
-            if now - used > _SECONDS_KEPT:
+            if name.endswith(".tmp"):
+                if used < now - _SECONDS_A_COPY_MAY_TAKE:
+                    remove_tree(place)
+            elif not name.endswith(_BUILT_ONCE):
+                standing.append((used, place))
+            elif used < now - _SECONDS_KEPT:
                 os.unlink(place)
-        elif not name.endswith(".tmp"):
-            standing.append((used, place))
-        elif now - used > _SECONDS_A_COPY_MAY_TAKE:
-            remove_tree(place)
+        except OSError:
+            # Somebody else has removed it.
+            continue
     standing.sort(reverse=True)
     old = [place for at, (used, place) in enumerate(standing) if at >= _ENVIRONMENTS_KEPT or used < now - _SECONDS_KEPT]
     for place in old:
@@ -256,6 +258,8 @@ def _rows_of(environment: str, places: _Places, plan: Plan, limit: "int | None")
                 if os.fsencode(target) != places.take_out(os.fsencode(target)):
                     raise ValueError("%s links to a place that may move" % path)
                 rows.append(_row("link", path, target))
+            elif not stat.S_ISREG(status.st_mode):
+                raise ValueError("%s is neither file nor directory nor link" % path)
             elif path == RECORD_NAME:
                 # With it, what is not yet whole would be published.
                 continue
@@ -263,7 +267,8 @@ def _rows_of(environment: str, places: _Places, plan: Plan, limit: "int | None")
                 records.append((path, _stamp(status)))
             else:
                 content = template = b""
-                if "site-packages/" not in path or path in of_projects:
+                may_name_places = "site-packages/" not in path or path in of_projects
+                if may_name_places and status.st_size <= _LARGEST_TEXT:
                     content = content_of(entry.path)
                     template = places.take_out(content)
                 if template == content:
