@@ -1,6 +1,7 @@
 """`./prime` from a wild Python, caches warm, against `uv sync` of the same project into no `.venv`.
 
-Once with the small project of the other lines, once with what a project of some size depends on.
+With the small project of the other lines, whose lock was installed before or never, and with what a project of some
+size depends on.
 
 python -m benchmarks.cold [--rounds N] [--quick]
 """
@@ -35,18 +36,19 @@ MORE = [
 
 
 def measure(bench: Bench) -> list[Line]:
-    """Return two lines."""
+    """Return three lines."""
     return [
         _line(bench, "cold, caches warm", "cold", DEPENDENCIES),
+        _line(bench, "cold, caches warm, a new lock", "cold-new", DEPENDENCIES, is_new=True),
         _line(bench, "cold, caches warm, larger project", "cold-larger", [*DEPENDENCIES, *MORE]),
     ]
 
 
-def _line(bench: Bench, what: str, name: str, dependencies: Sequence[str]) -> Line:
+def _line(bench: Bench, what: str, name: str, dependencies: Sequence[str], *, is_new: bool = False) -> Line:
     places = [bench.project(f"{name}-{side}", dependencies) for side in ("one", "other")]
     contestants = {
-        "ours": _alternating(bench, places, ["./prime"]),
-        "theirs": _alternating(bench, places[::-1], ["uv", "sync", "-q"]),
+        "ours": _alternating(bench, places, ["./prime"], is_new=is_new),
+        "theirs": _alternating(bench, places[::-1], ["uv", "sync", "-q"], is_new=False),
     }
     interleaved(2, contestants)
     seconds = interleaved(bench.times(25, 3), contestants)
@@ -55,12 +57,14 @@ def _line(bench: Bench, what: str, name: str, dependencies: Sequence[str]) -> Li
     return Line(what, "`uv sync` into no `.venv`", GOAL, seconds["ours"], seconds["theirs"], note=note)
 
 
-def _alternating(bench: Bench, places: Sequence[Path], run: Sequence[str]) -> Callable[[], Usage]:
+def _alternating(bench: Bench, places: Sequence[Path], run: Sequence[str], *, is_new: bool) -> Callable[[], Usage]:
     """Return what runs in each place in turn: how long links take depends on where a directory lies on the disk."""
     turns = cycle(places)
 
     def run_in_next() -> Usage:
         place = next(turns)
+        if is_new:
+            bench.forget_environments()
         return fresh(place, [".venv", ".protoprimer"], lambda: bench.measure(run, place))()
 
     return run_in_next

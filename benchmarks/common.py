@@ -182,6 +182,10 @@ class Bench:
             (where / script).write_text(entry_text(kind, main, "proto_kernel.py"), encoding="utf-8")
             (where / script).chmod(0o755)
 
+    def forget_environments(self) -> None:
+        """Remove what protoprimer's cache keeps of environments, as if these locks had never been installed."""
+        shutil.rmtree(Path(self.environ["XDG_CACHE_HOME"], "protoprimer", "environments"), ignore_errors=True)
+
     def measure(self, command: Sequence[str], where: Path, environ: Mapping[str, str] | None = None) -> Usage:
         """Run a command and return what it cost; end with its output if it fails."""
         return self.wait(*self.start(command, where, environ))
