@@ -213,6 +213,14 @@ _LATE = (
 PROTOPRIMER_ENTRY = True
 PROTOPRIMER_KERNEL = os.path.normpath(PROTOPRIMER_KERNEL)
 PROTOPRIMER_WAIT = ""
+# What has functions here is in a circle of references, which only the collector undoes at the end.
+getattr(sys.modules.get("gc"), "unfreeze", int)()
+
+
+def protoprimer_late(name, *arguments):
+    while name not in globals():
+        exec(PROTOPRIMER_LATER.pop(0), globals())
+    return globals()[name](*arguments)
 
 
 def protoprimer_start():
@@ -360,13 +368,13 @@ import sys
 PROTOPRIMER_SCRIPT = os.path.realpath(__file__)
 PROTOPRIMER_KERNEL = PROTOPRIMER_SCRIPT + "/../" + @KERNEL@
 PROTOPRIMER_HELD = {}
-# Strings, as a warm start has no time to compile what it does not run; each is compiled once.
-PROTOPRIMER_LATE = [
-    r\"""
+# Strings, as a warm start has no time to compile what it does not run. The first has the function that gets the others.
+PROTOPRIMER_LATE = r\"""
 """
     + _LATE
     + """\
-\""",
+\"""
+PROTOPRIMER_LATER = [
     r\"""
 """
     + _LOAD
@@ -377,14 +385,9 @@ PROTOPRIMER_LATE = [
     + """\
 \""",
 ]
-
-
-def protoprimer_late(name, *arguments):
-    while name not in globals():
-        exec(PROTOPRIMER_LATE.pop(0), globals())
-    return globals()[name](*arguments)
-
+protoprimer_late = None
 @CALL@
+    exec(PROTOPRIMER_LATE)
     sys.exit(protoprimer_late("protoprimer_start").@FUNCTION@(@MAIN@))
 """
 )
@@ -392,12 +395,6 @@ _ONLY_KERNEL = """
 if __name__ == "__main__":\
 """
 _CALL = """
-def find_spec(name, path=None, target=None):
-    # So this module answers a late "import protoprimer" where the environment has no package of that name.
-    if name == "protoprimer":
-        return protoprimer_late("protoprimer_spec")
-
-
 if __name__ == "__main__":
     try:
         if os.environ.get("PROTOPRIMER_READY") == sys.prefix@CONDITION@:
@@ -406,33 +403,41 @@ if __name__ == "__main__":
                     PROTOPRIMER_HELD[name] = os.environ.pop(name)
             if "PROTOPRIMER_PATH" in PROTOPRIMER_HELD:
                 sys.path += PROTOPRIMER_HELD["PROTOPRIMER_PATH"].split(os.pathsep)
-            @IMPORT@
-            # Held no tighter than this, the module is gone before Python looks through all that it holds at the end.
-            from _weakref import proxy
+            import gc
 
+            # What is there by now stays to the end, when looking through it would take longer than all of this.
+            getattr(gc, "freeze", int)()
+            @IMPORT@
 @ENTER@
     except SystemExit:
         raise
     except BaseException:
+        exec(PROTOPRIMER_LATE)
         if protoprimer_late("protoprimer_failed"):
             raise\
 """
-_ENTER_CLIENT = """\
-            sys.meta_path.append(proxy(sys.modules["__main__"]))
+_ENTER_CLIENT = """
+            def protoprimer_find(name, path=None, target=None):
+                # Answers a late "import protoprimer" where the environment has no package of that name.
+                if name == "protoprimer":
+                    exec(PROTOPRIMER_LATE, globals())
+                    return protoprimer_late("protoprimer_spec")
+
+            sys.meta_path.append(type(sys.implementation)(find_spec=protoprimer_find))
+            # This module holds no function that holds it, so without the collector all of it goes at the end.
+            del protoprimer_find
             status = client()
             if not (status is None or isinstance(status, int)):
+                exec(PROTOPRIMER_LATE)
                 protoprimer_late("protoprimer_returned", status)
             sys.exit(status)\
 """
 _ENTER_BOOT = """\
             code = getattr(client, "__code__", None)
-            if not (code and code.co_argcount and protoprimer_late("protoprimer_asks")):
-                sys.meta_path.append(proxy(sys.modules["__main__"]))
-                status = client()
-                if not (status is None or isinstance(status, int)):
-                    protoprimer_late("protoprimer_returned", status)
-                sys.exit(status)\
-"""
+            if code and code.co_argcount:
+                exec(PROTOPRIMER_LATE)
+            if code and not (code.co_argcount and protoprimer_late("protoprimer_asks")):\
+""" + _ENTER_CLIENT.replace("\n    ", "\n        ")
 
 # The kernel itself, as an entry script. One that is packed has the keeper among its functions; the head reads it there.
 _KERNEL_PROGRAM = (

@@ -287,6 +287,51 @@ def test_a_late_import_of_protoprimer_is_answered_by_the_kernel(clone: Clone) ->
     assert (told["answer"], told["same"]) == ("the kernel's", "the kernel's")
 
 
+# What a program leaves to the end: in a global, in a cycle, on a module that was there before it, and so on.
+LEAVING_CLIENT = """\
+import __main__, atexit, os, sys, weakref
+
+class Left:
+    def __init__(self, where):
+        self.where = where
+    def __del__(self, write=os.write):
+        write(1, (self.where + "\\n").encode())
+
+class Holder:
+    kept = Left("an attribute of a class")
+
+def generator(write=os.write):
+    try:
+        yield
+    finally:
+        write(1, b"a generator\\n")
+
+in_global, in_cycle, started = Left("a global"), Left("a cycle"), generator()
+in_cycle.itself = in_cycle
+os.left, __main__.left = Left("an older module"), Left("the main module")
+lost = [Left("a lost list")]
+lost.append(lost)
+del lost
+atexit.register(print, "at exit", flush=True)
+weakref.finalize(in_global, print, "a finalizer", flush=True)
+next(started)
+
+def main():
+    local = Left("a local cycle")
+    local.itself = local
+"""
+
+
+def test_what_a_client_leaves_to_the_end_is_finalized_as_by_its_interpreter_alone(clone: Clone) -> None:
+    (clone.client / "leaving.py").write_text(LEAVING_CLIENT)
+    program = f"import sys; sys.path.append({str(clone.client)!r}); import leaving; sys.exit(leaving.main())"
+    alone = ended([str(clone.environment / "bin" / "python"), "-I", "-c", program])
+    entered = ended([str(clone.script(main="leaving:main"))])
+    assert len(alone.stdout.splitlines()) == 10
+    assert sorted(entered.stdout.splitlines()) == sorted(alone.stdout.splitlines())
+    assert (entered.returncode, entered.stderr) == (alone.returncode, alone.stderr) == (0, b"")
+
+
 # --- what it notices ---------------------------------------------------------------------------------------------
 
 
