@@ -630,6 +630,29 @@ def test_a_claim_that_was_left_behind_holds_nobody_up(crowd: Callable[..., Crowd
     assert many.kernels() == ["follows"]
 
 
+@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("whose", ["a link", "another user's"])
+def test_nobody_waits_at_what_somebody_else_may_have_put_there(
+    crowd: Callable[..., Crowd], tmp_path: Path, name: str, whose: str
+) -> None:
+    many = crowd(shell(name))
+    many.claim.touch()
+    if whose == "a link":
+        many.fifo.rename(tmp_path / "elsewhere")
+        many.fifo.symlink_to(tmp_path / "elsewhere")
+    elif os.getuid() == 0:
+        os.chown(many.fifo, 65534, 65534)
+    else:
+        pytest.skip("only the superuser can give a file away")
+    many.leave("go")
+    held = os.open(many.fifo, os.O_RDWR)
+    try:
+        assert many.ends(many.start()) == [(9, "")]
+    finally:
+        os.close(held)
+    assert many.kernels() == ["follows"]
+
+
 def test_the_others_go_on_although_who_started_the_first_has_the_fifo_too(
     crowd: Callable[..., Crowd], tmp_path: Path
 ) -> None:
