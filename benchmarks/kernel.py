@@ -17,6 +17,7 @@ import sys, time
 entry = {"__name__": "entry", "__file__": sys.argv[1]}
 exec(compile(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1], "exec"), entry)
 started = time.perf_counter()
+exec(entry["PROTOPRIMER_LATE"], entry)
 entry["protoprimer_late"]("protoprimer_start")
 print(time.perf_counter() - started)
 """

@@ -25,6 +25,7 @@ from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
 from protoprimer.states import DryRunEnds
 from protoprimer.switch import enter_command, enter_environment
+from protoprimer.waiting import keep_waiting_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def ready_environment(graph: "StateGraph") -> Environment:
         environment = _first_environment(graph, configuration)
     else:
         environment = graph.evaluate("environment")
+    keep_waiting_place(graph.evaluate("cache_directory"))
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
 

@@ -7,6 +7,7 @@ import time
 from protoprimer.console import Console
 from protoprimer.host import path_of_file_url
 from protoprimer.indexes import IndexSettings
+from protoprimer.waiting import release_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class UrlReader:
         if url.startswith("file:"):
             with open(path_of_file_url(url), "rb") as stream:
                 return stream.read(), url, "text/html"
+        release_waiting()
         import http.client
         import socket
         import urllib.error

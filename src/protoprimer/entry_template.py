@@ -7,6 +7,7 @@ the Python half can be parsed by Python 2.7, which gets a sentence, not a traceb
 
 import os
 
+from protoprimer.configuration import INPUT_VARIABLES
 from protoprimer.errors import UsageError
 from protoprimer.ready import READY_FORMAT
 
@@ -24,7 +25,7 @@ _SH_HALF = """\
 # @TITLE@
 # sh reads down to the last exec; to Python, all of that is a string.
 [ -z "${ZSH_VERSION-}" ] || emulate sh
-unset PROTOPRIMER_READY PROTOPRIMER_PATH PROTOPRIMER_HOPS
+unset PROTOPRIMER_READY PROTOPRIMER_PATH PROTOPRIMER_HOPS PROTOPRIMER_WAIT
 protoprimer_script=$0 protoprimer_fresh=
 case $0 in -*) protoprimer_script=./$0 ;; esac
 [ -f "$protoprimer_script" ] || protoprimer_script=$(command -v -- "$0")
@@ -32,9 +33,12 @@ case $protoprimer_script in */*) ;; *) protoprimer_script=./$protoprimer_script 
 
 # Where nothing has changed since the environment was made ready, its interpreter starts at once.
 protoprimer_ready=${protoprimer_script%/*}/@STATE@/ready
-if @FAST@[ -r "$protoprimer_ready" ] && ! [ -h "$protoprimer_script" ]; then
+protoprimer_look() {
     IFS= read -r protoprimer_format < "$protoprimer_ready" || :
     [ "$protoprimer_format" != '@FORMAT@' ] || command . "$protoprimer_ready" 2> /dev/null || :
+}
+if @FAST@[ -r "$protoprimer_ready" ] && ! [ -h "$protoprimer_script" ]; then
+    protoprimer_look
 fi
 @ENTER@
 # Else the first Python on PATH decides. Shims come last: there may be no Python behind them.
@@ -72,9 +76,52 @@ fi
 
 """
 
+# The FIFO was made by Python on an earlier run; who has it open as descriptor 9 is the first of many. Redirections of
+# `exec` and `:` would end the shell where they fail, those of `command exec` and `true` do not.
+_SH_WAIT = """\
+# Of many that come at once the first leads, and makes it ready. The others wait until it says so, or has ended.
+if @ALONE@! [ -e "$protoprimer_ready" ] && ! [ -h "$protoprimer_script" ] &&
+    @UNSTEERED@; then
+    protoprimer_wait=${HOME-}/.cache
+    [ ! -d "${HOME-}/Library/Caches/protoprimer" ] || protoprimer_wait=$HOME/Library/Caches
+    case ${XDG_CACHE_HOME-} in /*) protoprimer_wait=$XDG_CACHE_HOME ;; esac
+    protoprimer_wait=${PROTOPRIMER_CACHE:-$protoprimer_wait/protoprimer}/waits
+    case $protoprimer_script in
+        /*) protoprimer_wait=$protoprimer_wait$protoprimer_script ;;
+        *) protoprimer_wait=$protoprimer_wait${PWD-}/${protoprimer_script#./} ;;
+    esac
+    case $protoprimer_wait in */../*) protoprimer_wait= ;; /*) ;; *) protoprimer_wait= ;; esac
+    export PROTOPRIMER_WAIT="$protoprimer_wait"
+    protoprimer_wait=$protoprimer_wait.fifo
+    if [ -p "$protoprimer_wait" ] && [ -O "$protoprimer_wait" ] && ! [ -h "$protoprimer_wait" ] &&
+        ! { true <&9 || true >&9; } 2> /dev/null && { command exec 9<> "$protoprimer_wait"; } 2> /dev/null; then
+        set -C
+        if { true > "$PROTOPRIMER_WAIT.claim"; } 2> /dev/null; then
+            PROTOPRIMER_WAIT=9$PROTOPRIMER_WAIT
+        else
+            # Closed, as it would be waiting for itself.
+            { exec 9>&- && read -r protoprimer_rest; } 2> /dev/null < "$protoprimer_wait" || exec 9>&-
+            [ ! -r "$protoprimer_ready" ] || protoprimer_look
+        fi
+        set +C
+    fi
+    if [ "$protoprimer_fresh" = yes ]; then
+@IDLE_LATER@        protoprimer_enter @START@@ARGUMENTS@
+    fi
+fi
+
+"""
+
 _SH_START = """\
-exec "$protoprimer_python" $protoprimer_flags @START@ "$@"
+@LEAD@exec "$protoprimer_python" $protoprimer_flags @START@ "$@"
 ":\"""
+"""
+
+# Some shells keep a descriptor to themselves that is not named here.
+_SH_LEAD = """\
+case ${PROTOPRIMER_WAIT-} in
+    9*) exec "$protoprimer_python" $protoprimer_flags @START@ "$@" 9<&9 ;;
+esac
 """
 
 # Python 2.7 reads as far as this, so it is written for both.
@@ -165,6 +212,15 @@ _LATE = (
     + """
 PROTOPRIMER_ENTRY = True
 PROTOPRIMER_KERNEL = os.path.normpath(PROTOPRIMER_KERNEL)
+PROTOPRIMER_WAIT = ""
+# What has functions here is in a circle of references, which only the collector undoes at the end.
+getattr(sys.modules.get("gc"), "unfreeze", int)()
+
+
+def protoprimer_late(name, *arguments):
+    while name not in globals():
+        exec(PROTOPRIMER_LATER.pop(0), globals())
+    return globals()[name](*arguments)
 
 
 def protoprimer_start():
@@ -176,6 +232,36 @@ def protoprimer_start():
         # Neither this directory nor PYTHONPATH may stand in for the standard library.
         os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
 @WAIT@    return protoprimer_late("protoprimer_kernel", PROTOPRIMER_KERNEL)
+
+
+def protoprimer_lead():
+    # The path where others wait in sh; after a 9 in the first of them, which has the FIFO there open.
+    global PROTOPRIMER_WAIT
+    PROTOPRIMER_WAIT = os.environ.pop("PROTOPRIMER_WAIT", "")
+    if PROTOPRIMER_WAIT[:1] == "9":
+        try:
+            os.set_inheritable(9, False)
+        except OSError:
+            protoprimer_release()  # Whoever has started this has closed it.
+
+
+def protoprimer_release():
+    # Those that wait in sh for this process go on: it is done, or what follows may take long.
+    global PROTOPRIMER_WAIT
+    wait, PROTOPRIMER_WAIT = PROTOPRIMER_WAIT, PROTOPRIMER_WAIT.lstrip("9")
+    if wait[:1] == "9":
+        try:
+            os.close(9)
+        except OSError:
+            pass
+        try:
+            os.unlink(PROTOPRIMER_WAIT + ".claim")
+            # Who has started this may have it open, too: then a line for each makes up for the end of the file.
+            fifo = os.open(PROTOPRIMER_WAIT + ".fifo", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(fifo, b"\\n" * 4096)
+            os.close(fifo)
+        except OSError:
+            pass
 
 
 def protoprimer_wait(ready, patience):
@@ -192,6 +278,7 @@ def protoprimer_wait(ready, patience):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_mine = True
             except BlockingIOError:
+                protoprimer_release()
                 time.sleep(pause)
                 pause = min(2 * pause, 0.01)
             if os.path.exists(ready):
@@ -265,6 +352,7 @@ def protoprimer_spec():
 # Where sh would not have gone by what is ready, there is nothing to wait for.
 _WAIT = """\
     else:
+        protoprimer_lead()
         ready = os.path.join(os.path.dirname(PROTOPRIMER_SCRIPT), @STATE@, "ready")
         steering = [name for name in os.environ if name[:12] == "PROTOPRIMER_" and name != "PROTOPRIMER_CACHE"]
         if not (steering or @ASKED@os.path.exists(ready)):
@@ -280,30 +368,26 @@ import sys
 PROTOPRIMER_SCRIPT = os.path.realpath(__file__)
 PROTOPRIMER_KERNEL = PROTOPRIMER_SCRIPT + "/../" + @KERNEL@
 PROTOPRIMER_HELD = {}
-# Strings, as a warm start has no time to compile what it does not run.
+# Strings, as a warm start has no time to compile what it does not run. The first has the function that gets the others.
 PROTOPRIMER_LATE = r\"""
 """
     + _LATE
     + """\
 \"""
-PROTOPRIMER_LOAD = r\"""
+PROTOPRIMER_LATER = [
+    r\"""
 """
     + _LOAD
     + """\
-\"""
-PROTOPRIMER_RARE = r\"\"\""""
+\""",
+    r\"\"\""""
     + _RARE
     + """\
-\"""
-
-
-def protoprimer_late(name, *arguments):
-    for text in (PROTOPRIMER_LATE, PROTOPRIMER_LOAD, PROTOPRIMER_RARE):
-        if name not in globals():
-            exec(text, globals())
-    return globals()[name](*arguments)
-
+\""",
+]
+protoprimer_late = None
 @CALL@
+    exec(PROTOPRIMER_LATE)
     sys.exit(protoprimer_late("protoprimer_start").@FUNCTION@(@MAIN@))
 """
 )
@@ -311,12 +395,6 @@ _ONLY_KERNEL = """
 if __name__ == "__main__":\
 """
 _CALL = """
-def find_spec(name, path=None, target=None):
-    # So this module answers a late "import protoprimer" where the environment has no package of that name.
-    if name == "protoprimer":
-        return protoprimer_late("protoprimer_spec")
-
-
 if __name__ == "__main__":
     try:
         if os.environ.get("PROTOPRIMER_READY") == sys.prefix@CONDITION@:
@@ -325,33 +403,41 @@ if __name__ == "__main__":
                     PROTOPRIMER_HELD[name] = os.environ.pop(name)
             if "PROTOPRIMER_PATH" in PROTOPRIMER_HELD:
                 sys.path += PROTOPRIMER_HELD["PROTOPRIMER_PATH"].split(os.pathsep)
-            @IMPORT@
-            # Held no tighter than this, the module is gone before Python looks through all that it holds at the end.
-            from _weakref import proxy
+            import gc
 
+            # What is there by now stays to the end, when looking through it would take longer than all of this.
+            getattr(gc, "freeze", int)()
+            @IMPORT@
 @ENTER@
     except SystemExit:
         raise
     except BaseException:
+        exec(PROTOPRIMER_LATE)
         if protoprimer_late("protoprimer_failed"):
             raise\
 """
-_ENTER_CLIENT = """\
-            sys.meta_path.append(proxy(sys.modules["__main__"]))
+_ENTER_CLIENT = """
+            def protoprimer_find(name, path=None, target=None):
+                # Answers a late "import protoprimer" where the environment has no package of that name.
+                if name == "protoprimer":
+                    exec(PROTOPRIMER_LATE, globals())
+                    return protoprimer_late("protoprimer_spec")
+
+            sys.meta_path.append(type(sys.implementation)(find_spec=protoprimer_find))
+            # This module holds no function that holds it, so without the collector all of it goes at the end.
+            del protoprimer_find
             status = client()
             if not (status is None or isinstance(status, int)):
+                exec(PROTOPRIMER_LATE)
                 protoprimer_late("protoprimer_returned", status)
             sys.exit(status)\
 """
 _ENTER_BOOT = """\
             code = getattr(client, "__code__", None)
-            if not (code and code.co_argcount and protoprimer_late("protoprimer_asks")):
-                sys.meta_path.append(proxy(sys.modules["__main__"]))
-                status = client()
-                if not (status is None or isinstance(status, int)):
-                    protoprimer_late("protoprimer_returned", status)
-                sys.exit(status)\
-"""
+            if code and code.co_argcount:
+                exec(PROTOPRIMER_LATE)
+            if code and not (code.co_argcount and protoprimer_late("protoprimer_asks")):\
+""" + _ENTER_CLIENT.replace("\n    ", "\n        ")
 
 # The kernel itself, as an entry script. One that is packed has the keeper among its functions; the head reads it there.
 _KERNEL_PROGRAM = (
@@ -444,19 +530,31 @@ def relative_path(path: str, directory: str) -> str:
 
 def _sh_half(kind: str, main: "str | None", state: str, title: str, start: str, program: str = "") -> str:
     is_boot = kind == "boot"
-    text = _SH_HALF.replace("@ENTER@\n", program + _SH_ENTER) + _SH_START
+    is_idle = is_boot and main is None
+    waits = kind != "start" and not program
+    text = _SH_HALF.replace("@ENTER@\n", program + _SH_ENTER + (_SH_WAIT if waits else "")) + _SH_START
     for name, value in (
         ("@TITLE@", title),
         ("@STATE@", state),
         ("@FORMAT@", READY_FORMAT),
         ("@NAMES@", " ".join("3.%d" % minor for minor in range(14, 5, -1))),
         ("@FAST@", '{ [ $# -eq 0 ] || [ "$*" = boot ]; } && ' if is_boot else ""),
-        ("@IDLE@", '    [ -n "$protoprimer_work" ] || exit 0\n' if is_boot and main is None else ""),
+        ("@ALONE@", "[ $# -eq 0 ] && " if is_boot else ""),
+        ("@UNSTEERED@", _unset_for_sh(sorted(INPUT_VARIABLES))),
+        ("@IDLE_LATER@", "    @IDLE@" if is_idle else ""),
+        ("@IDLE@", '    [ -n "$protoprimer_work" ] || exit 0\n' if is_idle else ""),
+        ("@LEAD@", _SH_LEAD if waits else ""),
         ("@START@", start),
         ("@ARGUMENTS@", "" if is_boot else ' "$@"'),
     ):
         text = text.replace(name, value)
     return text
+
+
+def _unset_for_sh(names: "list[str]") -> str:
+    """Return the condition that none of these variables is set, in lines that are not too long."""
+    lines = ["".join("${%s-}" % name for name in names[start : start + 4]) for start in range(0, len(names), 4)]
+    return " &&\n    ".join('[ -z "%s" ]' % line for line in lines)
 
 
 def _client_import(main: str) -> str:

@@ -5,6 +5,7 @@ import os
 import sys
 
 from protoprimer.errors import ConfigurationError
+from protoprimer.waiting import release_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -407,6 +408,7 @@ def end_process(status: int) -> "NoReturn":
 
     :param status: its exit status
     """
+    release_waiting()
     threads = sys.modules.get("threading")
     if "atexit" not in sys.modules and (threads is None or threads.active_count() == 1):
         lost = ""
@@ -460,6 +462,7 @@ def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: 
     :param program: its path; by default `arguments[0]`
     :raises OSError: the program cannot be started
     """
+    release_waiting()
     program = program or arguments[0]
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

@@ -31,6 +31,7 @@ KERNEL_MODULES = (
     "protoprimer.version",
     "protoprimer.errors",
     "protoprimer.json_text",
+    "protoprimer.waiting",
     "protoprimer.host",
     "protoprimer.console",
     "protoprimer.spawn",

@@ -15,6 +15,7 @@ from protoprimer.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.host import boot_identifier, first_line_of, is_windows, pid_is_alive, remove_tree
 from protoprimer.json_text import json_of, json_text
+from protoprimer.waiting import release_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class FileLock:
         delay = _SHORTEST_SECONDS_BETWEEN_TRIES
         try:
             while not self._try_to_acquire():
+                release_waiting()
                 waited = time.monotonic() - started
                 if self._timeout is not None and waited >= self._timeout:
                     raise self._timeout_error(waited)

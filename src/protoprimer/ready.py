@@ -18,6 +18,7 @@ from protoprimer.host import (
     write_atomically,
 )
 from protoprimer.json_text import json_of, json_text
+from protoprimer.waiting import release_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def write_ready(
     write_atomically(unfinished, _ready_text(facts), durable=False)
     os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
     os.replace(unfinished, path)
+    release_waiting()
 
 
 def read_ready(state_directory: str) -> "dict[str, Any] | None":

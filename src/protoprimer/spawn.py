@@ -6,6 +6,7 @@ import sys
 import time
 
 from protoprimer.host import signal_module
+from protoprimer.waiting import release_waiting
 
 __all__ = ["PopenChild", "SpawnedChild", "start_child"]
 
@@ -25,6 +26,7 @@ def start_child(
     :raises OSError: it could not be started, or `cwd` could not be entered
     :raises ValueError: a NUL in one of the texts
     """
+    release_waiting()
     threads = sys.modules.get("threading")
     has_threads = threads is not None and threads.active_count() > 1
     if has_threads or not hasattr(os, "posix_spawn"):

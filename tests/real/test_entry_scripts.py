@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -286,6 +287,51 @@ def test_a_late_import_of_protoprimer_is_answered_by_the_kernel(clone: Clone) ->
     assert (told["answer"], told["same"]) == ("the kernel's", "the kernel's")
 
 
+# What a program leaves to the end: in a global, in a cycle, on a module that was there before it, and so on.
+LEAVING_CLIENT = """\
+import __main__, atexit, os, sys, weakref
+
+class Left:
+    def __init__(self, where):
+        self.where = where
+    def __del__(self, write=os.write):
+        write(1, (self.where + "\\n").encode())
+
+class Holder:
+    kept = Left("an attribute of a class")
+
+def generator(write=os.write):
+    try:
+        yield
+    finally:
+        write(1, b"a generator\\n")
+
+in_global, in_cycle, started = Left("a global"), Left("a cycle"), generator()
+in_cycle.itself = in_cycle
+os.left, __main__.left = Left("an older module"), Left("the main module")
+lost = [Left("a lost list")]
+lost.append(lost)
+del lost
+atexit.register(print, "at exit", flush=True)
+weakref.finalize(in_global, print, "a finalizer", flush=True)
+next(started)
+
+def main():
+    local = Left("a local cycle")
+    local.itself = local
+"""
+
+
+def test_what_a_client_leaves_to_the_end_is_finalized_as_by_its_interpreter_alone(clone: Clone) -> None:
+    (clone.client / "leaving.py").write_text(LEAVING_CLIENT)
+    program = f"import sys; sys.path.append({str(clone.client)!r}); import leaving; sys.exit(leaving.main())"
+    alone = ended([str(clone.environment / "bin" / "python"), "-I", "-c", program])
+    entered = ended([str(clone.script(main="leaving:main"))])
+    assert len(alone.stdout.splitlines()) == 10
+    assert sorted(entered.stdout.splitlines()) == sorted(alone.stdout.splitlines())
+    assert (entered.returncode, entered.stderr) == (alone.returncode, alone.stderr) == (0, b"")
+
+
 # --- what it notices ---------------------------------------------------------------------------------------------
 
 
@@ -416,6 +462,248 @@ def test_what_asks_for_something_of_its_own_waits_for_nobody(clone: Clone) -> No
         (clone.state / "aside").rename(clone.state / "ready")
         clone.input.write_text("another content, at another time")
         assert started([run], status=9)["by"] == "kernel", "something is there: what became of it is the kernel's to say"
+
+
+# A kernel that is first of many: it waits for a file, then makes `ready`, or does not, and lets the others go.
+LEADING_KERNEL = """\
+import os, sys, time
+
+def run_main(main):
+    root = os.path.dirname(__file__)
+    with open(root + "/kernels", "a") as stream:
+        stream.write("leads\\n" if sys.modules["__main__"].PROTOPRIMER_WAIT[:1] == "9" else "follows\\n")
+    while not os.path.exists(root + "/go"):
+        time.sleep(0.002)
+    if os.path.exists(root + "/aside"):
+        os.rename(root + "/aside", root + "/.protoprimer/ready")
+    if os.path.exists(root + "/ends without a word"):
+        os._exit(9)
+    sys.modules["__main__"].protoprimer_release()
+    while os.path.exists(root + "/stays"):
+        time.sleep(0.002)
+    return 9
+
+boot_env = run_main
+"""
+
+
+class Crowd:
+    """A clone without `ready`, of which entry scripts are started at once, and the FIFO that an earlier run has made.
+
+    :param shell: what reads the entry scripts
+    """
+
+    def __init__(self, clone: Clone, cache: Path, shell: Sequence[str] = ()) -> None:
+        self.clone = clone
+        self.shell = shell
+        self.script = clone.script()
+        (clone.root / "proto_kernel.py").write_text(LEADING_KERNEL)
+        (clone.state / "ready").rename(clone.root / "aside")
+        self.place = Path(f"{cache}/waits{self.script}")
+        self.fifo, self.claim = Path(f"{self.place}.fifo"), Path(f"{self.place}.claim")
+        self.fifo.parent.mkdir(parents=True)
+        os.mkfifo(self.fifo, 0o600)
+        self.variables = environ({"PROTOPRIMER_CACHE": str(cache)})
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, number: int = 1, before: Sequence[str] = ()) -> list[subprocess.Popen[bytes]]:
+        command, pipe = [*before, *self.shell, str(self.script)], subprocess.PIPE
+        settings: dict[str, Any] = {"env": self.variables, "stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe}
+        started = [subprocess.Popen(command, **settings) for _ in range(number)]
+        self.processes += started
+        return started
+
+    def start_leader(self) -> subprocess.Popen[bytes]:
+        (leader,) = self.start()
+        until(lambda: self.claim.exists() and self.kernels() == ["leads"])
+        return leader
+
+    def start_waiting(self, number: int) -> list[subprocess.Popen[bytes]]:
+        """Start more, and return them once each of them waits in sh."""
+        started = self.start(number)
+        until(lambda: all(self.is_waiting(process) for process in started))
+        return started
+
+    def is_waiting(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, process.communicate()
+        with contextlib.suppress(OSError):
+            # A shell that has the FIFO as its stdin, opened for reading, and nothing else there.
+            links = {one.name: os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").iterdir()}
+            state = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            return [name for name, link in links.items() if link == str(self.fifo)] == ["0"] and state == "S"
+        return False
+
+    def kernels(self) -> list[str]:
+        """Return of each kernel that was started whether it leads or follows."""
+        told = self.clone.root / "kernels"
+        return told.read_text().splitlines() if told.exists() else []
+
+    def leave(self, *names: str) -> None:
+        for name in names:
+            (self.clone.root / name).touch()
+
+    def ends(self, processes: Sequence[subprocess.Popen[bytes]]) -> list[tuple[int, object]]:
+        """Return how they ended, and what the client told of itself."""
+        outputs = [(process, *process.communicate(timeout=120)) for process in processes]
+        assert [errors for _, _, errors in outputs] == [b""] * len(outputs)
+        return [(process.returncode, json.loads(output)["by"] if output else "") for process, output, _ in outputs]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def crowd(clone: Clone, tmp_path: Path) -> Iterator[Callable[..., Crowd]]:
+    """Return a function that makes a crowd; nobody of it is left behind."""
+    if sys.platform != "linux":
+        pytest.skip("only there a process can be seen to wait")
+    made: list[Crowd] = []
+
+    def make(shell: Sequence[str] = ()) -> Crowd:
+        made.append(Crowd(clone, tmp_path / "cache", shell))
+        return made[-1]
+
+    yield make
+    for process in [process for one in made for process in one.processes]:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_of_many_at_once_one_starts_a_python_and_the_others_wait_in_sh(
+    crowd: Callable[..., Crowd], name: str
+) -> None:
+    many = crowd(shell(name))
+    leader = many.start_leader()
+    waiting = many.start_waiting(19 if name == "dash" else 3)
+    assert many.kernels() == ["leads"]
+    many.leave("go")
+    assert many.ends(waiting) == [(7, "client")] * len(waiting)
+    assert many.ends([leader]) == [(9, "")]
+    assert (many.kernels(), many.claim.exists()) == (["leads"], False)
+
+
+def test_twenty_at_once_start_one_python_besides_the_clients(crowd: Callable[..., Crowd], tmp_path: Path) -> None:
+    """Whoever of them comes first; each Python that is found on PATH is counted."""
+    many = crowd()
+    counting = tmp_path / "counting" / "python3"
+    counting.parent.mkdir()
+    counting.write_text(f'#!/bin/sh\necho started >> "{tmp_path}/count"\nexec "{sys.executable}" "$@"\n')
+    counting.chmod(0o755)
+    many.variables["PATH"] = f"{counting.parent}{os.pathsep}{os.defpath}"
+    together = many.start(20)
+    until(lambda: many.claim.exists() and sum(many.is_waiting(process) for process in together) == 19)
+    many.leave("go")
+    assert sorted(many.ends(together)) == [(7, "client")] * 19 + [(9, "")]
+    assert (tmp_path / "count").read_text() == "started\n"
+
+
+@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("end", [signal.SIGKILL, None])
+def test_the_others_go_on_without_one_that_is_gone(
+    crowd: Callable[..., Crowd], name: str, end: signal.Signals | None
+) -> None:
+    """By a signal, or by an exit with nothing done; what was to be waited for is then Python's to find out."""
+    many = crowd(shell(name))
+    leader, waiting = many.start_leader(), many.start_waiting(3)
+    (many.clone.root / "aside").unlink()
+    if end is None:
+        many.leave("ends without a word", "go")
+    else:
+        leader.send_signal(end)
+        until(lambda: len(many.kernels()) > 1)
+        many.leave("go")
+    assert many.ends(waiting) == [(9, "")] * 3
+    assert sorted(many.kernels()) == ["follows"] * 3 + ["leads"]
+
+
+def test_a_claim_that_was_left_behind_holds_nobody_up(crowd: Callable[..., Crowd]) -> None:
+    many = crowd()
+    many.claim.touch()
+    many.leave("go")
+    assert many.ends(many.start()) == [(9, "")]
+    assert many.kernels() == ["follows"]
+
+
+@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("whose", ["a link", "another user's"])
+def test_nobody_waits_at_what_somebody_else_may_have_put_there(
+    crowd: Callable[..., Crowd], tmp_path: Path, name: str, whose: str
+) -> None:
+    many = crowd(shell(name))
+    many.claim.touch()
+    if whose == "a link":
+        many.fifo.rename(tmp_path / "elsewhere")
+        many.fifo.symlink_to(tmp_path / "elsewhere")
+    elif os.getuid() == 0:
+        os.chown(many.fifo, 65534, 65534)
+    else:
+        pytest.skip("only the superuser can give a file away")
+    many.leave("go")
+    held = os.open(many.fifo, os.O_RDWR)
+    try:
+        assert many.ends(many.start()) == [(9, "")]
+    finally:
+        os.close(held)
+    assert many.kernels() == ["follows"]
+
+
+def test_the_others_go_on_although_who_started_the_first_has_the_fifo_too(
+    crowd: Callable[..., Crowd], tmp_path: Path
+) -> None:
+    many = crowd()
+    wrapper = tmp_path / "wrapping" / "python3"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    wrapper.chmod(0o755)
+    many.variables["PATH"] = f"{wrapper.parent}{os.pathsep}{os.defpath}"
+    leader, waiting = many.start_leader(), many.start_waiting(3)
+    many.leave("stays", "go")
+    assert many.ends(waiting) == [(7, "client")] * 3
+    (many.clone.root / "stays").unlink()
+    assert many.ends([leader]) == [(9, "")]
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_who_waits_in_sh_ends_by_an_interrupt(crowd: Callable[..., Crowd], name: str) -> None:
+    many = crowd(shell(name))
+    leader, waiting = many.start_leader(), many.start_waiting(1)
+    waiting[0].send_signal(signal.SIGINT)
+    waiting[0].communicate(timeout=120)
+    assert waiting[0].returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert leader.poll() is None
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_descriptor_of_the_users_is_left_alone(crowd: Callable[..., Crowd], tmp_path: Path, name: str) -> None:
+    """Who has a descriptor 9 leads nobody and waits for nobody in sh."""
+    many = crowd(shell(name))
+    (many.clone.client / "shown.py").write_text(
+        "import json, os\n"
+        "def main():\n"
+        "    links = {n: os.path.realpath('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd') if int(n) > 2}\n"
+        "    print(json.dumps({'by': [n for n in links if os.path.exists(links[n])]}))\n"
+    )
+    (tmp_path / "theirs").touch()
+    many.leave("go")
+    many.claim.touch()
+    for redirection in ("<", ">"):
+        before = ["/bin/sh", "-c", f'exec "$@" 9{redirection} "$0"', str(tmp_path / "theirs")]
+        assert many.ends(many.start(before=before)) == [(9, "")]
+        assert many.claim.exists()
+        assert many.ends(many.start(before=before)) == [(0, ["9"])]
+        (many.clone.state / "ready").rename(many.clone.root / "aside")
+    for path in (many.claim, many.clone.root / "kernels", many.clone.root / "go"):
+        path.unlink()
+    leader, waiting = many.start_leader(), many.start_waiting(1)
+    many.leave("go")
+    assert many.ends(waiting) == [(0, [])]
+    assert many.ends([leader]) == [(9, "")]
 
 
 def with_patience(script: Path, seconds: str) -> Path:
