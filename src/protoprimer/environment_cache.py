@@ -17,6 +17,7 @@ from protoprimer.json_text import json_of, json_text
 from protoprimer.plan import Plan
 from protoprimer.projects import normalized_project_name
 from protoprimer.version import VERSION
+from protoprimer.waiting import release_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class CachedEnvironment:
         It has not if anything in the cache is not as it was, which an edit within an environment can do: what is built
         then takes its place. What was made by then is left to the caller.
         """
+        if len(self._rows) > _FILES_LEFT_TO_UV:
+            # It may take seconds: for as long others wait at the lock, which says for whom.
+            release_waiting()
         try:
             _make(self._rows, os.path.join(self.place, "tree"), environment, _Places(environment, root).put_in)
             os.utime(self.place)

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import re
 import sys
+import textwrap
 
 from protoprimer.entry_template import kernel_head, kernel_keeper
 from protoprimer.kernel_packing import KernelError, packed_lines, stripped
@@ -28,7 +29,7 @@ protoprimer, the kernel: from any Python into this repository's own environment.
 """
 _PACKED_HEADER = """
 # As text there are these lines for sh, what unpacks the rest, and the flow (protoprimer.states). The other modules are
-# packed in the last lines; one line announces each in its place.
+# packed in the last lines, and named in their places.
 # To read all of it without running any of it: python -m protoprimer kernel show PATH
 # or, running it: python3 -c "import proto_kernel; print(proto_kernel.kernel_source())"
 # To have it as text throughout: python -m protoprimer kernel write --plain PATH\
@@ -88,11 +89,6 @@ class _Module:
         self.lines[node.lineno - 1] = self.lines[node.lineno - 1][: node.col_offset] + text
         self._dropped.update(range(node.lineno, node.end_lineno or node.lineno))
 
-    def announced(self) -> str:
-        """Return its name, and what its docstring says first."""
-        about = re.split("[:;,] |[.]?\n|[.]$", ast.get_docstring(self.tree) or "")[0]
-        return "%s: %s" % (self.name.partition(".")[2], about)
-
     def as_text(self) -> "list[str]":
         digest = hashlib.sha256(self.text.encode("utf-8")).hexdigest()[:16]
         begin = "\n" + MODULE_MARK + "%s, sha256 %s" % (self.name, digest)
@@ -134,12 +130,11 @@ def _packed_parts(modules: "list[_Module]") -> "list[str]":
         if is_plain:
             parts += [part for module in run for part in module.as_text()]
             continue
-        announced = "\n# ---- packed, in this order:\n"
-        groups.append("")
-        for module in run:
-            announced += "# %s\n" % module.announced()
-            groups[-1] += MODULE_MARK + module.name + "\n" + stripped(module.body() + "\n")
-        parts.append(announced + EXEC_LINES.rstrip())
+        packed = list(run)
+        groups.append("".join(MODULE_MARK + one.name + "\n" + stripped(one.body() + "\n") for one in packed))
+        names = ", ".join(module.name.partition(".")[2] for module in packed)
+        announced = textwrap.fill(names, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+        parts.append("\n# ---- packed, in this order:\n%s\n%s" % (announced, EXEC_LINES.rstrip()))
     digest = hashlib.sha256("\0".join(groups).encode("latin-1", "replace")).hexdigest()
     first = next(number for number, part in enumerate(parts) if part.endswith(EXEC_LINES.rstrip()))
     parts.insert(first, '\nPACKED_SHA256 = "%s"%s' % (digest, LOAD_LINE.rstrip()))
