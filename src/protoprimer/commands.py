@@ -9,7 +9,7 @@ from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
 from protoprimer.environment_cache import forget_old_environments
-from protoprimer.errors import InstallError, NotReadyError, PrimerError
+from protoprimer.errors import BackendError, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.interpreters import all_interpreters
 from protoprimer.json_text import json_text
@@ -23,6 +23,7 @@ from protoprimer.pylock import load_lock
 from protoprimer.schema import CLIENT_SCHEMA
 from protoprimer.selection import probe_backends, select_backend
 from protoprimer.shells import chosen_shell, enter_shell, shell_label
+from protoprimer.state_directory import remove_unused_state_directory
 from protoprimer.states import DryRunEnds
 from protoprimer.switch import enter_command, enter_environment
 from protoprimer.waiting import keep_waiting_place
@@ -51,10 +52,16 @@ def ready_environment(graph: "StateGraph") -> Environment:
                 raise DryRunEnds("nothing to do: the environment is ready")
             return standing
     is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
-    if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
-        environment = _first_environment(graph, configuration)
-    else:
-        environment = graph.evaluate("environment")
+    is_new = not os.path.lexists(configuration.state_directory)
+    try:
+        if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
+            environment = _first_environment(graph, configuration)
+        else:
+            environment = graph.evaluate("environment")
+    except BackendError:
+        if is_new:
+            _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
+        raise
     keep_waiting_place(graph.evaluate("cache_directory"))
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
@@ -79,6 +86,17 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
     finally:
         if is_held:
             lock.release()
+
+
+def _leave_nothing(lock: "FileLock", state_directory: str) -> None:
+    """Take the state directory away that this run has made for nothing, unless others are at work there."""
+    try:
+        if lock.acquire(unless=lambda: True):
+            remove_unused_state_directory(state_directory, lock.path)
+            lock.release()
+    except PrimerError:
+        # The host's fault is to be told, not this.
+        pass
 
 
 def standing_or_stale_environment(graph: "StateGraph") -> Environment:
@@ -305,8 +323,10 @@ def _gc(graph: "StateGraph") -> int:
     if line.has("dry-run"):
         console.say("would keep %d generations of each environment" % keep)
         return 0
-    with graph.evaluate("lock"):
-        removed = store.collect(keep, [])
+    removed = []
+    if os.path.lexists(configuration.state_directory):
+        with graph.evaluate("lock"):
+            removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     forgotten = forget_old_environments(graph.evaluate("cache_directory"))
     if forgotten:

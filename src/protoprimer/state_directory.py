@@ -8,7 +8,13 @@ from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.host import content_of, link_target, write_atomically
 from protoprimer.locking import disk_failure
 
-__all__ = ["check_environment_name", "prepare_state_directory", "remember_environment", "remembered_environment"]
+__all__ = [
+    "check_environment_name",
+    "prepare_state_directory",
+    "remember_environment",
+    "remembered_environment",
+    "remove_unused_state_directory",
+]
 
 _LETTERS_OF_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 # Backups skip directories with this signature: https://bford.info/cachedir/
@@ -38,6 +44,23 @@ def prepare_state_directory(path: str) -> None:
                     write_atomically(mark, content, durable=False)
     except OSError as error:
         raise disk_failure("create the state directory", path, error) from error
+
+
+def remove_unused_state_directory(path: str, lock: str) -> None:
+    """Remove a state directory that holds no more than its marks and the lock file, which the caller has taken.
+
+    Who waits for that lock notices that the file is gone, and makes all of this anew.
+    """
+    files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
+    try:
+        if set(os.listdir(path)) == {"envs"}.union(map(os.path.basename, files)):
+            os.rmdir(os.path.join(path, "envs"))
+            for file in files:
+                os.unlink(file)
+            os.rmdir(path)
+    except OSError:
+        # Somebody builds another environment there, or Windows keeps what is open.
+        pass
 
 
 def _refuse_foreign_content(path: str) -> None:

@@ -522,6 +522,31 @@ def test_output_that_is_lost_is_told_and_output_that_nobody_reads_is_not(new_clo
     assert clone.run("/bin/sh", "-c", './prime "$@" >&-', "sh", *command) == clones.Done(0, "", "")
 
 
+@pytest.mark.parametrize("arguments", [[], ["--python", "3"], ["reboot"], ["lock"], ["run", "true"]], ids=" ".join)
+def test_a_host_on_which_no_backend_can_serve_is_told_and_nothing_is_left(
+    new_clone: NewClone, kernel: str, arguments: list[str]
+) -> None:
+    clone = new_clone(UV="/no/uv").write({**table('backend = "uv"\n'), "requirements.txt": ""}).entry("prime", None, "boot")
+    before = sorted(clones.snapshot(clone.root, without=["__pycache__"]))
+    done = clone.prime(*arguments, status=5)
+    assert_one_clear_message(done, ["no backend can serve", "$UV: /no/uv"])
+    assert "log:" not in done.errors
+    assert sorted(clones.snapshot(clone.root, without=["__pycache__"])) == before
+
+
+def test_a_state_directory_that_others_use_is_left_where_no_backend_can_serve(new_clone: NewClone) -> None:
+    clone = new_clone(UV="/no/uv").write(table('backend = "uv"\n')).entry("prime", None, "boot")
+    (clone.state / "envs").mkdir(parents=True)
+    clone.prime(status=5)
+    assert (clone.state / "envs").is_dir()
+
+
+def test_gc_makes_no_state_directory(new_clone: NewClone) -> None:
+    clone = new_clone().entry("prime", None, "boot")
+    assert clone.prime("gc").errors == "removed 0 generations\n"
+    assert not clone.state.exists()
+
+
 CLIENTS = {
     "a module that is not there": Bad({}, 6, ["'client'", "is not in the environment", "install"]),
     "a function that is not there": Bad({"client.py": "def mian(): pass\n"}, 6, ["'main'", "client:main", "mian"]),
