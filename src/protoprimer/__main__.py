@@ -12,15 +12,29 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
 
 from protoprimer.author import add_entry, initialise, refuse_foreign_file
 from protoprimer.console import Console
-from protoprimer.errors import ConfigurationError, PrimerError
+from protoprimer.errors import OutputLost, PrimerError
+from protoprimer.host import print_out
 from protoprimer.kernel_writer import MAXIMUM_KERNEL_BYTES, kernel_drift, shown_kernel, update_kernel, write_kernel
 from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["main"]
 
 
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: "Any" = None) -> None:
+        # Else a closed pipe would be a traceback.
+        if file is not None and file is sys.stdout:
+            print_out(message, end="")
+        else:
+            super()._print_message(message, file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m protoprimer", description="for authors of repositories")
+    parser = _Parser(prog="python -m protoprimer", description="for authors of repositories")
     parser.add_argument("--version", action="version", version="protoprimer " + VERSION)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     init = commands.add_parser("init", help="write prime and the kernel into a repository")
@@ -62,7 +76,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     elif options.action == "update":
         told = update_kernel(options.path, options.check)
         if told:
-            print(told)
+            print_out(told)
     else:
         drift = kernel_drift(options.path)
         if drift is not None:
@@ -83,7 +97,7 @@ def _print_bytes(text: bytes) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ConfigurationError("the output is lost: %s" % error.strerror) from error
+        raise OutputLost("the output is lost: %s" % error) from error
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import sys
 from protoprimer.cli import OPTIONS, CommandLine, help_text
 from protoprimer.errors import ConfigurationError, InstallError, UsageError, nearest_name
 from protoprimer.graph import State, StateGraph
+from protoprimer.host import print_out
 from protoprimer.pictures import graph_picture
 from protoprimer.switch import PATH_VARIABLE
 
@@ -308,12 +309,12 @@ class Primer:
         self.graph.add_defined()
         self.graph.check()
         if self.command_line.has("help"):
-            print(self.help_text())
+            print_out(self.help_text())
             sys.exit(0)
         asked = self.command_line.text("target")
         target = self.graph.state_of_target(asked or self.default_target, "--target" if asked else _DEFAULT_TARGET).name
         if self.command_line.command == "graph":
-            print(graph_picture(self.graph, target, self.command_line.text("format") or "text"))
+            print_out(graph_picture(self.graph, target, self.command_line.text("format") or "text"))
             sys.exit(0)
         _ = self.options
         self.graph.evaluate(target)

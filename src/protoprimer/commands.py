@@ -11,6 +11,7 @@ from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
 from protoprimer.environment_cache import forget_old_environments
 from protoprimer.errors import BackendError, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
+from protoprimer.host import print_out
 from protoprimer.interpreters import all_interpreters
 from protoprimer.json_text import json_text
 from protoprimer.kernel_update import renew_kernel
@@ -214,17 +215,17 @@ def _eval(graph: "StateGraph") -> int:
             "environments": configuration.environment_names,
             "values": values,
         }
-        print(json_text(document, indent=2))
+        print_out(json_text(document, indent=2))
         return 0
-    print("root %s, environment %s\n" % (configuration.root, configuration.environment_name))
+    print_out("root %s, environment %s\n" % (configuration.root, configuration.environment_name))
     said = [(key, _as_toml_line(one["value"]), one) for key, one in values.items() if key in configuration.settings]
     widths = [max([len(key) for key, _, _ in said] or [0]), min(60, max([len(value) for _, value, _ in said] or [0]))]
     for key, value, one in said:
-        print("%-*s = %-*s  # %s: %s" % (widths[0], key, widths[1], value, one["leap"], one["place"]))
+        print_out("%-*s = %-*s  # %s: %s" % (widths[0], key, widths[1], value, one["leap"], one["place"]))
     rest = {key: one["value"] for key, one in values.items() if key not in configuration.settings}
     defaults = ["%s = %s" % (key, _as_toml_line(value)) for key, value in rest.items() if value is not None]
-    print("\n".join(([""] if said else []) + ["# by default:"] + defaults))
-    print("# not set: " + ", ".join(key for key, value in rest.items() if value is None))
+    print_out("\n".join(([""] if said else []) + ["# by default:"] + defaults))
+    print_out("# not set: " + ", ".join(key for key, value in rest.items() if value is None))
     return 0
 
 
@@ -274,15 +275,15 @@ def _check(graph: "StateGraph") -> int:
         "index": settings.describe(),
     }  # type: dict[str, object]
     if line.has("json"):
-        print(json_text(report, indent=2))
+        print_out(json_text(report, indent=2))
         return status
-    print("environment: %s" % health)
+    print_out("environment: %s" % health)
     for one in interpreters:
-        print("interpreter: %s" % " ".join(str(part) for part in _interpreter_entry(one).values() if part))
+        print_out("interpreter: %s" % " ".join(str(part) for part in _interpreter_entry(one).values() if part))
     for name, reason in backends.items():
-        print("backend: %s: %s" % (name, reason or "can serve"))
+        print_out("backend: %s: %s" % (name, reason or "can serve"))
     for described in settings.describe():
-        print("index: %s" % described)
+        print_out("index: %s" % described)
     return status
 
 
@@ -349,7 +350,7 @@ def _line_and_configuration(graph: "StateGraph") -> "tuple[CommandLine, Configur
 def _graph(graph: "StateGraph") -> int:
     line: "CommandLine" = graph.evaluate("command_line")
     target = graph.state_of_target(line.text("target") or "environment").name
-    print(graph_picture(graph, target, line.text("format") or "text"))
+    print_out(graph_picture(graph, target, line.text("format") or "text"))
     return 0
 
 

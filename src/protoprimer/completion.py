@@ -5,7 +5,7 @@ import os
 from protoprimer.cli import COMMANDS, OPTIONS
 from protoprimer.errors import UsageError, nearest_name
 from protoprimer.graph import StateGraph
-from protoprimer.host import quoted_for_sh
+from protoprimer.host import print_out, quoted_for_sh
 from protoprimer.selection import BACKENDS
 from protoprimer.shells import SHELL_KINDS
 
@@ -107,14 +107,14 @@ def completion_command(graph: StateGraph) -> int:
     line: "CommandLine" = graph.evaluate("command_line")
     shell = line.operands[0]
     if shell == _ASKS_FOR_ENVIRONMENTS:
-        print("\n".join(graph.evaluate("configuration").environment_names))
+        print_out("\n".join(graph.evaluate("configuration").environment_names))
         return 0
     if shell not in COMPLETION_SHELLS:
         near = nearest_name(shell, list(COMPLETION_SHELLS))
         advice = "did you mean %s?" % near if near else "one of: " + ", ".join(COMPLETION_SHELLS)
         raise UsageError("there is no completion for the shell %r" % shell, None, advice)
     targets = sorted({one.target for one in graph.states.values()})
-    print(completion_text(shell, os.path.basename(line.program), targets), end="")
+    print_out(completion_text(shell, os.path.basename(line.program), targets), end="")
     return 0
 
 

@@ -7,6 +7,7 @@ __all__ = [
     "InterpreterError",
     "LockTimeoutError",
     "NotReadyError",
+    "OutputLost",
     "PrimerError",
     "UsageError",
     "nearest_name",
@@ -78,6 +79,12 @@ class NotReadyError(PrimerError):
     """`start_app` found no ready environment: exit code 8."""
 
     exit_code = 8
+
+
+class OutputLost(PrimerError):
+    """What was to be printed could not be: exit code 120, that of Python for this."""
+
+    exit_code = 120
 
 
 def nearest_name(name: str, known: "list[str]") -> "str | None":

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import ConfigurationError, OutputLost
 from protoprimer.waiting import release_waiting
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ __all__ = [
     "options_of_process_group",
     "path_of_file_url",
     "pid_is_alive",
+    "print_out",
     "processes_below",
     "quoted_for_sh",
     "remove_tree",
@@ -401,6 +402,28 @@ def become_command(program: str, arguments: "list[str]", environ: "dict[str, str
         if error.errno != errno.ENOEXEC or is_windows():
             raise
         replace_process(["sh", program] + arguments[1:], environ, "/bin/sh")
+
+
+def print_out(text: str, end: str = "\n") -> None:
+    """Print what was asked for to stdout; all of it has left this process afterwards.
+
+    :raises OutputLost: the disk is full, or failed (exit code 120); who reads no more has had enough
+    """
+    stream = sys.stdout
+    if stream is None:
+        return
+    try:
+        try:
+            stream.write(text + end)
+        except UnicodeEncodeError:
+            encoding = stream.encoding
+            stream.write((text + end).encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except OSError as error:
+        # Python is not to try again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise OutputLost("the output is lost: %s" % error) from error
 
 
 def end_process(status: int) -> "NoReturn":

@@ -11,6 +11,7 @@ from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.host import (
     options_of_process_group,
+    print_out,
     signal_process_group,
     usable_cores,
     usable_memory,
@@ -84,7 +85,7 @@ def matrix_command(graph: "StateGraph") -> int:
 
 def _print_document(document: "dict[str, Any]") -> None:
     # On one line, as a GitHub output has to be.
-    print(json_text(document))
+    print_out(json_text(document))
 
 
 def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:

@@ -15,7 +15,7 @@ from protoprimer.configuration import LEAPS
 from protoprimer.console import Console
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
-from protoprimer.host import end_process
+from protoprimer.host import end_process, print_out
 from protoprimer.neo import boot_client, heal_or_explain
 from protoprimer.process import Terminated
 from protoprimer.states import DryRunEnds, bootstrap_graph
@@ -124,10 +124,10 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     line: "CommandLine" = graph.evaluate("command_line")
     share_console(graph, console)
     if line.has("version"):
-        print("protoprimer " + VERSION)
+        print_out("protoprimer " + VERSION)
         return 0
     if line.has("help") and not (line.command == "boot" and main and can_ask_client(graph)):
-        print(help_text(line.program, line.command, _HOW_TO_SEE_MORE % "options" if main else None))
+        print_out(help_text(line.program, line.command, _HOW_TO_SEE_MORE % "options" if main else None))
         return 0
     target = line.text("target")
     if target is not None and (main is None or target in targets_of(graph)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -504,22 +505,55 @@ def test_a_file_that_may_not_be_read_is_named(new_clone: NewClone) -> None:
     assert_one_clear_message(done, ["cannot be read", "pyproject.toml"])
 
 
-@pytest.mark.parametrize("command", [["eval"], ["completion", "bash"], ["--version"], ["--help"]], ids=" ".join)
-def test_output_that_is_lost_is_told_and_output_that_nobody_reads_is_not(new_clone: NewClone, command: list[str]) -> None:
+def assert_lost_output_is_told_and_output_that_nobody_reads_is_not(clone: clones.Clone, *command: str) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this host has no device that is always full")
-    clone = new_clone().write(table("")).entry("prime", None, "boot")
     with open("/dev/full", "wb") as full:
-        done = clone.prime(*command, status=120, stdout=full)
+        done = clone.run(*command, status=120, stdout=full)
     assert re.fullmatch("error: the output is lost: .+\n", done.errors)
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        assert clone.prime(*command, stdout=writing) == clones.Done(0, "", "")
+        assert clone.run(*command, stdout=writing) == clones.Done(0, "", "")
     finally:
         os.close(writing)
-    # With stdout closed there is nothing to print to.
-    assert clone.run("/bin/sh", "-c", './prime "$@" >&-', "sh", *command) == clones.Done(0, "", "")
+
+
+PRINTING = [["eval"], ["graph"], ["check"], ["completion", "bash"], ["--version"], ["--help"], ["lock", "--help"]]
+PRINTING += [["matrix", "--github", "--python", "3"]]
+
+
+@pytest.mark.parametrize("start", [["./prime"], ["python3", "prime"], ["python3", "proto_kernel.py"]], ids=" ".join)
+def test_output_that_is_lost_is_told_and_output_that_nobody_reads_is_not(new_clone: NewClone, start: list[str]) -> None:
+    clone = new_clone().write(table("")).entry("prime", None, "boot")
+    clone.write({"proto_kernel.py": clones.generated_kernel()}).prime("--backend", "venv")
+    clone.prime("check")
+    for command in PRINTING:
+        assert_lost_output_is_told_and_output_that_nobody_reads_is_not(clone, *start, *command)
+        # With stdout closed there is nothing to print to.
+        assert clone.run("/bin/sh", "-c", '"$@" >&-', "sh", *start, *command) == clones.Done(0, "", "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("main", ["def main(primer): primer.add_option('--fast')\n", "def main(): pass\n"])
+def test_output_of_the_neo_runtime_that_is_lost_is_told(
+    new_clone: NewClone, kernel: str, main: str, unbuffered: str
+) -> None:
+    clone = new_clone(PYTHONUNBUFFERED=unbuffered).write({"client.py": main}).entry("prime", "client:main", "boot")
+    clone.prime("--backend", "venv")
+    for command in (["--help"], ["graph"], ["graph", "--format", "dot"]):
+        assert_lost_output_is_told_and_output_that_nobody_reads_is_not(clone, "./prime", *command)
+        assert clone.run("/bin/sh", "-c", './prime "$@" >&-', "sh", *command) == clones.Done(0, "", "")
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["--version"], ["init", "--help"], ["kernel", "show", "proto_kernel.py"]]
+)
+def test_output_of_the_authors_command_line_that_is_lost_is_told(new_clone: NewClone, command: list[str]) -> None:
+    clone = new_clone(PYTHONPATH=str(support.ROOT / "src"), PYTHONUNBUFFERED="1").write(
+        {"proto_kernel.py": clones.generated_kernel()}
+    )
+    assert_lost_output_is_told_and_output_that_nobody_reads_is_not(clone, sys.executable, "-m", "protoprimer", *command)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--python", "3"], ["reboot"], ["lock"], ["run", "true"]], ids=" ".join)
