@@ -10,7 +10,7 @@ from protoprimer.console import Console
 from protoprimer.entry_template import KINDS, entry_main, entry_text, relative_path
 from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.host import is_windows, write_atomically
-from protoprimer.kernel_writer import is_same_kernel, kernel_text, kernel_version
+from protoprimer.kernel_writer import is_plain, is_same_kernel, kernel_text, kernel_version
 from protoprimer.plan import make_plan
 from protoprimer.projects import console_entry, read_project
 from protoprimer.required import RequiredPython, required_python_of
@@ -33,6 +33,7 @@ _NO_PACKAGES = frozenset(
 )  # fmt: skip
 # Patterns that leave out a link as well as a directory; `.venv/` matches directories only.
 _IGNORING_LINK = frozenset([".venv", "/.venv", "**/.venv", ".venv*", "/.venv*", ".*", "/.*"])
+_PERMISSION_ADVICE = "check who may write there"
 _FORCE_ADVICE = "move it away, or overwrite it with --force"
 
 
@@ -40,7 +41,7 @@ def initialise(directory: str, console: Console, force: bool = False, plain: boo
     """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
 
     :param force: overwrite files of these names that are not ours
-    :param plain: a kernel with nothing packed
+    :param plain: a kernel with nothing packed; one that is there keeps its form without this
     :raises UsageError: exit code 2: there is no such directory
     :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
     """
@@ -57,17 +58,17 @@ def initialise(directory: str, console: Console, force: bool = False, plain: boo
     _refuse_other_kernel(kernel, force)
     main = (entry_main(kept) if kept else None) or main
     state = relative_path(configuration.state_directory, directory)
-    written = [
-        name
-        for name, content in (
-            (ENTRY_NAME, entry_text("boot", main, kernel_name, state)),
-            (kernel_name, _kernel_to_write(kernel, plain)),
-        )
-        if _write_script(os.path.join(directory, name), content)
-    ]
-    ignored = [".gitignore"] if _ignore_link(directory) else []
-    written += ignored
+    scripts = [(ENTRY_NAME, entry_text("boot", main, kernel_name, state))]
+    scripts.append((kernel_name, _kernel_to_write(kernel, plain)))
     found += [("line ends", told) for told in [_line_ends_to_keep(entry)] if told]
+    ignored = [] if _ignores_link(os.path.join(directory, ".gitignore")) else [".gitignore"]
+    for name in [ENTRY_NAME, kernel_name, *ignored]:
+        # All of it before any is written: what fails halfway leaves a repository with half of it.
+        _refuse_unwritable(os.path.join(directory, name))
+    written = [name for name, content in scripts if _write_script(os.path.join(directory, name), content)]
+    for name in ignored:
+        _ignore_link(os.path.join(directory, name))
+    written += ignored
     for label, value in found + [("main", main or "none: ./prime only makes the environment ready")]:
         console.say("%-14s%s" % (label + ":", value))
     console.say("%-14s%s" % ("written:", ", ".join(written) or "nothing, all of it is there already"))
@@ -108,7 +109,8 @@ def _finds_modules_itself(directory: str) -> bool:
 
 def _kernel_to_write(path: str, plain: bool) -> str:
     """Return the text that the kernel at `path` is to have: the present one, where that is the same program."""
-    text, present = kernel_text(plain), _text_of(path) or ""
+    present = _text_of(path) or ""
+    text = kernel_text(plain or (kernel_version(present) is not None and is_plain(present)))
     return present if is_same_kernel(present, text) else text
 
 
@@ -138,9 +140,9 @@ def add_entry(
     elif not os.path.isfile(kernel):
         raise UsageError("there is no kernel %s" % kernel, "--kernel", "write it with: python -m protoprimer init")
     state = relative_path(_configuration(path, os.path.abspath(kernel)).state_directory, directory)
+    told = _line_ends_to_keep(path)
     _write_script(path, entry_text(kind, main, relative_path(kernel, directory), state))
     console.say("written: %s, which serves %s through %s" % (path, main, KINDS[kind]))
-    told = _line_ends_to_keep(path)
     if told:
         console.say("line ends: " + told)
 
@@ -210,12 +212,13 @@ def _is_entry(text: str) -> bool:
 
 
 def _text_of(path: str) -> "str | None":
-    if os.path.isdir(path):
-        raise ConfigurationError("a directory is in the way", path, "move it away")
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
+        raise ConfigurationError(kind + " is in the way", path, "move it away")
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ConfigurationError("cannot be read: %s" % error.strerror, path, "check who may read it") from None
@@ -244,10 +247,22 @@ def _write_script(path: str, text: str) -> bool:
                 if stream.read() == content:
                     return False
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_atomically(path, content, 0o755)
+        write_atomically(os.path.realpath(path), content, 0o755)
     except OSError as error:
-        raise ConfigurationError("cannot be written: %s" % error.strerror, path, "check who may write there") from None
+        raise ConfigurationError("cannot be written: %s" % error.strerror, path, _PERMISSION_ADVICE) from None
     return True
+
+
+def _refuse_unwritable(path: str) -> None:
+    """Refuse a file that cannot be written: a directory for it can be made, and what is appended to may be changed."""
+    place = os.path.dirname(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    is_file = os.path.basename(path) == ".gitignore" and os.path.exists(path)
+    if not os.path.isdir(place):
+        raise ConfigurationError("what is no directory is in the way", place, "move it away")
+    if not (os.access(path, os.W_OK) if is_file else os.access(place, os.W_OK | os.X_OK)):
+        raise ConfigurationError("cannot be written", path if is_file else place, _PERMISSION_ADVICE)
 
 
 def _line_ends_to_keep(script: str) -> "str | None":
@@ -270,16 +285,16 @@ def _line_ends_to_keep(script: str) -> "str | None":
         here = os.path.dirname(here)
 
 
-def _ignore_link(directory: str) -> bool:
-    """Have git leave the link to the environment out; tell whether that needed a line."""
-    path = os.path.join(directory, ".gitignore")
+def _ignores_link(path: str) -> bool:
+    """Tell whether a `.gitignore` has git leave the link to the environment out."""
+    return any(line.strip() in _IGNORING_LINK for line in (_text_of(path) or "").splitlines())
+
+
+def _ignore_link(path: str) -> None:
     text = _text_of(path) or ""
-    if any(line.strip() in _IGNORING_LINK for line in text.splitlines()):
-        return False
     end = "" if not text or text.endswith("\n") else "\n"
     try:
         with open(path, "a", encoding="utf-8") as stream:
             stream.write(end + "/.venv\n")
     except OSError as error:
         raise ConfigurationError("cannot be written: %s" % error.strerror, path, "add the line /.venv") from None
-    return True

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.host import write_atomically
@@ -117,6 +118,8 @@ def write_kernel(path: str, plain: bool = False) -> int:
     except OSError:
         there = b""
     is_there = is_same_kernel(there.decode("utf-8", "replace"), content.decode("utf-8"))
+    # What a link leads to is meant, such as by /dev/stdout, never the link.
+    path = os.path.realpath(path)
     try:
         if not is_there:
             write_atomically(path, content, 0o755)
@@ -131,10 +134,9 @@ def write_kernel(path: str, plain: bool = False) -> int:
 def kernel_drift(path: str) -> "str | None":
     """Return in one line why the file is not the kernel that this package makes, or `None` if it is."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
+        text = _text_of_file(path)
     except (OSError, ValueError) as error:
-        return "%s cannot be read: %s" % (path, error)
+        return "%s cannot be read: %s" % (path, _cause(error))
     version = kernel_version(text)
     if version is None or not HASH_LINE.search(text):
         return "%s is not a kernel of protoprimer" % path
@@ -153,13 +155,12 @@ def shown_kernel(path: str) -> str:
     :raises KernelError: exit code 1: it is no kernel, or what is packed in it is damaged
     """
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
+        text = _text_of_file(path)
         if kernel_version(text) is None:
             raise ValueError("it is no kernel of protoprimer")
         return unpacked_text(text)
     except (OSError, ValueError) as error:
-        raise KernelError("the kernel cannot be shown: %s" % error, path) from error
+        raise KernelError("the kernel cannot be shown: %s" % _cause(error), path) from error
 
 
 def update_kernel(path: str, check_only: bool = False) -> str:
@@ -172,11 +173,10 @@ def update_kernel(path: str, check_only: bool = False) -> str:
     :raises ConfigurationError: exit code 3: it cannot be read or written
     """
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
+        text = _text_of_file(path)
         mode = os.stat(path).st_mode & 0o7777
     except (OSError, ValueError) as error:
-        raise ConfigurationError("the kernel cannot be read: %s" % error, path) from error
+        raise ConfigurationError("the kernel cannot be read: %s" % _cause(error), path) from error
     version = kernel_version(text)
     if version is None or Version(version) >= Version(VERSION):
         return ""
@@ -216,6 +216,22 @@ def kernel_version(text: str) -> "str | None":
     """Return the version that a kernel's header states, or `None` if `text` is no kernel."""
     found = _VERSION_LINE.search(text[:2000])
     return found.group(1) if found and text.startswith("#!") and "protoprimer, the kernel" in text[:200] else None
+
+
+def _text_of_file(path: str) -> str:
+    # A shell's own pipe, as of `<(...)`, is a link, and it ends.
+    is_of_shell = os.path.islink(path) and os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
+    if os.path.exists(path) and not os.path.isfile(path) and not is_of_shell:
+        # Whoever reads another one, or a device, may wait for ever.
+        raise ValueError("it is a directory" if os.path.isdir(path) else "it is a pipe or a device")
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
+
+
+def _cause(error: "OSError | ValueError") -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str((isinstance(error, OSError) and error.strerror) or error)
 
 
 def _is_unedited(text: str) -> bool:

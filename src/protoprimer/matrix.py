@@ -69,8 +69,10 @@ def matrix_command(graph: "StateGraph") -> int:
         _print_document({"include": entries})
         return 0
     junit = os.path.abspath(line.text("junit") or "report.xml")
-    if os.path.isdir(junit):
-        raise UsageError("%s is a directory" % junit, "--junit", "name a file")
+    if os.path.exists(junit) and not os.path.isfile(junit):
+        # A device would be replaced by the report.
+        kind = "a directory" if os.path.isdir(junit) else "a pipe or a device"
+        raise UsageError("%s is %s" % (junit, kind), "--junit", "name a file")
     if not os.path.isdir(os.path.dirname(junit)):
         raise UsageError("the directory %s does not exist" % os.path.dirname(junit), "--junit", "create it")
     status = run.describe() if line.has("dry-run") else run.run(_wanted_jobs(line, table))

@@ -233,6 +233,79 @@ def test_a_kernel_is_shown_as_far_as_somebody_reads(tmp_path: Path) -> None:
         assert (child.stderr.read(), child.wait()) == (b"", 0)
 
 
+@pytest.mark.parametrize("command", ["verify", "show", "update", "write"])
+def test_what_is_no_file_is_neither_read_nor_written_over(tmp_path: Path, command: str) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this host has no named pipes")
+    os.mkfifo(tmp_path / "pipe")
+    status = {"verify": 1, "show": 1}.get(command, 3)
+    assert "a pipe or a device" in author("kernel", command, "pipe", where=tmp_path, status=status)
+    assert "a pipe or a device" in author("kernel", command, os.devnull, where=tmp_path, status=status)
+    words = author("kernel", command, ".", where=tmp_path, status=status)
+    assert "a directory" in words
+    assert "Errno" not in words
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_kernel_can_be_read_from_the_pipe_of_a_shell_and_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "kernel.py").symlink_to("elsewhere.py")
+    author("kernel", "write", "kernel.py", where=tmp_path)
+    assert (tmp_path / "kernel.py").is_symlink()
+    command = [support.needed_tool("bash"), "-c", f"{sys.executable} -m protoprimer kernel verify <(cat kernel.py)"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    assert subprocess.run(command, cwd=tmp_path, env=environ, timeout=60, check=False).returncode == 0
+
+
+BLOCKING = {
+    "a directory for .gitignore": ([".gitignore/"], "a directory is in the way", ".gitignore"),
+    "a directory for .gitattributes": ([".git/", ".gitattributes/"], "a directory is in the way", ".gitattributes"),
+    "a directory for the script": (["prime/"], "a directory is in the way", "prime"),
+    "a file where a directory is needed": (
+        ["tools", "one.py", "pyproject.toml"], "what is no directory is in the way", "tools",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "says", "place"), BLOCKING.values(), ids=BLOCKING.keys())
+def test_init_writes_nothing_where_it_cannot_write_all(tmp_path: Path, names: list[str], says: str, place: str) -> None:
+    for name in names:
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("")
+    if "pyproject.toml" in names:
+        (tmp_path / "pyproject.toml").write_text('[project]\nname = "one"\nversion = "1"\n[build-system]\nrequires = []\n')
+    before = sorted(os.listdir(tmp_path))
+    words = author("init", where=tmp_path, status=3)
+    assert says in words
+    assert f"where: {tmp_path / place}\n" in words
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_init_writes_nothing_where_the_users_ignore_file_may_not_be_changed(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*.pyc\n")
+    (tmp_path / ".gitignore").chmod(0o444)
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [*support.without_privileges(), sys.executable, "-m", "protoprimer", "init"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 3
+    assert b"cannot be written\n  where: %s\n" % os.fsencode(tmp_path / ".gitignore") in done.stderr
+    assert os.listdir(tmp_path) == [".gitignore"]
+
+
+def test_init_keeps_the_form_of_a_kernel(tmp_path: Path) -> None:
+    author("init", "--plain", where=tmp_path)
+    kernel = tmp_path / "proto_kernel.py"
+    plain = kernel.read_text()
+    kernel.write_text(plain + "# a change\n")
+    for _again in range(2):
+        author("init", where=tmp_path)
+        assert kernel.read_text() == plain
+    # Asked for, the other form replaces it.
+    author("kernel", "write", "proto_kernel.py", where=tmp_path)
+    author("init", where=tmp_path)
+    assert len(kernel.read_text()) < len(plain) / 2
+    author("init", "--plain", where=tmp_path)
+    assert kernel.read_text() == plain
+
+
 def test_bad_places_and_bad_metadata_are_told(tmp_path: Path) -> None:
     assert "there is no directory" in author("init", "nowhere", where=tmp_path, status=2)
     (tmp_path / "pyproject.toml").write_text("[project\n")

@@ -184,7 +184,7 @@ CONFIGURATION = {
         ["matrix"],
     ),
     "a number of jobs that is none": Bad({}, 2, ["--jobs", "from 1 on"], ["matrix", "--python", "3", "--jobs", "\u00b2"]),
-    "a report that is a directory": Bad({}, 2, ["--junit"], ["matrix", "--python", "3", "--junit", "."]),
+    "a report that is a directory": Bad({}, 2, ["is a directory", "--junit"], ["matrix", "--python", "3", "--junit", "."]),
     "an environment that is not there": Bad(
         table("[tool.protoprimer.env.test]\nkeep = 2\n"), 3, ["tets", "test"], ["--env", "tets"]
     ),
