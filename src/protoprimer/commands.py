@@ -307,8 +307,8 @@ def _backend_answers(graph: "StateGraph") -> "dict[str, str | None]":
     except PrimerError as error:
         return {"none": str(error)}
     plan = graph.evaluate("plan")
-    toolbox = graph.evaluate("toolbox")
-    return probe_backends(interpreter, plan, toolbox, graph.evaluate("console"))
+    toolbox, console = graph.evaluate("toolbox"), graph.evaluate("console")
+    return probe_backends(interpreter, plan, toolbox, console, graph.evaluate("configuration"))
 
 
 def _interpreter_entry(one: "Any") -> "dict[str, object]":

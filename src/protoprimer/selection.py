@@ -76,12 +76,18 @@ def check_backend_names(wanted: "str | list[str]", configuration: "Configuration
 
 
 def probe_backends(
-    interpreter: "Interpreter", plan: Plan, toolbox: "ToolBox", console: Console
+    interpreter: "Interpreter", plan: Plan, toolbox: "ToolBox", console: Console, configuration: "Configuration"
 ) -> "dict[str, str | None]":
-    """Return for each known backend why it cannot serve, or `None` if it can, in the order of `auto`."""
-    return {
-        name: factory(toolbox, console, toolbox.settings).probe(interpreter, plan) for name, factory in BACKENDS.items()
-    }
+    """Return for each backend why it cannot serve, or `None` if it can: the repository's own, then those of `auto`."""
+    wanted, answers = configuration.get("backend"), {}  # type: Any, dict[str, str | None]
+    own = list(filter(_is_backend_file, [wanted] if isinstance(wanted, str) else wanted))
+    for name in own + list(BACKENDS):
+        try:
+            factory = wanted_backends(name, configuration)[0]
+            answers[name] = factory(toolbox, console, toolbox.settings).probe(interpreter, plan)
+        except PrimerError as error:
+            answers[name] = error.cause
+    return answers
 
 
 def wanted_backends(wanted: "str | list[str]", configuration: "Configuration") -> "list[type[Backend]]":
@@ -119,7 +125,9 @@ def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend
         cause = "%s defines %d subclasses of Backend instead of one" % (path, len(found))
         raise configuration.error("backend", cause, _ADVICE_ON_FILES)
     backend = found.pop()
-    backend.name = backend.name or os.path.splitext(os.path.basename(path))[0]
+    if "name" not in vars(backend):
+        # One that it inherits would be taken for ours.
+        backend.name = os.path.splitext(os.path.basename(path))[0]
     for name in ("probe", "create", "install", "lock"):
         setattr(backend, name, _told_as_clients(getattr(backend, name), path, name))
     return backend

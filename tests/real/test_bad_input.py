@@ -417,6 +417,30 @@ class House:
     assert not list(clone.root.glob("__pycache__"))
 
 
+OWN_BACKEND = "from protoprimer.backends.venv import VenvBackend\nclass Ours(VenvBackend):\n    def probe(self, *arguments):"
+OWN_BACKENDS = {
+    "one that can serve": (OWN_BACKEND + " print('at work')\n", "can serve"),
+    "one that cannot": (OWN_BACKEND + " return 'no wheelhouse'\n", "no wheelhouse"),
+    "one that fails": (OWN_BACKEND + " raise OSError('gone')\n", "backend ours failed in probe: OSError: gone"),
+    "one that cannot be loaded": ("import missing_one\n", "ours.py:1 failed: ModuleNotFoundError"),
+    "none at all": ("", "ours.py defines 0 subclasses of Backend"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), OWN_BACKENDS.values(), ids=OWN_BACKENDS.keys())
+def test_check_shows_the_repositorys_own_backend(new_clone: NewClone, kernel: str, content: str, says: str) -> None:
+    clone = new_clone().write({**table('backend = ["./ours.py", "venv"]\n'), "ours.py": content})
+    done = clone.entry("prime", None, "boot").prime("check", status=1)
+    backends = [line for line in done.output.splitlines() if line.startswith("backend: ")]
+    assert backends[0].startswith("backend: ./ours.py: ")
+    assert says in backends[0]
+    assert [line.split(":")[1] for line in backends[1:]] == [" uv", " virtualenv", " venv"]
+    told = clone.prime("check", "--json", status=1).json()["backends"]["./ours.py"]
+    assert told is True if says == "can serve" else says in told
+    assert "Traceback" not in done.errors
+    assert not list(clone.root.glob("__pycache__"))
+
+
 def test_check_tells_that_the_lock_is_broken(new_clone: NewClone) -> None:
     clone = new_clone().project("demo").write({"uv.lock": "version = \n"}).entry("prime", None, "boot")
     before = clones.snapshot(clone.root)
