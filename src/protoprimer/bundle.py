@@ -1,5 +1,6 @@
 """Everything that a host without network needs, in one directory of wheels for find-links."""
 
+import errno
 import os
 
 from protoprimer.backends.base import commands_of
@@ -75,7 +76,10 @@ def bundle_command(graph: "StateGraph") -> int:
         facts = {"format": 1, "pythons": pythons, "platforms": platforms or ["the host's that wrote this"]}
         count = _publish_bundle(staging, directory, facts, earlier)
     except OSError as error:
-        raise disk_failure("write the bundle", directory, error) from error
+        failure = disk_failure("write the bundle", directory, error)
+        if error.errno != errno.ENOSPC:
+            failure.advice = "name a directory that can be made there, and written by you"
+        raise failure from error
     finally:
         remove_tree(staging)
         if is_new and os.path.isdir(directory) and not os.listdir(directory):
@@ -228,16 +232,23 @@ def _tags_of_platform(tag: str) -> "list[str]":
 
 def _files_of_bundle(directory: str) -> "list[str]":
     """Return the names in the bundle that is there, none if nothing is; refuse a directory of anything else."""
-    if not os.path.lexists(directory):
+    advice = "name a directory that is new, empty, or an earlier bundle"
+    place = directory
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        raise ConfigurationError("%s is no directory: nothing was written" % place, directory, advice)
+    if place == directory and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError("the directory cannot be read and written", directory, advice)
+    if place != directory:
         return []
     try:
         with open(os.path.join(directory, BUNDLE_NOTE), encoding="utf-8") as stream:
             return sorted(json_of(stream.read())["files"])
     except (OSError, ValueError, LookupError, TypeError):
-        if os.path.isdir(directory) and all(name.startswith(_STAGING) for name in os.listdir(directory)):
+        if all(name.startswith(_STAGING) for name in os.listdir(directory)):
             return []
-    cause = "%s is no bundle, and not empty: nothing was written" % directory
-    raise ConfigurationError(cause, directory, "name a directory that is new, empty, or an earlier bundle")
+    raise ConfigurationError("%s is no bundle, and not empty: nothing was written" % directory, directory, advice)
 
 
 def _publish_bundle(staging: str, directory: str, facts: "dict[str, Any]", earlier: "list[str]") -> int:

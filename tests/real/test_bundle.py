@@ -128,11 +128,30 @@ def test_nothing_is_written_where_something_else_is_nor_on_a_dry_run(
     done = clone.prime("bundle", str(mine), status=3)
     assert "is no bundle, and not empty" in done.errors
     assert os.listdir(mine) == ["letter.txt"]
-    assert "is no bundle" in clone.prime("bundle", str(mine / "letter.txt"), status=3).errors
+    for below in ("", "/a", "/a/b"):
+        errors = clone.prime("bundle", f"{mine}/letter.txt{below}", status=3).errors
+        assert f"{mine}/letter.txt is no directory: nothing was written\n" in errors
+        assert "name a directory that is new" in errors
     assert "is no platform tag" in clone.prime("bundle", str(tmp_path / "new"), "--platform", "win", status=2).errors
     done = clone.prime("bundle", str(tmp_path / "new"), "--dry-run")
     assert "would bundle" in done.output + done.errors
     assert not (tmp_path / "new").exists()
+
+
+def test_a_place_where_no_bundle_can_be_is_told_with_what_helps(
+    new_clone: Callable[..., Clone], tmp_path: Path
+) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    if os.path.isdir("/proc/self"):
+        errors = clone.prime("bundle", "/proc/x", status=6).errors
+        assert "cannot write the bundle" in errors
+        assert "next: name a directory that can be made there, and written by you\n" in errors
+    (tmp_path / "closed").mkdir(0o555)
+    command = [*support.without_privileges(), "./prime", "bundle"]
+    errors = clone.run(*command, str(tmp_path / "closed/x"), status=6).errors
+    assert "next: name a directory that can be made there, and written by you\n" in errors
+    errors = clone.run(*command, str(tmp_path / "closed"), status=3).errors
+    assert "error: the directory cannot be read and written\n" in errors
 
 
 def test_no_bundle_is_written_into_an_environment(new_clone: Callable[..., Clone]) -> None:
