@@ -3,7 +3,7 @@
 import os
 
 from protoprimer.errors import ConfigurationError, nearest_name
-from protoprimer.toml import load_toml, toml_key_lines
+from protoprimer.toml import load_toml, place_of_key
 from protoprimer.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 
 __all__ = [
@@ -65,11 +65,7 @@ class ProjectMetadata:
 
     def place(self, *keys: "str | int") -> str:
         """Return `file:line (key)` of a key in `pyproject.toml`, or of the nearest table above it."""
-        with open(self.pyproject, encoding="utf-8", newline="") as stream:
-            lines = toml_key_lines(stream.read())
-        known = next((keys[:end] for end in range(len(keys), 0, -1) if keys[:end] in lines), None)
-        shown = ".".join(str(key) for key in keys if isinstance(key, str))
-        return "%s:%d (%s)" % (self.pyproject, lines[known] if known else 1, shown)
+        return place_of_key(self.pyproject, keys)
 
     def table(self, *keys: str) -> "dict[str, Any]":
         """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit code 3) if it is none."""

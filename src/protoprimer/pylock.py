@@ -9,7 +9,8 @@ from protoprimer.json_text import json_of, json_text
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.process import run_child
 from protoprimer.projects import normalized_project_name
-from protoprimer.toml import load_toml
+from protoprimer.schema import first_violation
+from protoprimer.toml import load_toml, place_of_key
 from protoprimer.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 
 TYPE_CHECKING = False
@@ -36,6 +37,34 @@ print(json.dumps({
 # No tool writes over what it cannot read.
 _ANEW = "restore it, or remove it and lock anew"
 _VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version", "platform_release")
+
+
+def _table(required: "list[str]", **properties: "Any") -> "dict[str, Any]":
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": True}
+
+
+def _list_of(items: "dict[str, Any]") -> "dict[str, Any]":
+    return {"type": "array", "items": items}
+
+
+_STRING = {"type": "string"}
+_EDGES = _list_of(_table(["name"], name=_STRING, marker=_STRING, extra=_list_of(_STRING)))
+_FILE = _table([], hash=_STRING, hashes=_table([], sha256=_STRING))
+_PINNED_FILE = dict(_FILE, required=["hashes"])
+_PACKAGE = {"name": _STRING, "version": _STRING, "marker": _STRING, "dependencies": _EDGES}
+_PACKAGE["resolution-markers"] = _list_of(_STRING)
+for _key in ("optional-dependencies", "dev-dependencies"):
+    _PACKAGE[_key] = {"type": "object", "additionalProperties": _EDGES}
+for _key in ("source", "directory", "vcs", "archive"):
+    _PACKAGE[_key] = _table([])
+# What is read of the two kinds of locks.
+_LOCK_PROPERTIES = {
+    "requires-python": _STRING,
+    "environments": _list_of(_STRING),
+    "default-groups": _list_of(_STRING),
+    "package": _list_of(_table(["name", "source"], wheels=_list_of(_FILE), sdist=_FILE, **_PACKAGE)),
+    "packages": _list_of(_table(["name"], wheels=_list_of(_PINNED_FILE), sdist=_PINNED_FILE, **_PACKAGE)),
+}  # type: dict[str, Any]
 
 
 class LockedPins:
@@ -146,8 +175,19 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
             return _UvLock(path, document, environment).pins(plan)
         return _pins_of_pylock(path, document, plan, environment)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        cause = "the lock file is malformed: %s" % (error if isinstance(error, ValueError) else repr(error))
-        raise ConfigurationError(cause, path, _ANEW) from error
+        raise _malformed_lock(path, document, error) from error
+
+
+def _malformed_lock(path: str, document: "dict[str, Any]", error: Exception) -> ConfigurationError:
+    """Return the error that names the key at fault: what it is was not asked before, since good locks are the rule."""
+    keys, cause = (), str(error) if isinstance(error, ValueError) else repr(error)  # type: tuple[str | int, ...], str
+    violation = first_violation(document, _table([], **_LOCK_PROPERTIES))
+    if violation is not None:
+        keys, cause = violation.path, violation.cause
+    elif isinstance(error, InvalidSpecifier):
+        # Those of markers are no errors.
+        keys = ("requires-python",)
+    return ConfigurationError("the lock file is malformed: " + cause, place_of_key(path, keys) if keys else path, _ANEW)
 
 
 def check_lock(plan: Plan, interpreter: "Callable[[], Interpreter]", console: Console) -> None:

@@ -251,6 +251,8 @@ def _violation_in_table(
     others = schema.get("additionalProperties")
     for key, item in value.items():
         part = properties.get(key, others)
+        if part is True:
+            continue
         if not isinstance(part, dict):
             near = nearest_name(key, sorted(properties))
             advice = "did you mean %r?" % near if near else "known keys: " + ", ".join(sorted(properties))

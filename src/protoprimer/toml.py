@@ -9,7 +9,7 @@ import sys
 
 from protoprimer.errors import ConfigurationError
 
-__all__ = ["TomlError", "load_toml", "parse_toml", "toml_key_lines"]
+__all__ = ["TomlError", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +92,15 @@ def toml_key_lines(text: str) -> "dict[TomlPath, int]":
         seen = offset
         lines[path] = line
     return lines
+
+
+def place_of_key(path: str, keys: "TomlPath") -> str:
+    """Return `file:line (key)` of a key in a file that is TOML, or of the nearest table above it."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        lines = toml_key_lines(stream.read())
+    known = next((keys[:end] for end in range(len(keys), 0, -1) if keys[:end] in lines), None)
+    shown = ".".join(str(key) for key in keys if isinstance(key, str))
+    return "%s:%d (%s)" % (path, lines[known] if known else 1, shown)
 
 
 _TOML_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
