@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.console import Console
+from protoprimer.downloads import file_url
 from protoprimer.errors import InstallError
 from protoprimer.host import environment_python, is_windows, path_of_file_url
 from protoprimer.json_text import json_of
@@ -109,10 +110,14 @@ class Backend:
 
         :raises InstallError: it could not be had (exit 6)
         """
-        tool = self.toolbox.pip(interpreter)
+        tool, wheel = self.toolbox.pip(interpreter), self.toolbox.pip_wheel(interpreter)
         arguments = [environment_python(environment)] + tool.command[1:]
         arguments += ["install", "--no-deps", "--no-compile", "--ignore-installed", "pip==" + tool.version]
         environ, cwd = self.settings.for_pip()[1], os.path.dirname(environment)
+        if wheel is not None:
+            # It runs from this very wheel: no index has to be asked for another one.
+            arguments += ["--no-index", "--find-links", file_url(os.path.dirname(wheel))]
+            environ = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         run_installer(self.console, self.name, "install pip", arguments, cwd, environ)
 
 

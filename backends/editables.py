@@ -60,12 +60,21 @@ def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
 
 def remembered_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
     """Return the wheel of an editable project that was built from the same metadata before, or `None`."""
-    import zipfile
-
     directory = _place_of_editable(project, interpreter, plan, cache)
     names = os.listdir(directory) if directory and os.path.isdir(directory) else []
     paths = [os.path.join(directory or "", name) for name in names]
-    return next(filter(zipfile.is_zipfile, paths), None)
+    return next(filter(_is_sound, paths), None)
+
+
+def _is_sound(wheel: str) -> bool:
+    """Tell whether the file is still what was written, by the checksums that a zip file has."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.testzip() is None
+    except Exception:  # noqa: BLE001 - a flipped bit may ask for anything: a password, another compression, no text
+        return False
 
 
 def remember_editable(

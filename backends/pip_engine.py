@@ -14,14 +14,14 @@ from protoprimer.backends.editables import (
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, is_utf8_path, sha256_of, write_atomically
+from protoprimer.host import environment_python, is_utf8_path, remove_tree, sha256_of, write_atomically
 from protoprimer.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.process import ChildResult
 from protoprimer.projects import normalized_project_name
 from protoprimer.pylock import marker_environment, pylock_text, read_lock
 from protoprimer.toml import load_toml
 from protoprimer.tools import ToolAbsent
-from protoprimer.wheels import sha256_of_file
+from protoprimer.wheels import remove_leftovers, sha256_of_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class PipBackend(Backend):
                 os.makedirs(place, exist_ok=True)
             missing = [pin for pin, place in places.items() if not _is_whole(place, pin)]
             if missing:
-                with tempfile.TemporaryDirectory(dir=store) as directory:
+                remove_leftovers(os.path.join(store, "download"))
+                with tempfile.TemporaryDirectory(prefix="download.tmp-", dir=store) as directory:
                     python, options = interpreter.executable, ["download", "-d", directory] + _AS_LOCKED
                     what = "install from %s" % plan.lock
                     self.run_pip(interpreter, python, plan, what, options, missing, [], pinned=True)
@@ -229,7 +230,17 @@ class PipBackend(Backend):
 
 
 def _is_whole(place: str, pin: str) -> bool:
-    return [sha256_of_file(os.path.join(place, name)) in pin for name in os.listdir(place)] == [True]
+    """Tell whether a place holds one file of the pin's; pip would also see what else is there, so that goes."""
+    kept = 0
+    for name in sorted(os.listdir(place)):
+        path = os.path.join(place, name)
+        if not kept and sha256_of_file(path) in pin:
+            kept += 1
+        elif os.path.isdir(path):
+            remove_tree(path)
+        else:
+            os.unlink(path)
+    return kept == 1
 
 
 def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:

@@ -98,6 +98,14 @@ class ToolBox:
         """
         return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
 
+    def pip_wheel(self, interpreter: "Interpreter") -> "str | None":
+        """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
+        try:
+            is_pinned = self.pip(interpreter).origin == "verified wheel"
+            return self._fetched(_pinned_for(PIP_WHEELS, interpreter, "pip"))[0] if is_pinned else None
+        except WheelError:
+            return None
+
     def pinned_wheels(self, interpreter: "Interpreter", uv_wheel: "str | None") -> "list[str]":
         """Return the verified wheels of pip and virtualenv for this version of Python, and of uv: paths in the cache.
 

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["WheelError", "fetch_wheel", "sha256_of_file", "unpack_wheels", "unpacked_is_whole"]
+__all__ = ["WheelError", "fetch_wheel", "remove_leftovers", "sha256_of_file", "unpack_wheels", "unpacked_is_whole"]
 
 _SIZE_FILE = ".unpacked-size"
 SECONDS_UNTIL_LEFT = 3600
@@ -89,7 +89,7 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
         return directory
     # A process id is unique only within its container, and caches are shared between containers.
     temporary = "%s.%d-%s.tmp" % (directory, os.getpid(), os.urandom(4).hex())
-    _remove_leftovers(directory)
+    remove_leftovers(directory)
     try:
         os.makedirs(temporary)
         size = 0
@@ -188,8 +188,8 @@ def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
     return int(member.file_size)
 
 
-def _remove_leftovers(directory: str) -> None:
-    """Remove what killed processes left an hour ago or earlier."""
+def remove_leftovers(directory: str) -> None:
+    """Remove what killed processes left beside `directory` an hour ago or earlier: its name, then `.tmp`."""
     parent, prefix = os.path.split(directory + ".")
     for name in os.listdir(parent) if os.path.isdir(parent) else []:
         path = os.path.join(parent, name)

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -287,6 +288,20 @@ def test_damaged_wheel_of_an_editable_project_is_built_again(
     assert kept.read_bytes() == content
 
 
+def test_wheel_of_an_editable_project_with_a_flipped_bit_is_built_again(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.cache = tmp_path / "cache"
+    workshop.project("demo")
+    workshop.build("venv", "3.13", name="first")
+    (kept,) = (workshop.cache / "editables").rglob("*.whl")
+    content = kept.read_bytes()
+    # In the path that leads to the sources, and in the directory of the zip file.
+    for place in (content.index(os.fsencode(workshop.root)) + 1, content.rindex(b"PK\x01\x02") + 8):
+        kept.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        built = workshop.build("venv", "3.13", name=f"second-{place}")
+        assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
+        assert kept.read_bytes() == content
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize("name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}", "one;two", "one; two"])
 def test_a_clone_may_lie_where_an_installer_would_end_the_path(
@@ -381,6 +396,17 @@ def test_seeded_pip_is_the_same_whichever_backend(workshop: Workshop, each: str)
     workshop.project("demo")
     workshop.wheel("pip", pinned)
     assert workshop.build(each, "3.13", "seed-pip = true\n").versions["pip"] == pinned
+
+
+def test_seeded_pip_is_the_one_of_the_cache_and_no_index_is_asked(workshop: Workshop, each: str) -> None:
+    pinned = workshop.toolbox().pip(workshop.interpreter("3.13")).version
+    workshop.project("demo")
+    # The index of this workshop has no pip.
+    built = workshop.build(each, "3.13", "seed-pip = true\n")
+    assert built.versions["pip"] == pinned
+    # As any other index's: nothing tells of a file in the cache.
+    assert not list(built.directory.rglob("pip-*.dist-info/direct_url.json"))
+    assert built.run("import pip; print(pip.__version__)") == pinned
 
 
 def test_lock_is_written_and_installed_with_hashes(workshop: Workshop, each: str) -> None:
@@ -492,6 +518,30 @@ def test_damaged_wheel_in_the_cache_is_noticed_and_fetched_anew(locked: LockedWo
     # Where the machine is busy pip may ask twice.
     assert set(locked.files_asked_for()) == {"lib-1-py3-none-any.whl"}
     assert cached.read_bytes() == locked.index.files["lib-1-py3-none-any.whl"]
+
+
+def test_what_lies_beside_a_wheel_in_the_cache_is_removed_and_nothing_is_fetched(locked: LockedWorkshop) -> None:
+    locked.add("lib-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.build("venv", "3.13", name="first")
+    (cached,) = locked.cached("lib-1-py3-none-any.whl")
+    (cached.parent / ".stray").write_text("")
+    (cached.parent / "zzz.whl").write_text("of whoever")
+    (cached.parent / "directory").mkdir()
+    (cached.parent / "directory" / "file").write_text("")
+    # What a killed download leaves; another one may be at work.
+    for name, age in (("download.tmp-old", 7200), ("download.tmp-new", 0)):
+        (cached.parent.parent / name).mkdir()
+        os.utime(cached.parent.parent / name, (time.time() - age,) * 2)
+    locked.index.requests.clear()
+    locked.workshop.build("venv", "3.13", name="second")
+    assert locked.files_asked_for() == []
+    assert os.listdir(cached.parent) == ["lib-1-py3-none-any.whl"]
+    locked.add("other-1-py3-none-any.whl")
+    locked.write_lock()
+    locked.workshop.build("venv", "3.13", name="third")
+    assert [path.name for path in cached.parent.parent.glob("download*")] == ["download.tmp-new"]
+    (cached.parent.parent / "download.tmp-new").rmdir()
 
 
 @pytest.mark.parametrize(
