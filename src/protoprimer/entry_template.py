@@ -35,7 +35,10 @@ case $protoprimer_script in */*) ;; *) protoprimer_script=./$protoprimer_script 
 protoprimer_ready=${protoprimer_script%/*}/@STATE@/ready
 protoprimer_look() {
     IFS= read -r protoprimer_format < "$protoprimer_ready" || :
-    [ "$protoprimer_format" != '@FORMAT@' ] || command . "$protoprimer_ready" 2> /dev/null || :
+    [ "$protoprimer_format" = '@FORMAT@' ] || return 0
+    # yash would end with a file that is cut off: there a subshell reads it first.
+    [ -z "${YASH_VERSION-}" ] || (. "$protoprimer_ready") 2> /dev/null || return 0
+    command . "$protoprimer_ready" 2> /dev/null || :
 }
 if @FAST@[ -r "$protoprimer_ready" ] && ! [ -h "$protoprimer_script" ]; then
     protoprimer_look

@@ -421,6 +421,18 @@ def test_a_ready_file_cut_off_anywhere_is_never_trusted(clone: Clone) -> None:
         assert read_ready(str(clone.state)) is None
 
 
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS.keys())
+def test_a_ready_file_that_is_cut_off_ends_no_shell(clone: Clone, shell: list[str]) -> None:
+    command = [support.needed_tool(shell[0]), *shell[1:], str(clone.script(kind="boot", main=None))]
+    ready = clone.state / "ready"
+    whole = ready.read_bytes()
+    # In a function, in a quoted word, before the last line.
+    for end in (whole.index(b"protoprimer_enter() {") + 40, whole.index(b"protoprimer_python='") + 30, len(whole) - 30):
+        ready.write_bytes(whole[:end])
+        done = ended(command)
+        assert (done.returncode, json.loads(done.stdout)["by"], done.stderr) == (9, "kernel", b""), whole[:end][-80:]
+
+
 # --- many at once ------------------------------------------------------------------------------------------------
 
 
