@@ -187,6 +187,9 @@ class PipBackend(Backend):
             arguments += _arguments_of_step(step, {})
             lines += step.lines
         python = interpreter.executable
+        if not any((step.projects, step.requirements, step.args, step.lines) for step in plan.steps):
+            # pip takes that for an error; uv locks nothing.
+            return {"environment": marker_environment(python, self.console), "install": []}
         result = self.run_pip(interpreter, python, plan, "resolve", arguments, lines, pins, locking=True)
         report = json.loads(result.output)  # type: dict[str, object]
         return report

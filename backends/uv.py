@@ -191,7 +191,9 @@ class UvBackend(Backend):
         arguments += options + upgrades + ["-"]
         lines = []
         for step in plan.steps:
-            arguments += _files_of_step(step) + [arg for arg in step.args if arg.startswith("-")]
+            # `compile` has no option for requirement files.
+            arguments += step.requirements + _files_of_step(InstallStep([], [], step.constraints, [], [], []))
+            arguments += [arg for arg in step.args if arg.startswith("-")]
             lines += _lines_of_step(step, plan.root) + [arg for arg in step.args if not arg.startswith("-")]
         for project in plan.projects():
             arguments += ["--no-emit-package", project.metadata.name] if project.metadata.name else []

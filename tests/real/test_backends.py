@@ -195,7 +195,7 @@ class Workshop:
         chosen.lock(interpreter, plan, plan.lock_to_write(), upgrade, list(packages))
         from protoprimer.toml import load_toml
 
-        packages_of_lock: list[dict[str, Any]] = load_toml(plan.lock_to_write())["packages"]
+        packages_of_lock: list[dict[str, Any]] = load_toml(plan.lock_to_write()).get("packages", [])
         return {package["name"]: package["version"] for package in packages_of_lock}
 
 
@@ -641,6 +641,27 @@ def test_two_starts_fill_one_cache_at_once(locked: LockedWorkshop) -> None:
     for name in names:
         (cached,) = locked.cached(name)
         assert os.listdir(cached.parent) == [name]
+
+
+@pytest.mark.parametrize("settings", ["install = []\n", "install = { requirements = ['none.txt'] }\n"])
+def test_a_lock_of_nothing_is_written_and_installed(workshop: Workshop, each: str, settings: str) -> None:
+    (workshop.root / "none.txt").write_text("# nothing\n")
+    settings += 'lock = "pylock.toml"\n'
+    assert workshop.lock(each, "3.13", settings) == {}
+    assert workshop.build(each, "3.13", settings).versions == {}
+
+
+def test_requirement_files_are_locked_under_their_constraints(workshop: Workshop, each: str) -> None:
+    for version in ("1", "2", "3"):
+        workshop.wheel("lib", version)
+    workshop.wheel("other", "1")
+    (workshop.root / "require ments.txt").write_text("lib\n")
+    (workshop.root / "more.txt").write_text("other\n")
+    (workshop.root / "constraints.txt").write_text("lib<3\n")
+    files = "requirements = ['require ments.txt', 'more.txt'], constraints = ['constraints.txt']"
+    settings = f"install = {{ {files} }}\nlock = 'pylock.toml'\n"
+    assert workshop.lock(each, "3.13", settings) == {"lib": "2", "other": "1"}
+    assert workshop.build(each, "3.13", settings).versions == {"lib": "2", "other": "1"}
 
 
 def test_earlier_pins_stay_until_an_upgrade_is_asked_for(workshop: Workshop, each: str) -> None:
