@@ -204,6 +204,8 @@ def _take_option(line: CommandLine, word: str, rest: "list[str]", has_client: bo
             if not rest:
                 raise UsageError("option %s needs a value: %s" % (name, option.metavar), word)
             value = rest.pop(0)
+        if not value and option.key != "command":
+            raise UsageError("option %s must not be empty" % name, word, "its value: %s" % option.metavar)
         if option.choices and value not in option.choices:
             raise UsageError("option %s cannot be %r" % (name, value), word, "possible: " + ", ".join(option.choices))
         _store_option(line, option, value)

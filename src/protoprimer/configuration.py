@@ -4,7 +4,7 @@ import os
 
 from protoprimer.cli import CommandLine
 from protoprimer.errors import ConfigurationError, UsageError, nearest_name
-from protoprimer.host import is_utf8_path
+from protoprimer.host import is_utf8_path, refuse_endless
 from protoprimer.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 from protoprimer.toml import load_toml, toml_key_lines
 
@@ -463,6 +463,7 @@ def _load_configuration_file(path: str) -> "dict[str, Any]":
     import json
 
     try:
+        refuse_endless(path)
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import sys
 
 from protoprimer.errors import ConfigurationError, OutputLost
@@ -33,6 +34,7 @@ __all__ = [
     "print_out",
     "processes_below",
     "quoted_for_sh",
+    "refuse_endless",
     "remove_tree",
     "replace_process",
     "scripts_directory",
@@ -316,10 +318,21 @@ def machine_of_host() -> str:
 def content_of(path: str) -> bytes:
     """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
     try:
+        refuse_endless(path)
         with open(path, "rb") as stream:
             return stream.read()
     except OSError:
         return b""
+
+
+def refuse_endless(path: str) -> None:
+    """Refuse what may be read for ever.
+
+    :raises OSError: it is a pipe, or a device other than the empty one; or it is not there
+    """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device")
 
 
 def signal_module() -> "Any":

@@ -139,6 +139,8 @@ def _open_lock_file(path: str) -> int:
         flags |= getattr(os, name, 0)
     advice = "remove it, then run again"
     try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise InstallError("the lock file is a directory", place=path, advice=advice)
         if os.path.islink(path):
             raise InstallError("the lock file is a symbolic link, which is not followed", place=path, advice=advice)
         descriptor = os.open(path, flags, 0o644)

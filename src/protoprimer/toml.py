@@ -8,6 +8,7 @@ same values.
 import sys
 
 from protoprimer.errors import ConfigurationError
+from protoprimer.host import refuse_endless
 
 __all__ = ["TomlError", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
 
@@ -38,6 +39,7 @@ def load_toml(path: str) -> "TomlTable":
     :raises ConfigurationError: it cannot be read, is not UTF-8 or not TOML 1.0 (exit code 3); the place has the line
     """
     try:
+        refuse_endless(path)
         with open(path, "rb") as stream:
             content = stream.read()
         return _toml_values(content.decode("utf-8"))

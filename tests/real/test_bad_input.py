@@ -193,6 +193,8 @@ CONFIGURATION = {
     "a variable that is no number": Bad({}, 3, ["PROTOPRIMER_KEEP", "many"], [], {"PROTOPRIMER_KEEP": "many"}),
     "an unknown option": Bad({}, 2, ["--ofline", "--offline"], ["--ofline"]),
     "an unknown command": Bad({}, 2, ["rebot", "reboot"], ["rebot"]),
+    "an empty value of an option": Bad({}, 2, ["--python must not be empty", "SPEC"], ["matrix", "--python", ""]),
+    "an empty value after =": Bad({}, 2, ["--cell must not be empty", "--cell="], ["matrix", "--cell="]),
     "an option without its value": Bad({}, 2, ["--env", "value"], ["--env"]),
     "an unknown target": Bad({}, 2, ["environmet", "environment"], ["--target", "environmet"]),
     "run without a command": Bad({}, 2, ["run needs a command"], ["run"]),
@@ -423,6 +425,32 @@ class House:
     assert "Traceback" not in done.errors
     assert "fault of ours" not in done.errors
     assert not list(clone.root.glob("__pycache__"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "protoprimer.toml", "protoprimer.json", "proto_kernel.toml"])
+def test_a_pipe_or_a_device_is_not_read_as_configuration(new_clone: NewClone, name: str, kind: str) -> None:
+    if not os.path.exists("/dev/zero"):
+        pytest.skip("this host has no such devices")
+    clone = new_clone().entry("prime", None, "boot")
+    path = clone.root / name
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    assert_one_clear_message(clone.prime("eval", status=3), ["cannot be read: it is a pipe or a device", name])
+    path.unlink()
+    # The empty device is how some take a file away.
+    path.symlink_to(os.devnull)
+    errors = clone.prime("eval", status=3 if name.endswith("json") else 0).errors
+    assert errors == "" or "invalid JSON" in errors
+
+
+def test_a_pipe_remembers_no_environment_and_a_directory_is_no_lock(new_clone: NewClone) -> None:
+    clone = new_clone().entry("prime", None, "boot")
+    clone.prime("--backend", "venv")
+    os.mkfifo(clone.state / "environment")
+    clone.prime("check")
+    (clone.state / "lock").unlink()
+    (clone.state / "lock").mkdir()
+    assert_one_clear_message(clone.prime("gc", status=6), ["the lock file is a directory", "remove it"])
 
 
 OWN_BACKEND = "from protoprimer.backends.venv import VenvBackend\nclass Ours(VenvBackend):\n    def probe(self, *arguments):"
