@@ -19,7 +19,12 @@ __all__ = ["KernelError", "packed_lines", "stripped"]
 
 # So many words that one character or two stand for each: see `unpacking.packed_word`.
 _SHORT_WORDS, _PAGE, _PAGES = 123, 255, 5
-_WORD = re.compile(r"\n +|self\.|return |[A-Za-z]{2,}")
+# Words with the spaces that nearly always stand beside them: each of these is a character less.
+_WORD = re.compile(
+    r":?\n +|, | = |: | [=!]= | [+%] | is (?:not )?None| (?:if|in|for|not|and|or|is|else) |"
+    r"(?:if|raise|for|with|import|from|not|elif|def|class|lambda|return) |"
+    r"self\.|os\.path\.[a-z]+\(?|%[srd]|[A-Za-z]{2,}"
+)
 # Each line's end is a byte.
 _WIDTH = 500
 

@@ -12,7 +12,7 @@ from support import ROOT
 
 MAXIMUM_BYTES = 150_000
 # The same with nothing packed is only kept from growing unnoticed.
-MAXIMUM_PLAIN_BYTES = 600_000
+MAXIMUM_PLAIN_BYTES = 610_000
 
 
 def problems() -> list[str]:
