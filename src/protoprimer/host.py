@@ -233,12 +233,30 @@ def link_directory(target: str, link: str, staging: "str | None" = None) -> None
 
 
 def _junction_directory(target: str, link: str) -> None:
-    import subprocess
-
     # A junction, unlike a symbolic link, needs no privilege.
     if link_target(link) is not None:
         os.rmdir(link)
-    subprocess.check_call(["cmd", "/d", "/c", "mklink", "/J", link, target], stdout=subprocess.DEVNULL)
+    try:
+        # What mklink does; but cmd would take a path with & or % apart, and may be forbidden.
+        from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
+    except ImportError:
+        CreateJunction = _junction_by_cmd  # noqa: N806 - it stands in for a function of that name
+    try:
+        CreateJunction(target, link)
+    except OSError:
+        # A file system that refuses junctions, such as FAT, leaves the directory that was to become one.
+        if os.path.isdir(link) and not os.listdir(link):
+            os.rmdir(link)
+        raise
+
+
+def _junction_by_cmd(target: str, link: str) -> None:
+    import subprocess
+
+    command = ["cmd", "/d", "/c", "mklink", "/J", link, target]
+    made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if made.returncode != 0:
+        raise OSError(made.stderr.decode("utf-8", "replace").strip() or "mklink failed")
 
 
 def pid_is_alive(pid: int) -> bool:
@@ -475,5 +493,6 @@ def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> N
 
     # The console sends Ctrl-C to the child too, which decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(arguments, env=environ)
-    os._exit(child.wait() & 0xFFFFFFFF)
+    status = subprocess.Popen(arguments, env=environ).wait()
+    # It is told without a sign there, such as 0xC000013A after Ctrl-C, and taken with one.
+    os._exit(status - (1 << 32) if status >= 1 << 31 else status)

@@ -10,6 +10,7 @@ from protoprimer.configuration import INPUT_VARIABLES
 from protoprimer.console import Console
 from protoprimer.errors import InstallError
 from protoprimer.graph import StateGraph
+from protoprimer.host import is_windows
 from protoprimer.states import Invocation
 
 __all__ = [
@@ -47,8 +48,14 @@ def keep_only_standard_library_on_path() -> None:
     roots = {os.path.dirname(os.__file__)}
     for name in ("base_prefix", "base_exec_prefix"):
         roots.add(os.path.join(getattr(sys, name, sys.prefix), "lib"))
+    exact = set()
+    if is_windows():
+        # Extension modules are in DLLs, where Python was unpacked only beside its executable.
+        exact = {sys.base_prefix, os.path.join(sys.base_prefix, "DLLs")}
     roots |= {os.path.realpath(root) for root in roots}
-    sys.path[:] = [path for path in sys.path if path and _is_below(path, roots) and "-packages" not in path]
+    sys.path[:] = [
+        path for path in sys.path if path in exact or (path and _is_below(path, roots) and "-packages" not in path)
+    ]
 
 
 def _is_below(path: str, roots: "set[str]") -> bool:
