@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import time
 
 from protoprimer.errors import ConfigurationError
 
@@ -32,6 +33,7 @@ __all__ = [
     "processes_below",
     "quoted_for_sh",
     "remove_tree",
+    "replace_file",
     "replace_process",
     "scripts_directory",
     "sha256_of",
@@ -169,13 +171,28 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         try:
             os.unlink(temporary)
         except OSError:
             pass
         raise
+
+
+def replace_file(source: str, target: str) -> None:
+    """Rename a file, in one step also over another one, which somebody may be reading.
+
+    :raises OSError: it was not possible; on Windows, not for a second or two
+    """
+    # Windows renames onto no file that is open, which for a moment it is wherever others read it or come first.
+    for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(source, target)
 
 
 def remove_tree(path: str) -> None:

@@ -81,3 +81,24 @@ def test_the_directory_of_extension_modules_stays_on_the_path(
     monkeypatch.setattr(sys, "path", [os.path.join(base, name) if name else base for name in ours + others])
     surroundings.keep_only_standard_library_on_path()
     assert sys.path == [os.path.join(base, name) if name else base for name in ours]
+
+
+def test_a_file_that_others_read_is_replaced_once_they_have_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, replace, target = [5, 32], os.replace, tmp_path / "target"
+
+    def refused_at_first(source: str, destination: str) -> None:
+        if refusals:
+            raise PermissionError(errno.EACCES, "Access is denied", destination, refusals.pop())
+        replace(source, destination)
+
+    monkeypatch.setattr(host, "is_windows", lambda: True)
+    monkeypatch.setattr(os, "replace", refused_at_first)
+    host.write_atomically(str(target), b"1")
+    assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])
+    refusals.extend([5] * 99)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with pytest.raises(PermissionError):
+        host.write_atomically(str(target), b"2")
+    assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])
