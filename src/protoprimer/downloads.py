@@ -83,6 +83,7 @@ class UrlReader:
                 content = self._body(response)
                 return content, str(response.geturl()), str(response.headers.get_content_type())
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code == 404:
                 return b"", url, "text/html"
             needed = {401: ": needs credentials in its URL or in netrc", 403: ": the credentials do not suffice"}

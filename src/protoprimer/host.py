@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+import time
 
 from protoprimer.errors import ConfigurationError, OutputLost
 from protoprimer.waiting import release_waiting
@@ -36,6 +37,7 @@ __all__ = [
     "quoted_for_sh",
     "refuse_endless",
     "remove_tree",
+    "replace_file",
     "replace_process",
     "scripts_directory",
     "sha256_of",
@@ -173,13 +175,28 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         try:
             os.unlink(temporary)
         except OSError:
             pass
         raise
+
+
+def replace_file(source: str, target: str) -> None:
+    """Rename a file, in one step also over another one, which somebody may be reading.
+
+    :raises OSError: it was not possible; on Windows, not for a second or two
+    """
+    # Windows renames onto no file that is open, which for a moment it is wherever others read it or come first.
+    for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(source, target)
 
 
 def remove_tree(path: str) -> None:
@@ -237,12 +254,30 @@ def link_directory(target: str, link: str, staging: "str | None" = None) -> None
 
 
 def _junction_directory(target: str, link: str) -> None:
-    import subprocess
-
     # A junction, unlike a symbolic link, needs no privilege.
     if link_target(link) is not None:
         os.rmdir(link)
-    subprocess.check_call(["cmd", "/d", "/c", "mklink", "/J", link, target], stdout=subprocess.DEVNULL)
+    try:
+        # What mklink does; but cmd would take a path with & or % apart, and may be forbidden.
+        from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
+    except ImportError:
+        CreateJunction = _junction_by_cmd  # noqa: N806 - it stands in for a function of that name
+    try:
+        CreateJunction(target, link)
+    except OSError:
+        # A file system that refuses junctions, such as FAT, leaves the directory that was to become one.
+        if os.path.isdir(link) and not os.listdir(link):
+            os.rmdir(link)
+        raise
+
+
+def _junction_by_cmd(target: str, link: str) -> None:
+    import subprocess
+
+    command = ["cmd", "/d", "/c", "mklink", "/J", link, target]
+    made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if made.returncode != 0:
+        raise OSError(made.stderr.decode("utf-8", "replace").strip() or "mklink failed")
 
 
 def pid_is_alive(pid: int) -> bool:
@@ -514,5 +549,6 @@ def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> N
 
     # The console sends Ctrl-C to the child too, which decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(arguments, env=environ)
-    os._exit(child.wait() & 0xFFFFFFFF)
+    status = subprocess.Popen(arguments, env=environ).wait()
+    # It is told without a sign there, such as 0xC000013A after Ctrl-C, and taken with one.
+    os._exit(status - (1 << 32) if status >= 1 << 31 else status)

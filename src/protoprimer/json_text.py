@@ -15,6 +15,7 @@ class _ScannerSettings:
     strict = True
     object_hook = None
     object_pairs_hook = None
+    array_hook = None
     parse_float = float
     parse_int = int
     parse_constant = float
@@ -28,13 +29,16 @@ def json_of(text: str) -> "Any":
     """
     try:
         from _json import make_scanner
-    except ImportError:
+
+        scan = make_scanner(_ScannerSettings())  # type: ignore[arg-type]
+    except (ImportError, AttributeError, TypeError):
+        # PyPy has none; a later Python may want to be told more, as 3.15 does of `array_hook`.
         import json
 
         return json.loads(text)
     start = len(text) - len(text.lstrip(_JSON_SPACE))
     try:
-        value, end = make_scanner(_ScannerSettings())(text, start)  # type: ignore[arg-type]
+        value, end = scan(text, start)
     except StopIteration as place:
         raise ValueError("a value is expected at character %s" % place) from None
     except SystemError:

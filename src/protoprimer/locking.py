@@ -108,7 +108,8 @@ def lock_descriptor(descriptor: int) -> bool:
     except ImportError as error:
         raise OSError(errno.ENOSYS, str(error)) from error
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK, errno.EINTR):
+        # No number at all is what the C library of Wine tells.
+        if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK, errno.EINTR, 0):
             return False
         raise
 

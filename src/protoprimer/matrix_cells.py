@@ -22,7 +22,7 @@ MATRIX_AXES = ("python", "env", "backend", "resolution", "groups", "extras")
 # To say so is to say nothing.
 _USUAL_VALUES = {"backend": "auto", "resolution": "highest"}
 # For a matrix of other machines, which have other interpreters than this one.
-_RELEASED_MINORS = [(3, minor) for minor in range(6, 15)]
+_RELEASED_MINORS = [(3, minor) for minor in range(6, 16)]
 _BYTES_SHOWN = 256 * 1024
 
 

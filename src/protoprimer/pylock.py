@@ -3,8 +3,9 @@
 import os
 
 from protoprimer.console import Console
+from protoprimer.downloads import file_url
 from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.host import content_of
+from protoprimer.host import content_of, path_of_file_url
 from protoprimer.json_text import json_of, json_text
 from protoprimer.plan import Plan, ProjectToInstall
 from protoprimer.process import run_child
@@ -283,7 +284,7 @@ def _pin_of_pylock(path: str, name: str, package: "dict[str, Any]", plan: Plan, 
     """Add one package, in the form of PEP 751, to the pins."""
     source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
     local = os.path.normpath(os.path.join(os.path.dirname(path), source.get("path") or ""))
-    where = source.get("url") or _url_of_path(local)
+    where = source.get("url") or file_url(local)
     subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
     if "directory" in package:
         # The plan's own projects are installed after the pins.
@@ -300,12 +301,6 @@ def _pin_of_pylock(path: str, name: str, package: "dict[str, Any]", plan: Plan, 
             raise _refuse_lock(path, "the lock has no hash for %s" % name)
         what = "%s @ %s%s" % (name, where, subdirectory) if source else "%s==%s" % (name, package["version"])
         pins.hashed.append(" ".join([what] + ["--hash=" + one for one in strong]))
-
-
-def _url_of_path(path: str) -> str:
-    from urllib.request import pathname2url
-
-    return "file:" + ("//" if os.name != "nt" else "") + pathname2url(path)
 
 
 class _UvLock:
@@ -431,12 +426,9 @@ def pylock_text(report: "dict[str, Any]", base: str, own: "list[str]", requires_
 
 
 def _path_of_report(item: "dict[str, Any]") -> "str | None":
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
     if "dir_info" not in item["download_info"]:
         return None
-    return os.path.normpath(url2pathname(urlsplit(item["download_info"]["url"]).path))
+    return os.path.normpath(path_of_file_url(item["download_info"]["url"]))
 
 
 def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]":

@@ -14,6 +14,7 @@ from protoprimer.host import (
     is_windows,
     link_target,
     quoted_for_sh,
+    replace_file,
     scripts_directory,
     write_atomically,
 )
@@ -114,7 +115,7 @@ def write_ready(
     # What a power loss empties decides nothing, and what is there says of which start of the computer it is.
     write_atomically(unfinished, _ready_text(facts), durable=False)
     os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
-    os.replace(unfinished, path)
+    replace_file(unfinished, path)
     release_waiting()
 
 

@@ -8,8 +8,9 @@ from protoprimer.cli import CommandLine
 from protoprimer.client import held_variables
 from protoprimer.configuration import INPUT_VARIABLES
 from protoprimer.console import Console
-from protoprimer.errors import InstallError
+from protoprimer.errors import InstallError, InterpreterError
 from protoprimer.graph import StateGraph
+from protoprimer.host import is_windows
 from protoprimer.states import Invocation
 
 __all__ = [
@@ -47,8 +48,14 @@ def keep_only_standard_library_on_path() -> None:
     roots = {os.path.dirname(os.__file__)}
     for name in ("base_prefix", "base_exec_prefix"):
         roots.add(os.path.join(getattr(sys, name, sys.prefix), "lib"))
+    exact = set()
+    if is_windows():
+        # Extension modules are in DLLs, where Python was unpacked only beside its executable.
+        exact = {sys.base_prefix, os.path.join(sys.base_prefix, "DLLs")}
     roots |= {os.path.realpath(root) for root in roots}
-    sys.path[:] = [path for path in sys.path if path and _is_below(path, roots) and "-packages" not in path]
+    sys.path[:] = [
+        path for path in sys.path if path in exact or (path and _is_below(path, roots) and "-packages" not in path)
+    ]
 
 
 def _is_below(path: str, roots: "set[str]") -> bool:
@@ -63,11 +70,16 @@ def tell_unexpected(error: Exception, console: Console) -> int:
 
     console.record("".join(traceback.format_exception(type(error), error, error.__traceback__)))
     place = traceback.extract_tb(error.__traceback__)[-1]
+    lacking = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if lacking and lacking in getattr(sys, "stdlib_module_names", [lacking]):
+        # Such as Debian's python3-minimal.
+        advice = "install the rest, such as the package python%d.%d, or take another Python" % sys.version_info[:2]
+        what = "this Python lacks the module %s of the standard library" % lacking
+        console.error(InterpreterError(what, sys.executable, advice))
+        return InterpreterError.exit_code
     what = "unexpected %s: %s (line %d, %s)" % (type(error).__name__, error, place.lineno or 0, place.name)
-    advice = (
-        None if isinstance(error, OSError) else "run it with -vv and report what that shows: this is a fault of ours"
-    )
-    console.error(InstallError(what, getattr(error, "filename", None), advice))
+    fault = "run it with -vv and report what that shows: this is a fault of ours"
+    console.error(InstallError(what, getattr(error, "filename", None), None if isinstance(error, OSError) else fault))
     return InstallError.exit_code
 
 

@@ -7,7 +7,7 @@ import time
 from protoprimer.console import Console
 from protoprimer.downloads import UrlReader, file_url
 from protoprimer.errors import BackendError
-from protoprimer.host import remove_tree, sha256_of
+from protoprimer.host import remove_tree, replace_file, sha256_of
 from protoprimer.indexes import IndexSettings
 
 TYPE_CHECKING = False
@@ -135,7 +135,7 @@ def _store_wheel(cache_directory: str, filename: str, sha256: str, content: byte
         # Not synchronised to the disk: its hash is taken again before each use.
         with open(temporary, "wb") as stream:
             stream.write(content)
-        os.replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
             os.unlink(temporary)

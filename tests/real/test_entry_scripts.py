@@ -994,6 +994,8 @@ def test_which_python_is_taken_from_path(clone: Clone, tmp_path: Path, name: str
     shutil.rmtree(clone.state)
     shim = _fake_python(tmp_path / "pyenv" / "shims", "python3", "shim")
     newest = _fake_python(tmp_path / "newest", "python3.13", "newest")
+    future = _fake_python(tmp_path / "future", "python3.17", "future")
+    free = _fake_python(tmp_path / "free", "python3.14t", "free")
     two = _fake_python(tmp_path / "two", "python", "plain")
     three = _fake_python(tmp_path / "a th\nree", "python3", "three")
     (tmp_path / "no file" / "python3").mkdir(parents=True)
@@ -1001,7 +1003,9 @@ def test_which_python_is_taken_from_path(clone: Clone, tmp_path: Path, name: str
     command = [*shell(name), str(clone.script())]
     for path, taken in [
         ([shim, newest, two, three], "three"),
-        ([shim, two, newest], "newest"),
+        ([shim, two, free, newest], "newest"),
+        ([shim, two, newest, future], "future"),
+        ([shim, two, free], "free"),
         ([two, shim], "shim"),
         (["", ".", "here", str(tmp_path / "no file"), two], "plain"),
     ]:

@@ -50,7 +50,10 @@ def fill(path: str) -> None:
     """Put a small real environment there: this interpreter, one distribution."""
     python = Path(environment_python(path))
     python.parent.mkdir(parents=True, exist_ok=True)
-    python.symlink_to(os.path.realpath(sys.executable))
+    if os.name == "nt":
+        shutil.copy(sys.executable, python)
+    else:
+        python.symlink_to(os.path.realpath(sys.executable))
     base = sysconfig.get_config_var("BINDIR") or os.path.dirname(os.path.realpath(sys.executable))
     (Path(path) / "pyvenv.cfg").write_text(f"home = {base}\n")
     packages = site_packages(path)
@@ -62,7 +65,7 @@ def fill(path: str) -> None:
 
 
 def site_packages(path: str) -> Path:
-    return Path(path) / "lib" / "python3.11" / "site-packages"
+    return Path(path, *(["Lib"] if os.name == "nt" else ["lib", "python3.11"]), "site-packages")
 
 
 def build(store: GenerationStore, fingerprint: Fingerprint, **record: Any) -> Generation:
@@ -462,6 +465,7 @@ class TestStateDirectory:
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
     def test_disk_that_refuses_is_a_clear_error_and_nothing_is_half_visible(self, tmp_path: Path) -> None:
+        pytest.importorskip("resource", reason="no limits on files here")
         # A limit on the size of files is what a full disk is to the writer: part of the content, then an error.
         code = """
 import json, os, resource, signal

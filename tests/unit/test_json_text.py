@@ -50,6 +50,16 @@ def test_a_text_nested_without_end_is_an_error_of_the_same_kind() -> None:
         json_of(deep)
 
 
+def test_an_interpreter_whose_accelerator_asks_for_more_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Later:
+        def __init__(self, settings: object) -> None:
+            raise AttributeError("'settings' object has no attribute 'what_comes_after_3_15'")
+
+    json.loads("{}")  # it has made its own scanner by then, as it does where the accelerator is another
+    monkeypatch.setattr("_json.make_scanner", Later)
+    assert json_of('{"a": [1, null]}') == {"a": [1, None]}
+
+
 @pytest.mark.parametrize("function", [json_of, json_text])
 def test_an_interpreter_without_the_accelerator_does_the_same(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
     monkeypatch.setitem(sys.modules, "_json", None)

@@ -206,6 +206,7 @@ def test_a_wait_ends_without_the_lock_once_it_is_no_longer_wanted(tmp_path: Path
     waiter.release()
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_forked_child_does_not_give_the_parents_lock_back(tmp_path: Path, console: Console) -> None:
     path = str(tmp_path / "lock")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from protoprimer.errors import ConfigurationError
 from protoprimer.toml import TomlError, load_toml, parse_toml, toml_key_lines
 
 tomllib = pytest.importorskip("tomllib", reason="the reference is in the standard library from 3.11 on")
+# On every Python ours is what TOML 1.0 says.
+TAKES_TOML_1_1 = sys.version_info >= (3, 15)
 
 Q = '"""'
 L = "'''"
@@ -92,7 +95,7 @@ def test_valid_documents_give_the_values_tomllib_gives(text: str) -> None:
 
 @pytest.mark.parametrize("text", INVALID)
 def test_invalid_documents_are_refused_as_tomllib_refuses_them(text: str) -> None:
-    assert reference(text) == "invalid"
+    assert TAKES_TOML_1_1 or reference(text) == "invalid"
     assert ours(text) == "invalid"
 
 
@@ -182,6 +185,7 @@ def test_generated_tables_and_keys_are_judged_as_by_tomllib(text: str) -> None:
     assert ours(text) == reference(text)
 
 
+@pytest.mark.skipif(TAKES_TOML_1_1, reason="the library judges by TOML 1.1 here")
 @hypothesis_settings(max_examples=2500, deadline=None)
 @given(mutated())
 def test_damaged_documents_are_judged_as_by_tomllib(text: str) -> None:

@@ -1,0 +1,39 @@
+"""What is told of failures that nobody foresaw."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from protoprimer.console import Console
+from protoprimer.surroundings import tell_unexpected
+
+
+def told(statement: str) -> tuple[int, str]:
+    """Return the exit code and the words for what a statement raises."""
+    words = io.StringIO()
+    with pytest.raises(Exception, match=r".") as raised:
+        exec(statement)
+    return tell_unexpected(raised.value, Console(stream=words)), words.getvalue()
+
+
+def test_a_python_without_all_of_its_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "http.client", None)
+    status, words = told("import http.client")
+    assert status == 4
+    assert words.startswith("error: this Python lacks the module http of the standard library\n")
+    assert f"  where: {sys.executable}\n" in words
+    assert "such as the package python%d.%d," % sys.version_info[:2] in words
+
+
+def test_anything_else_is_a_fault_of_ours_unless_it_is_the_systems() -> None:
+    status, words = told("1 / 0")
+    assert status == 6
+    assert words.startswith("error: unexpected ZeroDivisionError: division by zero (line 1, <module>)\n")
+    assert "this is a fault of ours" in words
+    status, words = told("open('/nowhere/at all')")
+    assert status == 6
+    assert "  where: /nowhere/at all\n" in words
+    assert "fault" not in words

@@ -1,0 +1,104 @@
+"""What the kernel does on Windows only, as far as it shows on any host; `tests/real/test_wine.py` is the real thing."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protoprimer import host, surroundings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_junction_is_made_where_it_can_and_no_directory_left_where_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_refused: bool
+) -> None:
+    def create(target: str, link: str) -> None:
+        # First a directory, then that is made a junction.
+        os.mkdir(link)
+        if is_refused:
+            raise OSError(errno.EINVAL, "Incorrect function")
+        os.rmdir(link)
+        os.symlink(target, link)
+
+    monkeypatch.setitem(sys.modules, "_winapi", SimpleNamespace(CreateJunction=create))
+    monkeypatch.setattr(host, "is_windows", lambda: True)
+    (tmp_path / "a & b").mkdir()
+    link = tmp_path / "link %PATH% & more"
+    with pytest.raises(OSError, match="Incorrect function") if is_refused else contextlib.nullcontext():
+        host.link_directory(str(tmp_path / "a & b"), str(link))
+    assert os.path.lexists(link) != is_refused
+
+
+def test_where_only_cmd_makes_junctions_its_words_are_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cmd = tmp_path / "bin" / "cmd"
+    cmd.parent.mkdir()
+    cmd.write_text("#!/bin/sh\necho 'Local volumes are required' >&2; exit 1\n")
+    cmd.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{cmd.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setitem(sys.modules, "_winapi", None)
+    monkeypatch.setattr(host, "is_windows", lambda: True)
+    with pytest.raises(OSError, match="Local volumes are required"):
+        host.link_directory(str(tmp_path), str(tmp_path / "link"))
+
+
+@pytest.mark.parametrize(
+    ("told", "ended_with"), [(0, 0), (7, 7), (0x7FFFFFFF, 0x7FFFFFFF), (0xC000013A, -1073741510), (0xFFFFFFFF, -1)]
+)
+def test_any_status_of_the_child_becomes_ours(monkeypatch: pytest.MonkeyPatch, told: int, ended_with: int) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("signal.signal", lambda *_details: None)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_details, **_options: SimpleNamespace(wait=lambda: told))
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(host, "is_windows", lambda: True)
+    host.replace_process(["python"], {})
+    assert ended == [ended_with]
+
+
+@pytest.mark.parametrize("is_embeddable", [False, True])
+def test_the_directory_of_extension_modules_stays_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_embeddable: bool
+) -> None:
+    base = str(tmp_path)
+    # The second is a Python that was unpacked rather than installed: its library is in an archive, all else beside it.
+    ours = ["python313.zip", ""] if is_embeddable else ["python313.zip", "DLLs", "Lib", ""]
+    others = [os.path.join("Lib", "site-packages"), os.path.join("site-packages", "foreign"), "elsewhere"]
+    library = os.path.join(base, ours[0 if is_embeddable else 2])
+    monkeypatch.setattr(surroundings, "is_windows", lambda: True)
+    monkeypatch.setattr(sys, "base_prefix", base)
+    monkeypatch.setattr(os, "__file__", os.path.join(library, "os.py"))
+    monkeypatch.setattr(sys, "path", [os.path.join(base, name) if name else base for name in ours + others])
+    surroundings.keep_only_standard_library_on_path()
+    assert sys.path == [os.path.join(base, name) if name else base for name in ours]
+
+
+def test_a_file_that_others_read_is_replaced_once_they_have_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, replace, target = [5, 32], os.replace, tmp_path / "target"
+
+    def refused_at_first(source: str, destination: str) -> None:
+        if refusals:
+            raise PermissionError(errno.EACCES, "Access is denied", destination, refusals.pop())
+        replace(source, destination)
+
+    monkeypatch.setattr(host, "is_windows", lambda: True)
+    monkeypatch.setattr(os, "replace", refused_at_first)
+    host.write_atomically(str(target), b"1")
+    assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])
+    refusals.extend([5] * 99)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    with pytest.raises(PermissionError):
+        host.write_atomically(str(target), b"2")
+    assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])
