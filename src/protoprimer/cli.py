@@ -50,7 +50,7 @@ COMMANDS = {
     "graph": "the states and what is done",
     "matrix": "provision and run on many Pythons",
     "bundle": "everything that a host without network needs",
-    "gc": "remove generations that are not needed",
+    "gc": "remove generations and cached environments that are not needed",
     "completion": "shell completion for bash, zsh or fish",
 }  # type: dict[str, str]
 
