@@ -30,6 +30,8 @@ def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]
 
 
 def _text_picture(rows: "list[tuple[State, str]]", target: str) -> str:
+    import textwrap
+
     width = max(len(one.name) for one, _ in rows)
     lines = ["the way to %s: [x] done, [ ] reachable, - not needed; ? asked for on a condition" % target, ""]
     for one, status in rows:
@@ -39,8 +41,12 @@ def _text_picture(rows: "list[tuple[State, str]]", target: str) -> str:
             "the original" if need == one.name else need + ("?" if need in one.lazy_needs else "") for need in one.needs
         ]
         after = "<- " + ", ".join(needs) if needs else ""
-        apart = "\n" + " " * (width + 6) if len(line) + len(after) + 2 > _TEXT_COLUMNS else "  "
-        lines.append(line + apart + after if after else line)
+        if len(line) + len(after) + 2 > _TEXT_COLUMNS:
+            margin = "\n" + " " * (width + 6)
+            after = margin + margin.join(textwrap.wrap(after, _TEXT_COLUMNS - width - 6))
+        elif after:
+            after = "  " + after
+        lines.append(line + after)
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import re
 import subprocess
 import sys
@@ -251,7 +252,7 @@ def test_a_kernel_can_be_read_from_the_pipe_of_a_shell_and_written_through_a_lin
     (tmp_path / "kernel.py").symlink_to("elsewhere.py")
     author("kernel", "write", "kernel.py", where=tmp_path)
     assert (tmp_path / "kernel.py").is_symlink()
-    command = [support.needed_tool("bash"), "-c", f"{sys.executable} -m protoprimer kernel verify <(cat kernel.py)"]
+    command = [support.needed_tool("bash"), "-c", f"{shlex.quote(sys.executable)} -m protoprimer kernel verify <(cat kernel.py)"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run(command, cwd=tmp_path, env=environ, timeout=60, check=False).returncode == 0
 
