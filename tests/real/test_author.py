@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -252,7 +252,11 @@ def test_a_kernel_can_be_read_from_the_pipe_of_a_shell_and_written_through_a_lin
     (tmp_path / "kernel.py").symlink_to("elsewhere.py")
     author("kernel", "write", "kernel.py", where=tmp_path)
     assert (tmp_path / "kernel.py").is_symlink()
-    command = [support.needed_tool("bash"), "-c", f"{shlex.quote(sys.executable)} -m protoprimer kernel verify <(cat kernel.py)"]
+    command = [
+        support.needed_tool("bash"),
+        "-c",
+        f"{shlex.quote(sys.executable)} -m protoprimer kernel verify <(cat kernel.py)",
+    ]
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run(command, cwd=tmp_path, env=environ, timeout=60, check=False).returncode == 0
 
@@ -272,7 +276,9 @@ def test_init_writes_nothing_where_it_cannot_write_all(tmp_path: Path, names: li
     for name in names:
         (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("")
     if "pyproject.toml" in names:
-        (tmp_path / "pyproject.toml").write_text('[project]\nname = "one"\nversion = "1"\n[build-system]\nrequires = []\n')
+        (tmp_path / "pyproject.toml").write_text(
+            '[project]\nname = "one"\nversion = "1"\n[build-system]\nrequires = []\n'
+        )
     before = sorted(os.listdir(tmp_path))
     words = author("init", where=tmp_path, status=3)
     assert says in words
