@@ -26,8 +26,8 @@ def new_world(tmp_path: Path, shared_directory: Path) -> Iterator[Callable[..., 
     """Return a function that makes a world with warm caches, whose processes end with the test."""
     made: list[World] = []
 
-    def make(name: str = "world") -> World:
-        made.append(make_world(tmp_path / name, "uv", caches=shared_directory / "caches of storms"))
+    def make(name: str = "world", scenario: str = "first") -> World:
+        made.append(make_world(tmp_path / name, "uv", scenario, shared_directory / "caches of storms"))
         return made[-1]
 
     yield make
@@ -43,6 +43,15 @@ def test_all_commands_at_once_from_nothing_and_over_a_ready_environment(new_worl
         assert report.wrong == []
         assert excess_builds(report) == []
         assert report.clients >= 3
+
+
+@posix
+def test_all_commands_at_once_where_the_environment_is_in_the_cache(new_world: Callable[..., World]) -> None:
+    world = prepare(new_world(scenario="linked"))
+    report = run_storm(world, 16, seed=16)
+    assert report.wrong == []
+    assert excess_builds(report) == []
+    assert report.clients >= 3
 
 
 @posix

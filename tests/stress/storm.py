@@ -17,7 +17,7 @@ from pathlib import Path
 
 import clones
 import support
-from stress.worlds import World, make_world
+from stress.worlds import OURS, World, make_world, remove
 
 # Imports what is installed, and compares every installed file with what its RECORD says.
 CLIENT = """\
@@ -73,6 +73,13 @@ def prepare(world: World) -> World:
         settings += f'[env.{name}]\nwatch = ["data", "only-{name}"]\n'
     settings += f'[matrix]\npython = ["{python}"]\n'
     clone.write({"client.py": CLIENT, "protoprimer.toml": settings}).entry("service", "client:main", "start")
+    if world.scenario == "linked":
+        # What uv has built twice is kept.
+        for _ in range(3):
+            said = clone.prime().errors
+            for name in OURS:
+                remove(clone.root / name)
+        assert "from the cache" in said
     return world
 
 
@@ -122,7 +129,11 @@ def builds_of(clone: clones.Clone) -> collections.Counter[str]:
         text = path.read_text(encoding="utf-8")
         # No directory's name is used twice, so each that a log names is one build.
         found.update(
-            {name for name, _ in re.findall(r"/envs/((\w+)-[0-9a-f]{16}(?:\.\d+)?)", text) if "created an" in text}
+            {
+                name
+                for name, _ in re.findall(r"/envs/((\w+)-[0-9a-f]{16}(?:\.\d+)?)", text)
+                if "created an" in text or " linked " in text
+            }
         )
     totals: collections.Counter[str] = collections.Counter()
     for name in found:
@@ -176,8 +187,11 @@ def main(words: list[str]) -> int:
     print("| storm | processes | clients that saw all | reboots | fingerprints built | builds | wrong | seconds |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for number in range(asked.rounds):
-        world = prepare(make_world(base / str(number), asked.backend, caches=base / "caches"))
-        for kind in ("from nothing", "over a ready one"):
+        worlds = [
+            prepare(make_world(base / f"{number}-{scenario}", asked.backend, scenario, base / "caches"))
+            for scenario in ("first", "linked")
+        ]
+        for kind, world in zip(("from nothing", "over a ready one", "from the cache"), (worlds[0], *worlds)):
             report = run_storm(world, asked.processes, seed=number)
             problems = report.wrong + excess_builds(report)
             wrong += len(problems)

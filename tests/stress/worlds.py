@@ -60,14 +60,14 @@ class World:
     def restore(self) -> None:
         """Bring state, link and cached environments back to where the scenario begins."""
         for place, saved in self.places():
-            _remove(place)
+            remove(place)
             if os.path.lexists(saved):
                 _copy(saved, place)
         self.boot_identifier.write_text("first\n")
 
     def save(self) -> None:
         """Remember this moment as where the scenario begins."""
-        _remove(self.base / "saved")
+        remove(self.base / "saved")
         (self.base / "saved").mkdir()
         for place, saved in self.places():
             if os.path.lexists(place):
@@ -101,7 +101,7 @@ class World:
         if self.scenario in WITH_CACHE:
             # What is in the cache by now, or is not, must be as good.
             for name in OURS:
-                _remove(self.clone.root / name)
+                remove(self.clone.root / name)
             said = self.clone.run("./app", status=None)
             if (said.status, said.output) != (0, SAID):
                 found.append(f"the client does not run from what the cache has: {said}")
@@ -174,12 +174,12 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     for _ in range(2 if scenario == "linked" and backend == "uv" else 1):
         clone.run("./app")
         for name in OURS:
-            _remove(clone.root / name)
+            remove(clone.root / name)
     if scenario == "kept":
         # But that it was built once.
         for path in (base / "cache" / "environments").iterdir():
             if path.is_dir():
-                _remove(path)
+                remove(path)
     for content in {"next": "12", "back": "12"}.get(scenario, ""):
         clone.write({"data": content})
         clone.run("./app")
@@ -211,7 +211,7 @@ def tree_hash(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     elif os.path.lexists(path):
