@@ -23,7 +23,7 @@ def test_whatever_happens_to_a_clone_it_is_healed_and_nothing_of_the_users_is_lo
     world = make_world(
         tmp_path / "world",
         "uv",
-        "next",
+        ("next", "linked")[seed % 2],
         shared_directory / f"caches of healing {os.environ.get('PYTEST_XDIST_WORKER')}",
     )
     assert run_sequence(world, seed, rounds=3) == []
