@@ -62,8 +62,14 @@ def remembered_editable(project: ProjectToInstall, interpreter: "Interpreter", p
     """Return the wheel of an editable project that was built from the same metadata before, or `None`."""
     directory = _place_of_editable(project, interpreter, plan, cache)
     names = os.listdir(directory) if directory and os.path.isdir(directory) else []
-    paths = [os.path.join(directory or "", name) for name in names]
-    return next(filter(_is_sound, paths), None)
+    found = next(filter(_is_sound, [os.path.join(directory or "", name) for name in names]), None)
+    if found is not None:
+        try:
+            # What is in use is not collected.
+            os.utime(os.path.dirname(found))
+        except OSError:
+            pass
+    return found
 
 
 def _is_sound(wheel: str) -> bool:

@@ -85,6 +85,8 @@ class PipBackend(Backend):
         try:
             for place in places.values():
                 os.makedirs(place, exist_ok=True)
+                # What is in use is not collected.
+                os.utime(place)
             missing = [pin for pin, place in places.items() if not _is_whole(place, pin)]
             if missing:
                 remove_leftovers(os.path.join(store, "download"))

@@ -8,7 +8,7 @@ from protoprimer.bundle import bundle_command
 from protoprimer.cli import CommandLine
 from protoprimer.completion import completion_command
 from protoprimer.configuration import DEFAULT_ENVIRONMENT, LEAPS, Configuration
-from protoprimer.environment_cache import forget_old_environments
+from protoprimer.environment_cache import SECONDS_KEPT_UNUSED, forget_old_environments
 from protoprimer.errors import BackendError, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.host import print_out
@@ -28,6 +28,7 @@ from protoprimer.state_directory import remove_unused_state_directory
 from protoprimer.states import DryRunEnds
 from protoprimer.switch import enter_command, enter_environment
 from protoprimer.waiting import keep_waiting_place
+from protoprimer.wheels import remove_unused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -329,9 +330,11 @@ def _gc(graph: "StateGraph") -> int:
         with graph.evaluate("lock"):
             removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
-    forgotten = forget_old_environments(graph.evaluate("cache_directory"))
-    if forgotten:
-        console.say("removed %d environment%s from the cache" % (forgotten, "" if forgotten == 1 else "s"))
+    cache = graph.evaluate("cache_directory")
+    wheels = [remove_unused(os.path.join(cache, name), SECONDS_KEPT_UNUSED) for name in ("pins", "editables")]
+    for number, what in ((forget_old_environments(cache), "environment"), (sum(wheels), "wheel")):
+        if number:
+            console.say("removed %d %s%s from the cache" % (number, what, "" if number == 1 else "s"))
     return 0
 
 

@@ -24,11 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-__all__ = ["CachedEnvironment", "cached_environment", "forget_old_environments", "keep_environment"]
+__all__ = [
+    "SECONDS_KEPT_UNUSED",
+    "CachedEnvironment",
+    "cached_environment",
+    "forget_old_environments",
+    "keep_environment",
+]
 
+SECONDS_KEPT_UNUSED = 30 * 24 * 3600
 _MANIFEST_FORMAT = "protoprimer-environment-1"
 _ENVIRONMENTS_KEPT = 32
-_SECONDS_KEPT = 30 * 24 * 3600
 _SECONDS_A_COPY_MAY_TAKE = 24 * 3600
 # From here on uv, which links with several threads, is as fast as what can be kept.
 _FILES_LEFT_TO_UV = 5000
@@ -149,13 +155,14 @@ def forget_old_environments(cache_directory: str) -> int:
                     remove_tree(place)
             elif not name.endswith(_BUILT_ONCE):
                 standing.append((used, place))
-            elif used < now - _SECONDS_KEPT:
+            elif used < now - SECONDS_KEPT_UNUSED:
                 os.unlink(place)
         except OSError:
             # Somebody else has removed it.
             continue
     standing.sort(reverse=True)
-    old = [place for at, (used, place) in enumerate(standing) if at >= _ENVIRONMENTS_KEPT or used < now - _SECONDS_KEPT]
+    latest = now - SECONDS_KEPT_UNUSED
+    old = [place for at, (used, place) in enumerate(standing) if at >= _ENVIRONMENTS_KEPT or used < latest]
     for place in old:
         remove_tree(place)
     return len(old)

@@ -14,7 +14,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["WheelError", "fetch_wheel", "remove_leftovers", "sha256_of_file", "unpack_wheels", "unpacked_is_whole"]
+__all__ = [
+    "WheelError",
+    "fetch_wheel",
+    "remove_leftovers",
+    "remove_unused",
+    "sha256_of_file",
+    "unpack_wheels",
+    "unpacked_is_whole",
+]
 
 _SIZE_FILE = ".unpacked-size"
 SECONDS_UNTIL_LEFT = 3600
@@ -210,3 +218,17 @@ def _publish_directory(temporary: str, directory: str) -> None:
             os.rename(temporary, directory)
         finally:
             remove_tree(damaged)
+
+
+def remove_unused(directory: str, seconds: float) -> int:
+    """Remove each entry of a directory that nobody has touched for so long; return how many there were."""
+    names, removed, now = os.listdir(directory) if os.path.isdir(directory) else [], 0, time.time()
+    for path in [os.path.join(directory, name) for name in names]:
+        try:
+            if os.lstat(path).st_mtime < now - seconds:
+                remove_tree(path)
+                removed += 1
+        except OSError:
+            # Somebody else has removed it.
+            continue
+    return removed

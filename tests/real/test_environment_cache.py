@@ -290,6 +290,26 @@ def test_gc_forgets_what_is_old_and_what_a_killed_process_left(user: clones.Clon
     assert kept(clone) == []
 
 
+def test_gc_removes_wheels_that_nobody_used_for_a_month(user: clones.Clone) -> None:
+    clone = filled(user, "pylock.toml", 'backend = "venv"\n', 'dependencies = ["iniconfig"]\n')
+    clone.prime("lock")
+    clone.prime()
+    cache = Path(clone.environ["PROTOPRIMER_CACHE"])
+    (pin,), (editable,) = (list((cache / name).iterdir()) for name in ("pins", "editables"))
+    clone.prime("gc")
+    assert pin.is_dir()
+    assert editable.is_dir()
+    for place in (pin, editable):
+        os.utime(place, (1, 1))
+    # What is used again is not old.
+    clone.prime("reboot", "--env", "default")
+    assert pin.stat().st_mtime > 1
+    os.utime(pin, (1, 1))
+    os.utime(editable, (1, 1))
+    assert "removed 2 wheels from the cache" in clone.prime("gc").errors
+    assert [list((cache / name).iterdir()) for name in ("pins", "editables")] == [[], []]
+
+
 def test_twenty_environments_linked_at_once_are_one(user: clones.Clone) -> None:
     clone = filled(user)
     built(clone)
