@@ -74,8 +74,11 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
     # What is wrong with these is said before anything is written. Who finds a state directory comes after one that has
     # looked around.
     looks = configuration.text("python-selector") or not os.path.exists(configuration.state_directory)
-    for name in ["readable_lock", "backends", "inputs", "index_settings"] + ["interpreter"] * bool(looks):
+    for name in ["inputs"] + ["interpreter"] * bool(looks):
         graph.evaluate(name)
+    if not looks or graph.evaluate("cached_build") is None:
+        for name in ("readable_lock", "backends", "index_settings"):
+            graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
         is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)

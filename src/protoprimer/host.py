@@ -49,7 +49,8 @@ __all__ = [
     "write_atomically",
 ]
 
-
+# The function, once it was found: looking for a module that is not there takes longer than a hash.
+_SHA256 = []  # type: list[Any]
 BOOT_IDENTIFIER_FILE = "/proc/sys/kernel/random/boot_id"
 
 
@@ -146,12 +147,13 @@ def quoted_for_sh(text: str) -> str:
 def sha256_of(content: bytes) -> str:
     """Return the hexadecimal SHA-256 of a small content; `hashlib` would load all of OpenSSL for it."""
     # What `hashlib` has without OpenSSL: from 3.12 on, and before.
-    for name in ("_sha2", "_sha256", "hashlib"):
+    for name in ("_sha2", "_sha256", "hashlib") if not _SHA256 else ():
         try:
-            return str(__import__(name).sha256(content).hexdigest())
+            _SHA256.append(__import__(name).sha256)
+            break
         except ImportError:
             continue
-    raise AssertionError("hashlib is always there")
+    return str(_SHA256[0](content).hexdigest())
 
 
 def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
