@@ -217,10 +217,15 @@ def fingerprint(
 
 
 def cached_build(
-    command_line: CommandLine, cache_directory: str, store: GenerationStore, fingerprint: Fingerprint, plan: Plan
+    configuration: Configuration,
+    command_line: CommandLine,
+    cache_directory: str,
+    store: GenerationStore,
+    fingerprint: Fingerprint,
+    plan: Plan,
 ) -> "CachedEnvironment | None":
     """What an earlier build of the same, in whichever clone, left in the user's cache."""
-    if command_line.command == "reboot":
+    if command_line.command == "reboot" or not configuration.get("environment-cache"):
         return None
     return cached_environment(cache_directory, store.next_path(fingerprint), fingerprint, plan)
 
@@ -289,7 +294,7 @@ def generation(
         if plan.hint:
             console.warn(plan.hint)
         built = build_generation(*parts, backend, console)
-        if is_built_in(backend):
+        if is_built_in(backend) and configuration.get("environment-cache"):
             keep_generation(built, fingerprint, plan, cache_directory, console)
         return built, True
 

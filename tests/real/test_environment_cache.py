@@ -290,6 +290,14 @@ def test_gc_forgets_what_is_old_and_what_a_killed_process_left(user: clones.Clon
     assert kept(clone) == []
 
 
+def test_without_an_environment_cache_nothing_is_kept_and_nothing_linked(user: clones.Clone) -> None:
+    clone = built(filled(user))
+    clone.write({"protoprimer.toml": 'lock = "pylock.toml"\nenvironment-cache = false\n'})
+    for _ in range(3):
+        assert "with backend uv" in started_anew(clone)
+    assert len(kept(clone)) == 1
+
+
 def test_gc_removes_wheels_that_nobody_used_for_a_month(user: clones.Clone) -> None:
     clone = filled(user, "pylock.toml", 'backend = "venv"\n', 'dependencies = ["iniconfig"]\n')
     clone.prime("lock")
