@@ -119,8 +119,16 @@ def keep_environment(
         if is_of_uv and not os.path.exists(place + _BUILT_ONCE):
             write_atomically(place + _BUILT_ONCE, b"", durable=False)
             return "uv has built it for the first time"
+        why_never = content_of(place + _BUILT_ONCE).decode("utf-8", "replace")
+        if is_of_uv and why_never:
+            return why_never
         places = _Places(environment, plan.root)
         rows = _rows_of(environment, places, plan, _FILES_LEFT_TO_UV if is_of_uv else None)
+        if rows is None:
+            why_never = "uv installs so many files as fast"
+            # Next time they need not be counted.
+            write_atomically(place + _BUILT_ONCE, why_never.encode("utf-8"), durable=False)
+            return why_never
         forget_old_environments(cache_directory)
         os.mkdir(staging, 0o700)
         os.mkdir(os.path.join(staging, "tree"), 0o755)
@@ -248,17 +256,18 @@ def _is_of_name(character: bytes) -> bool:
     return character.isalnum() or character in (b"_", b".", b"-")
 
 
-def _rows_of(environment: str, places: _Places, plan: Plan, limit: "int | None") -> "list[str]":
+def _rows_of(environment: str, places: _Places, plan: Plan, limit: "int | None") -> "list[str] | None":
     """Return one row for each directory, link and file of an environment, directories before what is in them.
 
-    :raises ValueError: a name that no row can hold, a file whose places cannot be taken out, or too many of them
+    :param limit: with more of them than that the answer is `None`
+    :raises ValueError: a name that no row can hold, or a file whose places cannot be taken out
     """
     rows, records, waiting = [], [], [""]  # type: list[str], list[tuple[str, str]], list[str]
     texts, of_projects = set(), _files_of_projects(environment, plan)  # type: set[str], set[str]
     while waiting:
         above = waiting.pop()
         if limit is not None and len(rows) > limit:
-            raise ValueError("uv installs so many files as fast")
+            return None
         for entry in sorted(os.scandir(os.path.join(environment, above)), key=lambda one: one.name):
             path, status = above + entry.name, entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import clones
+import own_wheel
 import support
 
 if TYPE_CHECKING:
@@ -288,6 +289,16 @@ def test_gc_forgets_what_is_old_and_what_a_killed_process_left(user: clones.Clon
     os.utime(place, (1, 1))
     assert "1 environment from the cache" in clone.prime("gc").errors
     assert kept(clone) == []
+
+
+def test_what_uv_installs_in_very_many_files_is_left_to_uv_and_counted_once(user: clones.Clone) -> None:
+    clone = filled(user)
+    kernel = own_wheel.changed_kernel(lambda text: text.replace("_FILES_LEFT_TO_UV = 5000", "_FILES_LEFT_TO_UV = 5"))
+    clone.write({"proto_kernel.py": kernel}).prime()
+    for _ in range(2):
+        assert "uv installs so many files as fast" in started_anew(clone)
+        (once,) = Path(clone.environ["PROTOPRIMER_CACHE"], "environments").iterdir()
+        assert once.read_text() == "uv installs so many files as fast"
 
 
 def test_without_an_environment_cache_nothing_is_kept_and_nothing_linked(user: clones.Clone) -> None:
