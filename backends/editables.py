@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "adopt_editable",
     "hash_for_record",
+    "installed_metadata",
     "is_beyond_builds",
     "is_pure",
     "remember_editable",
@@ -88,7 +89,7 @@ def remember_editable(
 ) -> None:
     """Keep what an installer has just put into `environment` for an editable project as a wheel, if it is pure."""
     directory = _place_of_editable(project, interpreter, plan, cache)
-    metadata = _installed_metadata(project, environment)
+    metadata = installed_metadata(project, environment)
     if directory is None or not is_pure(project, environment):
         return
     contents = _contents_of_wheel(metadata)
@@ -103,13 +104,14 @@ def is_pure(project: ProjectToInstall, environment: str) -> bool:
     What it has compiled in place would be missing from a fresh checkout.
     """
     try:
-        with open(os.path.join(_installed_metadata(project, environment), "WHEEL"), encoding="utf-8") as stream:
+        with open(os.path.join(installed_metadata(project, environment), "WHEEL"), encoding="utf-8") as stream:
             return "Root-Is-Purelib: true" in stream.read()
     except OSError:
         return False
 
 
-def _installed_metadata(project: ProjectToInstall, environment: str) -> str:
+def installed_metadata(project: ProjectToInstall, environment: str) -> str:
+    """Return the directory of the metadata that a project has in an environment, empty if it is not there."""
     name = normalized_project_name(project.metadata.name or "")
     return installed_distributions(environment).get(name, ("", ""))[1]
 
@@ -186,7 +188,7 @@ def adopt_editable(project: ProjectToInstall, environment: str) -> None:
     """Record of a project installed from such a wheel that it is the editable one of this checkout."""
     import json
 
-    metadata = _installed_metadata(project, environment)
+    metadata = installed_metadata(project, environment)
     if not os.path.isfile(os.path.join(metadata, "RECORD")):
         return
     name = os.path.basename(metadata) + "/direct_url.json"

@@ -8,14 +8,12 @@ import os
 import stat
 import time
 
-from protoprimer.backends.base import installed_distributions
-from protoprimer.backends.editables import hash_for_record, is_pure, static_project_table
+from protoprimer.backends.editables import hash_for_record, installed_metadata, is_pure, static_project_table
 from protoprimer.fingerprints import Fingerprint
 from protoprimer.generations import RECORD_NAME
 from protoprimer.host import content_of, is_windows, remove_tree, sha256_of, write_atomically
 from protoprimer.json_text import json_of, json_text
 from protoprimer.plan import Plan
-from protoprimer.projects import normalized_project_name
 from protoprimer.version import VERSION
 from protoprimer.waiting import release_waiting
 
@@ -116,12 +114,13 @@ def keep_environment(
         if why_not is not None:
             return why_not
         os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-        if is_of_uv and not os.path.exists(place + _BUILT_ONCE):
-            write_atomically(place + _BUILT_ONCE, b"", durable=False)
-            return "uv has built it for the first time"
-        why_never = content_of(place + _BUILT_ONCE).decode("utf-8", "replace")
-        if is_of_uv and why_never:
-            return why_never
+        if is_of_uv:
+            if not os.path.exists(place + _BUILT_ONCE):
+                write_atomically(place + _BUILT_ONCE, b"", durable=False)
+                return "uv has built it for the first time"
+            why_never = content_of(place + _BUILT_ONCE).decode("utf-8", "replace")
+            if why_never:
+                return why_never
         places = _Places(environment, plan.root)
         rows = _rows_of(environment, places, plan, _FILES_LEFT_TO_UV if is_of_uv else None)
         if rows is None:
@@ -317,9 +316,9 @@ def _stamp(status: os.stat_result) -> str:
 
 def _files_of_projects(environment: str, plan: Plan) -> "set[str]":
     """Return the files that the builds of the plan's projects wrote, and which so may name the clone."""
-    found, distributions = set(), installed_distributions(environment)  # type: set[str], dict[str, tuple[str, str]]
+    found = set()  # type: set[str]
     for project in plan.projects():
-        _version, metadata = distributions.get(normalized_project_name(project.metadata.name or ""), ("", ""))
+        metadata = installed_metadata(project, environment)
         record = os.path.join(metadata, "RECORD")
         lines = _lines_of_record(os.path.relpath(record, environment), content_of(record)) if metadata else []
         found.update(path for path, _line in lines)

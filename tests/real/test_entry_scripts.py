@@ -518,6 +518,13 @@ class Crowd:
         self.variables = environ({"PROTOPRIMER_CACHE": str(cache)})
         self.processes: list[subprocess.Popen[bytes]] = []
 
+    def put_python_on_path(self, python: str, directory: Path) -> None:
+        """Put a script in `directory` that is the only Python on PATH from now on."""
+        directory.mkdir()
+        (directory / "python3").write_text(python)
+        (directory / "python3").chmod(0o755)
+        self.variables["PATH"] = f"{directory}{os.pathsep}{os.defpath}"
+
     def start(self, number: int = 1, before: Sequence[str] = ()) -> list[subprocess.Popen[bytes]]:
         command, pipe = [*before, *self.shell, str(self.script)], subprocess.PIPE
         settings: dict[str, Any] = {"env": self.variables, "stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe}
@@ -603,11 +610,7 @@ def test_of_many_at_once_one_starts_a_python_and_the_others_wait_in_sh(
 def test_twenty_at_once_start_one_python_besides_the_clients(crowd: Callable[..., Crowd], tmp_path: Path) -> None:
     """Whoever of them comes first; each Python that is found on PATH is counted."""
     many = crowd()
-    counting = tmp_path / "counting" / "python3"
-    counting.parent.mkdir()
-    counting.write_text(f'#!/bin/sh\necho started >> "{tmp_path}/count"\nexec "{sys.executable}" "$@"\n')
-    counting.chmod(0o755)
-    many.variables["PATH"] = f"{counting.parent}{os.pathsep}{os.defpath}"
+    many.put_python_on_path(f'#!/bin/sh\necho started >> "{tmp_path}/count"\nexec "{sys.executable}" "$@"\n', tmp_path / "bin")
     together = many.start(20)
     until(lambda: many.claim.exists() and sum(many.is_waiting(process) for process in together) == 19)
     many.leave("go")
@@ -669,11 +672,7 @@ def test_the_others_go_on_although_who_started_the_first_has_the_fifo_too(
     crowd: Callable[..., Crowd], tmp_path: Path
 ) -> None:
     many = crowd()
-    wrapper = tmp_path / "wrapping" / "python3"
-    wrapper.parent.mkdir()
-    wrapper.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
-    wrapper.chmod(0o755)
-    many.variables["PATH"] = f"{wrapper.parent}{os.pathsep}{os.defpath}"
+    many.put_python_on_path(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n', tmp_path / "bin")
     leader, waiting = many.start_leader(), many.start_waiting(3)
     many.leave("stays", "go")
     assert many.ends(waiting) == [(7, "client")] * 3
