@@ -2,20 +2,20 @@
 
 import os
 
-from protoprimer.console import Console
-from protoprimer.downloads import file_url
 from protoprimer.errors import InstallError
-from protoprimer.host import environment_python, is_windows, path_of_file_url
-from protoprimer.json_text import json_of
-from protoprimer.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.process import ChildResult, run_child, scrubbed_environment
-from protoprimer.projects import normalized_project_name
+from protoprimer.fetch.downloads import file_url
+from protoprimer.project.metadata import normalized_project_name
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
+from protoprimer.system.console import Console
+from protoprimer.system.host import environment_python, is_windows, path_of_file_url
+from protoprimer.system.json_text import json_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.indexes import IndexSettings
-    from protoprimer.interpreters import Interpreter
-    from protoprimer.tools import ToolBox
+    from protoprimer.fetch.tools import ToolBox
+    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.settings.index_settings import IndexSettings
 
 __all__ = [
     "Backend",

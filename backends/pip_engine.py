@@ -12,20 +12,20 @@ from protoprimer.backends.editables import (
     write_editable,
 )
 from protoprimer.backends.uv_sources import sources_of_step
-from protoprimer.downloads import file_url
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, is_utf8_path, remove_tree, sha256_of, write_atomically
-from protoprimer.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
-from protoprimer.process import ChildResult
-from protoprimer.projects import normalized_project_name
-from protoprimer.pylock import marker_environment, pylock_text, read_lock
-from protoprimer.toml import load_toml
-from protoprimer.tools import ToolAbsent
-from protoprimer.wheels import remove_leftovers, sha256_of_file
+from protoprimer.fetch.downloads import file_url
+from protoprimer.fetch.tools import ToolAbsent
+from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
+from protoprimer.formats.toml import load_toml
+from protoprimer.project.locks import marker_environment, pylock_text, read_lock
+from protoprimer.project.metadata import normalized_project_name
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
+from protoprimer.system.children import ChildResult
+from protoprimer.system.host import environment_python, is_utf8_path, remove_tree, sha256_of, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.interpreters import Interpreter
+    from protoprimer.pythons.choice import Interpreter
 
 __all__ = ["PipBackend", "requirement_for_pip"]
 

@@ -5,14 +5,14 @@ import os
 from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.host import environment_python, is_utf8_path, path_of_file_url, sha256_of, write_atomically
-from protoprimer.plan import InstallStep, Plan
-from protoprimer.pylock import load_lock, marker_environment, read_lock
-from protoprimer.tools import ToolAbsent
+from protoprimer.fetch.tools import ToolAbsent
+from protoprimer.project.locks import load_lock, marker_environment, read_lock
+from protoprimer.project.plan import InstallStep, Plan
+from protoprimer.system.host import environment_python, is_utf8_path, path_of_file_url, sha256_of, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.interpreters import Interpreter
+    from protoprimer.pythons.choice import Interpreter
 
 __all__ = ["UvBackend"]
 

@@ -2,8 +2,8 @@
 
 import os
 
-from protoprimer.plan import InstallStep, ProjectToInstall
-from protoprimer.projects import normalized_project_name, read_project
+from protoprimer.project.metadata import normalized_project_name, read_project
+from protoprimer.project.plan import InstallStep, ProjectToInstall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

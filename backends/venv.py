@@ -4,12 +4,12 @@ import os
 
 from protoprimer.backends.base import run_installer
 from protoprimer.backends.pip_engine import PipBackend
-from protoprimer.host import is_windows
-from protoprimer.plan import Plan
+from protoprimer.project.plan import Plan
+from protoprimer.system.host import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.interpreters import Interpreter
+    from protoprimer.pythons.choice import Interpreter
 
 __all__ = ["VenvBackend"]
 

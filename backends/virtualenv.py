@@ -4,12 +4,12 @@ import os
 
 from protoprimer.backends.base import run_installer
 from protoprimer.backends.pip_engine import PipBackend
-from protoprimer.plan import Plan
-from protoprimer.tools import ToolAbsent
+from protoprimer.fetch.tools import ToolAbsent
+from protoprimer.project.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.interpreters import Interpreter
+    from protoprimer.pythons.choice import Interpreter
 
 __all__ = ["VirtualenvBackend"]
 

@@ -26,8 +26,8 @@ import protoprimer  # noqa: E402
 if str(ROOT) not in protoprimer.__path__:
     protoprimer.__path__.append(str(ROOT))
 
-from protoprimer.entry_template import entry_text  # noqa: E402
-from protoprimer.kernel_writer import kernel_text  # noqa: E402
+from protoprimer.authoring.entry import entry_text  # noqa: E402
+from protoprimer.authoring.kernel import kernel_text  # noqa: E402
 from support import clean_environment, default_python  # noqa: E402
 
 if TYPE_CHECKING:

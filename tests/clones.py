@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import support
-from protoprimer.entry_template import entry_text
-from protoprimer.kernel_writer import kernel_text
+from protoprimer.authoring.entry import entry_text
+from protoprimer.authoring.kernel import kernel_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

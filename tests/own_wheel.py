@@ -8,7 +8,8 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import support
-from protoprimer import kernel_joining, kernel_writer
+from protoprimer.authoring import joining as kernel_joining
+from protoprimer.authoring import kernel as kernel_writer
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
     """Write the wheel that this checkout's packages make, and return its name."""
     info = f"protoprimer-{version}.dist-info"
     files = {
-        f"{package}/{path.name}": _with_version(path.read_text(encoding="utf-8"), version)
+        f"{package}/{path.relative_to(support.ROOT / where).as_posix()}": _with_version(
+            path.read_text(encoding="utf-8"), version
+        )
         for package, where in _PACKAGES.items()
-        for path in sorted((support.ROOT / where).glob("*.py"))
+        for path in sorted((support.ROOT / where).glob("**/*.py"))
     }
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: protoprimer\nVersion: {version}\n"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

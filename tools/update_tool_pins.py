@@ -19,7 +19,7 @@ from packaging.version import Version
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
-from protoprimer.indexes import read_index_settings  # noqa: E402
+from protoprimer.settings.index_settings import read_index_settings  # noqa: E402
 
 TARGET = REPOSITORY / "src" / "protoprimer" / "tool_pins.py"
 # The lowest interpreter of each band; a band ends where the next begins.

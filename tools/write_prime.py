@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protoprimer.entry_template import entry_text
+from protoprimer.authoring.entry import entry_text
 
 ROOT = Path(__file__).resolve().parent.parent
 

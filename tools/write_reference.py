@@ -15,9 +15,9 @@ from typing import Any, Dict
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
-from protoprimer.cli import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
-from protoprimer.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
-from protoprimer.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
+from protoprimer.settings.command_line import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
+from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
+from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
 
 Schema = Dict[str, Any]
 DRAFT = "http://json-schema.org/draft-07/schema#"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from protoprimer import PrimerError, state
 
 if TYPE_CHECKING:
-    from protoprimer.announcing import Environment
-    from protoprimer.console import Console
+    from protoprimer.store.publishing import Environment
+    from protoprimer.system.console import Console
 
 __all__ = ["GitHooks", "git_hooks_installed", "git_hooks_settings"]
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protoprimer import PrimerError, state
-from protoprimer.building import environment_lock
-from protoprimer.state_directory import prepare_state_directory
+from protoprimer.store.building import environment_lock
+from protoprimer.store.state_directory import prepare_state_directory
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from protoprimer.configuration import Configuration
-    from protoprimer.console import Console
+    from protoprimer.settings.configuration import Configuration
+    from protoprimer.system.console import Console
 
 __all__ = ["environment_file_lock", "lock_seconds"]
 

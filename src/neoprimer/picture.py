@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from protoprimer import state
-from protoprimer.host import write_atomically
-from protoprimer.pictures import PICTURE_COLOURS, graph_edges
+from protoprimer.graph_picture import PICTURE_COLOURS, graph_edges
+from protoprimer.system.host import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from protoprimer import PrimerError, state
-from protoprimer.schema import CLIENT_SCHEMA
+from protoprimer.settings.schema import CLIENT_SCHEMA
 
 if TYPE_CHECKING:
-    from protoprimer.cli import CommandLine
-    from protoprimer.configuration import Configuration
+    from protoprimer.settings.command_line import CommandLine
+    from protoprimer.settings.configuration import Configuration
 
 __all__ = ["Rendering", "configuration_rendered", "configuration_text", "rendering_settings"]
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protoprimer import state
-from protoprimer.shells import chosen_shell, enter_shell, shell_label
+from protoprimer.commands.shells import chosen_shell, enter_shell, shell_label
 
 if TYPE_CHECKING:
-    from protoprimer.announcing import Environment
-    from protoprimer.configuration import Configuration
-    from protoprimer.console import Console
+    from protoprimer.settings.configuration import Configuration
+    from protoprimer.store.publishing import Environment
+    from protoprimer.system.console import Console
 
 __all__ = ["Shell", "shell_activated", "shell_prepared", "shell_settings"]
 

@@ -3,23 +3,16 @@
 import os
 import sys
 
-from protoprimer.cli import help_text
-from protoprimer.client import ClientImportFailed, Primer, call_client, client_function
-from protoprimer.commands import (
+from protoprimer.commands.all import (
     COMMAND_FUNCTIONS,
     enter_client,
     ready_environment,
     standing_or_stale_environment,
 )
-from protoprimer.configuration import LEAPS
-from protoprimer.console import Console
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
-from protoprimer.host import end_process, print_out
-from protoprimer.neo import boot_client, heal_or_explain
-from protoprimer.process import Terminated
-from protoprimer.states import DryRunEnds, bootstrap_graph
-from protoprimer.surroundings import (
+from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
+from protoprimer.runtime.invocation import (
     can_ask_client,
     invocation_of_process,
     is_isolated,
@@ -28,15 +21,22 @@ from protoprimer.surroundings import (
     targets_of,
     tell_unexpected,
 )
-from protoprimer.switch import is_neo_runtime
+from protoprimer.runtime.neo import boot_client, heal_or_explain
+from protoprimer.runtime.switch import is_neo_runtime
+from protoprimer.settings.command_line import help_text
+from protoprimer.settings.configuration import LEAPS
+from protoprimer.states import DryRunEnds, bootstrap_graph
+from protoprimer.system.children import Terminated
+from protoprimer.system.console import Console
+from protoprimer.system.host import end_process, print_out
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from protoprimer.cli import CommandLine
-    from protoprimer.configuration import Configuration
+    from protoprimer.settings.command_line import CommandLine
+    from protoprimer.settings.configuration import Configuration
 
 __all__ = ["Primer", "PrimerError", "StateGraph", "boot_env", "get_config", "lazy", "run_main", "start_app", "state"]
 

@@ -7,8 +7,19 @@ reaches them.
 import os
 import time
 
-from protoprimer.announcing import Environment, announce_generation, client_paths_of, tell_matrix
-from protoprimer.building import (
+from protoprimer.backends.choosing import check_backend_names, is_built_in, select_backend, wanted_backends
+from protoprimer.errors import InstallError, PrimerError
+from protoprimer.fetch.tools import ToolBox
+from protoprimer.graph import StateGraph, lazy
+from protoprimer.project.locks import check_lock
+from protoprimer.project.plan import Plan, make_plan
+from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
+from protoprimer.pythons.probe import Interpreter
+from protoprimer.pythons.required import RequiredPython, required_python_of
+from protoprimer.settings.command_line import CommandLine, parse_command_line
+from protoprimer.settings.configuration import Configuration, read_configuration
+from protoprimer.settings.index_settings import IndexSettings, read_index_settings
+from protoprimer.store.building import (
     build_generation,
     environment_lock,
     fingerprint_now,
@@ -16,25 +27,14 @@ from protoprimer.building import (
     keep_generation,
     link_generation,
 )
-from protoprimer.cli import CommandLine, parse_command_line
-from protoprimer.configuration import Configuration, read_configuration
-from protoprimer.console import Console
-from protoprimer.environment_cache import CachedEnvironment, cached_environment
-from protoprimer.errors import InstallError, PrimerError
-from protoprimer.fingerprints import Fingerprint
-from protoprimer.generations import Generation, GenerationStore
-from protoprimer.graph import StateGraph, lazy
-from protoprimer.host import user_cache_directory
-from protoprimer.indexes import IndexSettings, read_index_settings
-from protoprimer.interpreters import choose_interpreter, selected_interpreter
-from protoprimer.locking import FileLock
-from protoprimer.plan import Plan, make_plan
-from protoprimer.probe import Interpreter
-from protoprimer.pylock import check_lock
-from protoprimer.required import RequiredPython, required_python_of
-from protoprimer.selection import check_backend_names, is_built_in, select_backend, wanted_backends
-from protoprimer.state_directory import prepare_state_directory, remembered_environment
-from protoprimer.tools import ToolBox
+from protoprimer.store.environment_cache import CachedEnvironment, cached_environment
+from protoprimer.store.file_lock import FileLock
+from protoprimer.store.fingerprint import Fingerprint
+from protoprimer.store.generations import Generation, GenerationStore
+from protoprimer.store.publishing import Environment, announce_generation, client_paths_of, tell_matrix
+from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
+from protoprimer.system.console import Console
+from protoprimer.system.host import user_cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

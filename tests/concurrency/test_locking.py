@@ -21,8 +21,8 @@ SOURCES = os.path.dirname(protoprimer.__path__[0])
 PRELUDE = f"""
 import errno, os, sys
 sys.path.insert(0, {SOURCES!r})
-import protoprimer.locking as locking
-from protoprimer.console import Console
+import protoprimer.store.file_lock as locking
+from protoprimer.system.console import Console
 from protoprimer.errors import PrimerError
 def no_locks(descriptor):
     raise OSError(errno.ENOLCK, "No locks available")

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gates.sources import tracked_files
-from protoprimer.cli import COMMANDS
 from protoprimer.errors import UsageError
+from protoprimer.settings.command_line import COMMANDS
 from support import ROOT
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def problems() -> list[str]:
 
 
 def _unknown_commands(path: Path) -> Iterator[str]:
-    from protoprimer.cli import parse_command_line
+    from protoprimer.settings.command_line import parse_command_line
 
     text = path.read_text(encoding="utf-8")
     name = path.relative_to(ROOT).as_posix()

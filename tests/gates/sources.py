@@ -8,7 +8,9 @@ from pathlib import Path
 from support import ROOT
 
 # Parts of the package that only run where it is installed; every other module is joined into the kernel.
-OUTSIDE_KERNEL = frozenset({"__init__", "__main__", "author", "kernel_joining", "kernel_packing", "kernel_writer"})
+OUTSIDE_KERNEL = frozenset(
+    f"src/protoprimer/{name}.py" for name in ("__main__", *(f"authoring/{name}" for name in ("entry", "init", "joining", "kernel", "packing")))
+)
 
 
 def tracked_files(*patterns: str) -> list[Path]:
@@ -35,5 +37,9 @@ def package_files() -> dict[str, Path]:
 
 def kernel_modules() -> list[Path]:
     """Return the sources of the kernel."""
-    own = [path for path in tracked_files("src/protoprimer/*.py") if path.stem not in OUTSIDE_KERNEL]
-    return [*own, *tracked_files("backends/*.py")]
+    sources = tracked_files("src/protoprimer/*.py", "backends/*.py")
+    return [
+        path
+        for path in sources
+        if path.name != "__init__.py" and path.relative_to(ROOT).as_posix() not in OUTSIDE_KERNEL
+    ]

@@ -22,24 +22,24 @@ import pytest
 import simple_index
 import support
 from protoprimer.backends.base import fault_of_installed, installed_distributions
-from protoprimer.cli import parse_command_line
-from protoprimer.configuration import read_configuration
-from protoprimer.console import Console
+from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
 from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError
-from protoprimer.host import environment_python
-from protoprimer.indexes import read_index_settings
-from protoprimer.plan import make_plan
-from protoprimer.probe import Interpreter, probe_interpreter
-from protoprimer.selection import check_backend_names, select_backend, wanted_backends
-from protoprimer.tools import ToolBox
+from protoprimer.fetch.tools import ToolBox
+from protoprimer.project.plan import make_plan
+from protoprimer.pythons.probe import Interpreter, probe_interpreter
+from protoprimer.settings.command_line import parse_command_line
+from protoprimer.settings.configuration import read_configuration
+from protoprimer.settings.index_settings import read_index_settings
+from protoprimer.system.console import Console
+from protoprimer.system.host import environment_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from protoprimer.backends.base import Backend
-    from protoprimer.configuration import Configuration
-    from protoprimer.plan import Plan
+    from protoprimer.project.plan import Plan
+    from protoprimer.settings.configuration import Configuration
 
 ALL = ("uv", "virtualenv", "venv")
 
@@ -193,7 +193,7 @@ class Workshop:
         wanted = self.backends(backend, configuration)
         chosen, _why = select_backend(wanted, interpreter, plan, self.toolbox(), self.console, configuration)
         chosen.lock(interpreter, plan, plan.lock_to_write(), upgrade, list(packages))
-        from protoprimer.toml import load_toml
+        from protoprimer.formats.toml import load_toml
 
         packages_of_lock: list[dict[str, Any]] = load_toml(plan.lock_to_write()).get("packages", [])
         return {package["name"]: package["version"] for package in packages_of_lock}

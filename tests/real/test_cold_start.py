@@ -11,9 +11,9 @@ import pytest
 
 import clones
 import support
-from protoprimer.console import Console
-from protoprimer.interpreters import probe_interpreter, verify_environment_interpreter
-from protoprimer.probe import Interpreter
+from protoprimer.pythons.choice import probe_interpreter, verify_environment_interpreter
+from protoprimer.pythons.probe import Interpreter
+from protoprimer.system.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ import pytest
 
 import clones
 import support
-from protoprimer.cli import COMMANDS, OPTIONS
-from protoprimer.completion import COMPLETION_SHELLS, completion_text
-from protoprimer.shells import SHELL_KINDS
+from protoprimer.commands.completion import COMPLETION_SHELLS, completion_text
+from protoprimer.commands.shells import SHELL_KINDS
+from protoprimer.settings.command_line import COMMANDS, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import support
-from protoprimer.entry_template import entry_text
-from protoprimer.ready import read_ready, why_not_fresh, write_ready
-from protoprimer.switch import client_environment, interpreter_flags
+from protoprimer.authoring.entry import entry_text
+from protoprimer.runtime.switch import client_environment, interpreter_flags
+from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

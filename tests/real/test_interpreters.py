@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 import support
-from protoprimer.console import Console
 from protoprimer.errors import InstallError, InterpreterError
-from protoprimer.interpreters import (
+from protoprimer.formats.versions import parse_python_request
+from protoprimer.pythons.choice import (
     Interpreter,
     InterpreterRefusal,
     choose_interpreter,
     probe_interpreter,
     verify_environment_interpreter,
 )
-from protoprimer.versions import parse_python_request
+from protoprimer.system.console import Console
 
 QUIET = Console(verbosity=-1, stream=io.StringIO())
 ODD_NAME = "it's an\nödd place"
@@ -35,9 +35,9 @@ sys.path.insert(0, {source!r})
 started = []
 if hasattr(sys, "addaudithook"):
     sys.addaudithook(lambda event, _: started.append(event) if event in ("subprocess.Popen", "os.posix_spawn") else None)
-from protoprimer.console import Console
-from protoprimer.interpreters import choose_interpreter, probe_interpreter, wild_interpreter
-from protoprimer.versions import parse_python_request
+from protoprimer.system.console import Console
+from protoprimer.pythons.choice import choose_interpreter, probe_interpreter, wild_interpreter
+from protoprimer.formats.versions import parse_python_request
 console = Console(-1)
 """.format(source=str(support.ROOT / "src"))
 

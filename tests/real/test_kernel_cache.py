@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import support
-from protoprimer.entry_template import entry_text
+from protoprimer.authoring.entry import entry_text
 
 if TYPE_CHECKING:
     from pathlib import Path

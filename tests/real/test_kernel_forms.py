@@ -13,7 +13,7 @@ import pytest
 import clones
 import own_wheel
 import support
-from protoprimer.kernel_writer import is_plain, kernel_text, update_kernel
+from protoprimer.authoring.kernel import is_plain, kernel_text, update_kernel
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import pytest
 from junitparser import JUnitXml
 
 import support
-from protoprimer.entry_template import entry_text
-from protoprimer.kernel_writer import write_kernel
+from protoprimer.authoring.entry import entry_text
+from protoprimer.authoring.kernel import write_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

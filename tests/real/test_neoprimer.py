@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import support
-from protoprimer.announcing import Environment
-from protoprimer.cli import parse_command_line
-from protoprimer.configuration import Configuration, read_configuration
-from protoprimer.console import Console
 from protoprimer.errors import PrimerError
 from protoprimer.graph import DEFINED_STATES, StateGraph
+from protoprimer.settings.command_line import parse_command_line
+from protoprimer.settings.configuration import Configuration, read_configuration
+from protoprimer.store.publishing import Environment
+from protoprimer.system.console import Console
 
 filelock = pytest.importorskip("filelock")
 
@@ -51,8 +51,8 @@ def start(script: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 KERNEL_HOLDER = """
-from protoprimer.console import Console
-from protoprimer.locking import FileLock
+from protoprimer.system.console import Console
+from protoprimer.store.file_lock import FileLock
 with FileLock(sys.argv[1], Console()):
     print("held", flush=True)
     sys.stdin.readline()
@@ -66,9 +66,9 @@ with filelock.FileLock(sys.argv[1]):
 print("released", flush=True)
 """
 KERNEL_TRIES = """
-from protoprimer.console import Console
+from protoprimer.system.console import Console
 from protoprimer.errors import LockTimeoutError
-from protoprimer.locking import FileLock
+from protoprimer.store.file_lock import FileLock
 try:
     with FileLock(sys.argv[1], Console(), float(sys.argv[2])):
         print("had", flush=True)

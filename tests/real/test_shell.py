@@ -14,7 +14,7 @@ import pytest
 
 import clones
 import support
-from protoprimer.shells import _POWERSHELL_STATUS, _powershell_arguments
+from protoprimer.commands.shells import _POWERSHELL_STATUS, _powershell_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protoprimer import tools
-from protoprimer.console import Console
-from protoprimer.indexes import read_index_settings
-from protoprimer.tool_pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
-from protoprimer.tools import ToolAbsent, ToolBox, uv_wheel_for_host
+from protoprimer.fetch import tools
+from protoprimer.fetch.pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
+from protoprimer.fetch.tools import ToolAbsent, ToolBox, uv_wheel_for_host
+from protoprimer.settings.index_settings import read_index_settings
+from protoprimer.system.console import Console
 from simple_index import serving
 from support import ROOT, WildPython, wild_pythons
 
@@ -35,9 +35,9 @@ BARE = textwrap.dedent(
     """
     import json, os, sys
     sys.path.insert(0, sys.argv[1])
-    from protoprimer.console import Console
-    from protoprimer.indexes import read_index_settings
-    from protoprimer.tools import ToolBox
+    from protoprimer.system.console import Console
+    from protoprimer.settings.index_settings import read_index_settings
+    from protoprimer.fetch.tools import ToolBox
 
     class Wild:
         executable = sys.executable

@@ -17,7 +17,7 @@ import pytest
 
 import support
 from clones import BUILD_BACKEND, BUILD_SYSTEM, Done, generated_kernel
-from protoprimer.entry_template import entry_text
+from protoprimer.authoring.entry import entry_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

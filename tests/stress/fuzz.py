@@ -128,7 +128,7 @@ def fuzz_toml(data: bytes) -> None:
     """The reader here and the standard library's refuse the same texts, and understand the others alike."""
     import tomllib  # type: ignore[import-not-found,unused-ignore]
 
-    from protoprimer.toml import TomlError, parse_toml, toml_key_lines
+    from protoprimer.formats.toml import TomlError, parse_toml, toml_key_lines
 
     try:
         text = data.decode("utf-8")
@@ -151,7 +151,13 @@ def fuzz_versions(data: bytes) -> None:
     """What is a version or specifier here is one for packaging, and the other way round."""
     from packaging import specifiers, version
 
-    from protoprimer.versions import InvalidSpecifier, InvalidVersion, SpecifierSet, Version, parse_python_request
+    from protoprimer.formats.versions import (
+        InvalidSpecifier,
+        InvalidVersion,
+        SpecifierSet,
+        Version,
+        parse_python_request,
+    )
 
     text = data.decode("utf-8", "replace")
     # The standard has ASCII digits and letters, and what control characters around them mean is nobody's concern.
@@ -175,7 +181,7 @@ def fuzz_versions(data: bytes) -> None:
 
 def fuzz_pages(data: bytes) -> None:
     """An index's page is links, or a `ValueError` that becomes one more reason."""
-    from protoprimer.downloads import _links_of_html, _links_of_json
+    from protoprimer.fetch.downloads import _links_of_html, _links_of_json
 
     text = data.decode("utf-8", "replace")
     for read in (_links_of_html, _links_of_json):
@@ -186,7 +192,7 @@ def fuzz_pages(data: bytes) -> None:
 
 def fuzz_wheels(data: bytes) -> None:
     """Whatever the members of a wheel are named, nothing lands outside of the directory."""
-    from protoprimer.wheels import WheelError, unpack_wheels
+    from protoprimer.fetch.wheels import WheelError, unpack_wheels
 
     with tempfile.TemporaryDirectory() as base:
         wheel, inside = os.path.join(base, "a-1-py3-none-any.whl"), os.path.join(base, "deep", "in")
@@ -207,7 +213,7 @@ def fuzz_wheels(data: bytes) -> None:
 
 
 def fuzz_markers(data: bytes) -> None:
-    from protoprimer.pylock import marker_holds
+    from protoprimer.project.locks import marker_holds
 
     environment = {"python_version": "3.11", "os_name": "posix", "sys_platform": "linux", "extra": ""}
     _or_none(lambda: marker_holds(data.decode("utf-8", "replace"), environment), ValueError)
@@ -215,7 +221,7 @@ def fuzz_markers(data: bytes) -> None:
 
 def fuzz_pip_conf(data: bytes) -> None:
     from protoprimer.errors import ConfigurationError
-    from protoprimer.index_sources import read_index_sources
+    from protoprimer.settings.index_sources import read_index_sources
 
     with tempfile.TemporaryDirectory() as base:
         path = Path(base, "pip.conf")
@@ -224,7 +230,7 @@ def fuzz_pip_conf(data: bytes) -> None:
 
 
 def fuzz_environment(data: bytes) -> None:
-    from protoprimer.state_directory import remembered_environment
+    from protoprimer.store.state_directory import remembered_environment
 
     with tempfile.TemporaryDirectory() as base:
         Path(base, "environment").write_bytes(data)
@@ -235,8 +241,8 @@ def fuzz_environment(data: bytes) -> None:
 
 def fuzz_ready(data: bytes) -> None:
     """The fragment is believed only if it is what its facts give, and whatever these are, the answer is a reason."""
-    from protoprimer.host import boot_identifier
-    from protoprimer.ready import _ready_text, read_ready, why_not_fresh
+    from protoprimer.store.ready import _ready_text, read_ready, why_not_fresh
+    from protoprimer.system.host import boot_identifier
 
     with tempfile.TemporaryDirectory() as base:
         facts: Any = {"state": base, "environment": base, "python": sys.executable, "fingerprint": "x", "client_paths": [],
@@ -265,9 +271,9 @@ def fuzz_ready(data: bytes) -> None:
 
 def fuzz_lock(data: bytes) -> None:
     """Whatever a lock file says of its holder, the lock is had, and a timeout has its words."""
-    from protoprimer.console import Console
     from protoprimer.errors import LockTimeoutError
-    from protoprimer.locking import FileLock, this_process
+    from protoprimer.store.file_lock import FileLock, this_process
+    from protoprimer.system.console import Console
 
     with tempfile.TemporaryDirectory() as base:
         here = this_process("x")
@@ -291,9 +297,9 @@ def fuzz_lock(data: bytes) -> None:
 
 def fuzz_records(data: bytes) -> None:
     """Whatever a generation's record says, it is one or none, and a reason to build is a sentence."""
-    from protoprimer.console import Console
-    from protoprimer.fingerprints import Fingerprint
-    from protoprimer.generations import GenerationStore
+    from protoprimer.store.fingerprint import Fingerprint
+    from protoprimer.store.generations import GenerationStore
+    from protoprimer.system.console import Console
 
     with tempfile.TemporaryDirectory() as base:
         home = Path(base, "envs", "default-0123456789abcdef")
@@ -315,7 +321,7 @@ def fuzz_records(data: bytes) -> None:
 
 
 def fuzz_probes(data: bytes) -> None:
-    from protoprimer.probe import _remembered_facts
+    from protoprimer.pythons.probe import _remembered_facts
 
     with tempfile.TemporaryDirectory() as base:
         Path(base, "memory").write_bytes(data)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoprimer.cli import COMMANDS, OPTIONS, CommandLine, help_text, parse_command_line
 from protoprimer.errors import UsageError
+from protoprimer.settings.command_line import COMMANDS, OPTIONS, CommandLine, help_text, parse_command_line
 
 
 def parse(*arguments: str, has_client: bool = True) -> CommandLine:

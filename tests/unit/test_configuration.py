@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protoprimer.cli import parse_command_line
-from protoprimer.configuration import INPUT_VARIABLES, LEAPS, Configuration, read_configuration
 from protoprimer.errors import ConfigurationError, PrimerError, UsageError
+from protoprimer.settings.command_line import parse_command_line
+from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, Configuration, read_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path

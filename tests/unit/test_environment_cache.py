@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoprimer import environment_cache
-from protoprimer.environment_cache import forget_old_environments
+from protoprimer.store import environment_cache
+from protoprimer.store.environment_cache import forget_old_environments
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from protoprimer.errors import InstallError
-from protoprimer.fingerprints import Fingerprint, changed_parts, explain_change, fingerprint_of
+from protoprimer.store.fingerprint import Fingerprint, changed_parts, explain_change, fingerprint_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,17 +23,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import protoprimer
 import support
-from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.fingerprints import Fingerprint
-from protoprimer.generations import (
+from protoprimer.store.file_lock import this_process
+from protoprimer.store.fingerprint import Fingerprint
+from protoprimer.store.generations import (
     Generation,
     GenerationStore,
     point_link,
 )
-from protoprimer.host import boot_identifier, environment_python
-from protoprimer.locking import this_process
-from protoprimer.state_directory import prepare_state_directory, remember_environment, remembered_environment
+from protoprimer.store.state_directory import prepare_state_directory, remember_environment, remembered_environment
+from protoprimer.system.console import Console
+from protoprimer.system.host import boot_identifier, environment_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ def build(store: GenerationStore, fingerprint: Fingerprint, **record: Any) -> Ge
 
 
 def run_code(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.console import Console\n"
+    prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.system.console import Console\n"
     command = [sys.executable, "-c", prelude + code, *map(str, arguments)]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
 
@@ -314,7 +314,7 @@ class TestCollection:
 
     def test_leftovers_of_killed_runs_go_and_those_at_work_stay(self, store: GenerationStore) -> None:
         at_work = store.begin(fingerprint_named("a"))
-        code = "from protoprimer.generations import *; from protoprimer.fingerprints import *; import os\n"
+        code = "from protoprimer.store.generations import *; from protoprimer.store.fingerprint import *; import os\n"
         code += "store = GenerationStore(sys.argv[1], 'default', Console())\n"
         code += "print(store.begin(Fingerprint('b' * 16, {})), flush=True); os._exit(9)"
         killed = run_code(code, os.path.dirname(store.directory)).stdout.strip()
@@ -451,7 +451,7 @@ class TestStateDirectory:
         state = Path(tempfile.mkdtemp())
         try:
             state.chmod(0o777)
-            code = "from protoprimer.state_directory import prepare_state_directory\n"
+            code = "from protoprimer.store.state_directory import prepare_state_directory\n"
             code += "from protoprimer.errors import PrimerError\n"
             code += f"sys.path.insert(0, {SOURCES!r})\n"
             code += "import os; os.setgid(65534); os.setuid(65534)\n"
@@ -470,8 +470,8 @@ class TestStateDirectory:
         code = """
 import json, os, resource, signal
 from protoprimer.errors import PrimerError
-from protoprimer.fingerprints import Fingerprint
-from protoprimer.generations import GenerationStore
+from protoprimer.store.fingerprint import Fingerprint
+from protoprimer.store.generations import GenerationStore
 store = GenerationStore(sys.argv[1], "default", Console())
 fingerprint = Fingerprint("a" * 16, {})
 path = store.begin(fingerprint)
@@ -503,8 +503,8 @@ except PrimerError as error:
         code = """
 import json, os
 from protoprimer.errors import PrimerError
-from protoprimer.fingerprints import Fingerprint
-from protoprimer.generations import GenerationStore
+from protoprimer.store.fingerprint import Fingerprint
+from protoprimer.store.generations import GenerationStore
 state, donor = sys.argv[1:]
 store = GenerationStore(state, "default", Console())
 try:
@@ -518,7 +518,7 @@ except PrimerError as error:
         donor = tmp_path / "donor"
         donor.mkdir()
         fill(str(donor))
-        prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.console import Console\n"
+        prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.system.console import Console\n"
         statuses = []
         for moment in range(1, 7):
             state = tmp_path / f"state-{moment}"
@@ -624,7 +624,7 @@ class TestLink:
             pytest.skip("no private mounts here")
         code = """
 import os, subprocess
-from protoprimer.generations import Generation, point_link
+from protoprimer.store.generations import Generation, point_link
 root = sys.argv[1]
 subprocess.check_call(["mount", "--bind", root, root])
 subprocess.check_call(["mount", "-o", "remount,ro,bind", root])
@@ -632,7 +632,7 @@ path = root + "/.protoprimer/envs/default-" + "a" * 16
 point_link(root + "/.venv", Generation(path, {"fingerprint": "a" * 16, "environment": "default"}), root + "/.protoprimer", Console())
 """
         (tmp_path / ".protoprimer" / "envs").mkdir(parents=True)
-        prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.console import Console\n"
+        prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.system.console import Console\n"
         command = ["unshare", "-m", sys.executable, "-c", prelude + code, str(tmp_path)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
         assert (done.returncode, done.stdout) == (0, "")

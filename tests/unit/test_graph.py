@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protoprimer import graph as graph_module
 from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.graph import State, StateGraph, lazy, state
-from protoprimer.pictures import graph_picture
+from protoprimer.graph_picture import graph_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

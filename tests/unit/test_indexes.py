@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoprimer import index_sources
-from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError
-from protoprimer.host import path_of_file_url
-from protoprimer.indexes import IndexSettings, read_index_settings
+from protoprimer.settings import index_sources
+from protoprimer.settings.index_settings import IndexSettings, read_index_settings
+from protoprimer.system.console import Console
+from protoprimer.system.host import path_of_file_url
 from simple_index import SimpleIndex, proxying, serving
 from support import wild_pythons
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoprimer.candidates import interpreter_candidates
-from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
-from protoprimer.interpreters import (
+from protoprimer.formats.versions import parse_python_request
+from protoprimer.pythons.candidates import interpreter_candidates
+from protoprimer.pythons.choice import (
     Interpreter,
     InterpreterRefusal,
     all_interpreters,
@@ -28,8 +28,8 @@ from protoprimer.interpreters import (
     selected_interpreter,
     wild_interpreter,
 )
-from protoprimer.probe import version_in_name
-from protoprimer.versions import parse_python_request
+from protoprimer.pythons.probe import version_in_name
+from protoprimer.system.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import protoprimer
 import support
-from protoprimer.json_text import json_of, json_text
+from protoprimer.system.json_text import json_of, json_text
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
@@ -74,7 +74,7 @@ NOT_JSON = ["", " ", "{", "[", "[1", "[1,", '{"a"', '{"a":', '{"a": 1', '{"a": 1
 REFUSING = """
 import sys
 sys.path[:0] = sys.argv[1:2]
-from protoprimer.json_text import json_of
+from protoprimer.system.json_text import json_of
 assert "json" not in sys.modules
 for text in %r:
     try:

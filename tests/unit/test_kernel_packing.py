@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 
 import clones
 import support
-from protoprimer import kernel_packing
-from protoprimer.kernel_joining import HASH_LINE, PLAIN_MODULES, hash_of_others
-from protoprimer.kernel_packing import KernelError, packed_lines, stripped
-from protoprimer.kernel_writer import (
+from protoprimer.authoring import packing as kernel_packing
+from protoprimer.authoring.joining import HASH_LINE, PLAIN_MODULES, hash_of_others
+from protoprimer.authoring.kernel import (
     KERNEL_MODULES,
     is_same_kernel,
     kernel_drift,
@@ -30,7 +29,8 @@ from protoprimer.kernel_writer import (
     shown_kernel,
     write_kernel,
 )
-from protoprimer.unpacking import packed_groups, packed_word, unpacked_text
+from protoprimer.authoring.packing import KernelError, packed_lines, stripped
+from protoprimer.authoring.unpacking import packed_groups, packed_word, unpacked_text
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def bound_names(node: ast.stmt) -> set[str]:
 def test_every_packed_module_is_named_in_its_place() -> None:
     text = kernel_text()
     names = [name.partition(".")[2] for name in KERNEL_MODULES]
-    modules = text[text.index("# ---- begin of protoprimer.unpacking") :]
+    modules = text[text.index("# ---- begin of protoprimer.authoring.unpacking") :]
     lines = re.findall(r"(?m)^# (?:---- begin of protoprimer\.)?([a-z_., ]+?)(?:, sha256 [0-9a-f]{16}|,)?$", modules)
     assert re.split(", ", ", ".join(lines)) == names
     assert text.isascii()

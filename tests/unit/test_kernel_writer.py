@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protoprimer import kernel_joining, kernel_writer
-from protoprimer.kernel_joining import join_modules
-from protoprimer.kernel_writer import (
+from protoprimer.authoring import joining as kernel_joining
+from protoprimer.authoring import kernel as kernel_writer
+from protoprimer.authoring.joining import join_modules
+from protoprimer.authoring.kernel import (
     KERNEL_MODULES,
     MAXIMUM_KERNEL_BYTES,
     KernelError,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from protoprimer.console import Console
 from protoprimer.errors import InstallError, LockTimeoutError, PrimerError
-from protoprimer.locking import FileLock, lock_descriptor, process_is_gone, this_process
+from protoprimer.store.file_lock import FileLock, lock_descriptor, process_is_gone, this_process
+from protoprimer.system.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def no_locks(_descriptor: int) -> bool:
 
 
 def ended_process() -> dict[str, Any]:
-    code = "import json; from protoprimer.locking import this_process; print(json.dumps(this_process('x')))"
+    code = "import json; from protoprimer.store.file_lock import this_process; print(json.dumps(this_process('x')))"
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, env=with_sources())
     found: dict[str, Any] = json.loads(done.stdout)
     return found

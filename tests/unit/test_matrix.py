@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoprimer.cli import parse_command_line
-from protoprimer.configuration import Configuration, Setting
-from protoprimer.console import Console
+from protoprimer.commands.matrix.cells import MATRIX_AXES, MatrixCell, expanded_pythons, matrix_cells
+from protoprimer.commands.matrix.report import MatrixView, _table_of_cells, junit_report
 from protoprimer.errors import ConfigurationError, PrimerError
-from protoprimer.host import options_of_process_group, usable_cores, usable_memory
-from protoprimer.matrix_cells import MATRIX_AXES, MatrixCell, expanded_pythons, matrix_cells
-from protoprimer.matrix_report import MatrixView, _table_of_cells, junit_report
-from protoprimer.plan import Plan
-from protoprimer.schema import CLIENT_SCHEMA, first_violation
+from protoprimer.project.plan import Plan
+from protoprimer.settings.command_line import parse_command_line
+from protoprimer.settings.configuration import Configuration, Setting
+from protoprimer.settings.schema import CLIENT_SCHEMA, first_violation
+from protoprimer.system.console import Console
+from protoprimer.system.host import options_of_process_group, usable_cores, usable_memory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protoprimer.cli import parse_command_line
-from protoprimer.configuration import read_configuration
 from protoprimer.errors import ConfigurationError
-from protoprimer.plan import make_plan
+from protoprimer.project.plan import make_plan
+from protoprimer.settings.command_line import parse_command_line
+from protoprimer.settings.configuration import read_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from protoprimer.configuration import Configuration
-    from protoprimer.plan import Plan
+    from protoprimer.project.plan import Plan
+    from protoprimer.settings.configuration import Configuration
 
 PACKAGE = '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n[project]\nname = "demo"\nversion = "1"\n'
 

@@ -16,7 +16,8 @@ from packaging.utils import canonicalize_name
 
 import support
 from protoprimer.errors import ConfigurationError
-from protoprimer.projects import (
+from protoprimer.formats.versions import poetry_python_range
+from protoprimer.project.metadata import (
     ProjectMetadata,
     console_entry,
     expand_group,
@@ -24,7 +25,6 @@ from protoprimer.projects import (
     normalized_project_name,
     read_project,
 )
-from protoprimer.versions import poetry_python_range
 
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
@@ -430,7 +430,7 @@ def test_projects_are_read_the_same_by_every_python_of_this_host(python: support
     program = """
 import sys, json, os
 sys.path.insert(0, sys.argv[1])
-from protoprimer.projects import read_project, expand_group, console_entry
+from protoprimer.project.metadata import read_project, expand_group, console_entry
 found = []
 for kind in ("full", "poetry", "cfg", "py"):
     p = read_project(os.path.join(sys.argv[2], kind))

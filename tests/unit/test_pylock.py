@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.markers import Marker, default_environment
 
-from protoprimer.console import Console
 from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.pylock import marker_environment, marker_holds, pylock_text, read_lock
-from protoprimer.toml import parse_toml
+from protoprimer.formats.toml import parse_toml
+from protoprimer.project.locks import marker_environment, marker_holds, pylock_text, read_lock
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.system.console import Console
 
 if TYPE_CHECKING:
     from pathlib import Path

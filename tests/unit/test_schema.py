@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import support
-from protoprimer.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
+from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 
 if TYPE_CHECKING:
     from types import ModuleType

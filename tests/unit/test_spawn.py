@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protoprimer.spawn import PopenChild, SpawnedChild, start_child
+from protoprimer.system.spawn import PopenChild, SpawnedChild, start_child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,8 +133,8 @@ def test_a_process_with_threads_keeps_its_working_directory() -> None:
 def test_closed_standard_descriptors_do_not_get_mixed_up_with_the_childs() -> None:
     code = f"""
 import os, sys
-sys.path[:0] = {[os.path.dirname(os.path.dirname(sys.modules["protoprimer.spawn"].__file__ or ""))]!r}
-from protoprimer.spawn import SpawnedChild
+sys.path[:0] = {[os.path.dirname(os.path.dirname(sys.modules["protoprimer.system.spawn"].__file__ or ""))]!r}
+from protoprimer.system.spawn import SpawnedChild
 told = os.dup(1)
 for low in (0, 1, 2):
     os.close(low)

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from protoprimer.console import Console
-from protoprimer.surroundings import tell_unexpected
+from protoprimer.runtime.invocation import tell_unexpected
+from protoprimer.system.console import Console
 
 
 def told(statement: str) -> tuple[int, str]:

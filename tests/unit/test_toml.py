@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import support
 from protoprimer.errors import ConfigurationError
-from protoprimer.toml import TomlError, load_toml, parse_toml, toml_key_lines
+from protoprimer.formats.toml import TomlError, load_toml, parse_toml, toml_key_lines
 
 tomllib = pytest.importorskip("tomllib", reason="the reference is in the standard library from 3.11 on")
 # On every Python ours is what TOML 1.0 says.
@@ -104,7 +104,7 @@ def test_the_corpus_reads_the_same_on_every_python_of_this_host(python: support.
     program = """
 import sys, json, datetime
 sys.path.insert(0, sys.argv[1])
-from protoprimer.toml import parse_toml
+from protoprimer.formats.toml import parse_toml
 def plain(value):
     if isinstance(value, dict): return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list): return [plain(inner) for inner in value]

@@ -14,7 +14,7 @@ from packaging import specifiers as reference_specifiers
 from packaging import version as reference_version
 
 import support
-from protoprimer.versions import (
+from protoprimer.formats.versions import (
     InvalidSpecifier,
     InvalidVersion,
     SpecifierSet,
@@ -281,7 +281,7 @@ def test_requests_are_understood_by_every_python_of_this_host(python: support.Wi
     program = """
 import sys, json
 sys.path.insert(0, sys.argv[1])
-from protoprimer.versions import parse_python_request
+from protoprimer.formats.versions import parse_python_request
 found = [parse_python_request(text) for text in json.load(sys.stdin)]
 print(json.dumps([[str(r.specifiers), r.implementation, r.free_threaded, r.prereleases, r.admits("3.12.1")] for r in found]))
 """

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protoprimer import wheels
-from protoprimer.console import Console
-from protoprimer.indexes import IndexSettings, read_index_settings
-from protoprimer.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
+from protoprimer.fetch import wheels
+from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
+from protoprimer.settings.index_settings import IndexSettings, read_index_settings
+from protoprimer.system.console import Console
 from simple_index import SimpleIndex, make_wheel, proxying, serving, sha256
 from support import ROOT
 
@@ -258,9 +258,9 @@ def test_processes_that_fetch_and_unpack_at_once_all_succeed(index: SimpleIndex,
         f"""
         import sys
         sys.path.insert(0, {str(ROOT / "src")!r})
-        from protoprimer.console import Console
-        from protoprimer.indexes import read_index_settings
-        from protoprimer.wheels import fetch_wheel, unpack_wheels, unpacked_is_whole
+        from protoprimer.system.console import Console
+        from protoprimer.settings.index_settings import read_index_settings
+        from protoprimer.fetch.wheels import fetch_wheel, unpack_wheels, unpacked_is_whole
         settings = read_index_settings("/", environ={{"PIP_INDEX_URL": {index.url!r}, "PIP_CONFIG_FILE": {os.devnull!r}}})
         path = fetch_wheel("sample", "1.0", {{{filename!r}: {digest!r}}}, settings, {str(tmp_path)!r}, Console(-1))
         directory = unpack_wheels([path], {str(tmp_path / "unpacked")!r})

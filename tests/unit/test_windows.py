@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protoprimer import host, surroundings
+from protoprimer.runtime import invocation as surroundings
+from protoprimer.system import host
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,155 @@
+"""Which backend serves this host and this plan."""
+
+import os
+import sys
+
+from protoprimer.backends.base import Backend
+from protoprimer.backends.uv import UvBackend
+from protoprimer.backends.venv import VenvBackend
+from protoprimer.backends.virtualenv import VirtualenvBackend
+from protoprimer.errors import BackendError, InstallError, PrimerError, nearest_name
+from protoprimer.project.plan import Plan
+from protoprimer.pythons.choice import line_in_file, with_client_file
+from protoprimer.system.console import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from protoprimer.fetch.tools import ToolBox
+    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.settings.configuration import Configuration
+
+__all__ = ["BACKENDS", "check_backend_names", "is_built_in", "probe_backends", "select_backend", "wanted_backends"]
+
+# In the order of `auto`.
+BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
+_ADVICE_ON_FILES = "docs/backends.md tells how to write one"
+
+
+def select_backend(
+    wanted: "list[type[Backend]]",
+    interpreter: "Interpreter",
+    plan: Plan,
+    toolbox: "ToolBox",
+    console: Console,
+    configuration: "Configuration",
+) -> "tuple[Backend, str]":
+    """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
+
+    :raises BackendError: none of them can serve (exit 5)
+    """
+    refusals = []  # type: list[str]
+    for factory in wanted:
+        backend = factory(toolbox, console, toolbox.settings)
+        reason = backend.probe(interpreter, plan)
+        if reason is None:
+            return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
+        refusals.append("not %s: %s" % (backend.name, reason))
+    cause = "no backend can serve Python %s here" % interpreter.version
+    advice = "provide one of them, or set another `backend`; ./prime check shows what this host can do"
+    raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
+
+
+def is_built_in(backend: Backend) -> bool:
+    """Tell whether a backend is one of protoprimer's own, and not a client's, which may be made from one."""
+    return type(backend) in BACKENDS.values()
+
+
+def check_backend_names(wanted: "str | list[str]", configuration: "Configuration", key: str = "backend") -> None:
+    """Refuse a name that no backend has, before anything else is done.
+
+    :param key: what names them
+    :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
+    """
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if not _is_backend_file(name):
+            if name != "auto" and name not in BACKENDS:
+                nearest = nearest_name(name, list(BACKENDS))
+                advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
+                cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
+                raise configuration.error(key, cause, advice)
+        elif not os.path.isfile(configuration.path_of(name)):
+            advice = "create it (docs/backends.md tells how), or correct its path"
+            raise configuration.error(key, "the backend file %s does not exist" % name, advice)
+
+
+def probe_backends(
+    interpreter: "Interpreter", plan: Plan, toolbox: "ToolBox", console: Console, configuration: "Configuration"
+) -> "dict[str, str | None]":
+    """Return for each backend why it cannot serve, or `None` if it can: the repository's own, then those of `auto`."""
+    wanted, answers = configuration.get("backend"), {}  # type: Any, dict[str, str | None]
+    own = list(filter(_is_backend_file, [wanted] if isinstance(wanted, str) else wanted))
+    for name in own + list(BACKENDS):
+        try:
+            factory = wanted_backends(name, configuration)[0]
+            answers[name] = factory(toolbox, console, toolbox.settings).probe(interpreter, plan)
+        except PrimerError as error:
+            answers[name] = error.cause
+    return answers
+
+
+def wanted_backends(wanted: "str | list[str]", configuration: "Configuration") -> "list[type[Backend]]":
+    """Return the wanted backends in the order to try; their names are known.
+
+    :param wanted: `auto`, a name, a list of names, or the path of a client's own backend file
+    :raises ConfigurationError: a file is no backend (exit 3)
+    """
+    found = []  # type: list[type[Backend]]
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if _is_backend_file(name):
+            found.append(_backend_of_file(configuration.path_of(name), configuration))
+        else:
+            found += BACKENDS.values() if name == "auto" else [BACKENDS[name]]
+    return found
+
+
+def _is_backend_file(name: str) -> bool:
+    return name.endswith(".py") or "/" in name or os.sep in name
+
+
+def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend]":
+    """Load a client's own backend: the one subclass of `Backend` that its file defines."""
+    try:
+        module = with_client_file(path, lambda module: module)
+    except (Exception, SystemExit) as error:
+        cause = "the backend file %s failed: %s: %s" % (line_in_file(path, error), type(error).__name__, error)
+        raise configuration.error("backend", cause, _ADVICE_ON_FILES) from error
+    found = {
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Backend) and value.__module__ == module.__name__
+    }
+    if len(found) != 1:
+        cause = "%s defines %d subclasses of Backend instead of one" % (path, len(found))
+        raise configuration.error("backend", cause, _ADVICE_ON_FILES)
+    backend = found.pop()
+    if "name" not in vars(backend):
+        # One that it inherits would be taken for ours.
+        backend.name = os.path.splitext(os.path.basename(path))[0]
+    for name in ("probe", "create", "install", "lock"):
+        setattr(backend, name, _told_as_clients(getattr(backend, name), path, name))
+    return backend
+
+
+def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Callable[..., Any]":
+    """Return the method such that what its file does wrong is told as that file's failure; its words go to stderr."""
+    error_class = BackendError if name == "probe" else InstallError
+
+    def told(self: Backend, *arguments: object) -> "Any":
+        import contextlib
+
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                return method(self, *arguments)
+        except PrimerError:
+            raise
+        except (Exception, SystemExit) as error:
+            place = line_in_file(path, error)
+            if place == path and not isinstance(error, NotImplementedError):
+                raise
+            cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
+            raise error_class(cause, place, _ADVICE_ON_FILES) from error
+
+    return told

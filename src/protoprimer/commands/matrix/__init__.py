@@ -1,0 +1,1 @@
+"""The matrix: one environment and one command for each of several Pythons."""

@@ -1,0 +1,217 @@
+"""Which cells a matrix has: the product of its axes, less what is excluded, plus what is included."""
+
+import os
+import time
+
+from protoprimer.errors import ConfigurationError, InterpreterError, UsageError, nearest_name
+from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request
+from protoprimer.project.plan import Plan
+from protoprimer.pythons.choice import all_interpreters, interpreter_misfit
+from protoprimer.pythons.probe import Interpreter
+from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.system.console import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["MATRIX_AXES", "MatrixCell", "expanded_pythons", "matrix_cells"]
+
+MATRIX_AXES = ("python", "env", "backend", "resolution", "groups", "extras")
+# To say so is to say nothing.
+_USUAL_VALUES = {"backend": "auto", "resolution": "highest"}
+# For a matrix of other machines, which have other interpreters than this one.
+_RELEASED_MINORS = [(3, minor) for minor in range(6, 16)]
+_BYTES_SHOWN = 256 * 1024
+
+
+class MatrixCell:
+    """One environment, and what became of it.
+
+    :param name: such as `py3.12` or `py3.12-dev-lowest-direct`
+    :param axes: a value for each of `MATRIX_AXES`; empty is what the configuration says
+
+    `status` ends as `passed`, `failed` (the command did), `unprovisioned`, `missing` (no such interpreter), `skipped`
+    (that, under `--skip-missing`) or `stopped`. `facts` is what the child tells once its environment is ready.
+    """
+
+    def __init__(self, name: str, axes: "dict[str, str]") -> None:
+        self.name = name
+        self.axes = axes
+        self.status = "waiting"
+        self.reason = self.log = ""
+        self.exit_code = None  # type: int | None
+        self.started = self.provisioned = self.ended = 0.0
+        self.facts = {}  # type: dict[str, Any]
+        self.is_resumed = False
+
+    def seconds(self) -> float:
+        """Return how long it took, or has taken so far."""
+        return (self.ended or time.monotonic()) - self.started if self.started else 0.0
+
+    def line(self) -> str:
+        """Return all of it in one line."""
+        text = "%s %s" % (self.name, self.status)
+        text += " on " + self.facts["interpreter"] if self.facts else ""
+        text += " in %.2f s" % self.seconds() if self.started else ""
+        text += " (built in %.2f s)" % (self.provisioned - self.started) if self.facts.get("built") else ""
+        return text + (": " + self.reason if self.reason else "")
+
+    def output(self) -> str:
+        """Return the end of what it printed, whatever bytes that were."""
+        try:
+            with open(self.log, "rb") as stream:
+                left_out = max(0, stream.seek(0, os.SEEK_END) - _BYTES_SHOWN)
+                stream.seek(left_out)
+                text = stream.read().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        except OSError as error:
+            return "its output cannot be read: %s" % error
+        return ("[%d bytes before this are in %s]\n" % (left_out, self.log) if left_out else "") + text
+
+    def error(self) -> str:
+        """Return the child's own words on why it could not provision, and its installer's last ones, in one line."""
+        import re
+
+        found = re.findall(r"(?im)^(?:  \| +)?error: (.+)$", self.output())
+        return ": ".join(word.strip() for word in found[:1] + found[1:][-1:])
+
+    def as_dict(self) -> "dict[str, object]":
+        """Return the cell for `--json`."""
+        found = {axis: value or None for axis, value in self.axes.items()}  # type: dict[str, object]
+        found.update(name=self.name, status=self.status, exit_code=self.exit_code, reason=self.reason or None)
+        found.update(log=self.log or None, resumed=self.is_resumed, seconds=round(self.seconds(), 3))
+        found["provision_seconds"] = round(self.provisioned - self.started, 3) if self.facts else None
+        told = ("interpreter", "executable", "environment", "fingerprint", "built")
+        found.update({key: self.facts.get(key) for key in told})
+        return found
+
+
+def matrix_cells(
+    table: "dict[str, Any]", line: CommandLine, configuration: Configuration, pythons: "list[str]", place: str
+) -> "list[MatrixCell]":
+    """Return the cells that the configuration's table and the command line ask for.
+
+    :param pythons: the values of the axis `python`
+    :raises ConfigurationError: exit code 3: two cells are the same, or there is none
+    :raises UsageError: exit code 2: `--cell` names none
+    """
+    import itertools
+
+    axes = {axis: table.get(axis) or [""] for axis in MATRIX_AXES}
+    axes["python"] = pythons
+    if "env" not in table or "env" in configuration.leaps["input"]:
+        axes["env"] = [configuration.environment_name]
+    found = [dict(zip(MATRIX_AXES, values)) for values in itertools.product(*(axes[axis] for axis in MATRIX_AXES))]
+    for entry in table.get("exclude") or []:
+        found = [one for one in found if not entry or any(one[axis] != value for axis, value in entry.items())]
+    for entry in table.get("include") or []:
+        if "python" not in entry:
+            raise configuration.error("matrix", "a cell of `include` needs the key `python`")
+        if not line.has("python") or entry["python"] in pythons:
+            usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
+            found.append(dict(usual, **entry))
+    if not found:
+        raise ConfigurationError("the matrix has no cells", place, "name a version in `python`, or exclude less")
+    cells = _named_cells(found, place)
+    names = [cell.name for cell in cells]
+    for name in line.texts("cell"):
+        if name not in names:
+            near = nearest_name(name, names)
+            advice = "did you mean %s?" % near if near else "known: " + ", ".join(names)
+            raise UsageError("the matrix has no cell %r" % name, "--cell", advice)
+    return [cell for cell in cells if cell.name in (line.texts("cell") or names)]
+
+
+def expanded_pythons(
+    asked: "list[str] | str | None", plan: Plan, cache_directory: str, console: Console, here: bool, place: str
+) -> "list[str]":
+    """Return what is asked for, each range as the minor versions in it that this host has.
+
+    :param asked: a list, or words with commas; `None` is what the projects' `requires-python` admit
+    :param here: whether this host's interpreters are meant, or any that are released
+    :raises ConfigurationError: exit code 3: that names no Python
+    :raises InterpreterError: exit code 4: a range without any
+    """
+    if asked is None:
+        stated = [metadata.requires_python for metadata in plan.all_metadata() if metadata.requires_python]
+        asked = [",".join(stated) or ">=3.6"]
+    pythons = []  # type: list[str]
+    for text in _split_pythons(asked) if isinstance(asked, str) else asked:
+        request = _request_for(text, place)
+        if not _is_python_range(text):
+            pythons.append(text.strip())
+        elif here:
+            pythons += _minors_of_host(request, cache_directory, console)
+        else:
+            pythons += ["%d.%d" % minor for minor in _RELEASED_MINORS if _admits_minor(request, minor)]
+    return pythons
+
+
+def _request_for(text: str, place: str) -> PythonRequest:
+    try:
+        return parse_python_request(text)
+    except InvalidSpecifier as error:
+        raise ConfigurationError("%r is not a Python version or range: %s" % (text, error), place) from None
+
+
+def _split_pythons(text: str) -> "list[str]":
+    """Split at commas, but not between the clauses of one range: `3.8,>=3.10,<3.13` is two."""
+    parts = []  # type: list[str]
+    for part in text.split(","):
+        if _is_python_range(part) and parts and _is_python_range(parts[-1]):
+            parts[-1] += "," + part
+        elif part.strip():
+            parts.append(part)
+    return parts
+
+
+def _is_python_range(text: str) -> bool:
+    return text.strip().startswith(("<", ">", "=", "!", "~"))
+
+
+def _admits_minor(request: PythonRequest, minor: "tuple[int, int]") -> bool:
+    return any(request.admits("%d.%d.%d" % (minor + (patch,))) for patch in range(30))
+
+
+def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console) -> "list[str]":
+    wanted = PythonRequest(request.text, request.specifiers, "cpython", False, request.prereleases)
+    reasons, found = ["this host has no interpreter for %s" % request.text], set()
+    for one in all_interpreters(cache_directory, console):
+        reason = interpreter_misfit(one, wanted) if isinstance(one, Interpreter) else one.reason
+        if reason is None and isinstance(one, Interpreter):
+            found.add((one.version_info[0], one.version_info[1]))
+        else:
+            reasons.append("  %s: %s" % (one.executable if isinstance(one, Interpreter) else one.path, reason))
+    if not found:
+        raise InterpreterError("\n".join(reasons), None, "name versions, which can be fetched: --python 3.12,3.13")
+    return ["%d.%d" % minor for minor in sorted(found)]
+
+
+def _named_cells(found: "list[dict[str, str]]", place: str) -> "list[MatrixCell]":
+    cells = []
+    seen = {}  # type: dict[object, str]
+    for axes in found:
+        for axis, usual in _USUAL_VALUES.items():
+            axes[axis] = "" if axes[axis] == usual else axes[axis]
+        described = " ".join("%s=%s" % (axis, value) for axis, value in axes.items() if value)
+        request = _request_for(axes["python"], place)
+        content = (request.specifiers, request.implementation or "cpython", request.free_threaded)
+        cell = MatrixCell(_name_of_cell(axes), axes)
+        for key in (cell.name, content + tuple(axes[axis] for axis in MATRIX_AXES[1:])):
+            if key in seen:
+                cause = "two cells of the matrix are the same: %s, and %s" % (seen[key], described)
+                raise ConfigurationError(cause, place, "name it once")
+        seen[cell.name] = seen[key] = described
+        cells.append(cell)
+    return cells
+
+
+def _name_of_cell(axes: "dict[str, str]") -> str:
+    import re
+
+    words = [axes["python"] if axes["python"][:1].isalpha() else "py" + axes["python"]]
+    words += [axes["env"]] if axes["env"] != DEFAULT_ENVIRONMENT else []
+    words += [os.path.basename(axes[axis]) for axis in MATRIX_AXES[2:] if axes[axis]]
+    # It becomes a part of file names, after the environment's own.
+    return re.sub("[^A-Za-z0-9.-]+", "_", "-".join(words))[:48].strip("._-")

@@ -1,0 +1,320 @@
+"""Running a matrix: each cell is an ordinary run of the entry script, as a child process."""
+
+import os
+import sys
+import time
+
+from protoprimer.backends.choosing import check_backend_names
+from protoprimer.commands.matrix.cells import MatrixCell, expanded_pythons, matrix_cells
+from protoprimer.commands.matrix.report import MatrixView, junit_report
+from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError, UsageError
+from protoprimer.graph import StateGraph
+from protoprimer.project.metadata import read_project
+from protoprimer.project.plan import check_choices
+from protoprimer.pythons.probe import MATRIX_VARIABLE
+from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.configuration import CELL_VARIABLE, Configuration
+from protoprimer.states import Invocation, bootstrap_graph
+from protoprimer.store.file_lock import disk_failure
+from protoprimer.store.state_directory import prepare_state_directory
+from protoprimer.system.console import Console
+from protoprimer.system.host import (
+    options_of_process_group,
+    print_out,
+    signal_process_group,
+    usable_cores,
+    usable_memory,
+    write_atomically,
+)
+from protoprimer.system.json_text import json_of, json_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["MatrixRun", "matrix_command"]
+
+_BYTES_OF_MEMORY_PER_JOB = 768 * 1024 * 1024
+_BYTES_OF_OUTPUT = 256 * 1024 * 1024
+_SECONDS_BETWEEN_LOOKS = 0.02
+# What a child is sent to end, and the seconds it then has.
+_WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
+
+
+def matrix_command(graph: "StateGraph") -> int:
+    """Serve `matrix`; return the exit status, as told in docs/matrix.md."""
+    os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
+    names = ("invocation", "command_line", "configuration", "console", "plan")
+    values = [graph.evaluate(name) for name in names]  # type: list[Any]
+    invocation, line, configuration, console, plan = values
+    table = configuration.get("matrix") or {}
+    place = "--python" if line.has("python") else configuration.place_of("matrix")
+    asked, cache = line.text("python") or table.get("python"), graph.evaluate("cache_directory")
+    pythons = expanded_pythons(asked, plan, cache, console, not line.has("github"), place)
+    cells = matrix_cells(table, line, configuration, pythons, place)
+    for name in {cell.axes["env"] for cell in cells}.difference(configuration.environment_names):
+        known = "known: " + ", ".join(configuration.environment_names)
+        raise ConfigurationError("there is no environment %r" % name, place, known)
+    project = next(iter(plan.all_metadata()), None) or read_project(configuration.root)
+    for cell in cells:
+        check_backend_names((cell.axes["backend"] or "auto").split(","), configuration, "matrix")
+        # Another environment may install another project.
+        if project and cell.axes["env"] == configuration.environment_name:
+            chosen = [list(filter(None, cell.axes[axis].split(","))) for axis in ("extras", "groups")]
+            check_choices(configuration, "matrix", project, *chosen)
+    command = line.operands or table.get("command") or []
+    run = MatrixRun(cells, command, invocation, configuration, line, console)
+    if line.has("github"):
+        entries = [dict({axis: value for axis, value in cell.axes.items() if value}, cell=cell.name) for cell in cells]
+        _print_document({"include": entries})
+        return 0
+    junit = os.path.abspath(line.text("junit") or "report.xml")
+    if os.path.exists(junit) and not os.path.isfile(junit):
+        # A device would be replaced by the report.
+        kind = "a directory" if os.path.isdir(junit) else "a pipe or a device"
+        raise UsageError("%s is %s" % (junit, kind), "--junit", "name a file")
+    if not os.path.isdir(os.path.dirname(junit)):
+        raise UsageError("the directory %s does not exist" % os.path.dirname(junit), "--junit", "create it")
+    status = run.describe() if line.has("dry-run") else run.run(_wanted_jobs(line, table))
+    seconds = time.monotonic() - run.started
+    if line.has("junit") and not line.has("dry-run"):
+        write_atomically(junit, junit_report(cells, seconds).encode("utf-8"))
+    if line.has("json"):
+        facts = {"format": 1, "command": command or None, "exit_code": status, "seconds": round(seconds, 3)}
+        _print_document(dict(facts, cells=[cell.as_dict() for cell in cells]))
+    return status
+
+
+def _print_document(document: "dict[str, Any]") -> None:
+    # On one line, as a GitHub output has to be.
+    print_out(json_text(document))
+
+
+def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
+    text = str(line.text("jobs") or table.get("jobs") or "")
+    if text and not (text.isdecimal() and int(text) > 0):
+        raise UsageError("--jobs must be a number from 1 on, not %r" % text)
+    memory = usable_memory() or sys.maxsize
+    return int(text) if text else max(1, min(usable_cores(), memory // _BYTES_OF_MEMORY_PER_JOB))
+
+
+class MatrixRun:
+    """Running the cells, some at a time; what is known of each is kept in it.
+
+    :param command: what each cell runs; nothing: they are only provisioned
+    """
+
+    def __init__(
+        self,
+        cells: "list[MatrixCell]",
+        command: "list[str]",
+        invocation: Invocation,
+        configuration: Configuration,
+        line: CommandLine,
+        console: Console,
+    ) -> None:
+        self.started = time.monotonic()
+        self._cells = cells
+        self._command = command
+        self._invocation = invocation
+        self._configuration = configuration
+        self._line = line
+        self._console = console
+        self._directory = os.path.join(configuration.state_directory, "log", "matrix")
+        self._journal = os.path.join(self._directory, "passed.json")
+        self._view = MatrixView(console, cells)
+        self._children = {}  # type: dict[MatrixCell, Any]
+        self._signals = []  # type: list[int]
+        # Names of cells that passed, with their environments; the file of it serves --resume.
+        self._passed = {}  # type: dict[str, str]
+
+    def run(self, jobs: int) -> int:
+        """Run all cells, `jobs` at once; return the exit status."""
+        import signal
+
+        try:
+            prepare_state_directory(self._configuration.state_directory)
+            os.makedirs(self._directory, exist_ok=True)
+        except OSError as error:
+            raise disk_failure("create the directory of the cells' output", self._directory, error) from error
+        self._read_journal()
+        numbers = {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")}
+        before = {number: signal.signal(number, lambda number, _: self._signals.append(number)) for number in numbers}
+        try:
+            self._loop(jobs)
+        finally:
+            self._stop(list(self._children), "the matrix ended")
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        self._view.summary(time.monotonic() - self.started)
+        if self._signals:
+            return 128 + (self._signals[0] if os.name != "nt" else signal.SIGINT)
+        statuses = {cell.status for cell in self._cells}
+        if "failed" in statuses:
+            return 1
+        if "unprovisioned" in statuses:
+            return 6
+        return InterpreterError.exit_code if "missing" in statuses or "passed" not in statuses else 0
+
+    def describe(self) -> int:
+        """Find out what would be done: each cell's fingerprint, by which its environment can be cached."""
+        held, known = dict(os.environ), self._invocation
+        for cell in self._cells:
+            cell.status = "planned"
+            try:
+                os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
+                run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, True)
+                graph = bootstrap_graph(run)
+                values = [graph.evaluate(name) for name in ("interpreter", "fingerprint", "store")]  # type: list[Any]
+                chosen, fingerprint, store = values
+                standing = store.find(fingerprint)
+                cell.facts = {"interpreter": chosen.version, "executable": chosen.executable}
+                cell.facts.update(fingerprint=str(fingerprint), environment=standing.path if standing else None)
+                cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if standing else "")
+            except PrimerError as error:
+                cell.reason = str(error)
+            finally:
+                os.environ.clear()
+                os.environ.update(held)
+            self._console.say(cell.line())
+        return 0
+
+    def _loop(self, jobs: int) -> None:
+        waiting, stops = list(self._cells), ""
+        while (waiting or self._children) and not stops:
+            while waiting and len(self._children) < jobs:
+                self._start(waiting.pop(0))
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            for cell in list(self._children):
+                self._look_at(cell)
+            bad = [cell for cell in self._cells if cell.status in ("failed", "unprovisioned", "missing")]
+            stops = "--fail-fast" if bad and self._line.has("fail-fast") else ""
+            stops = "interrupted" if self._signals else stops
+            self._view.tick()
+        self._stop(list(self._children), stops)
+        for cell in waiting:
+            cell.status, cell.reason = "stopped", stops
+
+    def _options(self, cell: MatrixCell) -> "list[str]":
+        options = ["--python", cell.axes["python"], "--env", cell.axes["env"], "--color", "never"]
+        backend = cell.axes["backend"] or self._line.text("backend")
+        options += ["--backend", backend] if backend else []
+        options += ["--offline"] if self._configuration.offline else []
+        return options + ["-v"] * self._line.verbosity()
+
+    def _variables(self, cell: MatrixCell) -> "dict[str, str]":
+        told = {"name": cell.name, "note": self._note_of(cell)}
+        told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
+        resolution = cell.axes["resolution"]
+        return dict({CELL_VARIABLE: json_text(told)}, **({"PROTOPRIMER_RESOLUTION": resolution} if resolution else {}))
+
+    def _note_of(self, cell: MatrixCell) -> str:
+        return os.path.join(self._directory, "%s.%d.json" % (cell.name, os.getpid()))
+
+    def _start(self, cell: MatrixCell) -> None:
+        """Start a cell: one process provisions, and becomes its command."""
+        import subprocess
+
+        cell.log = os.path.join(self._directory, cell.name + ".log")
+        cell.started, cell.status = cell.started or time.monotonic(), "provisioning"
+        cell.is_resumed = cell.name in self._passed
+        # Without its command, it tells which environment it would run in.
+        words = ["--target", "environment"] if cell.is_resumed or not self._command else ["run", "--"] + self._command
+        arguments = [sys.executable, "-I", "-S", self._invocation.entry_path] + self._options(cell) + words
+        try:
+            if os.path.lexists(cell.log):
+                # An orphan of a killed run may still write there.
+                os.unlink(cell.log)
+            with open(cell.log, "wb") as stream:
+                self._children[cell] = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=dict(os.environ, **self._variables(cell)),
+                    **options_of_process_group(),  # type: ignore[call-overload]
+                )
+        except OSError as error:
+            self._end(cell, "unprovisioned", "it could not be started: %s" % error, None)
+
+    def _look_at(self, cell: MatrixCell) -> None:
+        code = self._children[cell].poll()
+        if not cell.facts:
+            self._read_note(cell)
+        if code is None:
+            if os.path.exists(cell.log) and os.path.getsize(cell.log) > _BYTES_OF_OUTPUT:
+                self._stop([cell], "it printed more than %d MB" % (_BYTES_OF_OUTPUT >> 20), "failed")
+                os.truncate(cell.log, _BYTES_OF_OUTPUT)
+            return
+        ended = "exit status %d" % code if code >= 0 else "ended by signal %d" % -code
+        if not cell.facts and code == InterpreterError.exit_code:
+            status = "skipped" if self._line.has("skip-missing") else "missing"
+            self._end(cell, status, cell.error() or ended, code)
+        elif not cell.facts:
+            self._end(cell, "unprovisioned", cell.error() or ended, code)
+        elif code:
+            self._end(cell, "failed", ended, code)
+        elif cell.is_resumed and self._passed[cell.name] != cell.facts["environment"]:
+            del self._children[cell], self._passed[cell.name]
+            cell.facts = {}
+            self._start(cell)
+        else:
+            self._end(cell, "passed", "in the last run" if cell.is_resumed else "", code)
+
+    def _read_note(self, cell: MatrixCell) -> None:
+        try:
+            with open(self._note_of(cell), "rb") as stream:
+                cell.facts = json_of(stream.read().decode("ascii"))
+            os.unlink(self._note_of(cell))
+        except (OSError, ValueError):
+            return
+        cell.provisioned, cell.status = time.monotonic(), "running"
+
+    def _end(self, cell: MatrixCell, status: str, reason: str, code: "int | None") -> None:
+        self._children.pop(cell, None)
+        cell.ended, cell.status, cell.reason, cell.exit_code = time.monotonic(), status, reason, code
+        self._passed.pop(cell.name, None)
+        if status == "passed":
+            self._passed[cell.name] = str(cell.facts["environment"])
+        self._view.tell(cell)
+        self._write_journal()
+
+    def _stop(self, cells: "list[MatrixCell]", reason: str, status: str = "stopped") -> None:
+        """End children with all their processes: asked, told, killed; a second Ctrl-C kills at once."""
+        import signal
+
+        children, signals = [self._children[cell] for cell in cells], len(self._signals)
+        for name, seconds in _WAYS_TO_END:
+            for child in children:
+                # After its leader's end, the rest of a group is killed all the same.
+                if child.poll() is None or name == "SIGKILL":
+                    signal_process_group(child.pid, getattr(signal, name, signal.SIGTERM), kill=name == "SIGKILL")
+            deadline = time.monotonic() + seconds
+            while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+                if len(self._signals) > max(signals, 1) and name != "SIGKILL":
+                    break
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        for cell in cells:
+            self._end(cell, status, reason, None)
+
+    def _read_journal(self) -> None:
+        """Take over what passed in the last run of the same command, if that is wanted, or say that it could be."""
+        try:
+            with open(self._journal, encoding="utf-8") as stream:
+                found = json_of(stream.read())
+            earlier = dict(found["cells"]) if found["command"] == self._command else {}
+        except (OSError, ValueError, LookupError, TypeError):
+            earlier = {}
+        passed = {cell.name: earlier[cell.name] for cell in self._cells if cell.name in earlier}
+        if self._line.has("resume"):
+            self._passed = passed
+        elif self._command and 0 < len(passed) < len(self._cells):
+            self._console.say("%d of these cells passed in the last run: --resume runs the others only" % len(passed))
+        self._write_journal()
+
+    def _write_journal(self) -> None:
+        text = json_text({"command": self._command, "cells": self._passed}, indent=1)
+        try:
+            write_atomically(self._journal, text.encode("ascii"))
+        except OSError as error:
+            self._console.detail("could not note what passed: %s" % error)

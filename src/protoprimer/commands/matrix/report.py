@@ -1,0 +1,111 @@
+"""What a matrix looks like: the live table, a line or a folded group for each cell, the summary, JUnit."""
+
+import os
+import time
+
+from protoprimer.commands.matrix.cells import MatrixCell
+from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
+
+__all__ = ["MatrixView", "junit_report"]
+
+_SECONDS_BETWEEN_PICTURES = 0.2
+_STATUS_COLOURS = {"passed": "green", "skipped": "yellow", "stopped": "yellow"}
+# What JUnit calls them.
+_JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error",
+                "skipped": "skipped", "stopped": "skipped"}  # fmt: skip
+
+
+class MatrixView:
+    """What a person sees while a matrix runs: a table on a terminal, and a line for each cell that has ended.
+
+    On GitHub each cell's output is a group that folds; elsewhere that of failed cells is shown.
+    """
+
+    def __init__(self, console: Console, cells: "list[MatrixCell]") -> None:
+        self._console = console
+        self._cells = cells
+        self._folds = os.environ.get("GITHUB_ACTIONS") == "true" and console.verbosity >= 0
+        self._is_live = console.is_terminal() and console.verbosity >= 0
+        self._last = time.monotonic()
+
+    def tick(self) -> None:
+        """Draw the table anew, or say what is running if nothing was printed for ten seconds."""
+        now = time.monotonic()
+        if now - self._last < (_SECONDS_BETWEEN_PICTURES if self._is_live else SECONDS_BETWEEN_SIGNS_OF_LIFE):
+            return
+        self._last = now
+        if self._is_live:
+            self._console.draw(_table_of_cells(self._cells))
+            return
+        busy = [cell for cell in self._cells if cell.started and not cell.ended]
+        words = ", ".join("%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy)
+        self._console.say("still %s" % words)
+
+    def tell(self, cell: MatrixCell) -> None:
+        """Say that a cell has ended, with its output where that is of interest."""
+        self._last = time.monotonic()
+        if self._folds and cell.started:
+            self._console.say("::group::%s\n%s\n::endgroup::" % (cell.line(), cell.output().rstrip("\n")))
+        elif cell.status in ("failed", "unprovisioned", "missing"):
+            shown = ["  | " + line for line in cell.output().rstrip("\n").split("\n")]
+            self._console.error("\n".join([cell.line()] + shown + ["  output: " + cell.log]))
+        else:
+            self._console.say(cell.line())
+
+    def summary(self, seconds: float) -> None:
+        """Say how all cells ended."""
+        counts = {}  # type: dict[str, int]
+        for cell in self._cells:
+            counts[cell.status] = counts.get(cell.status, 0) + 1
+            if len(self._cells) > 1:
+                self._console.say(self._console.painted("  " + cell.line(), _STATUS_COLOURS.get(cell.status, "red")))
+        words = ", ".join("%d %s" % (count, status) for status, count in counts.items())
+        self._console.say("%s in %.2f s" % (words, seconds))
+
+
+def _table_of_cells(cells: "list[MatrixCell]") -> str:
+    import shutil
+
+    columns, rows = shutil.get_terminal_size()
+    # What is running comes first where not all fit.
+    shown = cells if len(cells) < rows - 1 else sorted(cells, key=lambda cell: (not cell.started, cell.ended))
+    shown = shown[: max(1, rows - 2)]
+    width = max(len(cell.name) for cell in shown)
+    lines = []
+    for cell in shown:
+        seconds = "%.0f s" % cell.seconds() if cell.started else ""
+        line = "  %-*s  %-9s  %-13s  %7s" % (width, cell.name, cell.facts.get("interpreter", ""), cell.status, seconds)
+        lines.append(line[: columns - 1])
+    if len(shown) < len(cells):
+        lines.append("  and %d more" % (len(cells) - len(shown)))
+    return "\n".join(lines)
+
+
+def junit_report(cells: "list[MatrixCell]", seconds: float) -> str:
+    """Return a JUnit report: a test case for each cell."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    counts = dict.fromkeys(_JUNIT_KINDS.values(), 0)
+    cases = []
+    for cell in cells:
+        case = '<testcase classname="matrix" name=%s time="%.3f"' % (quoteattr(cell.name), cell.seconds())
+        kind = _JUNIT_KINDS.get(cell.status)
+        if kind is not None:
+            counts[kind] += 1
+            body = escape(_legal_in_xml(cell.output())) if cell.log else ""
+            message = quoteattr(_legal_in_xml(cell.reason))
+            case += "><%s message=%s>%s</%s></testcase" % (kind, message, body, kind)
+        cases.append(case + "%s>" % ("/" if kind is None else ""))
+    suite = '<testsuite name="matrix" tests="%d" failures="%d" errors="%d" skipped="%d" time="%.3f">' % (
+        len(cells), counts["failure"], counts["error"], counts["skipped"], seconds
+    )  # fmt: skip
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<testsuites>", suite] + cases
+    return "\n".join(lines + ["</testsuite>", "</testsuites>", ""])
+
+
+def _legal_in_xml(text: str) -> str:
+    import re
+
+    # XML 1.0 has no way to write most control characters, nor lone surrogates.
+    illegal = "[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    return re.sub(illegal, lambda found: "\\x%02x" % ord(found.group()), text)

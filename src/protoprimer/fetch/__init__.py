@@ -1,0 +1,1 @@
+"""Verified tools: index pages, downloads, wheels, pins."""

@@ -1,0 +1,423 @@
+"""The tools: uv, virtualenv and pip, on this host or from verified wheels; never installed into an interpreter."""
+
+import os
+import sys
+
+from protoprimer.errors import BackendError, PrimerError
+from protoprimer.fetch.pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
+from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
+from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
+from protoprimer.system.console import Console
+from protoprimer.system.host import (
+    is_windows,
+    libc_of_host,
+    machine_of_host,
+    scripts_directory,
+    sha256_of,
+    write_atomically,
+)
+from protoprimer.system.json_text import json_of, json_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protoprimer.pythons.choice import Interpreter
+
+__all__ = ["Tool", "ToolAbsent", "ToolBox", "uv_wheel_for_host"]
+
+SECONDS_TO_PRINT_A_VERSION = 5.0
+OLDEST_UV = (0, 8)
+OLDEST_PIP = (19, 0)
+OLDEST_VIRTUALENV = (20, 17)
+
+_RUN_AS_MAIN = "import runpy\n\nrunpy.run_module(%r, run_name='__main__', alter_sys=True)\n"
+
+
+class ToolAbsent(BackendError):
+    """A tool cannot be had, and why: exit code 5."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Tool:
+    """A program that is ready to be run.
+
+    :param command: the first arguments; for pip and virtualenv the interpreter is `command[0]`
+    :param version: what it says, or what was pinned
+    :param origin: where it comes from, for a person
+    :param environment: variables that it needs beside those of the settings
+    """
+
+    def __init__(
+        self, command: "list[str]", version: str, origin: str, environment: "dict[str, str] | None" = None
+    ) -> None:
+        self.command = command
+        self.version = version
+        self.origin = origin
+        self.environment = environment or {}
+
+
+class ToolBox:
+    """Finds or fetches each tool once.
+
+    `refusals` are the sentences why something that was found is not used.
+    """
+
+    def __init__(self, settings: IndexSettings, cache_directory: str, console: Console, offline: bool = False) -> None:
+        settings.offline = settings.offline or offline
+        self.settings = settings
+        self.cache_directory = cache_directory
+        self.console = console
+        self.offline = settings.offline
+        self.refusals = []  # type: list[str]
+        self._found = {}  # type: dict[object, Tool | ToolAbsent]
+
+    def uv(self) -> Tool:
+        """Return uv: `$UV`, PATH, importable, installed by its own installer, else the verified wheel.
+
+        :raises ToolAbsent: none of these is usable; `$UV`, if set, must be
+        """
+        return self._once("uv", self._find_uv)
+
+    def virtualenv(self, interpreter: "Interpreter") -> Tool:
+        """Return virtualenv for environments of `interpreter`: importable there, on PATH, else verified wheels.
+
+        The command already says which interpreter is meant.
+        """
+        return self._once(("virtualenv", interpreter.executable), lambda: self._find_virtualenv(interpreter))
+
+    def pip(self, interpreter: "Interpreter") -> Tool:
+        """Return the pinned pip for this version of Python, run by `interpreter` with nothing installed into it.
+
+        Another interpreter of the same version may stand in `command[0]`, such as the environment's own. Where the
+        wheel cannot be had, the pip that came with the interpreter serves, and `origin` says so.
+        """
+        return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
+
+    def pip_wheel(self, interpreter: "Interpreter") -> "str | None":
+        """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
+        try:
+            is_pinned = self.pip(interpreter).origin == "verified wheel"
+            return self._fetched(_pinned_for(PIP_WHEELS, interpreter, "pip"))[0] if is_pinned else None
+        except WheelError:
+            return None
+
+    def pinned_wheels(self, interpreter: "Interpreter", uv_wheel: "str | None") -> "list[str]":
+        """Return the verified wheels of pip and virtualenv for this version of Python, and of uv: paths in the cache.
+
+        :param uv_wheel: which of uv's, by file name
+        :raises ToolAbsent: one could not be had
+        """
+        wheels = dict(_pinned_for(PIP_WHEELS, interpreter, "pip"))
+        wheels.update(_pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv"))
+        if uv_wheel is not None:
+            wheels[uv_wheel] = UV_WHEELS[uv_wheel]
+        try:
+            return self._fetched(wheels)
+        except WheelError as error:
+            raise ToolAbsent(self.console.mask(error.cause)) from error
+
+    def _once(self, key: object, find: "Callable[[], Tool]") -> Tool:
+        if key not in self._found:
+            try:
+                self._found[key] = find()
+            except ToolAbsent as absent:
+                self._found[key] = absent
+        found = self._found[key]
+        if isinstance(found, ToolAbsent):
+            raise found
+        return found
+
+    def _find_uv(self) -> Tool:
+        chosen = os.environ.get("UV")
+        if chosen:
+            chosen = os.path.abspath(chosen)
+            return self._checked("uv", [chosen], chosen, "$UV", OLDEST_UV)
+        candidates = [([path], path, origin) for path, origin in _uv_candidates()]
+        found, refusals = self._first_usable("uv", candidates, OLDEST_UV)
+        if found:
+            return found
+        try:
+            filename = uv_wheel_for_host()
+            if filename is None:
+                host = "%s %s %s" % (sys.platform, _machine(), libc_of_host())
+                raise ToolAbsent("no uv %s wheel for this host (%s)" % (UV_VERSION, host))
+            directory = self._unpacked({filename: UV_WHEELS[filename]}, "uv")
+            path = os.path.join(directory, "bin", _executable("uv"))
+            return self._checked("uv", [path], path, "verified wheel", OLDEST_UV)
+        except ToolAbsent as absent:
+            raise ToolAbsent("; ".join(refusals + [absent.reason])) from absent
+
+    def _find_virtualenv(self, interpreter: "Interpreter") -> Tool:
+        python = interpreter.executable
+        wheels = _pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv")
+        newest = _version_tuple(_wheel_version("virtualenv", wheels))
+        # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
+        ceiling = newest if wheels is not VIRTUALENV_WHEELS[0][1] else (1000,)
+        oldest = OLDEST_VIRTUALENV if tuple(interpreter.version_info[:2]) < (3, 12) else newest[:1]
+        environment = {"VIRTUALENV_CONFIG_FILE": os.devnull}
+        environment["VIRTUALENV_OVERRIDE_APP_DATA"] = os.path.join(self.cache_directory, "virtualenv")
+        library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
+        candidates = [([path], path, "PATH") for path in _on_path("virtualenv")]
+        if os.path.isfile(os.path.join(library, "__main__.py")):
+            candidates.insert(0, ([python, "-I", "-m", "virtualenv"], library, "importable"))
+        found = self._first_usable("virtualenv", candidates, oldest, ceiling)[0]
+        if found:
+            return Tool(found.command + ["--python", python], found.version, found.origin, environment)
+        directory = self._unpacked(wheels, "virtualenv", _RUN_AS_MAIN % "virtualenv")
+        command = [python, "-I", directory, "--python", python]
+        return Tool(command, _wheel_version("virtualenv", wheels), "verified wheel", environment)
+
+    def _find_pip(self, interpreter: "Interpreter") -> Tool:
+        try:
+            wheels = _pinned_for(PIP_WHEELS, interpreter, "pip")
+            directory = self._unpacked(wheels, "pip")
+            return _pip_tool(interpreter, directory, _wheel_version("pip", wheels), "verified wheel")
+        except ToolAbsent as absent:
+            if isinstance(absent.__cause__, WheelError) and absent.__cause__.tampered:
+                raise
+            return self._pip_of_interpreter(interpreter, absent)
+
+    def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
+        """Return the pip of ensurepip's wheel, or the importable one, if the pinned wheel cannot be had."""
+        places = []
+        for path in _bundled_pips(interpreter.stdlib):
+            key = "%s-%d" % ("-".join(os.path.basename(path).split("-")[:2]), os.path.getsize(path))
+            directory = os.path.join(self.cache_directory, "tools", key)
+            try:
+                places.append((unpack_wheels([path], directory), "ensurepip's wheel"))
+            except (OSError, WheelError) as error:
+                self.console.detail("%s could not be unpacked: %s" % (path, error))
+        places.append((os.path.join(interpreter.stdlib, "site-packages"), "importable"))
+        candidates = []
+        for directory, origin in places:
+            command = _pip_tool(interpreter, directory, "", "").command
+            candidates.append((command, os.path.join(directory, "pip", "__main__.py"), origin))
+        found, refusals = self._first_usable("pip", candidates, OLDEST_PIP)
+        if found:
+            return found
+        raise ToolAbsent("; ".join([absent.reason] + refusals)) from absent
+
+    def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
+        """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
+        digest = sha256_of("".join(sorted(wheels.values())).encode("ascii"))
+        version = _wheel_version(name, wheels)
+        directory = os.path.join(self.cache_directory, "tools", "%s-%s-%s" % (name, version, digest[:12]))
+        if unpacked_is_whole(directory):
+            return directory
+        try:
+            with self.console.step("Fetch %s %s" % (name, version)):
+                return unpack_wheels(self._fetched(wheels), directory, main_module)
+        except OSError as error:
+            raise ToolAbsent("%s %s could not be unpacked into the cache: %s" % (name, version, error)) from error
+        except WheelError as error:
+            raise ToolAbsent(self.console.mask(error.cause)) from error
+
+    def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
+        def fetch(filename: str) -> str:
+            name, version = filename.split("-")[:2]
+            name, hashes = name.replace("_", "-"), {filename: wheels[filename]}
+            return fetch_wheel(name, version, hashes, self.settings, self.cache_directory, self.console)
+
+        if len(wheels) == 1:
+            return [fetch(filename) for filename in wheels]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(fetch, wheels))
+
+    def _first_usable(
+        self,
+        name: str,
+        candidates: "list[tuple[list[str], str, str]]",
+        oldest: "tuple[int, ...]",
+        newest: "tuple[int, ...]" = (1000,),
+    ) -> "tuple[Tool | None, list[str]]":
+        """Return the first candidate (command, path, origin) that says a version in range, and why others do not."""
+        refusals = []  # type: list[str]
+        for command, path, origin in candidates:
+            try:
+                return self._checked(name, command, path, origin, oldest, newest), refusals
+            except ToolAbsent as absent:
+                refusals.append(absent.reason)
+                self.refusals.append(absent.reason)
+                self.console.detail(absent.reason)
+        return None, refusals
+
+    def _checked(
+        self,
+        name: str,
+        command: "list[str]",
+        path: str,
+        origin: str,
+        oldest: "tuple[int, ...]",
+        newest: "tuple[int, ...]" = (1000,),
+    ) -> Tool:
+        origin = origin if origin == "verified wheel" else "%s: %s" % (origin, path)
+        version = self._remembered_version(path, name, command)
+        if version.startswith("!"):
+            raise ToolAbsent("%s (%s) %s" % (name, origin, version[1:]))
+        if _version_tuple(version) < oldest:
+            raise ToolAbsent("%s %s (%s) is older than %s" % (name, version, origin, ".".join(map(str, oldest))))
+        if _version_tuple(version)[: len(newest)] > newest:
+            wanted = ".".join(map(str, newest))
+            raise ToolAbsent("%s %s (%s) is too new for this Python, %s serves it" % (name, version, origin, wanted))
+        return Tool(command, version, origin)
+
+    def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
+        """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            return "!cannot be used: %s" % error.strerror
+        identity = [command, status.st_mtime, status.st_size, status.st_ino]
+        key = sha256_of(json_text(command).encode("ascii"))[:16]
+        note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
+        try:
+            with open(note, encoding="utf-8") as stream:
+                known, version = json_of(stream.read())
+            if known == identity:
+                return str(version)
+        except (OSError, ValueError, TypeError):
+            pass
+        version = _printed_version(command, name, self.console)
+        # What a version manager's shim answers depends on more than the shim.
+        if not version.startswith("!") and os.path.basename(os.path.dirname(path)) != "shims":
+            try:
+                os.makedirs(os.path.dirname(note), exist_ok=True)
+                write_atomically(note, json_text([identity, version]).encode("utf-8"))
+            except OSError:
+                pass
+        return str(version)
+
+
+def uv_wheel_for_host(
+    platform: "str | None" = None, machine: "str | None" = None, libc: "str | None" = None
+) -> "str | None":
+    """Return the file name of the pinned uv wheel that runs on this host (or the one described), or `None`."""
+    platform, machine = platform or sys.platform, machine or _machine()
+    libc = libc_of_host() if libc is None else libc
+    best = (-1, "")
+    for filename in UV_WHEELS:
+        tags = filename[:-4].rsplit("-", 1)[1].split(".")
+        best = max([best] + [(_tag_rank(tag, platform, machine, libc), filename) for tag in tags])
+    return best[1] if best[0] >= 0 else None
+
+
+def _tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
+    """Return how well a wheel's platform tag suits a host; negative if it does not run there."""
+    if platform == "win32":
+        wanted = {"amd64": "win_amd64", "arm64": "win_arm64", "x86": "win32"}.get(machine.lower())
+        return 0 if tag == wanted else -1
+    if platform == "darwin":
+        return 0 if tag.startswith("macosx_") and tag.endswith("_" + machine) else -1
+    if not platform.startswith("linux") or not tag.endswith("_" + machine):
+        return -1
+    if tag.startswith("linux_"):
+        return 0
+    if tag.startswith("musllinux_"):
+        # uv's are linked statically: they also run where the GNU library is older than the others need.
+        return 1000 if libc.startswith("musl") else 0
+    if not tag.startswith("manylinux_") or not libc.startswith("glibc"):
+        return -1
+    needed = _version_tuple(tag)[:2]
+    return needed[1] if needed <= _version_tuple(libc) else -1
+
+
+def _machine() -> str:
+    machine = machine_of_host()
+    if sys.maxsize < 2**32:
+        # A 32-bit userland under a 64-bit kernel.
+        narrow = {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}
+        return narrow.get(machine, machine)
+    return machine
+
+
+def _version_tuple(version: str) -> "tuple[int, ...]":
+    spaced = "".join(letter if letter.isdigit() else " " for letter in version)
+    return tuple(int(part) for part in spaced.split()[:3])
+
+
+def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
+    return next(filename.split("-")[1] for filename in wheels if filename.startswith(name + "-"))
+
+
+def _pinned_for(
+    bands: "list[tuple[tuple[int, int], dict[str, str]]]", interpreter: "Interpreter", name: str
+) -> "dict[str, str]":
+    for lowest, wheels in bands:
+        if tuple(interpreter.version_info[:2]) >= lowest:
+            return wheels
+    raise ToolAbsent("no %s is known for Python %s" % (name, ".".join(map(str, interpreter.version_info))))
+
+
+def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: str) -> Tool:
+    # A path, not `-m pip`: isolated mode would not find it. Run by its runner, pip does not take itself for installed.
+    program = os.path.join(directory, "pip", "__pip-runner__.py")
+    program = program if os.path.isfile(program) else os.path.dirname(program)
+    return Tool([interpreter.executable, "-I", program], version, origin)
+
+
+def _bundled_pips(stdlib: str) -> "list[str]":
+    # The second is where Debian and Fedora keep what they take out of ensurepip.
+    places = [os.path.join(stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"]
+    files = [os.path.join(place, one) for place in places if os.path.isdir(place) for one in sorted(os.listdir(place))]
+    return [path for path in files if os.path.basename(path).startswith("pip-") and path.endswith(".whl")]
+
+
+def _printed_version(command: "list[str]", name: str, console: Console) -> str:
+    """Return the version that `--version` prints, or `!` and why there is none."""
+    import re
+
+    # pip and virtualenv are compiled on their first run, which a busy machine draws out.
+    patience = SECONDS_TO_PRINT_A_VERSION * (1 if name == "uv" else 6)
+    try:
+        result = run_child(
+            command + ["--version"], console, cwd=os.path.dirname(os.path.abspath(command[0])),
+            environ=scrubbed_environment(), timeout=patience,
+        )  # fmt: skip
+    except PrimerError as error:
+        return "!cannot be used: %s" % error.cause
+    if result.status == STATUS_OF_LATE:
+        return "!did not print its version within %d seconds" % patience
+    found = re.match(r"%s (\d+(?:\.\d+)+)\b" % name, result.output)
+    if result.status or not found:
+        said = (result.everything().splitlines() or ["nothing"])[0][:80]
+        return "!does not print `%s X.Y.Z` (exit status %d, printed: %s)" % (name, result.status, said)
+    return found.group(1)
+
+
+def _executable(name: str) -> str:
+    return name + (".exe" if is_windows() else "")
+
+
+def _on_path(name: str) -> "list[str]":
+    """Return the executables of that name on PATH, relative entries and environments of protoprimer left out."""
+    found = []  # type: list[str]
+    for directory in os.environ.get("PATH", "").split(os.pathsep):
+        path = os.path.join(directory, _executable(name))
+        ours = os.path.join(os.path.dirname(os.path.realpath(directory)), "protoprimer.json")
+        usable = os.path.isabs(directory) and os.path.isfile(path) and os.access(path, os.X_OK)
+        if usable and path not in found and not os.path.exists(ours):
+            found.append(path)
+    return found
+
+
+def _uv_candidates() -> "list[tuple[str, str]]":
+    candidates = [(path, "PATH") for path in _on_path("uv")]
+    sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
+    # An installed `uv` module only leads to the executable beside it: nothing of it needs to be imported.
+    if any(os.path.isfile(os.path.join(place, "uv", "__init__.py")) for place in sites):
+        places = [scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin"]
+        candidates += [(os.path.join(place, _executable("uv")), "importable") for place in places]
+    for parts in ((".local", "bin"), (".cargo", "bin")):
+        candidates.append((os.path.join(os.path.expanduser("~"), *parts, _executable("uv")), "its installer"))
+    chosen = {}  # type: dict[str, str]
+    for path, origin in candidates:
+        if os.path.isfile(path):
+            chosen.setdefault(path, origin)
+    return list(chosen.items())

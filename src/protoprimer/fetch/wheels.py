@@ -1,0 +1,234 @@
+"""Fetching a pinned wheel from wherever the settings say, verifying it before anything else, and unpacking it."""
+
+import os
+import stat
+import time
+
+from protoprimer.errors import BackendError
+from protoprimer.fetch.downloads import UrlReader, file_url
+from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.system.console import Console
+from protoprimer.system.host import remove_tree, replace_file, sha256_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "WheelError",
+    "fetch_wheel",
+    "remove_leftovers",
+    "remove_unused",
+    "sha256_of_file",
+    "unpack_wheels",
+    "unpacked_is_whole",
+]
+
+_SIZE_FILE = ".unpacked-size"
+SECONDS_UNTIL_LEFT = 3600
+
+
+class WheelError(BackendError):
+    """A wheel could not be had or used: exit code 5.
+
+    :param tampered: something was served that is not what was pinned
+    """
+
+    def __init__(
+        self, cause: str, place: "str | None" = None, advice: "str | None" = None, tampered: bool = False
+    ) -> None:
+        super().__init__(cause, place, advice)
+        self.tampered = tampered
+
+
+def fetch_wheel(
+    name: str, version: str, hashes: "dict[str, str]", settings: IndexSettings, cache_directory: str, console: Console
+) -> str:
+    """Return the path of a verified wheel, fetched into the cache unless it is there.
+
+    Looked at in order: the cache, find-links, local indexes, other indexes.
+
+    :param hashes: file name -> sha256 (hex) of the wheels that will do, best first
+    :raises WheelError: none could be had (exit code 5); the message holds what each source said
+    """
+    for filename, sha256 in hashes.items():
+        path = _cached_wheel_path(cache_directory, filename, sha256)
+        if sha256_of_file(path) == sha256:
+            return path
+    reasons = []  # type: list[str]
+    tampered = False
+    reader = UrlReader(settings, console)
+    for source in _wheel_sources(name, settings):
+        try:
+            links = reader.links(source)
+            wanted = [one for one in hashes if one in links]
+            if not wanted:
+                reasons.append("%s does not list %s" % (source, " or ".join(hashes)))
+                continue
+            filename = wanted[0]
+            content = reader.read(links[filename])[0]
+        except (OSError, ValueError) as error:
+            reasons.append("%s: %s" % (source, str(error) or type(error).__name__))
+            continue
+        found = sha256_of(content)
+        if found == hashes[filename]:
+            return _store_wheel(cache_directory, filename, found, content)
+        tampered = True
+        reasons.append("%s has sha256 %s where %s is pinned, refused" % (links[filename], found, hashes[filename]))
+    if settings.offline:
+        reasons.append("offline, and not in the cache %s" % cache_directory)
+    said = console.mask("; ".join(reasons)) or "no index and no find-links to look at"
+    advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
+    raise WheelError("%s %s could not be had: %s" % (name, version, said), None, advice, tampered)
+
+
+def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> str:
+    """Unpack verified wheels into one directory, which appears whole or not at all; an existing one is kept.
+
+    Packages land in `directory` itself, executables in its `bin`.
+
+    :param main_module: text of a `__main__.py`, so that an interpreter can run the directory
+    :raises WheelError: a wheel is no zip file, or names a file outside of the directory (exit code 5)
+    :raises OSError: the disk is full or not writable; nothing is left
+    """
+    import zipfile
+
+    if unpacked_is_whole(directory):
+        return directory
+    # A process id is unique only within its container, and caches are shared between containers.
+    temporary = "%s.%d-%s.tmp" % (directory, os.getpid(), os.urandom(4).hex())
+    remove_leftovers(directory)
+    try:
+        os.makedirs(temporary)
+        size = 0
+        for path in paths:
+            with zipfile.ZipFile(path) as archive:
+                size += sum(_unpack_member(archive, member, temporary) for member in archive.infolist())
+        if main_module:
+            with open(os.path.join(temporary, "__main__.py"), "w") as stream:
+                size += stream.write(main_module)
+        with open(os.path.join(temporary, _SIZE_FILE), "w") as stream:
+            stream.write("%d" % size)
+        _publish_directory(temporary, directory)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise WheelError("not a usable wheel: %s" % error, " ".join(paths)) from error
+    finally:
+        remove_tree(temporary)
+    return directory
+
+
+def unpacked_is_whole(directory: str) -> bool:
+    """Tell whether a directory holds all that `unpack_wheels` wrote: a power loss can empty renamed files."""
+    try:
+        with open(os.path.join(directory, _SIZE_FILE), "rb") as stream:
+            expected = int(stream.read())
+        found = 0
+        for place, directories, names in os.walk(directory):
+            directories[:] = [one for one in directories if one != "__pycache__"]
+            found += sum(os.path.getsize(os.path.join(place, one)) for one in names if one != _SIZE_FILE)
+    except (OSError, ValueError):
+        return False
+    return found == expected
+
+
+def _cached_wheel_path(cache_directory: str, filename: str, sha256: str) -> str:
+    return os.path.join(cache_directory, "wheels", sha256[:16], filename)
+
+
+def _store_wheel(cache_directory: str, filename: str, sha256: str, content: bytes) -> str:
+    path = _cached_wheel_path(cache_directory, filename, sha256)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = "%s.%d-%s.tmp" % (path, os.getpid(), os.urandom(4).hex())
+    try:
+        # Not synchronised to the disk: its hash is taken again before each use.
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+        replace_file(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    return path
+
+
+def sha256_of_file(path: str) -> str:
+    """Return the hexadecimal SHA-256 of a file's content, `?` if it cannot be read."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(block)
+    except (OSError, ValueError):
+        return "?"
+    return digest.hexdigest()
+
+
+def _wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
+    """Return URLs of pages and directories, the local ones first since they cost nothing."""
+    links = [place if "://" in place else file_url(place) for place in settings.find_links]
+    sources = [place for place in links if place.startswith("file:") or not settings.offline]
+    sources += [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
+    return sorted(sources, key=lambda url: not url.startswith("file:"))
+
+
+def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
+    """Unpack one file of a wheel and return its size; a name that leads elsewhere is refused."""
+    import shutil
+
+    name = member.filename
+    parts = name.split("/")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if ".." in parts or not parts[0] or set(name) & set("\\:\0") or kind == stat.S_IFLNK:
+        raise WheelError("the wheel holds an unsafe name, nothing was unpacked: %r" % name, archive.filename)
+    if name.endswith("/"):
+        return 0
+    mode = 0o755 if (member.external_attr >> 16) & 0o111 else 0o644
+    if len(parts) > 2 and parts[0].endswith(".data"):
+        mode = 0o755 if parts[1] == "scripts" else mode
+        parts = {"scripts": ["bin"], "purelib": [], "platlib": []}.get(parts[1], parts[:2]) + parts[2:]
+    path = os.path.join(directory, *parts)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with archive.open(member) as source, open(path, "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+    os.chmod(path, mode)
+    return int(member.file_size)
+
+
+def remove_leftovers(directory: str) -> None:
+    """Remove what killed processes left beside `directory` an hour ago or earlier: its name, then `.tmp`."""
+    parent, prefix = os.path.split(directory + ".")
+    for name in os.listdir(parent) if os.path.isdir(parent) else []:
+        path = os.path.join(parent, name)
+        if name.startswith(prefix) and ".tmp" in name and time.time() - os.lstat(path).st_mtime > SECONDS_UNTIL_LEFT:
+            remove_tree(path)
+
+
+def _publish_directory(temporary: str, directory: str) -> None:
+    try:
+        os.rename(temporary, directory)
+    except OSError:
+        if unpacked_is_whole(directory):
+            return
+        # What stands there was damaged; it is moved away in one step, in case somebody looks at it now.
+        damaged = temporary + ".damaged"
+        os.rename(directory, damaged)
+        try:
+            os.rename(temporary, directory)
+        finally:
+            remove_tree(damaged)
+
+
+def remove_unused(directory: str, seconds: float) -> int:
+    """Remove each entry of a directory that nobody has touched for so long; return how many there were."""
+    names, removed, now = os.listdir(directory) if os.path.isdir(directory) else [], 0, time.time()
+    for path in [os.path.join(directory, name) for name in names]:
+        try:
+            if os.lstat(path).st_mtime < now - seconds:
+                remove_tree(path)
+                removed += 1
+        except OSError:
+            # Somebody else has removed it.
+            continue
+    return removed

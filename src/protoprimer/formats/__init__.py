@@ -1,0 +1,1 @@
+"""Text in, values out: TOML, versions, markers, requirement lines."""

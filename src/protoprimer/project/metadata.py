@@ -1,0 +1,356 @@
+"""What a project's metadata files say, read without running any of them and without looking below the directory."""
+
+import os
+
+from protoprimer.errors import ConfigurationError, nearest_name
+from protoprimer.formats.toml import load_toml, place_of_key
+from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
+
+__all__ = [
+    "ProjectMetadata",
+    "console_entry",
+    "expand_group",
+    "metadata_files",
+    "normalized_project_name",
+    "read_project",
+]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class ProjectMetadata:
+    """What the metadata files of one directory say; what they do not say is empty.
+
+    :ivar name: as written, or `None`
+    :ivar requires_python: range of Pythons (PEP 440), or `None`; `requires_python_place` tells where from, and
+        `requires_python_note` why a range that is there could not be read
+    :ivar is_package: whether an installer can install it; else only its dependencies can be
+    :ivar groups: dependency groups as written, see `expand_group`
+    :ivar has_build_system: whether `[build-system]` is there, without which uv takes `[project]` for no package
+    :ivar has_dynamic_dependencies: whether dependencies are computed from what no metadata file shows
+    :ivar scripts: `module:function` by console script
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.pyproject = os.path.join(directory, "pyproject.toml")
+        self.has_pyproject = os.path.isfile(self.pyproject)
+        self.data = load_toml(self.pyproject) if self.has_pyproject else {}  # type: dict[str, Any]
+        self.name = None  # type: str | None
+        self.requires_python = None  # type: str | None
+        self.range_place = None  # type: tuple[str, ...] | str | None
+        self.requires_python_note = None  # type: str | None
+        self.is_package = False
+        self.dependencies = []  # type: list[str]
+        self.extras = {}  # type: dict[str, list[str]]
+        self.scripts = {}  # type: dict[str, str]
+        project = self.table("project")
+        self.has_project_table = "project" in self.data
+        self.has_build_system = "build-system" in self.data
+        self.build_requires = self.strings("build-system", "requires")
+        self.dynamic = self.strings("project", "dynamic")
+        self.groups = self.table("dependency-groups")
+        self.uv_sources = self.table("tool", "uv", "sources")
+        has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
+        computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
+        self.has_dynamic_dependencies = bool(computed) or (has_setup_py and not project)
+        self.extras_are_static = self.has_project_table and "optional-dependencies" not in computed
+
+    @property
+    def requires_python_place(self) -> "str | None":
+        """`file:line (key)` that tells the range; looked up when asked for, since lines take time."""
+        return self.place(*self.range_place) if isinstance(self.range_place, tuple) else self.range_place
+
+    def place(self, *keys: "str | int") -> str:
+        """Return `file:line (key)` of a key in `pyproject.toml`, or of the nearest table above it."""
+        return place_of_key(self.pyproject, keys)
+
+    def table(self, *keys: str) -> "dict[str, Any]":
+        """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit code 3) if it is none."""
+        found = self.data  # type: Any
+        for end, key in enumerate(keys):
+            found = found.get(key, {})
+            if not isinstance(found, dict):
+                raise ConfigurationError("a table is expected", self.place(*keys[: end + 1]), "correct the key")
+        return found  # type: ignore[no-any-return]
+
+    def strings(self, *keys: str) -> "list[str]":
+        """Return a list of strings likewise."""
+        found = self.table(*keys[:-1]).get(keys[-1], [])
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise ConfigurationError("a list of strings is expected", self.place(*keys), "correct the key")
+        return found
+
+    def text(self, *keys: str) -> "str | None":
+        """Return a string likewise, `None` if absent."""
+        found = self.table(*keys[:-1]).get(keys[-1])
+        if found is not None and not isinstance(found, str):
+            raise ConfigurationError("a string is expected", self.place(*keys), "put it in quotes")
+        return found
+
+
+def metadata_files(directory: str) -> "list[str]":
+    """Return every path whose content, appearance or disappearance can change what is to be installed from here.
+
+    Besides the metadata files these are the requirement files that setuptools is told to read.
+    """
+    found = [os.path.join(directory, name) for name in ("pyproject.toml", "setup.cfg", "setup.py")]
+    try:
+        with open(found[0], "rb") as stream:
+            content = stream.read()
+        if b"dynamic" not in content and b"\\" not in content:
+            # Spares reading it once more; only an escape could spell the key in another way.
+            return found
+        table = load_toml(found[0])["tool"]["setuptools"]["dynamic"]
+        sources = [table.get("dependencies")] + list(table.get("optional-dependencies", {}).values())
+    except (OSError, ConfigurationError, LookupError, TypeError, AttributeError):
+        return found  # No such table; a broken file is reported by who reads it.
+    for source in sources:
+        files = source.get("file", []) if isinstance(source, dict) else []
+        found += [os.path.join(directory, name) for name in ([files] if isinstance(files, str) else files)]
+    return found
+
+
+def read_project(directory: str) -> "ProjectMetadata | None":
+    """Return what the metadata files in `directory` say, or `None` if there is none.
+
+    The range of Pythons is that of `[project]`, else of poetry, of `setup.cfg`, or of `setup.py` as far as it is
+    written there as a literal or a constant.
+
+    :raises ConfigurationError: a file is broken, or a key that is read has a wrong type or value (exit code 3)
+    """
+    setup_cfg, setup_py = os.path.join(directory, "setup.cfg"), os.path.join(directory, "setup.py")
+    if not any(map(os.path.isfile, (os.path.join(directory, "pyproject.toml"), setup_cfg, setup_py))):
+        return None
+    project = ProjectMetadata(directory)
+    _read_project_table(project)
+    _read_poetry(project)
+    has_setup_cfg = _read_setup_cfg(project, setup_cfg)
+    if project.name is None or project.requires_python is None:
+        _read_setup_py(project, setup_py)
+    project.is_package = _is_package(project, has_setup_cfg)
+    if project.requires_python is not None:
+        try:
+            SpecifierSet(project.requires_python)
+        except InvalidSpecifier as error:
+            raise ConfigurationError(
+                str(error), project.requires_python_place, "write a range such as >=3.8,<4"
+            ) from None
+    return project
+
+
+def _found_range(project: ProjectMetadata, text: "str | None", place: "tuple[str, ...] | str") -> None:
+    # The first file that tells the range counts.
+    if text is not None and project.requires_python is None and project.requires_python_note is None:
+        project.requires_python, project.range_place = text.strip(), place
+
+
+def _read_project_table(project: ProjectMetadata) -> None:
+    if not project.has_project_table:
+        return
+    project.name = project.text("project", "name")
+    _found_range(project, project.text("project", "requires-python"), ("project", "requires-python"))
+    project.dependencies = project.strings("project", "dependencies")
+    for extra in project.table("project", "optional-dependencies"):
+        project.extras[extra] = project.strings("project", "optional-dependencies", extra)
+    project.scripts = {name: str(entry) for name, entry in project.table("project", "scripts").items()}
+
+
+def _read_poetry(project: ProjectMetadata) -> None:
+    poetry = project.table("tool", "poetry")
+    if not poetry:
+        return
+    project.name = project.name or project.text("tool", "poetry", "name")
+    for name, entry in project.table("tool", "poetry", "scripts").items():
+        entry = entry.get("reference") or entry.get("callable") if isinstance(entry, dict) else entry
+        project.scripts.setdefault(name, str(entry))
+    for extra in project.table("tool", "poetry", "extras"):
+        project.extras.setdefault(extra, project.strings("tool", "poetry", "extras", extra))
+    wanted = project.table("tool", "poetry", "dependencies").get("python")
+    wanted = wanted.get("version") if isinstance(wanted, dict) else wanted
+    if isinstance(wanted, str) and project.requires_python is None:
+        keys = ("tool", "poetry", "dependencies", "python")
+        translated = poetry_python_range(wanted)
+        _found_range(project, translated, keys)
+        if translated is None:
+            project.requires_python_note = "%r in %s has no equal in PEP 440" % (wanted, project.place(*keys))
+
+
+def _content_of_metadata(path: str) -> bytes:
+    if not os.path.isfile(path):
+        return b""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
+
+
+def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
+    """Read setuptools' sections, and tell whether there are any."""
+    text = _content_of_metadata(path).decode("utf-8", "replace")
+    if "[metadata]" not in text and "[options]" not in text:
+        return False  # Only tools' sections.
+    import configparser
+
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text, path)
+    except configparser.Error as error:
+        line = getattr(error, "lineno", None) or getattr(error, "errors", [(1, "")])[0][0]
+        cause = "the file is not valid: `key = value` or `[section]` is expected"
+        raise ConfigurationError(cause, "%s:%d" % (path, line), "correct the file") from None
+    name = parser.get("metadata", "name", fallback=None)
+    project.name = project.name or (name if name and ":" not in name else None)
+    lines = text.splitlines()
+    line = next((at for at, found in enumerate(lines, 1) if found.replace("-", "_").startswith("python_requires")), 1)
+    wanted = parser.get("options", "python_requires", fallback=parser.get("options", "python-requires", fallback=None))
+    _found_range(project, wanted, "%s:%d (options.python_requires)" % (path, line))
+    for entry in parser.get("options.entry_points", "console_scripts", fallback="").splitlines():
+        script, _, target = entry.partition("=")
+        if target:
+            project.scripts.setdefault(script.strip(), target.strip())
+    return True
+
+
+def _read_setup_py(project: ProjectMetadata, path: str) -> None:
+    import ast
+    import warnings
+
+    source = _content_of_metadata(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source, path)
+    except (SyntaxError, ValueError, RecursionError):
+        if project.requires_python is None and b"python_requires" in source:
+            project.requires_python_note = "%s cannot be read by this Python" % path
+        return
+    arguments = _setup_arguments(ast, tree)
+    name, wanted = arguments.get("name", (None, 0))[0], arguments.get("python_requires")
+    project.name = project.name or (name if isinstance(name, str) else None)
+    if wanted and isinstance(wanted[0], str):
+        _found_range(project, wanted[0], "%s:%d (python_requires)" % (path, wanted[1]))
+    elif project.requires_python is None and b"python_requires" in source:
+        project.requires_python_note = "python_requires in %s is computed" % path
+
+
+def _setup_arguments(ast: "Any", tree: "Any") -> "dict[str, tuple[Any, int]]":
+    """Return value and line of the arguments of `setup()` that are literals, or names of a module's constants."""
+    constants = {}  # type: dict[str, Any]
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AugAssign)):
+            target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+            name = getattr(target, "id", "")
+            # What is assigned twice, or under a condition, is not constant.
+            constants[name] = node.value if node in tree.body and name not in constants else None
+    arguments = {}
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if getattr(call.func, "attr", getattr(call.func, "id", None)) != "setup":
+            continue
+        for keyword in call.keywords:
+            value = constants.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else keyword.value
+            try:
+                arguments[keyword.arg] = (ast.literal_eval(value), keyword.value.lineno)
+            except (ValueError, TypeError, SyntaxError):
+                pass  # Computed.
+    return arguments
+
+
+def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
+    """Decide as pip and uv do, and where they differ, by whether there is something to install.
+
+    Tables of tools alone make no package; an explicit word counts; a build system, `setup.py`, or a `pyproject.toml`
+    with setuptools' sections in `setup.cfg` make one. `[project]` alone is installed by pip and not by uv: here it is
+    a package if its code is where setuptools looks for it.
+    """
+    explicit = project.table("tool", "uv").get("package", project.table("tool", "poetry").get("package-mode"))
+    if isinstance(explicit, bool) and (project.has_project_table or "poetry" in project.table("tool")):
+        return explicit
+    if os.path.isfile(os.path.join(project.directory, "setup.py")):
+        return True
+    backend = project.text("build-system", "build-backend") or "setuptools"
+    if project.has_build_system and (project.has_project_table or not backend.startswith("setuptools")):
+        return True
+    if not project.has_project_table:
+        return project.has_pyproject and has_setup_cfg
+    module = (project.name or "").replace("-", "_").replace(".", "_")
+    places = ["src", module, module.lower(), module + ".py"] if module else ["src"]
+    found = any(os.path.exists(os.path.join(project.directory, place)) for place in places)
+    return found or bool(project.table("tool", "setuptools"))
+
+
+def normalized_project_name(name: str) -> str:
+    """Return the name of a distribution, extra or group in its normal form (PEP 503)."""
+    name = name.replace("_", "-").replace(".", "-").lower()
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
+
+
+def expand_group(project: ProjectMetadata, group: str) -> "list[str]":
+    """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
+
+    :raises ConfigurationError: no such group, a cycle, two groups of one name, an invalid entry (exit code 3)
+    """
+    names = {}  # type: dict[str, str]
+    for name in project.groups:
+        first = names.setdefault(normalized_project_name(name), name)
+        if first != name:
+            cause = "the dependency groups %s and %s have the same normal name" % (first, name)
+            raise ConfigurationError(cause, project.place("dependency-groups", name), "rename one of them")
+    place = project.place("dependency-groups") if project.groups else project.pyproject
+    return _expanded_group(project, names, group, [], place)
+
+
+def _expanded_group(
+    project: ProjectMetadata, names: "dict[str, str]", group: str, above: "list[str]", place: str
+) -> "list[str]":
+    normal = normalized_project_name(group)
+    if normal not in names:
+        nearest = nearest_name(normal, list(names))
+        known = "the groups are: " + ", ".join(sorted(names.values())) if names else "add it to [dependency-groups]"
+        advice = "did you mean %s? " % names[nearest] + known if nearest else known
+        raise ConfigurationError("there is no dependency group %s" % group, place, advice)
+    name = names[normal]
+    if name in above:
+        cycle = " -> ".join(above[above.index(name) :] + [name])
+        raise ConfigurationError("dependency groups include each other: " + cycle, place, "take one inclusion out")
+    entries = project.groups[name]
+    if not isinstance(entries, list):
+        place = project.place("dependency-groups", name)
+        raise ConfigurationError("a dependency group is a list", place, 'write %s = ["package"]' % name)
+    requirements = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, str) and _looks_like_requirement(entry):
+            requirements.append(entry)
+            continue
+        place = project.place("dependency-groups", name, index)
+        if (
+            not isinstance(entry, dict)
+            or list(entry) != ["include-group"]
+            or not isinstance(entry["include-group"], str)
+        ):
+            advice = 'write "package>=1" or {include-group = "name"}'
+            raise ConfigurationError("the entry %r of a dependency group is invalid" % (entry,), place, advice)
+        requirements += _expanded_group(project, names, entry["include-group"], above + [name], place)
+    return requirements
+
+
+def _looks_like_requirement(text: str) -> bool:
+    import re
+
+    return re.match(r"\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:[\[(<>=!~;@]|\Z)", text) is not None
+
+
+def console_entry(project: ProjectMetadata) -> "str | None":
+    """Return `module:function` of the console script that stands for the project: of its name, else the only one."""
+    import re
+
+    wanted = normalized_project_name(project.name or "")
+    named = [target for name, target in project.scripts.items() if normalized_project_name(name) == wanted]
+    targets = named or list(project.scripts.values())
+    target = targets[0].split("[")[0].replace(" ", "") if len(targets) == 1 else ""
+    return target if re.match(r"[^\W\d][\w.]*:[^\W\d][\w.]*\Z", target) else None

@@ -1,0 +1,403 @@
+"""What is to be installed, in which order, and from which inputs."""
+
+import os
+
+from protoprimer.errors import ConfigurationError, nearest_name
+from protoprimer.project.metadata import expand_group, metadata_files, normalized_project_name, read_project
+from protoprimer.system.host import path_of_file_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protoprimer.project.metadata import ProjectMetadata
+    from protoprimer.settings.configuration import Configuration
+
+__all__ = [
+    "InstallStep",
+    "Plan",
+    "ProjectToInstall",
+    "check_choices",
+    "make_plan",
+    "requirement_file_inputs",
+    "requirements_of_member",
+]
+
+
+class ProjectToInstall:
+    """A project of this repository that is to be installed.
+
+    :param path: its directory
+    :param editable: whether its sources stay in place
+    :param extras: its extras to install, in the order asked for
+    :param groups: its dependency groups (PEP 735) to install
+    :param metadata: what its metadata files say
+    """
+
+    def __init__(
+        self, path: str, editable: bool, extras: "list[str]", groups: "list[str]", metadata: "ProjectMetadata"
+    ) -> None:
+        self.path = path
+        self.editable = editable
+        self.extras = list(extras)
+        self.groups = list(groups)
+        self.metadata = metadata
+
+    def requirement(self) -> str:
+        """Return the path with its extras, as installers take it, such as `/clone/[test,docs]`."""
+        # So that what a directory's name ends in is no list of extras, and no space at the end of a line.
+        return self.path + "/" + ("[%s]" % ",".join(self.extras) if self.extras else "")
+
+
+class InstallStep:
+    """What goes to the installer in one command.
+
+    :param projects: packages of this repository
+    :param requirements: requirement files
+    :param constraints: constraint files
+    :param args: further requirements and options, as written
+    :param lines: requirements the kernel expanded from groups, and from projects that are no packages
+    :param members: every project named, those that are no packages included
+    """
+
+    def __init__(
+        self,
+        projects: "list[ProjectToInstall]",
+        requirements: "list[str]",
+        constraints: "list[str]",
+        args: "list[str]",
+        lines: "list[str]",
+        members: "list[ProjectToInstall]",
+    ) -> None:
+        self.projects = projects
+        self.requirements = requirements
+        self.constraints = constraints
+        self.args = args
+        self.lines = lines
+        self.members = members
+
+
+class Plan:
+    """What is to be installed, from which pins.
+
+    :param lock: the lock file to install from, or `None`; `lock_kind` is `uv.lock`, `pylock.toml` or `None`
+    :param build_constraints: constraint file of isolated builds, or `None`
+    :param seed_pip: whether pip is put into the environment
+    :param hint: the sentence that says which key to set where nothing is found to install, else `None`
+    """
+
+    def __init__(
+        self,
+        root: str,
+        steps: "list[InstallStep]",
+        lock: "str | None",
+        build_constraints: "str | None" = None,
+        seed_pip: bool = False,
+        hint: "str | None" = None,
+    ) -> None:
+        self.root = root
+        self.steps = steps
+        self.lock = lock
+        self.lock_kind = _kind_of_lock(lock) if lock else None
+        self.build_constraints = build_constraints
+        self.seed_pip = seed_pip
+        self.hint = hint
+        # Which versions are taken where nothing pins them, as for `uv pip install --resolution`.
+        self.resolution = "highest"
+        # Whether projects are built although an earlier build would do: for a start from scratch.
+        self.rebuild = False
+
+    def projects(self) -> "list[ProjectToInstall]":
+        """Return the packages of all steps."""
+        return [project for step in self.steps for project in step.projects]
+
+    def all_metadata(self) -> "list[ProjectMetadata]":
+        """Return the metadata of every project named, those that are no packages included."""
+        return [member.metadata for step in self.steps for member in step.members]
+
+    def summary(self) -> str:
+        """Return what is installed in a few words, for the line of the step that does it."""
+        parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
+        parts += [os.path.relpath(path, self.root) for step in self.steps for path in step.requirements]
+        parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
+        lines = len([line for step in self.steps for line in step.lines])
+        if lines:
+            parts.append("%d requirement%s" % (lines, "" if lines == 1 else "s"))
+        pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
+        return (", ".join(parts) or "nothing") + pins
+
+    def lock_to_write(self) -> str:
+        """Return the lock file that `lock` writes: the one in use, else `pylock.toml` at the root, which all read."""
+        return self.lock or os.path.join(self.root, "pylock.toml")
+
+    def inputs(self) -> "tuple[list[str], list[str]]":
+        """Return the files the plan is a function of: those that exist, and those whose appearance would change it.
+
+        :raises ConfigurationError: a requirement file names one that does not exist (exit 3)
+        """
+        found = set(metadata_files(self.root))
+        found.update(os.path.join(self.root, name) for name in ("pylock.toml", "uv.lock", "requirements.txt"))
+        found.update(path for path in (self.lock, self.build_constraints) if path)
+        for step in self.steps:
+            for project in step.members:
+                found.update(metadata_files(project.path))
+            for path in step.requirements + step.constraints:
+                requirement_file_inputs(path, self.root, found)
+        if self.build_constraints:
+            requirement_file_inputs(self.build_constraints, self.root, found)
+        return sorted(filter(os.path.isfile, found)), sorted(path for path in found if not os.path.exists(path))
+
+
+def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> Plan:
+    """Return what the configuration, or without any the repository itself, asks to be installed.
+
+    :param lock_must_exist: false for the command that writes the lock
+    :raises ConfigurationError: a file, directory, extra or group that is named does not exist (exit 3)
+    """
+    root = configuration.root
+    configured = configuration.get("install")  # type: Any
+    if configured is None:
+        steps = _default_steps(root)
+    else:
+        tables = [configured] if isinstance(configured, dict) else configured
+        steps = [_configured_step(configuration, step) for step in tables]
+    build_constraints = configuration.text("build-constraints")
+    plan = Plan(
+        root,
+        steps,
+        _lock_file(configuration, steps, lock_must_exist),
+        _existing_file(configuration, "build-constraints", build_constraints) if build_constraints else None,
+        configuration.get("seed-pip"),
+        _hint(root) if configured is None and not steps else None,
+    )
+    plan.resolution = configuration.get("resolution")
+    return plan
+
+
+def _default_steps(root: str) -> "list[InstallStep]":
+    metadata = read_project(root)
+    requirements = os.path.join(root, "requirements.txt")
+    if metadata is not None and (metadata.is_package or metadata.dependencies):
+        return [_step([ProjectToInstall(root, True, [], [], metadata)])]
+    return [_step([], [requirements])] if os.path.isfile(requirements) else []
+
+
+def _hint(root: str) -> "str | None":
+    # A look at names only: below the root there may be test data that is broken on purpose.
+    below = [name for name in sorted(os.listdir(root)) if os.path.isfile(os.path.join(root, name, "pyproject.toml"))]
+    if not below:
+        return None
+    return (
+        "nothing is installed, since the root is no project and has no requirements.txt: "
+        "set `install` in [tool.protoprimer] to say which of the projects below it are, "
+        'such as install = [{ projects = [{ path = "%s" }] }]' % below[0]
+    )
+
+
+def _configured_step(configuration: "Configuration", step: "dict[str, Any]") -> InstallStep:
+    members = []
+    for item in step.get("projects") or []:
+        item = {"path": item} if isinstance(item, str) else item
+        members.append(_configured_project(configuration, item))
+    files = {
+        key: [_existing_file(configuration, "install", path) for path in step.get(key) or []]
+        for key in ("requirements", "constraints")
+    }
+    return _step(members, files["requirements"], files["constraints"], step.get("args") or [])
+
+
+def _configured_project(configuration: "Configuration", item: "dict[str, Any]") -> ProjectToInstall:
+    path = configuration.path_of(item["path"])
+    if not os.path.isdir(path):
+        cause = "the project directory %s does not exist" % path
+        raise configuration.error("install", cause, "correct `path`, or take the project out of `install`")
+    metadata = read_project(path)
+    if metadata is None:
+        cause = "%s is no project: it has neither pyproject.toml nor setup.py nor setup.cfg" % path
+        raise configuration.error("install", cause, "name a project's directory in `path`")
+    extras = list(item.get("extras") or [])
+    groups = list(item.get("groups") or [])
+    check_choices(configuration, "install", metadata, extras, groups)
+    return ProjectToInstall(path, item.get("editable", True), extras, groups, metadata)
+
+
+def check_choices(
+    configuration: "Configuration", key: str, metadata: "ProjectMetadata", extras: "list[str]", groups: "list[str]"
+) -> None:
+    """Refuse extras and groups that the project has not.
+
+    :raises ConfigurationError: the value of `key` names such (exit 3)
+    """
+    known_extras = metadata.extras if metadata.extras_are_static else extras
+    for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
+        normal = {normalized_project_name(name): name for name in known}
+        for name in wanted:
+            if normalized_project_name(name) not in normal:
+                near = nearest_name(normalized_project_name(name), list(normal))
+                advice = "did you mean %s? " % normal[near] if near else ""
+                advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
+                raise configuration.error(
+                    key, "the project %s has no %s `%s`" % (metadata.directory, kind, name), advice
+                )
+
+
+def _step(
+    members: "list[ProjectToInstall]",
+    requirements: "list[str] | None" = None,
+    constraints: "list[str] | None" = None,
+    args: "list[str] | None" = None,
+) -> InstallStep:
+    # Groups are expanded here, so that an installer that knows none installs the same as one that does.
+    lines = []  # type: list[str]
+    for member in members:
+        for group in member.groups:
+            lines += expand_group(member.metadata, group)
+    lines = _without_references_to(members, lines)
+    for member in members:
+        if not member.metadata.is_package:
+            lines += requirements_of_member(member)
+    packages = [member for member in members if member.metadata.is_package]
+    return InstallStep(packages, requirements or [], constraints or [], args or [], _unique(lines), members)
+
+
+def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]") -> "list[str]":
+    """Turn lines such as `proj[test]` into extras of the member `proj`: an index has none, or a foreign one."""
+    if not lines:
+        return []
+    import re
+
+    by_name = {normalized_project_name(member.metadata.name): member for member in members if member.metadata.name}
+    kept = []
+    for line in lines:
+        match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*$", line)
+        member = by_name.get(normalized_project_name(match.group(1))) if match else None
+        if match is None or member is None:
+            kept.append(line)
+            continue
+        for extra in filter(None, (part.strip() for part in (match.group(2) or "").split(","))):
+            if extra not in member.extras:
+                member.extras.append(extra)
+    return kept
+
+
+def requirements_of_member(member: ProjectToInstall) -> "list[str]":
+    """Return the dependencies of a project with those of its extras that are asked for, as its metadata files say."""
+    lines = list(member.metadata.dependencies)
+    extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
+    done = 0
+    # An extra may name further extras of its own project: the list grows while it is read.
+    while done < len(member.extras):
+        lines += _without_references_to([member], extras.get(normalized_project_name(member.extras[done]), []))
+        done += 1
+    return lines
+
+
+def _unique(items: "list[str]") -> "list[str]":
+    return list(dict.fromkeys(items))
+
+
+def _existing_file(configuration: "Configuration", key: str, path: str) -> str:
+    absolute = configuration.path_of(path)
+    if not os.path.isfile(absolute):
+        raise configuration.error(key, "the file %s does not exist" % absolute, "create it, or correct its path")
+    return absolute
+
+
+def _kind_of_lock(path: str) -> "str | None":
+    name = os.path.basename(path)
+    if name == "uv.lock":
+        return "uv.lock"
+    is_pylock = name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml"))
+    return "pylock.toml" if is_pylock else None
+
+
+def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_exist: bool) -> "str | None":
+    if configuration.get("lock") is False or configuration.get("resolution") != "highest":
+        return None
+    configured = configuration.text("lock")
+    if configured:
+        path = configuration.path_of(configured)
+        if _kind_of_lock(path) is None:
+            advice = "name it uv.lock, pylock.toml or pylock.NAME.toml"
+            raise configuration.error("lock", "%s is no lock file of a known kind" % configured, advice)
+        if must_exist and not os.path.isfile(path):
+            raise configuration.error("lock", "the lock file %s does not exist" % path, "write it: ./prime lock")
+        return path
+    # uv.lock pins projects: where none is installed it is somebody else's.
+    names = ["pylock.toml"] + (["uv.lock"] if any(step.members for step in steps) else [])
+    paths = [os.path.join(configuration.root, name) for name in names]
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def requirement_file_inputs(path: str, root: str, found: "set[str]") -> None:
+    """Add a requirement file to `found`, and all files and local projects it leads to.
+
+    :param root: where relative paths of projects count from; those of nested files count from the including file
+    :raises ConfigurationError: a nested file does not exist (exit 3)
+    """
+    found.add(path)
+    for number, line in _requirement_lines(path):
+        _add_inputs_of_line(line, path, number, root, found)
+
+
+def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "set[str]") -> None:
+    import re
+
+    nested = re.match(r"(?:-r|-c|--requirements?|--constraints?)[=\s]*(.+)$", line)
+    if nested:
+        target = nested.group(1).strip().strip("\"'")
+        if "://" in target and not target.startswith("file:"):
+            return
+        absolute = os.path.normpath(os.path.join(os.path.dirname(path), _path_of_url(target)))
+        if not os.path.isfile(absolute):
+            place = "%s:%d" % (path, number)
+            raise ConfigurationError("the file %s does not exist" % absolute, place, "create it, or correct its path")
+        if absolute not in found:
+            requirement_file_inputs(absolute, root, found)
+        return
+    editable = re.match(r"(?:-e|--editable)[=\s]*(.+)$", line)
+    target = (editable.group(1) if editable else line).strip().strip("\"'")
+    reference = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@\s*(file:.+)$", target)
+    target = _path_of_url((reference.group(1) if reference else target).split(";")[0].strip())
+    target = re.sub(r"\[[^\]]*\]$", "", target)
+    if not target or target.startswith("-") or "://" in target:
+        return
+    # pip counts from where it is started, the root; a file that means itself is met too.
+    for base in {root, os.path.dirname(path)}:
+        local = os.path.normpath(os.path.join(base, target))
+        looks_like_path = editable or reference or "/" in target or os.sep in target or target in (".", "..")
+        if looks_like_path and os.path.isdir(local):
+            found.update(metadata_files(local))
+        elif local.endswith((".whl", ".tar.gz", ".zip")) and os.path.isfile(local):
+            found.add(local)
+
+
+def _path_of_url(target: str) -> str:
+    if not target.startswith("file:"):
+        return target
+    return path_of_file_url(target)
+
+
+def _requirement_lines(path: str) -> "list[tuple[int, str]]":
+    """Return the logical lines of a requirement file with their numbers: joined, uncommented, variables expanded."""
+    import re
+
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as stream:
+            physical = stream.read().splitlines()
+    except OSError as error:
+        raise ConfigurationError("cannot read %s: %s" % (path, error.strerror), path) from error
+    lines = []
+    joined, first = "", 0
+    for number, line in enumerate(physical + [""], 1):
+        first = first if joined else number
+        # A comment line ends a continuation, as it does for pip.
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            joined += line[:-1]
+            continue
+        text = re.sub(r"(^|\s)#.*$", "", joined + line).strip()
+        joined = ""
+        if text:
+            text = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), text)
+            lines.append((first, text))
+    return lines

@@ -1,0 +1,1 @@
+"""Interpreters: which one is required, which ones there are, what each is, which one is chosen."""

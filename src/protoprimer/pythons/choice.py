@@ -1,0 +1,270 @@
+"""Which Python an environment is made from: candidates, preference, the client's selector, download, refusal."""
+
+import os
+import sys
+
+from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
+from protoprimer.formats.versions import PythonRequest, Version
+from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates
+from protoprimer.pythons.probe import (
+    Interpreter,
+    InterpreterRefusal,
+    probe_interpreter,
+    verify_environment_interpreter,
+    wild_interpreter,
+)
+from protoprimer.system.children import run_child, scrubbed_environment
+from protoprimer.system.console import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from protoprimer.fetch.tools import Tool, ToolBox
+
+    Probe = Callable[[str, str], Interpreter | InterpreterRefusal]
+
+__all__ = [
+    "Interpreter",
+    "InterpreterRefusal",
+    "all_interpreters",
+    "choose_interpreter",
+    "interpreter_misfit",
+    "line_in_file",
+    "probe_interpreter",
+    "selected_interpreter",
+    "verify_environment_interpreter",
+    "wild_interpreter",
+    "with_client_file",
+]
+
+# Where uv fetches interpreters from is the host's business; none of these changes which version is fetched.
+_UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS",
+                          "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_PYTHON_CACHE_DIR")  # fmt: skip
+
+
+def choose_interpreter(
+    request: PythonRequest,
+    toolbox: "ToolBox",
+    console: Console,
+    cache_directory: str,
+    root: str,
+    downloads: bool = True,
+    offline: bool = False,
+    place: object = None,
+) -> Interpreter:
+    """Return the interpreter to make the environment from; docs/interpreters.md tells the order.
+
+    :param downloads: whether uv may fetch an interpreter when none fits
+    :param place: what asked for this Python, as its `str()`: an option, or a file, line and key
+    :raises InterpreterError: nothing fits; exit code 4
+    """
+
+    def probe(path: str, origin: str) -> "Interpreter | InterpreterRefusal":
+        return probe_interpreter(path, cache_directory, console, origin)
+
+    wild = wild_interpreter()
+    if wild.executable and not wild.found_in_environment and interpreter_misfit(wild, request, is_wild=True) is None:
+        return wild
+    refusals = []  # type: list[InterpreterRefusal]
+    candidates = interpreter_candidates(wild, console)
+    likely = [candidate for candidate in candidates if candidate.may_fit(request)]
+    # A name is only evidence: what it speaks against is probed all the same before anybody is told that nothing fits.
+    for some in (likely, [candidate for candidate in candidates if candidate not in likely]):
+        newest = _newest_fitting(some, request, probe, refusals)
+        if newest is not None:
+            return newest
+    fetched = "not tried: " + ("offline" if offline else "python-downloads is false")  # type: Interpreter | str
+    if downloads and not offline:
+        fetched = _fetched_interpreter(request, toolbox, root, console, probe)
+    if isinstance(fetched, Interpreter):
+        return fetched
+    raise _no_interpreter_error(request, place, refusals, fetched)
+
+
+def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":
+    """Return why this interpreter is not what is asked for, as a phrase, or `None` if it is."""
+    if request.implementation and interpreter.implementation != request.implementation:
+        return "%s, not %s" % (interpreter.implementation, request.implementation)
+    if not request.implementation and interpreter.implementation != "cpython" and not is_wild:
+        return "%s, which is used only where it is asked for by name" % interpreter.implementation
+    if interpreter.free_threaded != request.free_threaded:
+        return "free-threaded, which was not asked for" if interpreter.free_threaded else "not free-threaded"
+    if interpreter.debug:
+        return "a debug build"
+    if request.admits(interpreter.version):
+        return None
+    if request.specifiers.contains(interpreter.version, prereleases=True):
+        return "a pre-release, which is used only where it is asked for by name"
+    return "not " + _wanted_python(request)
+
+
+def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
+    """Return everything on this host that is or claims to be an interpreter, each once, the running one first."""
+    wild = wild_interpreter()
+    found = []  # type: list[Interpreter | InterpreterRefusal]
+    seen = set()  # type: set[str]
+    for candidate in interpreter_candidates(wild, console):
+        probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
+        name = os.path.realpath(probed.executable if isinstance(probed, Interpreter) else probed.path)
+        if name not in seen:
+            seen.add(name)
+            found.append(probed)
+    return found
+
+
+def _newest_fitting(
+    candidates: "list[InterpreterCandidate]",
+    request: PythonRequest,
+    probe: "Probe",
+    refusals: "list[InterpreterRefusal]",
+) -> "Interpreter | None":
+    """Return the newest that fits, the earliest found among equals; why the others do not is added to `refusals`."""
+    best = None  # type: tuple[Version, int, Interpreter] | None
+    for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
+        if best is not None and candidate.limit < best[2].version_info:
+            break
+        probed = probe(candidate.path, candidate.origin)
+        if isinstance(probed, Interpreter):
+            misfit = interpreter_misfit(probed, request)
+            if misfit is None:
+                rank = (Version(probed.version), -candidates.index(candidate), probed)
+                best = rank if best is None or rank[:2] > best[:2] else best
+                continue
+            probed = InterpreterRefusal(candidate.path, misfit, probed.version, candidate.origin)
+        refusals.append(probed)
+    return best[2] if best else None
+
+
+def _wanted_python(request: PythonRequest) -> str:
+    return request.text or str(request.specifiers) or "any"
+
+
+def selected_interpreter(
+    selector: str, request: PythonRequest, root: str, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    """Return what the client's selector chose, or `None` if it leaves the choice to us.
+
+    :param selector: the value of `python-selector`, relative to `root`
+    :raises ConfigurationError: it raises, or answers with something else than a path; exit code 3
+    :raises InterpreterError: what it chose does not fit; exit code 4
+    """
+    path = os.path.join(root, selector)
+    answer = _answer_of_selector(path, str(request.specifiers))
+    if answer is None:
+        return None
+    if not isinstance(answer, (str, os.PathLike)) or "\0" in os.fsdecode(answer):
+        cause = "select_python returned %r, which is no path" % (answer,)
+        raise ConfigurationError(cause, path, "return an interpreter's path, or None")
+    probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)
+    if isinstance(probed, InterpreterRefusal):
+        cause = "%s: %s" % (probed.path, probed.reason)
+    elif request.implementation not in (None, probed.implementation):
+        cause = "%s, which is not %s" % (probed, request.implementation)
+    elif not request.specifiers.contains(probed.version, prereleases=True):
+        cause = "%s, which is not %s" % (probed, _wanted_python(request))
+    else:
+        return probed
+    raise InterpreterError("select_python chose " + cause, path, "let it return None where it knows none that fits")
+
+
+def _answer_of_selector(path: str, required: str) -> object:
+    try:
+        return with_client_file(path, lambda module: module.select_python(required))
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(
+            "the python-selector failed: %s: %s" % (type(error).__name__, error),
+            line_in_file(path, error),
+            "it is to define select_python(required), which returns a path or None",
+        ) from error
+
+
+def with_client_file(path: str, use: "Callable[[Any], Any]") -> "Any":
+    """Load the client's Python file at `path` and return what `use` makes of it; what it prints goes to stderr."""
+    import contextlib
+    from importlib.machinery import SourceFileLoader
+
+    name = "protoprimer_client:" + path
+    # Where dataclasses look for it.
+    module = sys.modules[name] = type(sys)(name)
+    module.__file__ = path
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing of ours in the client's directories
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            SourceFileLoader(name, path).exec_module(module)
+            return use(module)
+    finally:
+        sys.dont_write_bytecode = written
+
+
+def line_in_file(path: str, error: BaseException) -> str:
+    """Return `file:line` of the last place in the file at `path` that the error came from, or the file."""
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return path if line is None else "%s:%d" % (path, line)
+
+
+def _fetched_interpreter(
+    request: PythonRequest, toolbox: "ToolBox", root: str, console: Console, probe: "Probe"
+) -> "Interpreter | str":
+    """Have uv fetch what is asked for into its own place; return it, or why that failed."""
+    # uv takes specifiers for every request but for the free-threaded ones, and never pyenv's names.
+    wanted = request.text if request.free_threaded else (request.implementation or "cpython") + str(request.specifiers)
+    try:
+        uv = toolbox.uv()
+        with console.step("fetching %s through uv" % wanted):
+            _uv_python_command(uv, ["install", wanted], root, console)
+        path = _uv_python_command(uv, ["find", "--managed-python", wanted], root, console)
+    except PrimerError as error:
+        console.detail("uv did not bring %s: %s" % (wanted, error.cause))
+        return error.cause
+    probed = probe(path, "uv")
+    misfit = probed.reason if isinstance(probed, InterpreterRefusal) else interpreter_misfit(probed, request)
+    return probed if isinstance(probed, Interpreter) and misfit is None else "%s is %s" % (path, misfit)
+
+
+def _uv_python_command(uv: "Tool", arguments: "list[str]", root: str, console: Console) -> str:
+    """Return what `uv python` printed; `PrimerError`'s cause is why it failed."""
+    settings = {name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ}
+    # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.
+    settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
+    child = run_child(uv.command + ["python"] + arguments, console, root, scrubbed_environment(settings))
+    if child.status != 0:
+        # After what went well a line tells what failed; the last of the causes below it tells why.
+        lines = [line.strip() for line in child.errors.splitlines() if line.strip()]
+        failed = next((line for line in lines if line.startswith("error")), "")
+        causes = [line for line in lines if line.lower().startswith("cause")] or lines[1:]
+        lines = [failed or lines[0]] + causes[-1:] if lines else ["uv failed with exit status %d" % child.status]
+        raise PrimerError("; ".join(lines))
+    return child.output.strip()
+
+
+def _no_interpreter_error(
+    request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
+) -> InterpreterError:
+    """Return the error that lists every candidate under the reason it shares with others, the newest first."""
+    import re
+
+    wanted = _wanted_python(request)
+    reasons = {}  # type: dict[str, list[InterpreterRefusal]]
+    refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
+    for refusal in refusals:
+        reasons.setdefault(refusal.reason, []).append(refusal)
+    lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % place if place else "")]
+    for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        lines.append("  %s:" % reason)
+        lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
+    lines.append("  download through uv: " + no_download)
+    return InterpreterError(
+        "\n".join(lines),
+        advice="install such a Python (`uv python install '%s'`, pyenv or the system's packages)%s"
+        % (
+            str(request.specifiers) if " and " in wanted else wanted,
+            ", or change what %s asks for" % (place or "--python or the key `python`"),
+        ),
+    )

@@ -1,0 +1,373 @@
+"""One interpreter: what it is, asked of it once in a child process and remembered in the user's cache."""
+
+import os
+
+from protoprimer.errors import InstallError, PrimerError
+from protoprimer.system.children import STATUS_OF_LATE, run_child
+from protoprimer.system.console import Console
+from protoprimer.system.host import content_of, environment_python, is_windows, sha256_of, write_atomically
+from protoprimer.system.json_text import json_of, json_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "MATRIX_VARIABLE",
+    "ORIGIN_OF_WILD",
+    "Interpreter",
+    "InterpreterRefusal",
+    "probe_interpreter",
+    "verify_environment_interpreter",
+    "version_in_name",
+    "wild_interpreter",
+]
+
+# Where the Python that happened to start comes from.
+ORIGIN_OF_WILD = "this Python"
+
+# Set by a matrix for its children: which run of it they belong to.
+MATRIX_VARIABLE = "PROTOPRIMER_MATRIX"
+# An interpreter that needs longer than this to say its version is not one to build on.
+PROBE_SECONDS = 5.0
+OLDEST_PYTHON = (3, 6)
+
+# Run by this process for itself and by every candidate, so that both answer alike; any Python from 2.6 on can parse it.
+_PROBE = r"""
+import sys
+kind = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info[3], "")
+facts = {
+    "version_info": list(sys.version_info[:3]),
+    "version": "%d.%d.%d" % sys.version_info[:3] + (kind + str(sys.version_info[4]) if kind else ""),
+}
+if sys.version_info >= (3, 6):
+    import encodings, os
+    base = getattr(sys, "real_prefix", sys.base_prefix)
+    executable = os.path.abspath(sys.executable) if sys.executable else ""
+    directory = os.path.dirname(executable)
+    marks = [os.path.join(above, "pyvenv.cfg") for above in (directory, os.path.dirname(directory))]
+    libc = ""
+    if sys.platform.startswith("linux"):
+        # What sysconfig says there, at a fraction of the time.
+        platform = "linux-" + os.uname()[4].replace(" ", "_").replace("/", "-")
+        try:
+            libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
+        except (ValueError, OSError):
+            libc = "musl"
+    else:
+        import sysconfig
+        platform = sysconfig.get_platform()
+    facts.update(
+        executable=executable,
+        base_executable=getattr(sys, "_base_executable", None) or executable,
+        implementation=sys.implementation.name,
+        prefix=base,
+        base_prefix=base,
+        platform=platform,
+        libc=libc,
+        pointer_bits=sys.maxsize.bit_length() + 1,
+        free_threaded="t" in getattr(sys, "abiflags", "") or "free-threading build" in sys.version,
+        debug=hasattr(sys, "gettotalrefcount"),
+        has_venv=os.path.isfile(os.path.join(os.path.dirname(os.__file__), "venv", "__init__.py")),
+        stdlib=os.path.dirname(os.__file__),
+        found_in_environment=base != sys.prefix or any(map(os.path.isfile, marks)),
+    )
+"""
+_PROBE_MARK = "protoprimer-probe:"
+_PROBE_ANSWER = "\nimport json; print('\\n%s' + json.dumps(facts))" % _PROBE_MARK
+# `-I` would be -E, -s and no working directory in sys.path, but 2.7 does not know it and is to tell its version too.
+_PROBE_ARGUMENTS = [
+    "-E", "-s", "-S", "-c",
+    "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n" + _PROBE + _PROBE_ANSWER,
+]  # fmt: skip
+_CACHE_FORMAT = 1
+
+
+class Interpreter:
+    """A Python that can be the base of environments: never one inside an environment, never a link to elsewhere.
+
+    :param facts: what the probe answered: a value for each attribute below
+    :param origin: where it was found, such as `PATH` or `pyenv`
+    """
+
+    executable: str  # the one that stands with its standard library
+    base_executable: str
+    version: str  # in full, such as 3.14.0rc1
+    version_info: "tuple[int, int, int]"
+    implementation: str  # as sys.implementation.name
+    prefix: str
+    base_prefix: str
+    stdlib: str  # the directory of the standard library
+    platform: str
+    libc: str  # as host.libc_of_host tells it
+    pointer_bits: int
+    free_threaded: bool
+    debug: bool
+    has_venv: bool
+    found_in_environment: bool  # the path that was probed belongs to an environment of which this is the base
+
+    def __init__(self, facts: "dict[str, Any]", origin: str) -> None:
+        vars(self).update(facts, version_info=tuple(facts["version_info"]))
+        self.origin = origin
+
+    def as_dict(self) -> "dict[str, object]":
+        """Return what there is to know of it as plain data, the same however it was found but for `origin`."""
+        known = dict(vars(self), version_info=list(self.version_info))
+        del known["found_in_environment"]
+        return known
+
+    def __str__(self) -> str:
+        kind = {"cpython": "CPython", "pypy": "PyPy"}.get(self.implementation, self.implementation)
+        return "%s %s%s (%s, %s)" % (kind, self.version, "t" * self.free_threaded, self.executable, self.origin)
+
+
+class InterpreterRefusal:
+    """A file that looked like an interpreter, and why it cannot serve.
+
+    :param reason: a phrase without a final full stop
+    :param version: what it said it is; empty where it said nothing
+    """
+
+    def __init__(self, path: str, reason: str, version: str = "", origin: str = "") -> None:
+        self.path = path
+        self.reason = reason
+        self.version = version
+        self.origin = origin
+
+
+def wild_interpreter() -> Interpreter:
+    """Return the interpreter that runs this, or the base of its environment, without starting a process."""
+    answers = {}  # type: dict[str, Any]
+    exec(_PROBE, answers)  # noqa: S102 - our own constant text, the same that other interpreters are given
+    facts = answers["facts"]
+    home = _executable_at_home(facts)
+    return Interpreter(dict(facts, executable=home, base_executable=home), ORIGIN_OF_WILD)
+
+
+def probe_interpreter(
+    path: str, cache_directory: str, console: Console, origin: str = "", timeout: float = PROBE_SECONDS
+) -> "Interpreter | InterpreterRefusal":
+    """Return what the interpreter at `path` is, or why it cannot serve.
+
+    It is asked in a child process once, and again only after a change of one of the files that decide the answer.
+
+    :param cache_directory: where answers are remembered; one that cannot be written only costs time
+    :param timeout: seconds it has for its answer
+    """
+    path = os.path.abspath(path)
+    memory = _memory_of_probe(path, cache_directory)
+    facts = _remembered_facts(memory)
+    if facts is None:
+        # Why it cannot serve is remembered for the cells of one matrix only: each would wait for what never answers.
+        matrix = os.environ.get(MATRIX_VARIABLE, "")
+        earlier, _, cause = content_of(memory + ".no").decode("utf-8").partition("\n")
+        try:
+            if matrix and matrix == earlier:
+                raise PrimerError(cause)
+            facts = _asked_facts(path, console, timeout)
+            facts = _facts_at_home(facts, console, timeout)
+        except PrimerError as error:
+            if matrix:
+                _keep_in_memory(memory + ".no", matrix + "\n" + error.cause)
+            console.detail("%s cannot serve: %s" % (path, error.cause))
+            return InterpreterRefusal(path, error.cause, origin=origin)
+        _remember_facts(memory, path, facts)
+    version = str(facts["version"])
+    if tuple(facts["version_info"]) < OLDEST_PYTHON:
+        return InterpreterRefusal(path, "older than %d.%d, the oldest that can serve" % OLDEST_PYTHON, version, origin)
+    named = version_in_name(os.path.basename(path))
+    if list(named) != facts["version_info"][: len(named)]:
+        return InterpreterRefusal(path, "its name says %s" % ".".join(map(str, named)), version, origin)
+    return Interpreter(facts, origin or path)
+
+
+def version_in_name(name: str) -> "tuple[int, ...]":
+    """Return the two or three numbers that a name such as `python3.11`, `3.11.7` or `cpython-3.11.7-...` tells."""
+    prefix = next((one for one in ("cpython-", "cpython", "python", "pypy") if name.startswith(one)), "")
+    numbers = []
+    for part in name[len(prefix) :].split(".")[:3]:
+        rest = part.lstrip("0123456789")
+        if rest == part:
+            break
+        numbers.append(int(part[: len(part) - len(rest)]))
+        if rest:
+            break
+    return tuple(numbers) if len(numbers) > 1 else ()
+
+
+def _asked_facts(path: str, console: Console, timeout: float) -> "dict[str, Any]":
+    """Start the interpreter at `path` and return its answer; `PrimerError`'s cause is why there is none."""
+    if not os.path.isfile(path):
+        raise PrimerError("it is a dangling link" if os.path.islink(path) else "there is no such file")
+    return _answer_of([path] + _PROBE_ARGUMENTS, console, timeout)
+
+
+def _answer_of(command: "list[str]", console: Console, timeout: float) -> "dict[str, Any]":
+    child = run_child(command, console, timeout=timeout)
+    if child.status == STATUS_OF_LATE:
+        raise PrimerError("it did not answer within %g s" % timeout)
+    if child.status != 0:
+        raise PrimerError(_why_child_failed(child.status, child.errors))
+    for line in child.output.splitlines():
+        if line.startswith(_PROBE_MARK):
+            try:
+                facts = json_of(line[len(_PROBE_MARK) :])
+            except ValueError:
+                break
+            if _are_facts(facts):
+                return dict(facts)
+    raise PrimerError("what it answered is not what a Python answers")
+
+
+def _why_child_failed(status: int, errors: str) -> str:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    # A fatal error's last lines are a thread's empty stack: the line that names the error says more.
+    told = next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")
+    how = "it was ended by signal %d" % -status if status < 0 else "it failed with exit status %d" % status
+    return how + (": " + told[:200] if told else "")
+
+
+def _are_facts(facts: object) -> bool:
+    """Tell whether this is an answer to the probe: nothing else may steer what is built."""
+    if not isinstance(facts, dict) or not isinstance(facts.get("version_info"), list):
+        return False
+    numbers = facts["version_info"]
+    if len(numbers) != 3 or not all(isinstance(number, int) for number in numbers):
+        return False
+    wanted = {"version": str}  # type: dict[str, type]
+    if tuple(numbers) >= OLDEST_PYTHON:
+        wanted = dict(Interpreter.__annotations__, version_info=list)
+    return all(isinstance(facts.get(name), kind) for name, kind in wanted.items())
+
+
+def _executable_at_home(facts: "dict[str, Any]") -> str:
+    """Return the executable that stands with the standard library: the same file if it is there, else its namesake.
+
+    An environment made from a link or a copy elsewhere would look for its standard library there.
+    """
+    real = os.path.realpath(facts["executable"]) if facts["executable"] else ""
+    stem = "pypy" if facts["implementation"] == "pypy" else "python"
+    numbered = "%s%d.%d%s" % (stem, facts["version_info"][0], facts["version_info"][1], "t" * facts["free_threaded"])
+    directory, suffix = (facts["base_prefix"], ".exe") if is_windows() else (facts["base_prefix"] + "/bin", "")
+    names = [os.path.basename(real), numbered + suffix, stem + "3" + suffix, stem + suffix]
+    there = [path for path in (os.path.join(directory, name) for name in names if name) if os.path.isfile(path)]
+    for path in there:
+        if os.path.realpath(path) == real:
+            return path
+    # Without its number a name in a shared directory such as /usr/bin may be another version's.
+    sure = [path for path in there if is_windows() or os.path.basename(path) == numbered]
+    if sure:
+        return sure[0]
+    base = str(facts["base_executable"])
+    return base if facts["found_in_environment"] and os.path.isfile(base) else real
+
+
+def _facts_at_home(facts: "dict[str, Any]", console: Console, timeout: float) -> "dict[str, Any]":
+    """Return the facts with the executable at home, which is asked too if it is another file."""
+    if tuple(facts["version_info"]) < OLDEST_PYTHON:
+        return facts
+    home = _executable_at_home(facts)
+    if os.path.realpath(home) != os.path.realpath(facts["executable"]):
+        there = _asked_facts(home, console, timeout)
+        for name in ("version", "implementation", "base_prefix"):
+            if there.get(name) != facts[name]:
+                raise PrimerError("its standard library is that of %s, which is %s" % (home, there["version"]))
+    return dict(facts, executable=home, base_executable=home)
+
+
+def _memory_of_probe(path: str, cache_directory: str) -> str:
+    key = os.fsencode(os.path.realpath(path)) + b"\0" + os.fsencode(path)
+    return os.path.join(cache_directory, "interpreters", sha256_of(key)[:32] + ".json")
+
+
+def _file_stamp(path: str) -> "list[int] | None":
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [status.st_mtime_ns, status.st_size, status.st_ino]
+
+
+def _remembered_facts(memory: str) -> "dict[str, Any] | None":
+    """Return the remembered answer, or `None` if there is none or a file it depends on is not what it was."""
+    try:
+        with open(memory, "rb") as stream:
+            kept = json_of(stream.read().decode("utf-8"))
+        if kept["format"] != _CACHE_FORMAT or not _are_facts(kept["facts"]) or not kept["stamps"]:
+            return None
+        current = all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        # Absent, unreadable or not ours: asking again is right in every case.
+        return None
+    return dict(kept["facts"]) if current else None
+
+
+def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
+    directory = os.path.dirname(path)
+    deciding = [path, os.path.join(directory, "pyvenv.cfg"), os.path.join(os.path.dirname(directory), "pyvenv.cfg")]
+    if "stdlib" in facts:
+        deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
+    kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
+    _keep_in_memory(memory, json_text(kept, indent=1))
+
+
+def _keep_in_memory(memory: str, text: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(memory), exist_ok=True)
+        write_atomically(memory, text.encode("utf-8", "replace"))
+    except OSError:
+        pass
+
+
+def verify_environment_interpreter(environment: str, interpreter: Interpreter, console: Console) -> None:
+    """Check that the environment's own interpreter starts, is inside the environment and is what it was made from.
+
+    It is started only where looking at it leaves a doubt, see `_is_link_to`.
+
+    :raises InstallError: it is not; exit code 6
+    """
+    python = environment_python(environment)
+    if _is_link_to(environment, python, interpreter):
+        return
+    reason = ""
+    try:
+        # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
+        facts = _answer_of([python, "-I", "-c", _PROBE + "facts['prefix'] = sys.prefix" + _PROBE_ANSWER], console, 60.0)
+        if facts["version"] != interpreter.version or facts["implementation"] != interpreter.implementation:
+            reason = "it is %s %s" % (facts["implementation"], facts["version"])
+        elif os.path.realpath(facts["prefix"]) != os.path.realpath(environment):
+            reason = "its prefix is %s" % facts["prefix"]
+    except PrimerError as error:
+        reason = error.cause
+    if reason:
+        raise InstallError(
+            "the environment made from %s does not work: %s" % (interpreter, reason),
+            place=python,
+            advice="choose another interpreter with --python, or repair that one",
+        )
+
+
+def _is_link_to(environment: str, python: str, interpreter: Interpreter) -> bool:
+    """Tell whether an environment's interpreter is certain to work as the one that it was made from does.
+
+    So it is on Linux if it is a link to that same file, if `pyvenv.cfg` names the directory that this file is really
+    in, and if its standard library is found from there: then it starts as what was probed. A copy, or a file reached
+    through a link from elsewhere, would look for its standard library in another place.
+    """
+    import sys
+
+    if not sys.platform.startswith("linux") or interpreter.implementation != "cpython":
+        return False
+    real = os.path.realpath(interpreter.executable)
+    if not os.path.islink(python) or os.path.realpath(python) != real or not os.access(python, os.X_OK):
+        return False
+    try:
+        with open(os.path.join(environment, "pyvenv.cfg"), encoding="utf-8") as stream:
+            lines = [line.partition("=") for line in stream]
+    except (OSError, ValueError):
+        return False
+    homes = [value.strip() for key, _, value in lines if key.strip().lower() == "home"]
+    if len(homes) != 1 or os.path.realpath(homes[0]) != os.path.dirname(real):
+        return False
+    library = os.path.join(os.path.dirname(homes[0]), "lib", "python%d.%d" % tuple(interpreter.version_info[:2]))
+    return os.path.samefile(library, interpreter.stdlib) if os.path.isfile(os.path.join(library, "os.py")) else False

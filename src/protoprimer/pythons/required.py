@@ -1,0 +1,104 @@
+"""Which Python the repository wants, and where it says so."""
+
+import os
+
+from protoprimer.errors import ConfigurationError
+from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
+from protoprimer.project.metadata import read_project
+from protoprimer.project.plan import Plan
+from protoprimer.settings.configuration import Configuration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from protoprimer.project.metadata import ProjectMetadata
+
+__all__ = ["RequiredPython", "required_python_of"]
+
+OLDEST_SUPPORTED_PYTHON = ">=3.6"
+
+
+class RequiredPython:
+    """The Python that the repository wants, and where it says so.
+
+    :param narrowed: the request within the range of each project that is installed; an installer would refuse others
+    :param note: why a project's own statement could not be taken, or `None`
+    :param sources: places, or projects whose range asks for it: their lines are looked up when somebody is told
+    """
+
+    def __init__(
+        self,
+        request: PythonRequest,
+        narrowed: PythonRequest,
+        sources: "list[str | ProjectMetadata]",
+        files: "list[str]",
+        absent_files: "list[str]",
+        note: "str | None" = None,
+    ) -> None:
+        self.request = request
+        self.narrowed = narrowed
+        self.sources = sources
+        self.files = files
+        self.absent_files = absent_files
+        self.note = note
+
+    @property
+    def place(self) -> str:
+        """Where the repository says so, for a person."""
+        return _places_of(self.sources)
+
+    def __str__(self) -> str:
+        return self.place
+
+
+def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPython:
+    """Return the Python that is asked for: by `python`, `.python-version`, the projects' ranges, in this order.
+
+    :raises ConfigurationError: what is asked for names no Python, or there is no such selector (exit code 3)
+    """
+    selector = configuration.text("python-selector")
+    if selector and not os.path.isfile(configuration.path_of(selector)):
+        cause = "the file %s does not exist" % selector
+        raise configuration.error("python-selector", cause, "create it, or correct its path")
+    version_file = configuration.path_of(".python-version")
+    present = [version_file] if os.path.isfile(version_file) else []
+    absent = [] if present else [version_file]
+    projects = plan.all_metadata()
+    if not projects:
+        root = read_project(configuration.root)
+        projects = [root] if root is not None else []
+    text, sources = _python_that_is_asked_for(configuration, projects, version_file if present else None)
+    try:
+        request = parse_python_request(text)
+    except InvalidSpecifier as error:
+        raise ConfigurationError(str(error), _places_of(sources)) from None
+    ranges = _ranges_of(plan.all_metadata())
+    narrowing = {text: project for text, project in ranges.items() if text not in request.text}
+    note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
+    sources = sources + list(narrowing.values())
+    return RequiredPython(request, request.narrowed(list(narrowing)), sources, present, absent, note)
+
+
+def _python_that_is_asked_for(
+    configuration: Configuration, projects: "list[ProjectMetadata]", version_file: "str | None"
+) -> "tuple[str, list[str | ProjectMetadata]]":
+    if configuration.get("python"):
+        return configuration.get("python"), [configuration.place_of("python")]
+    if version_file is not None:
+        with open(version_file, encoding="utf-8-sig", errors="replace") as stream:
+            asked, number = python_version_line(stream.read())
+        if asked:
+            return asked, [".python-version:%d" % number]
+    ranges = _ranges_of(projects)
+    return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, ["default"])
+
+
+def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":
+    """Return the ranges of Pythons that projects tell, each with one project that tells it."""
+    return {project.requires_python: project for project in projects if project.requires_python}
+
+
+def _places_of(sources: "list[str | ProjectMetadata]") -> str:
+    told = [str(one if isinstance(one, str) else one.requires_python_place) for one in sources]
+    return ", ".join(dict.fromkeys(told))

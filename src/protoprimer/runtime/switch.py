@@ -1,0 +1,148 @@
+"""The switch: the environment's interpreter takes over the entry script, or a command of the user's."""
+
+import os
+import sys
+
+from protoprimer.errors import InstallError, UsageError, nearest_name
+from protoprimer.system.host import become_command, environment_python, replace_process, scripts_directory
+
+__all__ = [
+    "PATH_VARIABLE",
+    "READY_VARIABLE",
+    "activated_environment",
+    "client_environment",
+    "enter_command",
+    "enter_environment",
+    "interpreter_flags",
+    "is_neo_runtime",
+    "leave_protoprimer_variables",
+]
+
+READY_VARIABLE = "PROTOPRIMER_READY"
+PATH_VARIABLE = "PROTOPRIMER_PATH"
+HOPS_VARIABLE = "PROTOPRIMER_HOPS"
+MAXIMUM_HOPS = 3
+# The last two speak for `sys.executable`, even to an isolated interpreter, which then takes itself for another one.
+_STEERING_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
+_ACTIVATION_VARIABLES = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
+
+
+def is_neo_runtime(environ: "dict[str, str]") -> bool:
+    """Tell whether this process runs in the environment that the switch or the fast path has announced.
+
+    Decided by `sys.prefix`: resolved executables are the same file in the environment and outside.
+    """
+    announced = environ.get(READY_VARIABLE)
+    return bool(announced) and os.path.realpath(str(announced)) == os.path.realpath(sys.prefix)
+
+
+def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
+    """Return the flags that do in an isolated interpreter what the user's `PYTHON*` variables ask for."""
+    flags = ["-I"]
+    # Like the interpreter itself: 0 is as good as unset, and any word counts as 1.
+    if environ.get("PYTHONUNBUFFERED", "0") not in ("", "0"):
+        flags.append("-u")
+    if environ.get("PYTHONDONTWRITEBYTECODE", "0") not in ("", "0"):
+        flags.append("-B")
+    for warning in (environ.get("PYTHONWARNINGS") or "").split(","):
+        if warning.strip():
+            flags.append("-W" + warning.strip())
+    optimize = environ.get("PYTHONOPTIMIZE", "0")
+    if optimize not in ("", "0"):
+        flags.append("-O" if not optimize.isdigit() or int(optimize) < 2 else "-OO")
+    return flags
+
+
+def client_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
+    """Return the variables for client code: without what a foreign environment left, else as they were."""
+    passed = {name: value for name, value in environ.items() if name not in _STEERING_VARIABLES}
+    active = passed.get("VIRTUAL_ENV")
+    if active and os.path.realpath(active) != os.path.realpath(environment):
+        for name in _ACTIVATION_VARIABLES:
+            passed.pop(name, None)
+        if "PATH" in passed:
+            passed["PATH"] = _path_without(passed["PATH"], scripts_directory(active))
+    return passed
+
+
+def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
+    """Return the variables for a command or shell that runs with the environment active."""
+    passed = leave_protoprimer_variables(client_environment(environ, environment))
+    passed.pop("VIRTUAL_ENV_PROMPT", None)
+    scripts = scripts_directory(environment)
+    passed["VIRTUAL_ENV"] = environment
+    rest = _path_without(passed.get("PATH", os.defpath), scripts)
+    passed["PATH"] = scripts + os.pathsep + rest if rest else scripts
+    return passed
+
+
+def leave_protoprimer_variables(environ: "dict[str, str]") -> "dict[str, str]":
+    """Return the variables without any of protoprimer's."""
+    return {name: value for name, value in environ.items() if not name.startswith("PROTOPRIMER_")}
+
+
+def enter_environment(
+    environment: str, script: str, arguments: "list[str]", root: str, client_paths: "list[str]", isolated: bool
+) -> None:
+    """Start the entry script again, with the same arguments, under the environment's interpreter. Does not return.
+
+    :param client_paths: directories from which client modules are imported besides the environment
+    :param isolated: false for a script that finds the kernel by its own directory on `sys.path`
+    :raises InstallError: exit code 6: the switch does not lead into the environment, again and again
+    """
+    passed = client_environment(dict(os.environ), environment)
+    passed[READY_VARIABLE] = environment
+    passed[HOPS_VARIABLE] = _next_hop(os.environ.get(HOPS_VARIABLE), root, environment)
+    passed.pop(PATH_VARIABLE, None)
+    if client_paths:
+        passed[PATH_VARIABLE] = os.pathsep.join(client_paths)
+    flags = interpreter_flags(dict(os.environ))
+    if not isolated:
+        flags[0:1] = ["-E", "-s"]
+    python = environment_python(environment)
+    try:
+        replace_process([python] + flags + [script] + arguments, passed)
+    except OSError as error:
+        raise InstallError("the environment's interpreter cannot be started: %s" % error.strerror, python) from None
+
+
+def _next_hop(earlier: "str | None", root: str, environment: str) -> str:
+    # A loop stays in one process where exec exists; a nested run of another clone, or in a child, starts at one.
+    owner = "%s:%s" % (os.getpid() if os.name != "nt" else "-", root)
+    count, _, earlier_owner = (earlier or "0:").partition(":")
+    hops = int(count) + 1 if earlier_owner == owner and count.isdigit() else 1
+    if hops > MAXIMUM_HOPS:
+        raise InstallError(
+            "the interpreter %s does not run in its environment: %d switches led nowhere"
+            % (environment_python(environment), hops - 1),
+            environment,
+            "remove that directory and run again; if that does not help, choose another Python",
+        )
+    return "%d:%s" % (hops, owner)
+
+
+def enter_command(command: "list[str]", environment: str) -> None:
+    """Become `command`, run with the environment active. Does not return.
+
+    :raises UsageError: exit code 2: there is no such command, or it cannot be started
+    """
+    import shutil
+
+    passed = activated_environment(dict(os.environ), environment)
+    found = shutil.which(command[0], path=passed["PATH"])
+    if found is None:
+        scripts = scripts_directory(environment)
+        near = nearest_name(command[0], sorted(os.listdir(scripts)) if os.path.isdir(scripts) else [])
+        advice = "did you mean %s?" % near if near else None
+        cause = "there is no command %r in the environment or on PATH" % command[0]
+        if os.path.dirname(command[0]) and os.path.exists(command[0]):
+            cause, advice = "%s is no program that can be run" % command[0], "see its mode: ls -ld %s" % command[0]
+        raise UsageError(cause, None, advice)
+    try:
+        become_command(os.path.abspath(found), command, passed)
+    except OSError as error:
+        raise UsageError("%s cannot be started: %s" % (found, error.strerror)) from None
+
+
+def _path_without(path: str, directory: str) -> str:
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part != directory)

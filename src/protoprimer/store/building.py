@@ -1,0 +1,175 @@
+"""Building a generation: under the lock, through one backend, published only when it is whole."""
+
+import os
+
+from protoprimer.backends.base import Backend, fault_of_installed
+from protoprimer.errors import InstallError
+from protoprimer.formats.versions import PythonRequest
+from protoprimer.project.plan import Plan
+from protoprimer.pythons.choice import interpreter_misfit
+from protoprimer.pythons.probe import (
+    ORIGIN_OF_WILD,
+    Interpreter,
+    InterpreterRefusal,
+    probe_interpreter,
+    verify_environment_interpreter,
+)
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.store.environment_cache import CachedEnvironment, keep_environment
+from protoprimer.store.file_lock import FileLock, disk_failure
+from protoprimer.store.fingerprint import Fingerprint, fingerprint_of, input_stamps
+from protoprimer.store.generations import Generation, GenerationStore
+from protoprimer.store.state_directory import prepare_state_directory
+from protoprimer.system.console import Console
+from protoprimer.system.host import environment_python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "build_generation",
+    "environment_lock",
+    "fingerprint_now",
+    "interpreter_of_last_generation",
+    "is_steered",
+    "keep_generation",
+    "link_generation",
+]
+
+KERNEL_FORMAT = 1
+
+
+def is_steered(configuration: Configuration) -> bool:
+    """Tell whether this run was asked for another environment than the clone's: it speaks for itself only."""
+    # The other inputs make no other environment; which backend makes it does not matter either.
+    asked = {"python", "lock", "resolution", "seed-pip"}.intersection(configuration.leaps["input"])
+    return bool(asked or configuration.cell or configuration.is_for_once)
+
+
+def interpreter_of_last_generation(
+    store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    """Return what the last generation was made from, if it is still there and is what is asked for."""
+    records = [store.last_record()] + [generation.record for generation in reversed(store.all())]
+    known = next((record.get("interpreter") for record in records if record and not record.get("steered")), None)
+    if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
+        return None
+    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
+    if isinstance(probed, InterpreterRefusal):
+        return None
+    return probed if interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD) is None else None
+
+
+def environment_lock(configuration: Configuration, console: Console) -> FileLock:
+    """Return the lock under which the selected environment is built: different ones can be built at once."""
+    directory = configuration.state_directory
+    name, seconds = configuration.environment_name, configuration.get("lock-timeout")
+    path = os.path.join(directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
+    return FileLock(path, console, seconds, prepare=lambda: prepare_state_directory(directory))
+
+
+def fingerprint_now(
+    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
+) -> Fingerprint:
+    """Return the fingerprint of what the inputs are at this moment."""
+    settings = {
+        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
+    }
+    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
+
+
+def build_generation(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    plan: Plan,
+    inputs: "tuple[list[str], list[str]]",
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    backend: Backend,
+    console: Console,
+) -> Generation:
+    """Make, fill, check and publish a new generation; what fails is removed and raised again (exit codes 5 and 6)."""
+
+    def make(path: str) -> "dict[str, object]":
+        with console.step("created an environment for %s" % interpreter):
+            backend.create(interpreter, path)
+            is_created = os.path.lexists(environment_python(path))
+            if is_created:
+                verify_environment_interpreter(path, interpreter, console)
+        with console.step("installed %s" % plan.summary()):
+            facts = backend.install(interpreter, path, plan)
+        if not is_created:
+            verify_environment_interpreter(path, interpreter, console)
+        return facts
+
+    return _published(configuration, interpreter, inputs, fingerprint, store, make)
+
+
+def link_generation(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    plan: Plan,
+    inputs: "tuple[list[str], list[str]]",
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    cached: CachedEnvironment,
+    console: Console,
+) -> "Generation | None":
+    """Publish a new generation made of what is in the cache; `None` if that is no longer whole, or does not fit."""
+
+    def make(path: str) -> "dict[str, object]":
+        with console.step("linked %s from the cache" % plan.summary()):
+            if not cached.link_to(path, configuration.root):
+                raise InstallError("%s is not whole" % cached.place)
+            fault = fault_of_installed(path, plan)
+            if fault is not None:
+                raise InstallError(fault[1], fault[0])
+        verify_environment_interpreter(path, interpreter, console)
+        return cached.facts
+
+    try:
+        return _published(configuration, interpreter, inputs, fingerprint, store, make, is_alone=True)
+    except InstallError as error:
+        console.detail("what the cache has cannot be used: %s" % error)
+        return None
+
+
+def keep_generation(
+    generation: Generation, fingerprint: Fingerprint, plan: Plan, cache_directory: str, console: Console
+) -> None:
+    """Keep a generation that was just built in the user's cache, if another build would make the same."""
+    record = generation.record
+    if record["changed_while_building"]:
+        why_not = "its inputs changed while it was built"  # type: str | None
+    else:
+        facts = {name: record[name] for name in ("backend", "tools", "never_installed")}
+        why_not = keep_environment(cache_directory, generation.path, fingerprint, plan, facts)
+    if why_not is not None:
+        console.detail("the environment is not kept in the cache: %s" % why_not)
+
+
+def _published(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    inputs: "tuple[list[str], list[str]]",
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    make: "Callable[[str], dict[str, object]]",
+    is_alone: bool = False,
+) -> Generation:
+    path = store.begin(fingerprint)
+    try:
+        facts = make(path)
+        # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
+        is_same = input_stamps(inputs[0]) == fingerprint.stamps
+        after = fingerprint if is_same else fingerprint_now(configuration, interpreter, inputs)
+        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
+        record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
+        return store.publish(path, record)
+    except BaseException as error:
+        store.abandon(path, is_alone)
+        if isinstance(error, OSError):
+            # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
+            raise disk_failure("build the environment", str(error.filename or path), error) from error
+        raise

@@ -1,0 +1,130 @@
+"""The fingerprint: a name for everything an environment is a function of, whose parts a person can read."""
+
+import os
+
+from protoprimer.store.file_lock import disk_failure
+from protoprimer.system.host import sha256_of
+from protoprimer.system.json_text import json_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from protoprimer.pythons.probe import Interpreter
+
+__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
+
+
+class Fingerprint:
+    """What an environment is a function of; `str()` is the digest.
+
+    :param digest: 16 hexadecimal digits, part of the generation's name
+    :param parts: for each part a value that a person can read, or a short hash; nothing secret
+    :param stamps: what tells without reading them that no input has changed
+    :param contents: a digest of all that is the same in another clone
+    """
+
+    def __init__(
+        self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = (), contents: str = ""
+    ) -> None:
+        self.digest = digest
+        self.parts = parts
+        self.stamps = stamps
+        self.contents = contents
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+def fingerprint_of(
+    interpreter: "Interpreter", inputs: "Sequence[str]", settings: "dict[str, Any]", clone_path: str, kernel_format: int
+) -> Fingerprint:
+    """Return the fingerprint of an environment.
+
+    The interpreter counts by version and place, not by the dates of its files: those differ between equal images.
+
+    :param inputs: absolute paths of the plan's files, which count by content; one that does not exist counts as absent
+    :param settings: what else decides what is installed; anything JSON can hold
+    :param kernel_format: grows when this kernel builds other environments from the same inputs
+    :raises InstallError: an input cannot be read (exit code 6)
+    """
+    free_threaded = " free-threaded" if interpreter.free_threaded else ""
+    full = {
+        "interpreter": "%s %s%s" % (interpreter.implementation, interpreter.version, free_threaded),
+        "base prefix": interpreter.base_prefix,
+        "platform": interpreter.platform,
+        "C library": interpreter.libc,
+        "clone": clone_path,
+        "format": str(kernel_format),
+    }
+    shown, stamps = dict(full), input_stamps(inputs)
+    for path in inputs:
+        content_hash = _hash_of_file(path)
+        if content_hash is not None:
+            name = "file:" + _path_from(clone_path, path)
+            full[name] = content_hash
+            shown[name] = content_hash[:12]
+    for key, value in settings.items():
+        text = json_text(value)
+        full["setting:" + key] = text
+        # A long value or a URL may hold credentials, and is nothing to read in one line either.
+        is_readable = len(text) <= 40 and "://" not in text and "@" not in text
+        shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
+    digest = sha256_of(json_text(full).encode("utf-8"))[:16]
+    del full["clone"]
+    return Fingerprint(digest, shown, stamps, sha256_of(json_text(full).encode("utf-8")))
+
+
+def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
+    """Return for each of these files what changes whenever its content does; the same for all that are not there."""
+    return [_stamp_of(path) for path in inputs]
+
+
+def _stamp_of(path: str) -> "tuple[int, ...]":
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _hash_of_file(path: str) -> "str | None":
+    try:
+        with open(path, "rb") as stream:
+            return sha256_of(stream.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise disk_failure("read an input of the environment", path, error) from error
+
+
+def _path_from(root: str, path: str) -> str:
+    try:
+        return os.path.relpath(path, root).replace(os.sep, "/")
+    except ValueError:
+        # Another drive on Windows.
+        return path
+
+
+def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
+    """Return the names of the parts that differ, sorted."""
+    return [name for name in sorted(set(old) | set(new)) if old.get(name) != new.get(name)]
+
+
+def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:
+    """Return in one line which parts changed, such as `because pyproject.toml changed`; empty if none did."""
+    reasons = [_explain_part(name, old.get(name), new.get(name)) for name in changed_parts(old, new)]
+    if len(reasons) > 3:
+        reasons[2:] = ["%d more changes" % (len(reasons) - 2)]
+    return "because " + " and ".join(reasons) if reasons else ""
+
+
+def _explain_part(name: str, old: "str | None", new: "str | None") -> str:
+    kind, _colon, rest = name.partition(":")
+    if kind == "file":
+        return rest + (" appeared" if old is None else " is gone" if new is None else " changed")
+    label = "setting " + rest if kind == "setting" else "the kernel's format" if kind == "format" else name
+    if "#" in (str(old)[:1], str(new)[:1]):
+        return label + " changed"
+    return "%s %s -> %s" % (label, old or "none", new or "none")

@@ -1,0 +1,406 @@
+"""Generations: environments published whole, never changed, collected when old.
+
+What lies where, and what may be deleted, is told in `docs/state-directory.md`.
+"""
+
+import errno
+import os
+import time
+
+from protoprimer.errors import InstallError
+from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process
+from protoprimer.store.fingerprint import Fingerprint, changed_parts, explain_change
+from protoprimer.store.in_use import paths_in_use
+from protoprimer.store.integrity import environment_fault, interpreter_fault, metadata_directories, missing_files
+from protoprimer.store.state_directory import check_environment_name, prepare_state_directory
+from protoprimer.system.console import Console
+from protoprimer.system.host import (
+    environment_python,
+    is_windows,
+    link_directory,
+    link_target,
+    remove_tree,
+    write_atomically,
+)
+from protoprimer.system.json_text import json_of, json_text
+from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link"]
+
+RECORD_NAME = "protoprimer.json"
+_TRASH_PREFIX = ".trash-"
+_BUILDING_SUFFIX = ".building"
+_LAST_SUFFIX = ".last.json"
+# The mark of a build that failed outlives its directory, as an orphaned installer may still write to that name.
+_SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
+_SECONDS_ANOTHER_HOST_IS_SPARED = 7 * 24 * 3600
+
+
+class Generation:
+    """One complete environment.
+
+    :param path: its directory
+    :param record: what, from what, by whom, when
+    """
+
+    def __init__(self, path: str, record: "dict[str, Any]") -> None:
+        self.path = path
+        self.record = record
+        self.digest = str(record["fingerprint"])
+        self.environment_name = str(record["environment"])
+        self.number = (_split_generation_name(os.path.basename(path)) or ("", "", 1))[2]
+        # Counts the builds of this environment, as clocks may be set back.
+        self.serial = record["serial"] if isinstance(record.get("serial"), int) else 0
+
+    @property
+    def python(self) -> str:
+        """Its interpreter, whether or not it exists."""
+        return environment_python(self.path)
+
+
+def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
+    environment, _, rest = name.rpartition("-")
+    digest, dot, number = rest.partition(".")
+    if not environment or len(digest) != 16 or digest.strip("0123456789abcdef"):
+        return None
+    if dot and (number.strip("0123456789") or not 0 < len(number) < 10):
+        return None
+    return environment, digest, int(number or 1)
+
+
+def _read_record(path: str) -> "dict[str, Any]":
+    try:
+        with open(path, "rb") as stream:
+            found = json_of(stream.read().decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and _has_known_types(found) else {}
+
+
+def _has_known_types(record: "dict[str, Any]") -> bool:
+    """Tell whether what is read of a record is what this version writes: another version's may not be."""
+    names = ("distributions", "never_installed", "changed_while_building", "changed_again")
+    lists = [record.get(name) or [] for name in names]
+    tables = [record.get(name) or {} for name in ("parts", "interpreter")]
+    if not all(isinstance(one, list) for one in lists) or not all(isinstance(one, dict) for one in tables):
+        return False
+    words = [word for one in lists for word in one] + list(tables[0].values())
+    return all(isinstance(word, str) for word in words)
+
+
+def _write_record(path: str, value: "dict[str, Any]", durable: bool = True) -> None:
+    write_atomically(path, (json_text(value, indent=1) + "\n").encode("utf-8"), durable=durable)
+
+
+def _sorted_names(directory: str) -> "list[str]":
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _sync_directory(path: str) -> None:
+    if is_windows():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot do this to a directory; they order such changes by themselves.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+class GenerationStore:
+    """The generations of one named environment of a clone; who builds holds that environment's lock.
+
+    :raises ConfigurationError: the environment's name cannot be part of a file name (exit code 3)
+    """
+
+    def __init__(self, state_directory: str, environment_name: str, console: Console) -> None:
+        check_environment_name(environment_name)
+        self.directory = os.path.join(state_directory, "envs")
+        self._state_directory = state_directory
+        self._name = environment_name
+        self._console = console
+
+    def all(self) -> "list[Generation]":
+        """Return the complete generations of this environment, the oldest first."""
+        return [generation for generation in self._complete() if generation.environment_name == self._name]
+
+    def last(self) -> "Generation | None":
+        """Return the newest complete generation whose interpreter can be started, of whatever fingerprint."""
+        usable = [generation for generation in self.all() if interpreter_fault(generation.path) is None]
+        return usable[-1] if usable else None
+
+    def find(self, fingerprint: Fingerprint) -> "Generation | None":
+        """Return the newest complete generation of a fingerprint if its interpreter can be started, else `None`.
+
+        What was built before this boot is looked at in full, as a power loss may have emptied its files.
+        """
+        found = self._current(fingerprint)
+        if found is None:
+            return None
+        is_of_this_boot = found.record.get("boot") == this_process("")["boot"]
+        fault = interpreter_fault(found.path) if is_of_this_boot else self.is_intact(found)
+        return found if fault is None else None
+
+    def next_path(self, fingerprint: Fingerprint) -> str:
+        """Return where `begin` creates a directory; no name is used twice."""
+        numbers = [0]
+        for name in _sorted_names(self.directory):
+            bare = name[len(_TRASH_PREFIX) :] if name.startswith(_TRASH_PREFIX) else name
+            bare = bare[: -len(_BUILDING_SUFFIX)] if bare.endswith(_BUILDING_SUFFIX) else bare
+            split = _split_generation_name(bare)
+            if split is not None and split[:2] == (self._name, fingerprint.digest):
+                numbers.append(split[2])
+        name = "%s-%s" % (self._name, fingerprint.digest)
+        return os.path.join(self.directory, name if max(numbers) == 0 else "%s.%d" % (name, max(numbers) + 1))
+
+    def begin(self, fingerprint: Fingerprint) -> str:
+        """Return a new empty directory to build an environment in.
+
+        :raises InstallError: it cannot be created (exit code 6)
+        """
+        prepare_state_directory(self._state_directory)
+        path = self.next_path(fingerprint)
+        try:
+            # First the builder's mark, so that nobody sees this as a leftover.
+            _write_record(path + _BUILDING_SUFFIX, this_process("building"), durable=False)
+            os.mkdir(path, 0o755)
+        except OSError as error:
+            raise disk_failure("create a directory for the environment", path, error) from error
+        return path
+
+    def publish(self, path: str, record: "dict[str, Any]") -> Generation:
+        """Make what was built at `path`, a directory from `begin`, the current generation of its fingerprint.
+
+        :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on;
+            `parts_after`, where they were taken again after building, are for `repeated_fault`; `never_installed`,
+            where every file was looked at, spares looking again
+        :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
+        """
+        fault = interpreter_fault(path)
+        if fault:
+            raise InstallError("what was just built is no environment: " + fault, place=path)
+        here, content = this_process(""), dict(record)
+        if "never_installed" not in content:
+            # Some wheels list files that no installer writes; only what vanishes later is damage.
+            content["never_installed"] = missing_files(path)
+        moved = changed_parts(record["parts"], content.pop("parts_after", record["parts"]))
+        moved_before = self.last_record().get("changed_while_building") or []
+        content.update(
+            environment=self._name,
+            protoprimer=VERSION,
+            built=here["since"],
+            built_seconds=int(time.time()),
+            host=here["host"],
+            by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
+            boot=here["boot"],
+            serial=1 + max([generation.serial for generation in self.all()] or [0]),
+            changed_while_building=moved,
+            changed_again=sorted(set(moved) & set(moved_before)),
+            distributions=sorted(metadata_directories(path)),
+        )
+        try:
+            if not here["boot"] and hasattr(os, "sync"):
+                # Without a boot id nobody would look at the files after a power loss.
+                os.sync()
+            # With one, what a power loss empties or takes is built again: no need to wait for the disk.
+            _write_record(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
+            if not here["boot"]:
+                _sync_directory(path)
+                _sync_directory(self.directory)
+        except OSError as error:
+            raise disk_failure("publish the environment", path, error) from error
+        try:
+            os.unlink(path + _BUILDING_SUFFIX)
+            _write_record(os.path.join(self.directory, self._name + _LAST_SUFFIX), content, durable=False)
+        except OSError as error:
+            # The environment is whole; what is lost only explains or tidies.
+            self._console.detail("could not note what was built last: %s" % error)
+        return Generation(path, content)
+
+    def abandon(self, path: str, is_free: bool = False) -> None:
+        """Remove what was begun at `path` and will not be published.
+
+        :param is_free: nobody else can still write there, so that the name may be used again
+        """
+        if self._remove(path) and is_free:
+            try:
+                os.unlink(path + _BUILDING_SUFFIX)
+            except OSError:
+                pass
+
+    def last_record(self) -> "dict[str, Any]":
+        """Return the record of what was built last under this environment's name; empty if that is not known."""
+        generations = self.all()
+        records = [_read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
+        records += [generation.record for generation in reversed(generations)]
+        return next((record for record in records if isinstance(record.get("parts"), dict)), {})
+
+    def reason_to_build(self, fingerprint: Fingerprint) -> str:
+        """Return in one line why there is something to build, beginning with `because`."""
+        current = self._current(fingerprint)
+        if current is not None:
+            return "because %s" % (self.is_intact(current) or "it is wanted anew")
+        last = self.last_record()
+        if not last:
+            return "because nothing was built yet"
+        return explain_change(last["parts"], fingerprint.parts) or "because the environment is gone"
+
+    def repeated_fault(self, fingerprint: Fingerprint) -> "str | None":
+        """Return why another build would be in vain, or `None`.
+
+        That is so if all that changed since the last build changed during it, and during the one before: then
+        building is what changes it. What a person changes between builds is always built.
+        """
+        last = self.last_record()
+        changed = changed_parts(last.get("parts") or {}, fingerprint.parts)
+        if not changed or not set(changed) <= set(last.get("changed_again") or []):
+            return None
+        names = ", ".join(name.partition(":")[2] or name for name in changed)
+        return "building the environment changes what it is built from, each time: " + names
+
+    def is_intact(self, generation: Generation) -> "str | None":
+        """Return what is broken in a generation, or `None`; files are looked for, not read."""
+        known, never = generation.record.get("distributions"), generation.record.get("never_installed")
+        return environment_fault(generation.path, known or [], never or [])
+
+    def collect(self, keep: int, protect: "Sequence[str]") -> "list[str]":
+        """Remove the old generations of every environment, and what killed runs left; return the paths removed.
+
+        What a live process uses stays, and so does what `ready` announces.
+
+        :param keep: how many complete generations of each environment stay, the newest ones
+        :param protect: paths of generations that stay in any case
+        """
+        self._tidy()
+        candidates = self._leftovers()
+        of_name = {}  # type: dict[str, list[Generation]]
+        for generation in self._complete():
+            of_name.setdefault(generation.environment_name, []).append(generation)
+        for generations in of_name.values():
+            old = generations[: -max(1, keep)]
+            candidates += [generation.path for generation in old if not _is_spared(generation)]
+        protected = {os.path.abspath(path) for path in protect}
+        candidates = [path for path in candidates if os.path.abspath(path) not in protected]
+        used = paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
+        return [path for path in candidates if path not in used and self._remove(path)]
+
+    def _current(self, fingerprint: Fingerprint) -> "Generation | None":
+        found = [generation for generation in self.all() if generation.digest == fingerprint.digest]
+        return max(found, key=lambda generation: generation.number) if found else None
+
+    def _complete(self) -> "list[Generation]":
+        found = []
+        for name in _sorted_names(self.directory):
+            split = _split_generation_name(name)
+            if split is not None:
+                record = _read_record(os.path.join(self.directory, name, RECORD_NAME))
+                if (record.get("environment"), record.get("fingerprint")) == split[:2]:
+                    found.append(Generation(os.path.join(self.directory, name), record))
+        return sorted(found, key=lambda generation: (generation.serial, generation.number))
+
+    def _tidy(self) -> None:
+        for directory in (self.directory, self._state_directory):
+            for name in _sorted_names(directory):
+                path = os.path.join(directory, name)
+                built = path[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else ""
+                is_mark = built and (not os.path.lexists(built) or os.path.lexists(os.path.join(built, RECORD_NAME)))
+                if name.startswith(_TRASH_PREFIX) and directory == self.directory:
+                    remove_tree(path)
+                elif is_mark or _is_unfinished_file(path):
+                    try:
+                        if time.time() - os.lstat(path).st_mtime > _SECONDS_A_NAME_STAYS_TAKEN:
+                            os.unlink(path)
+                    except OSError:
+                        pass
+
+    def _leftovers(self) -> "list[str]":
+        found = []
+        for name in _sorted_names(self.directory):
+            bare = name[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else name
+            path = os.path.join(self.directory, bare)
+            if _split_generation_name(bare) is None or path in found or not os.path.lexists(path):
+                continue
+            # In this order: a builder publishes before it takes its mark away.
+            builder = _read_record(path + _BUILDING_SUFFIX)
+            if (not builder or process_is_gone(builder)) and not _read_record(os.path.join(path, RECORD_NAME)):
+                found.append(path)
+        return found
+
+    def _remove(self, path: str) -> bool:
+        trash = os.path.join(self.directory, _TRASH_PREFIX + os.path.basename(path))
+        try:
+            if os.path.lexists(path):
+                # In one step, so that nobody sees a part of it; on Windows this fails while it is in use.
+                os.rename(path, trash)
+                remove_tree(trash)
+        except OSError as error:
+            self._console.detail("kept %s: %s" % (path, error))
+            return False
+        return True
+
+
+def _is_unfinished_file(path: str) -> bool:
+    """Tell whether this is what a process that was killed had not yet renamed to the name of a file or link of ours."""
+    name = os.path.basename(path)
+    if not name.startswith("ready.") and not name.endswith(".tmp"):
+        return False
+    import re
+
+    ours = r"(ready(\.\d+)?|environment|\.gitignore|CACHEDIR\.TAG|.+\.building|.+\.last\.json)\.\d+\.tmp|ready\.\d+"
+    return bool(re.match(ours + r"\Z", name)) or (os.path.islink(path) and bool(re.match(r".+\.\d+\.tmp\Z", name)))
+
+
+def _is_spared(generation: Generation) -> bool:
+    # Processes of another host or container that shares this directory cannot be seen from here.
+    built = generation.record.get("built_seconds")
+    age = time.time() - (built if isinstance(built, int) else 0)
+    return generation.record.get("host") != this_process("")["host"] and age < _SECONDS_ANOTHER_HOST_IS_SPARED
+
+
+def point_link(link_path: str, generation: Generation, state_directory: str, console: Console) -> None:
+    """Let the convenience link point to a generation; what is not our link stays, with one line that says so."""
+    target = link_target(link_path)
+    if target == os.path.normpath(os.path.abspath(generation.path)):
+        return
+    try:
+        if target is not None:
+            if not _is_our_link(target, os.path.join(os.path.abspath(state_directory), "envs")):
+                _warn_of_link(link_path, "is a link to " + target, console)
+                return
+        elif os.path.lexists(link_path):
+            if not os.path.isdir(link_path) or os.listdir(link_path):
+                _warn_of_link(link_path, "is not protoprimer's", console)
+                return
+            os.rmdir(link_path)
+        os.makedirs(os.path.dirname(link_path), exist_ok=True)
+        link_directory(generation.path, link_path, state_directory)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):
+            console.detail("could not link %s: %s" % (link_path, error))
+        else:
+            _warn_of_link(link_path, "cannot be made a link (%s)" % error, console)
+
+
+def _is_our_link(target: str, envs: str) -> bool:
+    directory, name = os.path.split(target)
+    if os.path.realpath(directory) == os.path.realpath(envs):
+        return True
+    # An absolute link leads to nothing after the clone was moved; it is ours by its form.
+    is_of_our_form = os.path.basename(directory) == "envs" and _split_generation_name(name) is not None
+    return is_of_our_form and not os.path.lexists(target)
+
+
+def _warn_of_link(link_path: str, what: str, console: Console) -> None:
+    advice = "to have the link, move it away, or set venv-link to another name"
+    console.warn("%s %s: left alone; %s" % (link_path, what, advice))

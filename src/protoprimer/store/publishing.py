@@ -1,0 +1,104 @@
+"""Making a generation known: to this clone's memory, its link, and the entry scripts' fast path."""
+
+import os
+
+from protoprimer.project.plan import Plan
+from protoprimer.pythons.probe import Interpreter
+from protoprimer.settings.configuration import Configuration
+from protoprimer.store.building import is_steered
+from protoprimer.store.generations import Generation, point_link
+from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
+from protoprimer.store.state_directory import remember_environment
+from protoprimer.system.console import Console
+from protoprimer.system.host import link_target, write_atomically
+
+__all__ = ["Environment", "announce_generation", "client_paths_of", "standing_environment", "tell_matrix"]
+
+
+class Environment:
+    """A ready environment; it can be used as a path.
+
+    :param path: its directory
+    :param client_paths: directories from which client modules are imported besides it
+    :param built: whether this run has built it
+    """
+
+    def __init__(self, path: str, client_paths: "list[str]", built: bool) -> None:
+        self.path = path
+        self.client_paths = client_paths
+        self.built = built
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def standing_environment(configuration: Configuration) -> "Environment | None":
+    """Return the environment that `ready` announces, if nothing has changed since and nobody steers this run."""
+    facts = read_ready(configuration.state_directory)
+    if facts is None or is_steered(configuration) or why_not_fresh(configuration.state_directory, facts) is not None:
+        return None
+    # A generation's directory is named after its environment, whose name has no dash.
+    if os.path.basename(facts["environment"]).partition("-")[0] != configuration.environment_name:
+        return None
+    return Environment(facts["environment"], facts["client_paths"], False)
+
+
+def announce_generation(
+    configuration: Configuration,
+    generation: Generation,
+    interpreter: Interpreter,
+    inputs: "tuple[list[str], list[str]]",
+    client_paths: "list[str]",
+    read_at_ns: int,
+    console: Console,
+) -> None:
+    """Remember the environment, point the link to it, and write `ready`, last.
+
+    A run that was asked for another environment than the clone's leaves link and `ready` as they are.
+
+    :raises OSError: the state directory cannot be written
+    :raises InstallError: it is not ours to write (exit code 6)
+    """
+    if not configuration.is_for_once:
+        remember_environment(configuration.state_directory, configuration.environment_name)
+    if is_steered(configuration):
+        return
+    link = configuration.get("venv-link")
+    if isinstance(link, str):
+        point_link(configuration.path_of(link), generation, configuration.state_directory, console)
+    write_ready(
+        configuration.state_directory,
+        generation.path,
+        inputs[0],
+        inputs[1],
+        client_paths,
+        interpreter.executable,
+        read_at_ns,
+        fingerprint=generation.digest,
+        links=_links_to_watch(configuration, generation),
+    )
+
+
+def tell_matrix(configuration: Configuration, interpreter: Interpreter, generation: Generation, built: bool) -> None:
+    """Leave word for the matrix that this run is a cell of; what the clone has chosen stays."""
+    import json
+
+    told = {"interpreter": interpreter.version, "executable": interpreter.executable, "environment": generation.path,
+            "built": built, "fingerprint": generation.digest}  # fmt: skip
+    write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
+
+
+def client_paths_of(configuration: Configuration, plan: Plan) -> "list[str]":
+    """Return where client modules are besides the environment: the root, unless that is a project to be installed."""
+    installed = [os.path.realpath(project.path) for project in plan.projects()]
+    return [] if os.path.realpath(configuration.root) in installed else [configuration.root]
+
+
+def _links_to_watch(configuration: Configuration, generation: Generation) -> "list[tuple[str, str]]":
+    link = configuration.get("venv-link")
+    if isinstance(link, str) and link_target(configuration.path_of(link)) == generation.path:
+        return [(configuration.path_of(link), generation.path)]
+    return []

@@ -1,0 +1,250 @@
+"""The `ready` fragment, by which an entry script starts at once, and the stamps that show a shell any change.
+
+A shell can compare times of files but not read them. So each input's time is kept as an empty file of that time, a
+stamp: an input neither newer nor older than its stamp is the one that was read, even if a clock went backwards.
+"""
+
+import os
+import time
+
+from protoprimer.settings.configuration import INPUT_VARIABLES
+from protoprimer.system.host import (
+    boot_identifier,
+    environment_python,
+    is_windows,
+    link_target,
+    quoted_for_sh,
+    replace_file,
+    scripts_directory,
+    write_atomically,
+)
+from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.waiting import release_waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_ready"]
+
+# Entry scripts look for exactly this first line, so another format must have another number.
+READY_FORMAT = "# protoprimer ready 1"
+# The clock that dates files ticks up to a hundredth of a second behind the one that `time` reads.
+_CLOCK_TICK_NS = 20 * 10**6
+_COARSE_CLOCK_NS = 2 * 10**9
+
+# In sh, for entry scripts, which set protoprimer_ready to the fragment's path. Shells differ on what `-nt` and `-ot`
+# say of a missing file, so that is asked first. The flags are those of `switch.interpreter_flags`.
+_READY_FUNCTIONS = """\
+protoprimer_same() { [ -e "$1" ] && [ -f "$2" ] && ! [ "$1" -nt "$2" ] && ! [ "$1" -ot "$2" ]; }
+protoprimer_input() { [ -f "$1" ] && [ "$protoprimer_ready" -nt "$1" ]; }
+protoprimer_absent() { ! [ -e "$1" ] && ! [ -h "$1" ]; }
+protoprimer_boot() {
+    IFS= read -r protoprimer_rest < /proc/sys/kernel/random/boot_id && [ "$protoprimer_rest" = "$1" ]
+}
+protoprimer_enter() {
+    unset PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
+    if [ -n "${VIRTUAL_ENV-}" ] && ! [ "$VIRTUAL_ENV" -ef "$protoprimer_environment" ]; then
+        protoprimer_rest=${PATH-}: PATH=
+        while [ -n "$protoprimer_rest" ]; do
+            [ "${protoprimer_rest%%:*}" = "$VIRTUAL_ENV/bin" ] || PATH=$PATH:${protoprimer_rest%%:*}
+            protoprimer_rest=${protoprimer_rest#*:}
+        done
+        PATH=${PATH#:}
+        unset VIRTUAL_ENV VIRTUAL_ENV_PROMPT
+    fi
+    case ${PYTHONOPTIMIZE:-0} in 0) ;; [2-9]*|1[0-9]*) set -- -OO "$@" ;; *) set -- -O "$@" ;; esac
+    protoprimer_rest=,${PYTHONWARNINGS-}
+    while [ -n "$protoprimer_rest" ]; do
+        [ -z "${protoprimer_rest##*,}" ] || set -- "-W${protoprimer_rest##*,}" "$@"
+        protoprimer_rest=${protoprimer_rest%,*}
+    done
+    case ${PYTHONDONTWRITEBYTECODE:-0} in 0) ;; *) set -- -B "$@" ;; esac
+    case ${PYTHONUNBUFFERED:-0} in 0) ;; *) set -- -u "$@" ;; esac
+    export PROTOPRIMER_READY="$protoprimer_environment"
+    [ -z "$protoprimer_path" ] || export PROTOPRIMER_PATH="$protoprimer_path"
+    exec "$protoprimer_python" -I "$@"
+}"""
+
+
+def write_ready(
+    state_directory: str,
+    environment: str,
+    inputs: "Sequence[str]",
+    absent_inputs: "Sequence[str]",
+    client_paths: "Sequence[str]",
+    base_executable: str,
+    read_at_ns: int,
+    has_work: bool = False,
+    fingerprint: str = "",
+    links: "Sequence[tuple[str, str]]" = (),
+) -> None:
+    """Announce that `environment` is ready: atomically, the last thing a run does. All paths are absolute.
+
+    :param environment: prefix of the generation, as its interpreter reports it
+    :param inputs: files of which the environment is a function
+    :param absent_inputs: files whose appearance would change it
+    :param client_paths: directories to append to `sys.path` for client code
+    :param base_executable: the interpreter from which the environment's own is made
+    :param read_at_ns: wall clock in nanoseconds before the inputs were read: whatever changed later makes this stale
+    :param has_work: whether `./prime` has something to do beyond having the environment
+    :param links: pairs of a link and what it must lead to, such as `.venv` and the environment
+    :raises OSError: the state directory cannot be written, or an input is gone
+    """
+    # Without its pyvenv.cfg an interpreter starts, but in no environment.
+    exact = [base_executable, os.path.join(environment, "pyvenv.cfg")] + _watched_directories(environment)
+    facts = {
+        "state": os.path.abspath(state_directory),
+        "boot": boot_identifier(),
+        "environment": environment,
+        "python": environment_python(environment),
+        "fingerprint": fingerprint,
+        "client_paths": list(client_paths),
+        "work": has_work,
+        "inputs": [[path, os.stat(path).st_mtime_ns] for path in inputs],
+        "exact": [[path, os.stat(path).st_mtime_ns] for path in exact],
+        "absent": list(absent_inputs),
+        "links": [list(pair) for pair in links],
+    }  # type: dict[str, Any]
+    facts["stamps"] = _write_stamps(facts["state"], {moment for _, moment in facts["inputs"] + facts["exact"]})
+    facts["moment"] = _safe_moment(read_at_ns, [moment for _, moment in facts["inputs"]])
+    path = os.path.join(facts["state"], "ready")
+    # Its time is a statement like its content, so both must appear in one step.
+    unfinished = "%s.%d" % (path, os.getpid())
+    # What a power loss empties decides nothing, and what is there says of which start of the computer it is.
+    write_atomically(unfinished, _ready_text(facts), durable=False)
+    os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
+    replace_file(unfinished, path)
+    release_waiting()
+
+
+def read_ready(state_directory: str) -> "dict[str, Any] | None":
+    """Return what the fragment says, or `None` if there is none that `write_ready` wrote and nobody changed.
+
+    Keys: `environment` (prefix), `python`, `fingerprint`, `client_paths`, `work`, `inputs` and `exact` (pairs of path
+    and time in nanoseconds), `absent`, `links`, `state`, `moment`, `stamps`.
+    """
+    try:
+        with open(os.path.join(state_directory, "ready"), "rb") as stream:
+            content = stream.read()
+        facts = json_of(content.split(b"\n", 2)[1][2:].decode("ascii"))
+        # What it says must give what it is, to the byte; the moment is not in the text.
+        return facts if _ready_text(facts) == content and isinstance(facts["moment"], int) else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def forget_ready(state_directory: str) -> None:
+    """Take the fragment away, where that is possible, so that the next run looks at everything."""
+    try:
+        os.unlink(os.path.join(state_directory, "ready"))
+    except OSError:
+        pass
+
+
+def why_not_fresh(state_directory: str, facts: "dict[str, Any]") -> "str | None":
+    """Return the first reason why `facts`, from `read_ready`, are stale; `None` if they are fresh."""
+    if not _ready_same_file(state_directory, facts["state"]):
+        return "the clone has been moved or copied"
+    if facts["boot"] != boot_identifier():
+        return "the computer was started anew: what a power loss took is looked for"
+    if not os.access(facts["python"], os.X_OK) or not os.path.isfile(_ready_mark(facts["environment"])):
+        return "the environment is gone or incomplete: %s" % facts["environment"]
+    for path, moment in facts["inputs"] + facts["exact"]:
+        if _ready_time(path) != moment:
+            return "%s has changed" % path if os.path.exists(path) else "%s is gone" % path
+    for path, moment in facts["inputs"]:
+        if moment >= facts["moment"]:
+            return "%s changed while it was read" % path
+    for path in facts["absent"]:
+        if os.path.lexists(path):
+            return "%s has appeared" % path
+    for link, target in facts["links"]:
+        if not _ready_same_file(link, target):
+            return "%s does not lead to the environment" % link
+    return None
+
+
+def _watched_directories(environment: str) -> "list[str]":
+    """Return the directories whose time changes when a package or script is added or removed."""
+    library = os.path.join(environment, "lib")
+    inner = [os.path.join(library, name) for name in sorted(os.listdir(library))] if os.path.isdir(library) else []
+    packages = [os.path.join(directory, "site-packages") for directory in [library] + inner]
+    packages = [directory for directory in packages if os.path.isdir(directory)]
+    for directory in packages:
+        # Else the first import of a single-file module adds it later, and the environment seems to have changed.
+        os.makedirs(os.path.join(directory, "__pycache__"), exist_ok=True)
+    return [scripts_directory(environment)] + packages
+
+
+def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
+    """Write a file of each time, remove the others; false if this file system cannot keep such times."""
+    directory = os.path.join(state_directory, "stamps")
+    if link_target(directory) is not None:
+        # Whatever it leads to is not ours to write and delete in.
+        os.rmdir(directory) if is_windows() else os.unlink(directory)
+    os.makedirs(directory, 0o755, exist_ok=True)
+    for name in set(os.listdir(directory)) - {str(moment) for moment in moments}:
+        if name[:1] in "-0123456789":
+            os.unlink(os.path.join(directory, name))
+    for moment in moments:
+        stamp = os.path.join(directory, str(moment))
+        if _ready_time(stamp) != moment:
+            write_atomically(stamp, b"", durable=False)
+            os.utime(stamp, ns=(moment, moment))
+            if _ready_time(stamp) != moment:
+                return False
+    return True
+
+
+def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
+    """Return a time such that no change after the reading can have an earlier one."""
+    safe = min(read_at_ns, int(time.time() * 10**9)) - _CLOCK_TICK_NS
+    for moment in moments:
+        if moment % 10**9 == 0 and safe - _COARSE_CLOCK_NS < moment < safe:
+            # A clock of whole seconds gives a change right after the reading the same time.
+            safe = moment
+    return safe
+
+
+def _ready_text(facts: "dict[str, Any]") -> bytes:
+    quoted = quoted_for_sh
+    stamps = os.path.join(facts["state"], "stamps")
+    lines = [READY_FORMAT, "# " + json_text(facts), _READY_FUNCTIONS]
+    lines += ["protoprimer_%s=%s" % (name, quoted(facts[name])) for name in ("environment", "python")]
+    lines.append("protoprimer_path=" + quoted(os.pathsep.join(facts["client_paths"])))
+    lines.append("protoprimer_work=" + ("yes" if facts["work"] else ""))
+    conditions = [
+        '[ -z "%s" ]' % "".join("${%s-}" % name for name in sorted(INPUT_VARIABLES)),
+        '[ "${protoprimer_ready%/*}" -ef ' + quoted(facts["state"]) + " ]",
+        '[ -x "$protoprimer_python" ] && [ -f %s ]' % quoted(_ready_mark(facts["environment"])),
+    ]
+    if facts["boot"]:
+        conditions.append("protoprimer_boot " + quoted(facts["boot"]))
+    conditions += ["protoprimer_input " + quoted(path) for path, _ in facts["inputs"]]
+    for path, moment in facts["inputs"] + facts["exact"] if facts["stamps"] else []:
+        conditions.append("protoprimer_same %s %s" % (quoted(path), quoted(os.path.join(stamps, "%d" % moment))))
+    conditions += ["protoprimer_absent " + quoted(path) for path in facts["absent"]]
+    conditions += ["[ %s -ef %s ]" % (quoted(link), quoted(target)) for link, target in facts["links"]]
+    lines += [condition + " || return 0" for condition in conditions]
+    # The decision comes last: a file that was cut off decides nothing.
+    return os.fsencode("\n".join(lines + ["protoprimer_fresh=yes", ""]))
+
+
+def _ready_mark(environment: str) -> str:
+    return os.path.join(environment, "protoprimer.json")
+
+
+def _ready_time(path: str) -> "int | None":
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _ready_same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

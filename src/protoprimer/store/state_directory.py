@@ -1,0 +1,122 @@
+"""The state directory of a clone: ours alone, marked for git and backups; which environment was chosen there."""
+
+import os
+import stat
+
+from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
+from protoprimer.store.file_lock import disk_failure
+from protoprimer.system.host import content_of, link_target, write_atomically
+
+__all__ = [
+    "check_environment_name",
+    "prepare_state_directory",
+    "remember_environment",
+    "remembered_environment",
+    "remove_unused_state_directory",
+]
+
+_LETTERS_OF_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+# Backups skip directories with this signature: https://bford.info/cachedir/
+_STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
+_STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell")
+
+
+def prepare_state_directory(path: str) -> None:
+    """Create the state directory with its marks for git and backups, or check that the existing one is ours.
+
+    :raises InstallError: it is a link, no directory, another user's, or cannot be created; or files are there, and none
+        is ours (exit code 6)
+    """
+    try:
+        _refuse_foreign_content(path)
+        for directory in (path, os.path.join(path, "envs")):
+            if not os.path.lexists(directory):
+                os.makedirs(directory, 0o755, exist_ok=True)
+            _refuse_foreign_directory(directory)
+        names = set(os.listdir(path))
+        # A directory with more in it is somebody's who set `state-dir` to it, or has its marks since long.
+        if names <= {"envs", "lock", "log"}.union(_STATE_MARKS) or names.issuperset(_STATE_MARKS):
+            for name, content in _STATE_MARKS.items():
+                mark = os.path.join(path, name)
+                if name not in names or not os.lstat(mark).st_size:
+                    # What a power loss empties is written again here: no need to wait for the disk.
+                    write_atomically(mark, content, durable=False)
+    except OSError as error:
+        raise disk_failure("create the state directory", path, error) from error
+
+
+def remove_unused_state_directory(path: str, lock: str) -> None:
+    """Remove a state directory that holds no more than its marks and the lock file, which the caller has taken.
+
+    Who waits for that lock notices that the file is gone, and makes all of this anew.
+    """
+    files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
+    try:
+        if set(os.listdir(path)) == {"envs"}.union(map(os.path.basename, files)):
+            os.rmdir(os.path.join(path, "envs"))
+            for file in files:
+                os.unlink(file)
+            os.rmdir(path)
+    except OSError:
+        # Somebody builds another environment there, or Windows keeps what is open.
+        pass
+
+
+def _refuse_foreign_content(path: str) -> None:
+    names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
+    # Ours may have lost any of its files.
+    if names.isdisjoint(["envs"] + list(_STATE_MARKS)) and not all(name.startswith(_STATE_FILES) for name in names):
+        advice = "set state-dir to a directory of its own"
+        raise InstallError("the state directory is not protoprimer's, and not empty", place=path, advice=advice)
+
+
+def _refuse_foreign_directory(path: str) -> None:
+    status = os.lstat(path)
+    fault = None
+    if link_target(path) is not None:
+        fault = "is a link, which is not followed"
+    elif not stat.S_ISDIR(status.st_mode):
+        fault = "is not a directory"
+    elif hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
+        # The superuser may work in anybody's clone: that is how containers see their host's.
+        fault = "belongs to another user (id %d)" % status.st_uid
+    if fault:
+        advice = "remove it, or set state-dir to a directory of your own"
+        raise InstallError("the state directory " + fault, place=path, advice=advice)
+
+
+def check_environment_name(name: str) -> None:
+    """Refuse a name that cannot be part of a file's.
+
+    :raises ConfigurationError: it cannot (exit code 3)
+    """
+    if not 0 < len(name) <= 64 or name[0] in ".-" or not _LETTERS_OF_NAMES.issuperset(name):
+        advice = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, 64 at most"
+        raise ConfigurationError("an environment cannot be named %r" % name, advice=advice)
+
+
+def remember_environment(state_directory: str, name: str) -> None:
+    """Let `name` be the environment of this clone until another one is chosen.
+
+    :raises InstallError: that cannot be written (exit code 6)
+    """
+    if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
+        return
+    check_environment_name(name)
+    prepare_state_directory(state_directory)
+    path = os.path.join(state_directory, "environment")
+    try:
+        write_atomically(path, (name + "\n").encode("ascii"))
+    except OSError as error:
+        raise disk_failure("remember the chosen environment", path, error) from error
+
+
+def remembered_environment(state_directory: str) -> "str | None":
+    """Return the environment chosen for this clone earlier, or `None`."""
+    try:
+        name = content_of(os.path.join(state_directory, "environment")).decode("ascii").strip()
+        check_environment_name(name)
+    except (ValueError, ConfigurationError):
+        return None
+    return name

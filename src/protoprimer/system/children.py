@@ -1,0 +1,177 @@
+"""Child processes: scrubbed environment, no input, all output kept, a sign of life while they run."""
+
+import os
+import sys
+import time
+
+from protoprimer.errors import InstallError
+from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
+from protoprimer.system.host import end_processes, processes_below, signal_module
+from protoprimer.system.spawn import start_child
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protoprimer.system.spawn import PopenChild, SpawnedChild
+
+__all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed_environment"]
+
+# What an interrupted installer may take to remove its temporary files.
+_SECONDS_TO_TIDY = 1.0
+# As of the command `timeout`.
+STATUS_OF_LATE = 124
+
+# What a foreign interpreter, environment or tool left in the variables must not steer ours.
+_LEAKING_VARIABLES = frozenset(
+    [
+        "VIRTUAL_ENV",
+        "VIRTUAL_ENV_PROMPT",
+        "__PYVENV_LAUNCHER__",
+        "CONDA_PREFIX",
+        "CONDA_DEFAULT_ENV",
+        "PYTHONHOME",
+        "PYTHONPATH",
+    ]
+)
+_LEAKING_PREFIXES = ("PYTHON", "PROTOPRIMER_", "PIP_", "UV_", "VIRTUALENV_", "_PYTHON_")
+# Where tools keep their caches, and how patient they are, is the user's and changes no result.
+_HARMLESS_VARIABLES = frozenset(
+    ["UV_CACHE_DIR", "PIP_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS",
+     "UV_CONCURRENT_BUILDS", "UV_CONCURRENT_INSTALLS", "UV_LINK_MODE", "UV_PYTHON_INSTALL_DIR", "UV_NO_CACHE",
+     "PIP_NO_CACHE_DIR", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES", "PYTHONDONTWRITEBYTECODE"]
+)  # fmt: skip
+
+
+class ChildResult:
+    """How a child process ended.
+
+    :param arguments: what was run
+    :param status: its exit status; negative is the signal that ended it
+    :param output: its stdout
+    :param errors: its stderr
+    """
+
+    def __init__(self, arguments: "list[str]", status: int, output: str, errors: str) -> None:
+        self.arguments = arguments
+        self.status = status
+        self.output = output
+        self.errors = errors
+
+    def everything(self) -> str:
+        """Return all that it printed, stdout first."""
+        return "\n".join(part.strip("\n") for part in (self.output, self.errors) if part.strip())
+
+
+def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
+    """Return this process's variables without those that steer Python, pip, uv or protoprimer, plus `extra`."""
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _HARMLESS_VARIABLES or not (name in _LEAKING_VARIABLES or name.startswith(_LEAKING_PREFIXES))
+    }
+    environ.update(extra or {})
+    return environ
+
+
+def run_child(
+    arguments: "list[str]",
+    console: Console,
+    cwd: "str | None" = None,
+    environ: "dict[str, str] | None" = None,
+    timeout: "float | None" = None,
+    input_text: "str | None" = None,
+) -> ChildResult:
+    """Run a program to its end and return how it ended; its output goes to the log, never to ours.
+
+    :param cwd: where it starts; a directory that exists
+    :param environ: all of its variables; by default those of `scrubbed_environment`
+    :param timeout: seconds after which it is ended, with all that it had started; its status is then `STATUS_OF_LATE`
+    :param input_text: what it reads from stdin; by default nothing
+    :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
+    :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
+    """
+    console.record("$ " + " ".join(arguments))
+    variables = scrubbed_environment() if environ is None else environ
+    try:
+        child = start_child(arguments, cwd, variables, None if input_text is None else input_text.encode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
+    handlers = _heed_terminations()
+    deadline = None if timeout is None else time.monotonic() + timeout
+    is_late = False
+    try:
+        while not child.attend(_seconds_of_patience(deadline)):
+            console.sign_of_life()
+            is_late = deadline is not None and time.monotonic() >= deadline
+            if is_late:
+                # What a wrapper has started would go on without it, and keep the pipes open for ever.
+                _end_family(child)
+                break
+    except BaseException:
+        _end_family(child)
+        raise
+    finally:
+        _restore_handlers(handlers)
+    output, errors = child.output.decode("utf-8", "replace"), child.errors.decode("utf-8", "replace")
+    result = ChildResult(arguments, STATUS_OF_LATE if is_late else int(child.status or 0), output, errors)
+    for line in result.everything().splitlines():
+        console.record("  " + line)
+    if result.status != 0:
+        console.record("  exit status %d" % result.status)
+    return result
+
+
+class Terminated(BaseException):
+    """A signal asks this process to end while a child is at work: first that is ended, then this process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def end_this_process(self) -> None:
+        """End this process by the signal, so that its parent sees the truth. Does not return."""
+        signal = signal_module()
+        signal.signal(self.number, signal.SIG_DFL)
+        os.kill(os.getpid(), self.number)
+
+
+def _heed_terminations() -> "dict[int, Any]":
+    """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
+    signal = signal_module()
+
+    def heed(number: int, _frame: object) -> None:
+        raise Terminated(number)
+
+    before = {}
+    threads = sys.modules.get("threading")
+    is_main = threads is None or threads.current_thread() is threads.main_thread()
+    for name in ("SIGTERM", "SIGHUP") if is_main else ():
+        number = getattr(signal, name, None)
+        # Who has other wishes for it, such as nohup, has set them.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, heed)
+    return before
+
+
+def _restore_handlers(handlers: "dict[int, Any]") -> None:
+    signal = signal_module()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _seconds_of_patience(deadline: "float | None") -> float:
+    if deadline is None:
+        return SECONDS_BETWEEN_SIGNS_OF_LIFE
+    return max(0.0, min(SECONDS_BETWEEN_SIGNS_OF_LIFE, deadline - time.monotonic()))
+
+
+def _end_family(child: "SpawnedChild | PopenChild") -> None:
+    """End a child and all that it has started, which would go on as orphans; an interrupted installer tidies first."""
+    family = processes_below(child.pid)
+    end_processes(family + [child.pid], gently=True)
+    if not child.attend(_SECONDS_TO_TIDY):
+        family += processes_below(child.pid)
+        child.kill()
+        child.abandon()
+    end_processes(family, gently=False)

@@ -1,0 +1,247 @@
+"""Words for a person: on stderr, in the run's log, with secrets masked in both."""
+
+import errno
+import os
+import sys
+import time
+
+from protoprimer.errors import PrimerError
+from protoprimer.system.host import link_target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import TextIO
+
+__all__ = ["Console", "Step"]
+
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
+
+_COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
+
+
+def _open_log_file(path: str, flags: int) -> int:
+    # Others may read what is masked, and never write.
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+
+
+class Step:
+    """One named piece of work, printed with its time once it is done; use it in a `with` statement."""
+
+    def __init__(self, console: "Console", title: str) -> None:
+        self._console = console
+        self._title = title
+        self._started = 0.0
+
+    def __enter__(self) -> "Step":
+        self._started = time.monotonic()
+        self._console.begin_step(self._title)
+        return self
+
+    def __exit__(
+        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
+    ) -> None:
+        self._console.end_step(self._title, time.monotonic() - self._started, failed=kind is not None)
+
+    def rename(self, title: str) -> None:
+        """Give the line that is printed at the end another text, such as what was found."""
+        self._title = title
+
+
+class Console:
+    """Where protoprimer's own words go; stdout is never written.
+
+    :param verbosity: -1 quiet (errors only), 0 one line a step, 1 details, 2 children's output too
+    :param color: `auto`, `always` or `never`; `NO_COLOR` and a stream that is no terminal mean never under `auto`
+    :param stream: what is written to; `None` is the process's stderr
+    """
+
+    def __init__(self, verbosity: int = 0, color: str = "auto", stream: "TextIO | None" = None) -> None:
+        self.verbosity = verbosity
+        self.log_path = None  # type: str | None
+        self._stream = stream
+        self._color = color
+        self._log_directory = None  # type: str | None
+        self._prepare_log = None  # type: Callable[[], None] | None
+        self._log = None  # type: TextIO | None
+        self._held_log_lines = []  # type: list[str]
+        self._secrets = set()  # type: set[str]
+        self._steps = []  # type: list[tuple[str, float]]
+        self._last_words = time.monotonic()
+        self._unfinished_line = False
+        self._drawn_lines = 0
+
+    def say(self, text: str) -> None:
+        """Print one line, unless quiet."""
+        self._record(text)
+        if self.verbosity >= 0:
+            self._print(text)
+
+    def detail(self, text: str) -> None:
+        """Print one line under `-v`; the log always has it."""
+        self._record(text)
+        if self.verbosity >= 1:
+            self._print(self.painted(text, "dim"))
+
+    def warn(self, text: str) -> None:
+        """Print a warning, even when quiet."""
+        self._record("warning: " + text)
+        self._print(self.painted("warning: ", "yellow") + text)
+
+    def error(self, error: "PrimerError | str") -> None:
+        """Print a failure, and where the full record of the run is."""
+        text = str(error)
+        self._record("error: " + text)
+        self._print(self.painted("error: ", "red") + text)
+        if self.log_path:
+            self._print("  log: " + self.log_path)
+
+    def step(self, title: str) -> Step:
+        """Return a context manager around a piece of work that changes something."""
+        return Step(self, title)
+
+    def begin_step(self, title: str) -> None:
+        """Name a step before it starts: at once on a terminal, else in the log only."""
+        self._steps.append((title, time.monotonic()))
+        self._record("begin: " + title)
+        if self.verbosity >= 0 and self.is_terminal():
+            self._write("\r" + self.mask(title) + " ...")
+            self._unfinished_line = True
+
+    def end_step(self, title: str, seconds: float, failed: bool) -> None:
+        """Print a step's line with its time in seconds."""
+        self._steps.pop()
+        line = "%s %s %.2f s" % (title, "failed after" if failed else "in", seconds)
+        self._record(line)
+        if self.verbosity >= 0:
+            if self._unfinished_line:
+                self._write("\r\033[K")
+                self._unfinished_line = False
+            self._print(self.painted(line, "red" if failed else "green"))
+
+    def sign_of_life(self) -> None:
+        """Say what is still being done if nothing was printed for ten seconds; called from every slow loop."""
+        if self.verbosity < 0 or not self._steps:
+            return
+        now = time.monotonic()
+        if now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
+            title, started = self._steps[-1]
+            self._print("still %s (%d s)" % (title, now - started))
+
+    def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None] | None" = None) -> None:
+        """Let the run's log be a new file in `directory`, created when the first step begins; `None`: none.
+
+        :param prepare: called before, such as to create what the directory is in
+        """
+        self._log_directory = directory
+        self._prepare_log = prepare
+
+    def record(self, text: str) -> None:
+        """Write text to the log only, such as what a child process printed."""
+        self._record(text)
+        if self.verbosity >= 2:
+            self._print(text)
+
+    def add_secret(self, secret: "str | None") -> None:
+        """Have `secret` replaced by `****` wherever anything is printed or written."""
+        if secret and len(secret) > 2:
+            self._secrets.add(secret)
+
+    def mask(self, text: str) -> str:
+        """Return `text` without secrets: those registered, and the credentials of any URL."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "****")
+        if "@" in text.partition("://")[2]:
+            import re
+
+            text = re.sub(r"(://)[^/@\s'\"]+@", r"\1****@", text)
+        return text
+
+    def draw(self, text: str) -> None:
+        """Show some lines below all else, in the place of those drawn before; only where `is_terminal`."""
+        self._write(self._undrawn() + self.mask(text) + "\n")
+        self._drawn_lines = text.count("\n") + 1
+
+    def is_terminal(self) -> bool:
+        """Tell whether a person looks at a terminal that can be drawn on."""
+        stream = self._stream or sys.stderr
+        try:
+            is_dumb = bool(os.environ.get("CI")) or os.environ.get("TERM") == "dumb"
+            return stream is not None and stream.isatty() and not is_dumb
+        except ValueError:
+            return False
+
+    def painted(self, text: str, colour: str) -> str:
+        """Return `text` in a colour, where colours are wanted."""
+        wanted = self._color == "always" or (
+            self._color == "auto" and not os.environ.get("NO_COLOR") and self.is_terminal()
+        )
+        return "\033[%sm%s\033[0m" % (_COLOURS[colour], text) if wanted else text
+
+    def _undrawn(self) -> str:
+        """Return what takes the drawn lines away again."""
+        drawn, self._drawn_lines = self._drawn_lines, 0
+        return "\033[%dA\r\033[J" % drawn if drawn else ""
+
+    def _print(self, text: str) -> None:
+        self._last_words = time.monotonic()
+        text = self._undrawn() + text
+        if self._unfinished_line:
+            self._unfinished_line = False
+            text = "\r\033[K" + text
+        self._write(self.mask(text) + "\n")
+
+    def _write(self, text: str) -> None:
+        stream = self._stream or sys.stderr
+        if stream is None:
+            return
+        try:
+            stream.write(text)
+            stream.flush()
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError):
+            # Nobody reads stderr any more; that is no reason to fail the work.
+            pass
+
+    def _record(self, text: str) -> None:
+        if self._log is None and not self._open_log():
+            self._held_log_lines.append(text)
+            return
+        self._write_log(text)
+
+    def _open_log(self) -> bool:
+        if self._log_directory is None or not self._steps:
+            return False
+        if not os.path.exists(os.path.dirname(self._log_directory)):
+            # What is done before anything is made here, such as fetching an interpreter, is written down afterwards.
+            return False
+        name = "%s-%d.log" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime()), os.getpid())
+        path = os.path.join(self._log_directory, name)
+        try:
+            if self._prepare_log is not None:
+                self._prepare_log()
+            if link_target(self._log_directory) is not None:
+                # Planted by whoever: what it leads to is not ours to write in.
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            os.makedirs(self._log_directory, 0o755, exist_ok=True)
+            self._log = open(path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_log_file)
+        except (OSError, PrimerError):
+            self._log_directory = None
+            return False
+        self.log_path = path
+        for held in self._held_log_lines:
+            self._write_log(held)
+        self._held_log_lines = []
+        return True
+
+    def _write_log(self, text: str) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log.write("%s %s\n" % (time.strftime("%H:%M:%S"), self.mask(text)))
+            self._log.flush()
+        except (OSError, ValueError):
+            self._log = None
