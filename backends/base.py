@@ -1,5 +1,6 @@
 """The interface of a backend, and what every backend needs: running an installer, checking what it did."""
 
+import json
 import os
 
 from protoprimer.errors import InstallError
@@ -8,8 +9,8 @@ from protoprimer.project.metadata import normalized_project_name
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import environment_python, is_windows, path_of_file_url
-from protoprimer.system.json_text import json_of
+from protoprimer.system.paths import environment_python, path_of_file_url
+from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ def _is_from(metadata_path: str, project: str) -> bool:
         return (os.path.realpath(linked) + os.sep).startswith(os.path.realpath(project) + os.sep)
     try:
         with open(os.path.join(metadata_path, "direct_url.json"), encoding="utf-8") as stream:
-            origin = json_of(stream.read())
+            origin = json.loads(stream.read())
     except (OSError, ValueError):
         return False
     return os.path.realpath(path_of_file_url(origin.get("url", ""))) == os.path.realpath(project)

@@ -10,7 +10,7 @@ from protoprimer.backends.base import installed_distributions
 from protoprimer.fetch.downloads import file_url
 from protoprimer.project.metadata import metadata_files, normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
-from protoprimer.system.host import sha256_of, write_atomically
+from protoprimer.system.files import sha256_of, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from protoprimer.project.locks import marker_environment, pylock_text, read_lock
 from protoprimer.project.metadata import normalized_project_name
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.system.children import ChildResult
-from protoprimer.system.host import environment_python, is_utf8_path, remove_tree, sha256_of, write_atomically
+from protoprimer.system.files import remove_tree, sha256_of, write_atomically
+from protoprimer.system.paths import environment_python, is_utf8_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolAbsent
 from protoprimer.project.locks import load_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan
-from protoprimer.system.host import environment_python, is_utf8_path, path_of_file_url, sha256_of, write_atomically
+from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

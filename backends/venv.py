@@ -5,7 +5,7 @@ import os
 from protoprimer.backends.base import run_installer
 from protoprimer.backends.pip_engine import PipBackend
 from protoprimer.project.plan import Plan
-from protoprimer.system.host import is_windows
+from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

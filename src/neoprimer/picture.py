@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from protoprimer import state
 from protoprimer.graph_picture import PICTURE_COLOURS, graph_edges
-from protoprimer.system.host import write_atomically
+from protoprimer.system.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable

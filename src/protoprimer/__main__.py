@@ -13,8 +13,7 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
 from protoprimer.authoring.init import add_entry, initialise, refuse_foreign_file
 from protoprimer.authoring.kernel import MAXIMUM_KERNEL_BYTES, kernel_drift, shown_kernel, update_kernel, write_kernel
 from protoprimer.errors import OutputLost, PrimerError
-from protoprimer.system.console import Console
-from protoprimer.system.host import print_out
+from protoprimer.system.console import Console, print_out
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False

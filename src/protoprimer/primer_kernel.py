@@ -27,8 +27,7 @@ from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
 from protoprimer.states import DryRunEnds, bootstrap_graph
 from protoprimer.system.children import Terminated
-from protoprimer.system.console import Console
-from protoprimer.system.host import end_process, print_out
+from protoprimer.system.console import Console, end_process, print_out
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ reaches them.
 import os
 import time
 
-from protoprimer.backends.choosing import check_backend_names, is_built_in, select_backend, wanted_backends
+from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.graph import StateGraph, lazy
@@ -24,17 +24,14 @@ from protoprimer.store.building import (
     environment_lock,
     fingerprint_now,
     interpreter_of_last_generation,
-    keep_generation,
-    link_generation,
 )
-from protoprimer.store.environment_cache import CachedEnvironment, cached_environment
 from protoprimer.store.file_lock import FileLock
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.publishing import Environment, announce_generation, client_paths_of, tell_matrix
 from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import user_cache_directory
+from protoprimer.system.paths import user_cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,20 +213,6 @@ def fingerprint(
     return fingerprint_now(configuration, interpreter, inputs)
 
 
-def cached_build(
-    configuration: Configuration,
-    command_line: CommandLine,
-    cache_directory: str,
-    store: GenerationStore,
-    fingerprint: Fingerprint,
-    plan: Plan,
-) -> "CachedEnvironment | None":
-    """What an earlier build of the same, in whichever clone, left in the user's cache."""
-    if command_line.command == "reboot" or not configuration.get("environment-cache"):
-        return None
-    return cached_environment(cache_directory, store.next_path(fingerprint), fingerprint, plan)
-
-
 def readable_lock(plan: Plan, console: Console, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
     """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
     check_lock(plan, interpreter, console)
@@ -251,7 +234,6 @@ def generation(
     lock: FileLock,
     console: Console,
     cache_directory: str,
-    cached_build: "Callable[[], CachedEnvironment | None]" = lazy,
     readable_lock: "Callable[[], None]" = lazy,
     backends: "Callable[[], list[type[Backend]]]" = lazy,
     toolbox: "Callable[[], ToolBox]" = lazy,
@@ -263,12 +245,10 @@ def generation(
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")
         return started, False
-    cached = cached_build()
-    if cached is None:
-        # What is wrong with the lock, the backends or the settings of indexes is said before anything is written.
-        readable_lock()
-        backends()
-        toolbox()
+    # What is wrong with the lock, the backends or the settings of indexes is said before anything is written.
+    readable_lock()
+    backends()
+    toolbox()
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
     with lock:
@@ -282,20 +262,12 @@ def generation(
                 fault, configuration.state_directory, "keep those files still, or run reboot once they are"
             )
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
-        parts = configuration, interpreter, plan, inputs, fingerprint, store
-        if cached is not None:
-            console.say("building an environment %s, from the cache" % why)
-            linked = link_generation(*parts, cached, console)
-            if linked is not None:
-                return linked, True
         backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration)
         console.say("building an environment %s, with %s" % (why, why_this))
         plan.rebuild = from_scratch
         if plan.hint:
             console.warn(plan.hint)
-        built = build_generation(*parts, backend, console)
-        if is_built_in(backend) and configuration.get("environment-cache"):
-            keep_generation(built, fingerprint, plan, cache_directory, console)
+        built = build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console)
         return built, True
 
 
@@ -343,7 +315,6 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             interpreter,
             inputs,
             fingerprint,
-            cached_build,
             readable_lock,
             backends,
             generation,

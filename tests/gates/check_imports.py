@@ -1,4 +1,4 @@
-"""The kernel imports the standard library and itself, and at the top of a module only what costs nothing."""
+"""The kernel imports the standard library and itself, each in the form that the kernel's writer can join."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from support import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FREE_AT_START = frozenset({"os", "sys", "time", "errno", "stat"})
 # Not of the standard library, and imported only to ask whether the host has them.
 PROBED = frozenset({"_winapi", "uv", "virtualenv", "pip"})
 
@@ -44,8 +43,6 @@ def _broken_rules(tree: ast.Module) -> Iterator[tuple[int, str]]:
                     yield node.lineno, "our own modules are imported at the top"
             elif top not in sys.stdlib_module_names | PROBED:
                 yield node.lineno, f"{module} is not in the standard library"
-            elif at_top and module not in FREE_AT_START:
-                yield node.lineno, f"{module} is imported where it is needed, not at the top"
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:

@@ -9,7 +9,14 @@ from gates.sources import kernel_modules
 from support import ROOT, python_of
 
 # Newer than 3.6, and used only where they exist, or only by type checkers.
-GUARDED = ("os.POSIX_SPAWN_CLOSE", "os.POSIX_SPAWN_DUP2", "os.posix_spawn", "time.time_ns", "tomllib", "typing.Protocol")
+GUARDED = (
+    "os.POSIX_SPAWN_CLOSE",
+    "os.POSIX_SPAWN_DUP2",
+    "os.posix_spawn",
+    "time.time_ns",
+    "tomllib",
+    "typing.Protocol",
+)
 COMPILE = "import sys\nfor path in sys.argv[1:]:\n    compile(open(path, encoding='utf-8').read(), path, 'exec')"
 
 

@@ -31,7 +31,7 @@ from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import read_configuration
 from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
-from protoprimer.system.host import environment_python
+from protoprimer.system.paths import environment_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -303,7 +303,9 @@ def test_wheel_of_an_editable_project_with_a_flipped_bit_is_built_again(workshop
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
-@pytest.mark.parametrize("name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}", "one;two", "one; two"])
+@pytest.mark.parametrize(
+    "name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}", "one;two", "one; two"]
+)
 def test_a_clone_may_lie_where_an_installer_would_end_the_path(
     tmp_path: Path, shared_directory: Path, each: str, name: str
 ) -> None:
@@ -313,7 +315,9 @@ def test_a_clone_may_lie_where_an_installer_would_end_the_path(
     workshop = Workshop(root, wheels, shared_directory / "cache")
     workshop.project("demo", more="[project.optional-dependencies]\nx = []\n")
     workshop.project("inner", "parts/inner ")
-    settings = 'install = { projects = [{ path = ".", extras = ["x"] }, { path = "parts/inner ", editable = false }] }\n'
+    settings = (
+        'install = { projects = [{ path = ".", extras = ["x"] }, { path = "parts/inner ", editable = false }] }\n'
+    )
     assert workshop.build(each, "3.13", settings).versions == {"demo": "1", "inner": "1"}
 
 
@@ -584,7 +588,11 @@ def test_changed_lock_fetches_only_what_is_new(locked: LockedWorkshop) -> None:
     locked.add("other-1-py3-none-any.whl")
     locked.write_lock()
     locked.index.requests.clear()
-    assert locked.workshop.build("virtualenv", "3.13", name="second").versions == {"demo": "1", "lib": "1", "other": "1"}
+    assert locked.workshop.build("virtualenv", "3.13", name="second").versions == {
+        "demo": "1",
+        "lib": "1",
+        "other": "1",
+    }
     assert locked.files_asked_for() == ["other-1-py3-none-any.whl"]
 
 

@@ -163,7 +163,9 @@ CONFIGURATION = {
         {"proto_kernel.toml": 'client = "x.toml"\n'}, 3, ["x.toml", "proto_kernel.toml:1"]
     ),
     "a directory that is watched": Bad(
-        {**table('watch = ["pyproject.toml", "sub"]\n'), "sub/file": ""}, 3, ["directory", "pyproject.toml:2", "files in it"]
+        {**table('watch = ["pyproject.toml", "sub"]\n'), "sub/file": ""},
+        3,
+        ["directory", "pyproject.toml:2", "files in it"],
     ),
     "a name of an environment that no file can have": Bad(
         table("[tool.protoprimer.env.'\u00e9']\nkeep = 2\n"), 3, ["letters", "\u00e9", "pyproject.toml:2"]
@@ -183,8 +185,12 @@ CONFIGURATION = {
         ["three", "pyproject.toml:2"],
         ["matrix"],
     ),
-    "a number of jobs that is none": Bad({}, 2, ["--jobs", "from 1 on"], ["matrix", "--python", "3", "--jobs", "\u00b2"]),
-    "a report that is a directory": Bad({}, 2, ["is a directory", "--junit"], ["matrix", "--python", "3", "--junit", "."]),
+    "a number of jobs that is none": Bad(
+        {}, 2, ["--jobs", "from 1 on"], ["matrix", "--python", "3", "--jobs", "\u00b2"]
+    ),
+    "a report that is a directory": Bad(
+        {}, 2, ["is a directory", "--junit"], ["matrix", "--python", "3", "--junit", "."]
+    ),
     "an environment that is not there": Bad(
         table("[tool.protoprimer.env.test]\nkeep = 2\n"), 3, ["tets", "test"], ["--env", "tets"]
     ),
@@ -254,8 +260,20 @@ LOCKS = {
     "an empty file": (UV_LOCK, UV_LOCK, "", 3, ["names no version", "uv.lock"]),
     "an unknown version of uv.lock": (UV_LOCK, "version = 1\n", "version = 9\n", 3, ["version 9", "uv.lock"]),
     "an unknown version of pylock.toml": (PYLOCK, '"1.0"', '"9.0"', 3, ["version 9.0", "pylock.toml"]),
-    "a package without name": (UV_LOCK, 'name = "lib"\nversion', "version", 3, ["malformed: package[1] needs the key 'name'", "uv.lock:16 (package)"]),
-    "a package without source": (UV_LOCK, 'source = { registry = "r" }\n', "", 3, ["malformed: package[1] needs the key 'source'", "uv.lock:16 (package)"]),
+    "a package without name": (
+        UV_LOCK,
+        'name = "lib"\nversion',
+        "version",
+        3,
+        ["malformed: package[1] needs the key 'name'", "uv.lock:16 (package)"],
+    ),
+    "a package without source": (
+        UV_LOCK,
+        'source = { registry = "r" }\n',
+        "",
+        3,
+        ["malformed: package[1] needs the key 'source'", "uv.lock:16 (package)"],
+    ),
     "a text for a list": (
         UV_LOCK,
         '[\n    { name = "lib" },\n]',
@@ -264,16 +282,34 @@ LOCKS = {
         ["malformed: package[0].dependencies must be a list, not 'lib'", "uv.lock:9 (package.dependencies)"],
     ),
     "a number for a name": (
-        PYLOCK, '"lib"', "3", 3, ["malformed: packages[0].name must be a string, not 3", "pylock.toml:7 (packages.name)"],
+        PYLOCK,
+        '"lib"',
+        "3",
+        3,
+        ["malformed: packages[0].name must be a string, not 3", "pylock.toml:7 (packages.name)"],
     ),
-    "a number for the packages": (PYLOCK, PYLOCK[PYLOCK.index("[[") :], "packages = 3\n", 3, ["must be a list", "pylock.toml:6"]),
+    "a number for the packages": (
+        PYLOCK,
+        PYLOCK[PYLOCK.index("[[") :],
+        "packages = 3\n",
+        3,
+        ["must be a list", "pylock.toml:6"],
+    ),
     "a range that is none": (UV_LOCK, '">=3.6"', '"three"', 3, ["malformed", "three", "uv.lock:3 (requires-python)"]),
-    "another Python in uv.lock": (UV_LOCK, '">=3.6"', '"<3"', 6, ["for Python <3, not for 3.", "uv.lock", "prime lock"]),
+    "another Python in uv.lock": (
+        UV_LOCK,
+        '">=3.6"',
+        '"<3"',
+        6,
+        ["for Python <3, not for 3.", "uv.lock", "prime lock"],
+    ),
     "another Python in pylock.toml": (PYLOCK, '">=3.6"', '"<3"', 6, ["for Python <3, not for 3.", "prime lock"]),
 }
 
 
-@pytest.mark.parametrize("arguments", [["--backend", "uv"], ["--backend", "venv"], ["--dry-run"], ["bundle", "new"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--backend", "uv"], ["--backend", "venv"], ["--dry-run"], ["bundle", "new"]], ids=" ".join
+)
 @pytest.mark.parametrize("case", LOCKS.values(), ids=LOCKS.keys())
 def test_a_bad_lock_is_told_before_anything_is_written(
     new_clone: NewClone, case: tuple[str, str, str, int, list[str]], arguments: list[str]
@@ -300,7 +336,9 @@ def clone_in_latin_1(new_clone: NewClone) -> clones.Clone:
     return clone
 
 
-def test_a_path_in_which_no_environment_can_be_is_told_before_anything_is_written(clone_in_latin_1: clones.Clone) -> None:
+def test_a_path_in_which_no_environment_can_be_is_told_before_anything_is_written(
+    clone_in_latin_1: clones.Clone,
+) -> None:
     clone = clone_in_latin_1.project("demo").entry("prime", None, "boot")
     before = clones.snapshot(clone.root)
     assert_one_clear_message(clone.prime(status=3), ["not UTF-8", "caf", "set state-dir"])
@@ -453,7 +491,9 @@ def test_a_pipe_remembers_no_environment_and_a_directory_is_no_lock(new_clone: N
     assert_one_clear_message(clone.prime("gc", status=6), ["the lock file is a directory", "remove it"])
 
 
-OWN_BACKEND = "from protoprimer.backends.venv import VenvBackend\nclass Ours(VenvBackend):\n    def probe(self, *arguments):"
+OWN_BACKEND = (
+    "from protoprimer.backends.venv import VenvBackend\nclass Ours(VenvBackend):\n    def probe(self, *arguments):"
+)
 OWN_BACKENDS = {
     "one that can serve": (OWN_BACKEND + " print('at work')\n", "can serve"),
     "one that cannot": (OWN_BACKEND + " return 'no wheelhouse'\n", "no wheelhouse"),
@@ -620,7 +660,9 @@ def test_output_of_the_authors_command_line_that_is_lost_is_told(new_clone: NewC
 def test_a_host_on_which_no_backend_can_serve_is_told_and_nothing_is_left(
     new_clone: NewClone, kernel: str, arguments: list[str]
 ) -> None:
-    clone = new_clone(UV="/no/uv").write({**table('backend = "uv"\n'), "requirements.txt": ""}).entry("prime", None, "boot")
+    clone = (
+        new_clone(UV="/no/uv").write({**table('backend = "uv"\n'), "requirements.txt": ""}).entry("prime", None, "boot")
+    )
     before = sorted(clones.snapshot(clone.root, without=["__pycache__"]))
     done = clone.prime(*arguments, status=5)
     assert_one_clear_message(done, ["no backend can serve", "$UV: /no/uv"])

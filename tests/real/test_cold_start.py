@@ -74,7 +74,7 @@ def test_a_lock_that_was_installed_before_is_asked_of_the_cache_first_and_then_o
 @pytest.mark.parametrize("kind", ["uv.lock", "pylock.toml"])
 def test_a_lock_as_uv_writes_it_is_left_to_uv(new_clone: Callable[..., clones.Clone], kind: str, ends: str) -> None:
     clone = new_clone().write({"protoprimer.toml": f'backend = "uv"\nlock = "{kind}"\n'})
-    clone.project("demo", ".", 'dependencies = ["iniconfig; python_version > \'3\'"]').entry("prime", None, "boot")
+    clone.project("demo", ".", "dependencies = [\"iniconfig; python_version > '3'\"]").entry("prime", None, "boot")
     clone.prime("lock")
     lock = clone.root / kind
     lock.write_bytes(lock.read_bytes().replace(b"\n", ends.encode()))

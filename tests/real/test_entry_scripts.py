@@ -473,7 +473,9 @@ def test_what_asks_for_something_of_its_own_waits_for_nobody(clone: Clone) -> No
         assert started([start], status=9)["by"] == "kernel"
         (clone.state / "aside").rename(clone.state / "ready")
         clone.input.write_text("another content, at another time")
-        assert started([run], status=9)["by"] == "kernel", "something is there: what became of it is the kernel's to say"
+        assert started([run], status=9)["by"] == "kernel", (
+            "something is there: what became of it is the kernel's to say"
+        )
 
 
 # A kernel that is first of many: it waits for a file, then makes `ready`, or does not, and lets the others go.
@@ -594,9 +596,7 @@ def crowd(clone: Clone, tmp_path: Path) -> Iterator[Callable[..., Crowd]]:
 
 
 @pytest.mark.parametrize("name", SHELLS)
-def test_of_many_at_once_one_starts_a_python_and_the_others_wait_in_sh(
-    crowd: Callable[..., Crowd], name: str
-) -> None:
+def test_of_many_at_once_one_starts_a_python_and_the_others_wait_in_sh(crowd: Callable[..., Crowd], name: str) -> None:
     many = crowd(shell(name))
     leader = many.start_leader()
     waiting = many.start_waiting(19 if name == "dash" else 3)
@@ -610,7 +610,9 @@ def test_of_many_at_once_one_starts_a_python_and_the_others_wait_in_sh(
 def test_twenty_at_once_start_one_python_besides_the_clients(crowd: Callable[..., Crowd], tmp_path: Path) -> None:
     """Whoever of them comes first; each Python that is found on PATH is counted."""
     many = crowd()
-    many.put_python_on_path(f'#!/bin/sh\necho started >> "{tmp_path}/count"\nexec "{sys.executable}" "$@"\n', tmp_path / "bin")
+    many.put_python_on_path(
+        f'#!/bin/sh\necho started >> "{tmp_path}/count"\nexec "{sys.executable}" "$@"\n', tmp_path / "bin"
+    )
     together = many.start(20)
     until(lambda: many.claim.exists() and sum(many.is_waiting(process) for process in together) == 19)
     many.leave("go")

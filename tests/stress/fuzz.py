@@ -242,7 +242,7 @@ def fuzz_environment(data: bytes) -> None:
 def fuzz_ready(data: bytes) -> None:
     """The fragment is believed only if it is what its facts give, and whatever these are, the answer is a reason."""
     from protoprimer.store.ready import _ready_text, read_ready, why_not_fresh
-    from protoprimer.system.host import boot_identifier
+    from protoprimer.system.platform import boot_identifier
 
     with tempfile.TemporaryDirectory() as base:
         facts: Any = {"state": base, "environment": base, "python": sys.executable, "fingerprint": "x", "client_paths": [],

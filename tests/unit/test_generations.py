@@ -33,7 +33,8 @@ from protoprimer.store.generations import (
 )
 from protoprimer.store.state_directory import prepare_state_directory, remember_environment, remembered_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import boot_identifier, environment_python
+from protoprimer.system.paths import environment_python
+from protoprimer.system.platform import boot_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ from protoprimer.errors import ConfigurationError
 from protoprimer.settings import index_sources
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.system.console import Console
-from protoprimer.system.host import path_of_file_url
+from protoprimer.system.paths import path_of_file_url
 from simple_index import SimpleIndex, proxying, serving
 from support import wild_pythons
 

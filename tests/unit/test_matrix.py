@@ -21,7 +21,8 @@ from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import Configuration, Setting
 from protoprimer.settings.schema import CLIENT_SCHEMA, first_violation
 from protoprimer.system.console import Console
-from protoprimer.system.host import options_of_process_group, usable_cores, usable_memory
+from protoprimer.system.platform import usable_cores, usable_memory
+from protoprimer.system.processes import options_of_process_group
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -236,10 +236,22 @@ source = { editable = "parts/member" }
 
 MISSHAPEN = {
     "no hashes": ("wheels = [{ url = 'u' }]", "packages[0].wheels[0] needs the key 'hashes'", "5 (packages.wheels)"),
-    "a number for a hash": ("sdist = { hashes = { sha256 = 3 } }", "sha256 must be a string, not 3", "5 (packages.sdist"),
+    "a number for a hash": (
+        "sdist = { hashes = { sha256 = 3 } }",
+        "sha256 must be a string, not 3",
+        "5 (packages.sdist",
+    ),
     "a text for files": ("wheels = 'u'", "packages[0].wheels must be a list, not 'u'", "5 (packages.wheels)"),
-    "a text for a directory": ("directory = '.'", "packages[0].directory must be a table, not '.'", "5 (packages.directory)"),
-    "a marker of no kind": ("marker = 3\nwheels = []", "packages[0].marker must be a string, not 3", "5 (packages.marker)"),
+    "a text for a directory": (
+        "directory = '.'",
+        "packages[0].directory must be a table, not '.'",
+        "5 (packages.directory)",
+    ),
+    "a marker of no kind": (
+        "marker = 3\nwheels = []",
+        "packages[0].marker must be a string, not 3",
+        "5 (packages.marker)",
+    ),
 }
 
 

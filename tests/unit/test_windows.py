@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protoprimer.runtime import invocation as surroundings
-from protoprimer.system import host
+from protoprimer.system import files, processes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,11 +32,11 @@ def test_a_junction_is_made_where_it_can_and_no_directory_left_where_not(
         os.symlink(target, link)
 
     monkeypatch.setitem(sys.modules, "_winapi", SimpleNamespace(CreateJunction=create))
-    monkeypatch.setattr(host, "is_windows", lambda: True)
+    monkeypatch.setattr(files, "is_windows", lambda: True)
     (tmp_path / "a & b").mkdir()
     link = tmp_path / "link %PATH% & more"
     with pytest.raises(OSError, match="Incorrect function") if is_refused else contextlib.nullcontext():
-        host.link_directory(str(tmp_path / "a & b"), str(link))
+        files.link_directory(str(tmp_path / "a & b"), str(link))
     assert os.path.lexists(link) != is_refused
 
 
@@ -49,9 +49,9 @@ def test_where_only_cmd_makes_junctions_its_words_are_the_reason(
     cmd.chmod(0o755)
     monkeypatch.setenv("PATH", f"{cmd.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setitem(sys.modules, "_winapi", None)
-    monkeypatch.setattr(host, "is_windows", lambda: True)
+    monkeypatch.setattr(files, "is_windows", lambda: True)
     with pytest.raises(OSError, match="Local volumes are required"):
-        host.link_directory(str(tmp_path), str(tmp_path / "link"))
+        files.link_directory(str(tmp_path), str(tmp_path / "link"))
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_any_status_of_the_child_becomes_ours(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("signal.signal", lambda *_details: None)
     monkeypatch.setattr(subprocess, "Popen", lambda *_details, **_options: SimpleNamespace(wait=lambda: told))
     monkeypatch.setattr(os, "_exit", ended.append)
-    monkeypatch.setattr(host, "is_windows", lambda: True)
-    host.replace_process(["python"], {})
+    monkeypatch.setattr(processes, "is_windows", lambda: True)
+    processes.replace_process(["python"], {})
     assert ended == [ended_with]
 
 
@@ -94,12 +94,12 @@ def test_a_file_that_others_read_is_replaced_once_they_have_done(
             raise PermissionError(errno.EACCES, "Access is denied", destination, refusals.pop())
         replace(source, destination)
 
-    monkeypatch.setattr(host, "is_windows", lambda: True)
+    monkeypatch.setattr(files, "is_windows", lambda: True)
     monkeypatch.setattr(os, "replace", refused_at_first)
-    host.write_atomically(str(target), b"1")
+    files.write_atomically(str(target), b"1")
     assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])
     refusals.extend([5] * 99)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     with pytest.raises(PermissionError):
-        host.write_atomically(str(target), b"2")
+        files.write_atomically(str(target), b"2")
     assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])

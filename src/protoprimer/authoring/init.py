@@ -14,7 +14,8 @@ from protoprimer.pythons.required import RequiredPython, required_python_of
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.system.console import Console
-from protoprimer.system.host import is_windows, write_atomically
+from protoprimer.system.files import write_atomically
+from protoprimer.system.platform import is_windows
 from protoprimer.version import VERSION
 
 __all__ = ["add_entry", "initialise", "refuse_foreign_file"]

@@ -9,7 +9,7 @@ from protoprimer.authoring.packing import KernelError
 from protoprimer.authoring.unpacking import LOAD_LINE, unpacked_text
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.versions import Version
-from protoprimer.system.host import write_atomically
+from protoprimer.system.files import write_atomically
 from protoprimer.version import VERSION
 
 __all__ = [
@@ -31,11 +31,11 @@ KERNEL_MODULES = (
     "protoprimer.authoring.unpacking",
     "protoprimer.version",
     "protoprimer.errors",
-    "protoprimer.system.json_text",
-    "protoprimer.system.waiting",
-    "protoprimer.system.host",
+    "protoprimer.system.platform",
+    "protoprimer.system.paths",
+    "protoprimer.system.files",
+    "protoprimer.system.processes",
     "protoprimer.system.console",
-    "protoprimer.system.spawn",
     "protoprimer.system.children",
     "protoprimer.formats.toml",
     "protoprimer.formats.versions",
@@ -74,7 +74,6 @@ KERNEL_MODULES = (
     "protoprimer.commands.shells",
     "protoprimer.commands.completion",
     "protoprimer.pythons.required",
-    "protoprimer.store.environment_cache",
     "protoprimer.store.building",
     "protoprimer.store.publishing",
     "protoprimer.states",

@@ -6,7 +6,7 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.integrity import metadata_directories
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.host import environment_python
+from protoprimer.system.paths import environment_python
 from protoprimer.version import VERSION
 
 __all__ = ["renew_kernel"]

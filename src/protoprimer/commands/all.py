@@ -1,5 +1,6 @@
 """One function per command: what happens once the command line is known."""
 
+import json
 import os
 
 from protoprimer.authoring.update import renew_kernel
@@ -23,12 +24,9 @@ from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, LEAPS, Confi
 from protoprimer.settings.schema import CLIENT_SCHEMA
 from protoprimer.states import DryRunEnds
 from protoprimer.store.building import is_steered
-from protoprimer.store.environment_cache import SECONDS_KEPT_UNUSED, forget_old_environments
 from protoprimer.store.publishing import Environment, standing_environment
 from protoprimer.store.state_directory import remove_unused_state_directory
-from protoprimer.system.host import print_out
-from protoprimer.system.json_text import json_text
-from protoprimer.system.waiting import keep_waiting_place
+from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from protoprimer.store.file_lock import FileLock
     from protoprimer.store.generations import GenerationStore
     from protoprimer.system.console import Console
+
+_SECONDS_KEPT_UNUSED = 30 * 24 * 3600
 
 __all__ = ["COMMAND_FUNCTIONS", "enter_client", "ready_environment", "standing_or_stale_environment"]
 
@@ -64,7 +64,6 @@ def ready_environment(graph: "StateGraph") -> Environment:
         if is_new:
             _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
         raise
-    keep_waiting_place(graph.evaluate("cache_directory"))
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
 
@@ -76,9 +75,8 @@ def _first_environment(graph: "StateGraph", configuration: Configuration) -> Env
     looks = configuration.text("python-selector") or not os.path.exists(configuration.state_directory)
     for name in ["inputs"] + ["interpreter"] * bool(looks):
         graph.evaluate(name)
-    if not looks or graph.evaluate("cached_build") is None:
-        for name in ("readable_lock", "backends", "index_settings"):
-            graph.evaluate(name)
+    for name in ("readable_lock", "backends", "index_settings"):
+        graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
         is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)
@@ -219,7 +217,7 @@ def _eval(graph: "StateGraph") -> int:
             "environments": configuration.environment_names,
             "values": values,
         }
-        print_out(json_text(document, indent=2))
+        print_out(json.dumps(document, indent=2, sort_keys=True))
         return 0
     print_out("root %s, environment %s\n" % (configuration.root, configuration.environment_name))
     said = [(key, _as_toml_line(one["value"]), one) for key, one in values.items() if key in configuration.settings]
@@ -248,7 +246,7 @@ def _as_toml_line(value: object) -> str:
         return "{ %s }" % ", ".join("%s = %s" % (key, _as_toml_line(part)) for key, part in parts)
     if isinstance(value, list):
         return "[%s]" % ", ".join(_as_toml_line(part) for part in value)
-    return json_text(value)
+    return json.dumps(value, sort_keys=True)
 
 
 def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
@@ -279,7 +277,7 @@ def _check(graph: "StateGraph") -> int:
         "index": settings.describe(),
     }  # type: dict[str, object]
     if line.has("json"):
-        print_out(json_text(report, indent=2))
+        print_out(json.dumps(report, indent=2, sort_keys=True))
         return status
     print_out("environment: %s" % health)
     for one in interpreters:
@@ -334,10 +332,9 @@ def _gc(graph: "StateGraph") -> int:
             removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     cache = graph.evaluate("cache_directory")
-    wheels = [remove_unused(os.path.join(cache, name), SECONDS_KEPT_UNUSED) for name in ("pins", "editables")]
-    for number, what in ((forget_old_environments(cache), "environment"), (sum(wheels), "wheel")):
-        if number:
-            console.say("removed %d %s%s from the cache" % (number, what, "" if number == 1 else "s"))
+    number = sum(remove_unused(os.path.join(cache, name), _SECONDS_KEPT_UNUSED) for name in ("pins", "editables"))
+    if number:
+        console.say("removed %d wheel%s from the cache" % (number, "" if number == 1 else "s"))
     return 0
 
 

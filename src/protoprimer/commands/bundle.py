@@ -1,6 +1,7 @@
 """Everything that a host without network needs, in one directory of wheels for find-links."""
 
 import errno
+import json
 import os
 
 from protoprimer.backends.base import commands_of
@@ -21,8 +22,7 @@ from protoprimer.states import DryRunEnds
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.host import remove_tree, write_atomically
-from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.files import remove_tree, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _files_of_bundle(directory: str) -> "list[str]":
         return []
     try:
         with open(os.path.join(directory, BUNDLE_NOTE), encoding="utf-8") as stream:
-            return sorted(json_of(stream.read())["files"])
+            return sorted(json.loads(stream.read())["files"])
     except (OSError, ValueError, LookupError, TypeError):
         if all(name.startswith(_STAGING) for name in os.listdir(directory)):
             return []
@@ -254,7 +254,7 @@ def _files_of_bundle(directory: str) -> "list[str]":
 def _publish_bundle(staging: str, directory: str, facts: "dict[str, Any]", earlier: "list[str]") -> int:
     """Move what was fetched into place; return how many files. The note is first: a rerun then knows a torn bundle."""
     digests = {name: sha256_of_file(os.path.join(staging, name)) for name in os.listdir(staging)}
-    text = json_text(dict(facts, files=digests), indent=1) + "\n"
+    text = json.dumps(dict(facts, files=digests), indent=1, sort_keys=True) + "\n"
     write_atomically(os.path.join(directory, BUNDLE_NOTE), text.encode("ascii"))
     for name in digests:
         os.replace(os.path.join(staging, name), os.path.join(directory, name))

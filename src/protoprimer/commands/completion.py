@@ -1,13 +1,14 @@
 """`./prime completion SHELL`: what completes the command line, made from the table that also reads it."""
 
 import os
+from shlex import quote
 
 from protoprimer.backends.choosing import BACKENDS
 from protoprimer.commands.shells import SHELL_KINDS
 from protoprimer.errors import UsageError, nearest_name
 from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS
-from protoprimer.system.host import print_out, quoted_for_sh
+from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def completion_text(shell: str, program: str, targets: "list[str]") -> str:
     values.update({"--backend": ["auto"] + list(BACKENDS), "--shell": sorted(SHELL_KINDS), "--target": targets})
     filled = {
         "@F@": "_protoprimer_" + re.sub(r"\W", "_", program),
-        "@PROGRAM@": quoted_for_sh(program),
+        "@PROGRAM@": quote(program),
         "@ENVIRONMENTS@": _ASKS_FOR_ENVIRONMENTS,
         "@SHELLS@": " ".join(COMPLETION_SHELLS),
     }
@@ -156,14 +157,14 @@ def _sh_tables(values: "dict[str, list[str]]") -> "dict[str, str]":
             for command in COMMANDS
             if _sh_options(command)
         ),
-        "@COMMANDS@": " ".join(quoted_for_sh("%s:%s" % pair) for pair in COMMANDS.items()),
+        "@COMMANDS@": " ".join(quote("%s:%s" % pair) for pair in COMMANDS.items()),
     }
 
 
 def _sh_options(command: "str | None") -> str:
     """Return the options that only some commands know and this one does, or for `None` those that all know."""
     known = [one for one in OPTIONS if (one.commands is None if command is None else command in (one.commands or ()))]
-    return " ".join(quoted_for_sh(name + ":" + option.meaning) for option in known for name in option.names)
+    return " ".join(quote(name + ":" + option.meaning) for option in known for name in option.names)
 
 
 def _fish_lines(values: "dict[str, list[str]]") -> "list[str]":

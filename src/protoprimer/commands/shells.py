@@ -10,13 +10,10 @@ from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.project.metadata import read_project
 from protoprimer.runtime.switch import activated_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import (
-    become_command,
-    is_windows,
-    scripts_directory,
-    user_cache_directory,
-    write_atomically,
-)
+from protoprimer.system.files import write_atomically
+from protoprimer.system.paths import scripts_directory, user_cache_directory
+from protoprimer.system.platform import is_windows
+from protoprimer.system.processes import become_command
 
 __all__ = ["SHELL_KINDS", "chosen_shell", "enter_shell", "shell_label"]
 

@@ -6,8 +6,7 @@ import time
 
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
-from protoprimer.system.host import path_of_file_url
-from protoprimer.system.waiting import release_waiting
+from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +72,6 @@ class UrlReader:
         if url.startswith("file:"):
             with open(path_of_file_url(url), "rb") as stream:
                 return stream.read(), url, "text/html"
-        release_waiting()
         import http.client
         import socket
         import urllib.error

@@ -1,5 +1,6 @@
 """The tools: uv, virtualenv and pip, on this host or from verified wheels; never installed into an interpreter."""
 
+import json
 import os
 import sys
 
@@ -9,15 +10,9 @@ from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unp
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import (
-    is_windows,
-    libc_of_host,
-    machine_of_host,
-    scripts_directory,
-    sha256_of,
-    write_atomically,
-)
-from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.system.paths import scripts_directory
+from protoprimer.system.platform import is_windows, libc_of_host, machine_of_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -275,11 +270,11 @@ class ToolBox:
         except OSError as error:
             return "!cannot be used: %s" % error.strerror
         identity = [command, status.st_mtime, status.st_size, status.st_ino]
-        key = sha256_of(json_text(command).encode("ascii"))[:16]
+        key = sha256_of(json.dumps(command, sort_keys=True).encode("ascii"))[:16]
         note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
         try:
             with open(note, encoding="utf-8") as stream:
-                known, version = json_of(stream.read())
+                known, version = json.loads(stream.read())
             if known == identity:
                 return str(version)
         except (OSError, ValueError, TypeError):
@@ -289,7 +284,7 @@ class ToolBox:
         if not version.startswith("!") and os.path.basename(os.path.dirname(path)) != "shims":
             try:
                 os.makedirs(os.path.dirname(note), exist_ok=True)
-                write_atomically(note, json_text([identity, version]).encode("utf-8"))
+                write_atomically(note, json.dumps([identity, version], sort_keys=True).encode("utf-8"))
             except OSError:
                 pass
         return str(version)

@@ -8,7 +8,7 @@ from protoprimer.errors import BackendError
 from protoprimer.fetch.downloads import UrlReader, file_url
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
-from protoprimer.system.host import remove_tree, replace_file, sha256_of
+from protoprimer.system.files import remove_tree, replace_file, sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ same values.
 import sys
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.system.host import refuse_endless
+from protoprimer.system.files import refuse_endless
 
 __all__ = ["TomlError", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
 

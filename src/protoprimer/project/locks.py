@@ -1,5 +1,6 @@
 """Lock files, PEP 751's `pylock.toml` and uv's `uv.lock`, turned into requirement lines with hashes."""
 
+import json
 import os
 
 from protoprimer.errors import ConfigurationError, InstallError
@@ -11,8 +12,8 @@ from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.host import content_of, path_of_file_url
-from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.files import content_of
+from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def marker_environment(python: str, console: Console) -> "dict[str, Any]":
     result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
     if result.status != 0:
         raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
-    values = json_of(result.output)  # type: dict[str, Any]
+    values = json.loads(result.output)  # type: dict[str, Any]
     return values
 
 
@@ -413,14 +414,18 @@ def pylock_text(report: "dict[str, Any]", base: str, own: "list[str]", requires_
     values = report["environment"]
     where = ["%s == '%s'" % (name, values[name]) for name in ("python_version", "sys_platform", "platform_machine")]
     # What pip resolved holds where it ran, and nowhere else: dependencies of other hosts are missing.
-    lines = ['lock-version = "1.0"', "environments = [%s]" % json_text(" and ".join(where))]
+    lines = ['lock-version = "1.0"', "environments = [%s]" % json.dumps(" and ".join(where), sort_keys=True)]
     if requires_python:
-        lines.append("requires-python = " + json_text(requires_python))
+        lines.append("requires-python = " + json.dumps(requires_python, sort_keys=True))
     lines.append('created-by = "protoprimer"')
     for item in sorted(report["install"], key=lambda one: normalized_project_name(one["metadata"]["name"])):
         path = _path_of_report(item)
         if path is None or path not in own:
-            lines += ["", "[[packages]]", "name = " + json_text(normalized_project_name(item["metadata"]["name"]))]
+            lines += [
+                "",
+                "[[packages]]",
+                "name = " + json.dumps(normalized_project_name(item["metadata"]["name"]), sort_keys=True),
+            ]
             lines += _fields_of_report(item, os.path.relpath(path, base) if path else None)
     return "\n".join(lines) + "\n"
 
@@ -440,7 +445,7 @@ def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]"
         return ["directory = " + _inline_table({"path": path.replace(os.sep, "/"), "editable": editable})]
     # A lock is committed: no credentials.
     url = re.sub("//[^/@]*@", "//", info["url"].split("#")[0])
-    version = "version = " + json_text(item["metadata"]["version"])
+    version = "version = " + json.dumps(item["metadata"]["version"], sort_keys=True)
     extra = {"subdirectory": info["subdirectory"]} if info.get("subdirectory") else {}
     if "vcs_info" in info:
         vcs = info["vcs_info"]
@@ -455,5 +460,8 @@ def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]"
 
 
 def _inline_table(table: "dict[str, Any]") -> str:
-    values = [_inline_table(value) if isinstance(value, dict) else json_text(value) for value in table.values()]
+    values = [
+        _inline_table(value) if isinstance(value, dict) else json.dumps(value, sort_keys=True)
+        for value in table.values()
+    ]
     return "{ %s }" % ", ".join("%s = %s" % pair for pair in zip(table, values))

@@ -4,7 +4,7 @@ import os
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.project.metadata import expand_group, metadata_files, normalized_project_name, read_project
-from protoprimer.system.host import path_of_file_url
+from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

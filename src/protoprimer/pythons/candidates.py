@@ -7,7 +7,7 @@ from protoprimer.formats.versions import PythonRequest
 from protoprimer.pythons.probe import Interpreter, version_in_name
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.host import is_windows
+from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,12 +1,14 @@
 """One interpreter: what it is, asked of it once in a child process and remembered in the user's cache."""
 
+import json
 import os
 
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
-from protoprimer.system.host import content_of, environment_python, is_windows, sha256_of, write_atomically
-from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.files import content_of, sha256_of, write_atomically
+from protoprimer.system.paths import environment_python
+from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,7 +213,7 @@ def _answer_of(command: "list[str]", console: Console, timeout: float) -> "dict[
     for line in child.output.splitlines():
         if line.startswith(_PROBE_MARK):
             try:
-                facts = json_of(line[len(_PROBE_MARK) :])
+                facts = json.loads(line[len(_PROBE_MARK) :])
             except ValueError:
                 break
             if _are_facts(facts):
@@ -292,7 +294,7 @@ def _remembered_facts(memory: str) -> "dict[str, Any] | None":
     """Return the remembered answer, or `None` if there is none or a file it depends on is not what it was."""
     try:
         with open(memory, "rb") as stream:
-            kept = json_of(stream.read().decode("utf-8"))
+            kept = json.loads(stream.read().decode("utf-8"))
         if kept["format"] != _CACHE_FORMAT or not _are_facts(kept["facts"]) or not kept["stamps"]:
             return None
         current = all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items())
@@ -308,7 +310,7 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     if "stdlib" in facts:
         deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
     kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
-    _keep_in_memory(memory, json_text(kept, indent=1))
+    _keep_in_memory(memory, json.dumps(kept, indent=1, sort_keys=True))
 
 
 def _keep_in_memory(memory: str, text: str) -> None:

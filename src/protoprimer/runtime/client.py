@@ -8,7 +8,7 @@ from protoprimer.graph import State, StateGraph
 from protoprimer.graph_picture import graph_picture
 from protoprimer.runtime.switch import PATH_VARIABLE
 from protoprimer.settings.command_line import OPTIONS, CommandLine, help_text
-from protoprimer.system.host import print_out
+from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from protoprimer.settings.configuration import INPUT_VARIABLES
 from protoprimer.states import Invocation
 from protoprimer.store.publishing import standing_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import is_windows
+from protoprimer.system.platform import is_windows
 
 __all__ = [
     "can_ask_client",

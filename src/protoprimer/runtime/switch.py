@@ -4,7 +4,8 @@ import os
 import sys
 
 from protoprimer.errors import InstallError, UsageError, nearest_name
-from protoprimer.system.host import become_command, environment_python, replace_process, scripts_directory
+from protoprimer.system.paths import environment_python, scripts_directory
+from protoprimer.system.processes import become_command, replace_process
 
 __all__ = [
     "PATH_VARIABLE",

@@ -6,7 +6,8 @@ from protoprimer.errors import ConfigurationError, UsageError, nearest_name
 from protoprimer.formats.toml import load_toml, toml_key_lines
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
-from protoprimer.system.host import is_utf8_path, refuse_endless
+from protoprimer.system.files import refuse_endless
+from protoprimer.system.paths import is_utf8_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from protoprimer.settings.index_sources import (
     read_index_sources,
     url_credentials,
 )
-from protoprimer.system.host import path_of_file_url
+from protoprimer.system.paths import path_of_file_url
 
 __all__ = ["IndexSettings", "read_index_settings"]
 

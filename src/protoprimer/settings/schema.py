@@ -114,11 +114,6 @@ _KEYS = {
     "state-dir": {"type": "string", "default": ".protoprimer", "description": "Where the clone's state is kept."},
     "keep": {"type": "integer", "minimum": 1, "default": 3, "description": "Generations kept per environment."},
     "build-constraints": {"type": "string", "description": "Constraint file for isolated builds."},
-    "environment-cache": {
-        "type": "boolean",
-        "default": True,
-        "description": "Whether environments are kept in the user's cache, and linked from there by hard links.",
-    },
     "seed-pip": {"type": "boolean", "default": False, "description": "Whether pip is put into the environment."},
     "lock-timeout": {
         "type": "number",

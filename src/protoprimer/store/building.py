@@ -2,8 +2,7 @@
 
 import os
 
-from protoprimer.backends.base import Backend, fault_of_installed
-from protoprimer.errors import InstallError
+from protoprimer.backends.base import Backend
 from protoprimer.formats.versions import PythonRequest
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import interpreter_misfit
@@ -15,13 +14,12 @@ from protoprimer.pythons.probe import (
     verify_environment_interpreter,
 )
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
-from protoprimer.store.environment_cache import CachedEnvironment, keep_environment
 from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.fingerprint import Fingerprint, fingerprint_of, input_stamps
 from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.host import environment_python
+from protoprimer.system.paths import environment_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +31,6 @@ __all__ = [
     "fingerprint_now",
     "interpreter_of_last_generation",
     "is_steered",
-    "keep_generation",
-    "link_generation",
 ]
 
 KERNEL_FORMAT = 1
@@ -106,49 +102,6 @@ def build_generation(
     return _published(configuration, interpreter, inputs, fingerprint, store, make)
 
 
-def link_generation(
-    configuration: Configuration,
-    interpreter: Interpreter,
-    plan: Plan,
-    inputs: "tuple[list[str], list[str]]",
-    fingerprint: Fingerprint,
-    store: GenerationStore,
-    cached: CachedEnvironment,
-    console: Console,
-) -> "Generation | None":
-    """Publish a new generation made of what is in the cache; `None` if that is no longer whole, or does not fit."""
-
-    def make(path: str) -> "dict[str, object]":
-        with console.step("linked %s from the cache" % plan.summary()):
-            if not cached.link_to(path, configuration.root):
-                raise InstallError("%s is not whole" % cached.place)
-            fault = fault_of_installed(path, plan)
-            if fault is not None:
-                raise InstallError(fault[1], fault[0])
-        verify_environment_interpreter(path, interpreter, console)
-        return cached.facts
-
-    try:
-        return _published(configuration, interpreter, inputs, fingerprint, store, make, is_alone=True)
-    except InstallError as error:
-        console.detail("what the cache has cannot be used: %s" % error)
-        return None
-
-
-def keep_generation(
-    generation: Generation, fingerprint: Fingerprint, plan: Plan, cache_directory: str, console: Console
-) -> None:
-    """Keep a generation that was just built in the user's cache, if another build would make the same."""
-    record = generation.record
-    if record["changed_while_building"]:
-        why_not = "its inputs changed while it was built"  # type: str | None
-    else:
-        facts = {name: record[name] for name in ("backend", "tools", "never_installed")}
-        why_not = keep_environment(cache_directory, generation.path, fingerprint, plan, facts)
-    if why_not is not None:
-        console.detail("the environment is not kept in the cache: %s" % why_not)
-
-
 def _published(
     configuration: Configuration,
     interpreter: Interpreter,
@@ -156,7 +109,6 @@ def _published(
     fingerprint: Fingerprint,
     store: GenerationStore,
     make: "Callable[[str], dict[str, object]]",
-    is_alone: bool = False,
 ) -> Generation:
     path = store.begin(fingerprint)
     try:
@@ -168,7 +120,7 @@ def _published(
         record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
         return store.publish(path, record)
     except BaseException as error:
-        store.abandon(path, is_alone)
+        store.abandon(path)
         if isinstance(error, OSError):
             # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
             raise disk_failure("build the environment", str(error.filename or path), error) from error

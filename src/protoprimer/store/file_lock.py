@@ -6,6 +6,7 @@ the protocol for file systems that refuse such locks.
 """
 
 import errno
+import json
 import os
 import stat
 import sys
@@ -13,9 +14,9 @@ import time
 
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
-from protoprimer.system.host import boot_identifier, first_line_of, is_windows, pid_is_alive, remove_tree
-from protoprimer.system.json_text import json_of, json_text
-from protoprimer.system.waiting import release_waiting
+from protoprimer.system.files import remove_tree
+from protoprimer.system.platform import boot_identifier, first_line_of, is_windows
+from protoprimer.system.processes import pid_is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _open_lock_file(path: str) -> int:
 
 def _parse_holder(content: bytes) -> "dict[str, Any]":
     try:
-        holder = json_of(content.decode("utf-8"))
+        holder = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
@@ -228,7 +229,6 @@ class FileLock:
         delay = _SHORTEST_SECONDS_BETWEEN_TRIES
         try:
             while not self._try_to_acquire():
-                release_waiting()
                 waited = time.monotonic() - started
                 if self._timeout is not None and waited >= self._timeout:
                     raise self._timeout_error(waited)
@@ -358,7 +358,7 @@ class FileLock:
 
 def _holder_text() -> bytes:
     what = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
-    return json_text(this_process(what)).encode("ascii") + b"\n"
+    return json.dumps(this_process(what), sort_keys=True).encode("ascii") + b"\n"
 
 
 def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":

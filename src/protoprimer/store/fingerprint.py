@@ -1,10 +1,10 @@
 """The fingerprint: a name for everything an environment is a function of, whose parts a person can read."""
 
+import json
 import os
 
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.host import sha256_of
-from protoprimer.system.json_text import json_text
+from protoprimer.system.files import sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def fingerprint_of(
             full[name] = content_hash
             shown[name] = content_hash[:12]
     for key, value in settings.items():
-        text = json_text(value)
+        text = json.dumps(value, sort_keys=True)
         full["setting:" + key] = text
         # A long value or a URL may hold credentials, and is nothing to read in one line either.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
         shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
-    digest = sha256_of(json_text(full).encode("utf-8"))[:16]
+    digest = sha256_of(json.dumps(full, sort_keys=True).encode("utf-8"))[:16]
     del full["clone"]
-    return Fingerprint(digest, shown, stamps, sha256_of(json_text(full).encode("utf-8")))
+    return Fingerprint(digest, shown, stamps, sha256_of(json.dumps(full, sort_keys=True).encode("utf-8")))
 
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":

@@ -4,6 +4,7 @@ What lies where, and what may be deleted, is told in `docs/state-directory.md`.
 """
 
 import errno
+import json
 import os
 import time
 
@@ -14,15 +15,9 @@ from protoprimer.store.in_use import paths_in_use
 from protoprimer.store.integrity import environment_fault, interpreter_fault, metadata_directories, missing_files
 from protoprimer.store.state_directory import check_environment_name, prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.host import (
-    environment_python,
-    is_windows,
-    link_directory,
-    link_target,
-    remove_tree,
-    write_atomically,
-)
-from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.files import link_directory, link_target, remove_tree, write_atomically
+from protoprimer.system.paths import environment_python
+from protoprimer.system.platform import is_windows
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
@@ -76,7 +71,7 @@ def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
 def _read_record(path: str) -> "dict[str, Any]":
     try:
         with open(path, "rb") as stream:
-            found = json_of(stream.read().decode("utf-8"))
+            found = json.loads(stream.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and _has_known_types(found) else {}
@@ -94,7 +89,7 @@ def _has_known_types(record: "dict[str, Any]") -> bool:
 
 
 def _write_record(path: str, value: "dict[str, Any]", durable: bool = True) -> None:
-    write_atomically(path, (json_text(value, indent=1) + "\n").encode("utf-8"), durable=durable)
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"), durable=durable)
 
 
 def _sorted_names(directory: str) -> "list[str]":
@@ -228,16 +223,9 @@ class GenerationStore:
             self._console.detail("could not note what was built last: %s" % error)
         return Generation(path, content)
 
-    def abandon(self, path: str, is_free: bool = False) -> None:
-        """Remove what was begun at `path` and will not be published.
-
-        :param is_free: nobody else can still write there, so that the name may be used again
-        """
-        if self._remove(path) and is_free:
-            try:
-                os.unlink(path + _BUILDING_SUFFIX)
-            except OSError:
-                pass
+    def abandon(self, path: str) -> None:
+        """Remove what was begun at `path` and will not be published."""
+        self._remove(path)
 
     def last_record(self) -> "dict[str, Any]":
         """Return the record of what was built last under this environment's name; empty if that is not known."""

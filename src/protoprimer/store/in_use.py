@@ -2,7 +2,8 @@
 
 import os
 
-from protoprimer.system.host import content_of, is_windows
+from protoprimer.system.files import content_of
+from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

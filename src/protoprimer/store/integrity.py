@@ -2,7 +2,7 @@
 
 import os
 
-from protoprimer.system.host import environment_python
+from protoprimer.system.paths import environment_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from protoprimer.store.generations import Generation, point_link
 from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console
-from protoprimer.system.host import link_target, write_atomically
+from protoprimer.system.files import link_target, write_atomically
 
 __all__ = ["Environment", "announce_generation", "client_paths_of", "standing_environment", "tell_matrix"]
 

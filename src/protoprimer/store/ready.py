@@ -4,22 +4,15 @@ A shell can compare times of files but not read them. So each input's time is ke
 stamp: an input neither newer nor older than its stamp is the one that was read, even if a clock went backwards.
 """
 
+import json
 import os
 import time
+from shlex import quote
 
 from protoprimer.settings.configuration import INPUT_VARIABLES
-from protoprimer.system.host import (
-    boot_identifier,
-    environment_python,
-    is_windows,
-    link_target,
-    quoted_for_sh,
-    replace_file,
-    scripts_directory,
-    write_atomically,
-)
-from protoprimer.system.json_text import json_of, json_text
-from protoprimer.system.waiting import release_waiting
+from protoprimer.system.files import link_target, replace_file, write_atomically
+from protoprimer.system.paths import environment_python, scripts_directory
+from protoprimer.system.platform import boot_identifier, is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +109,6 @@ def write_ready(
     write_atomically(unfinished, _ready_text(facts), durable=False)
     os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
     replace_file(unfinished, path)
-    release_waiting()
 
 
 def read_ready(state_directory: str) -> "dict[str, Any] | None":
@@ -128,7 +120,7 @@ def read_ready(state_directory: str) -> "dict[str, Any] | None":
     try:
         with open(os.path.join(state_directory, "ready"), "rb") as stream:
             content = stream.read()
-        facts = json_of(content.split(b"\n", 2)[1][2:].decode("ascii"))
+        facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
         # What it says must give what it is, to the byte; the moment is not in the text.
         return facts if _ready_text(facts) == content and isinstance(facts["moment"], int) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -209,9 +201,9 @@ def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
 
 
 def _ready_text(facts: "dict[str, Any]") -> bytes:
-    quoted = quoted_for_sh
+    quoted = quote
     stamps = os.path.join(facts["state"], "stamps")
-    lines = [READY_FORMAT, "# " + json_text(facts), _READY_FUNCTIONS]
+    lines = [READY_FORMAT, "# " + json.dumps(facts, sort_keys=True), _READY_FUNCTIONS]
     lines += ["protoprimer_%s=%s" % (name, quoted(facts[name])) for name in ("environment", "python")]
     lines.append("protoprimer_path=" + quoted(os.pathsep.join(facts["client_paths"])))
     lines.append("protoprimer_work=" + ("yes" if facts["work"] else ""))

@@ -6,7 +6,7 @@ import stat
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.host import content_of, link_target, write_atomically
+from protoprimer.system.files import content_of, link_target, write_atomically
 
 __all__ = [
     "check_environment_name",

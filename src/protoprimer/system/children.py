@@ -1,19 +1,18 @@
 """Child processes: scrubbed environment, no input, all output kept, a sign of life while they run."""
 
 import os
-import sys
+import signal
+import subprocess
+import threading
 import time
 
 from protoprimer.errors import InstallError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
-from protoprimer.system.host import end_processes, processes_below, signal_module
-from protoprimer.system.spawn import start_child
+from protoprimer.system.processes import end_processes, processes_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from protoprimer.system.spawn import PopenChild, SpawnedChild
 
 __all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed_environment"]
 
@@ -93,28 +92,37 @@ def run_child(
     """
     console.record("$ " + " ".join(arguments))
     variables = scrubbed_environment() if environ is None else environ
+    given = None if input_text is None else input_text.encode("utf-8")
+    stdin = subprocess.DEVNULL if given is None else subprocess.PIPE
+    pipe = subprocess.PIPE
     try:
-        child = start_child(arguments, cwd, variables, None if input_text is None else input_text.encode("utf-8"))
+        child = subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=variables)
     except (OSError, ValueError) as error:
         raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
     handlers = _heed_terminations()
     deadline = None if timeout is None else time.monotonic() + timeout
-    is_late = False
+    is_late, printed = False, (b"", b"")
     try:
-        while not child.attend(_seconds_of_patience(deadline)):
+        while not is_late:
+            try:
+                printed = child.communicate(given, timeout=_seconds_of_patience(deadline))
+                break
+            except subprocess.TimeoutExpired as error:
+                # It keeps what it has not written yet, and takes no input a second time.
+                given, printed = None, (error.output or b"", error.stderr or b"")
             console.sign_of_life()
             is_late = deadline is not None and time.monotonic() >= deadline
-            if is_late:
-                # What a wrapper has started would go on without it, and keep the pipes open for ever.
-                _end_family(child)
-                break
+        if is_late:
+            # What a wrapper has started would go on without it, and keep the pipes open for ever.
+            _end_family(child)
     except BaseException:
         _end_family(child)
         raise
     finally:
         _restore_handlers(handlers)
-    output, errors = child.output.decode("utf-8", "replace"), child.errors.decode("utf-8", "replace")
-    result = ChildResult(arguments, STATUS_OF_LATE if is_late else int(child.status or 0), output, errors)
+    output, errors = (part.decode("utf-8", "replace") for part in printed)
+    status = STATUS_OF_LATE if is_late else child.returncode
+    result = ChildResult(arguments, status, output, errors)
     for line in result.everything().splitlines():
         console.record("  " + line)
     if result.status != 0:
@@ -131,21 +139,18 @@ class Terminated(BaseException):
 
     def end_this_process(self) -> None:
         """End this process by the signal, so that its parent sees the truth. Does not return."""
-        signal = signal_module()
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
 
 
 def _heed_terminations() -> "dict[int, Any]":
     """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
-    signal = signal_module()
 
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
 
     before = {}
-    threads = sys.modules.get("threading")
-    is_main = threads is None or threads.current_thread() is threads.main_thread()
+    is_main = threading.current_thread() is threading.main_thread()
     for name in ("SIGTERM", "SIGHUP") if is_main else ():
         number = getattr(signal, name, None)
         # Who has other wishes for it, such as nohup, has set them.
@@ -155,7 +160,6 @@ def _heed_terminations() -> "dict[int, Any]":
 
 
 def _restore_handlers(handlers: "dict[int, Any]") -> None:
-    signal = signal_module()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -166,12 +170,17 @@ def _seconds_of_patience(deadline: "float | None") -> float:
     return max(0.0, min(SECONDS_BETWEEN_SIGNS_OF_LIFE, deadline - time.monotonic()))
 
 
-def _end_family(child: "SpawnedChild | PopenChild") -> None:
+def _end_family(child: "subprocess.Popen[bytes]") -> None:
     """End a child and all that it has started, which would go on as orphans; an interrupted installer tidies first."""
     family = processes_below(child.pid)
     end_processes(family + [child.pid], gently=True)
-    if not child.attend(_SECONDS_TO_TIDY):
+    try:
+        child.communicate(timeout=_SECONDS_TO_TIDY)
+    except (subprocess.TimeoutExpired, ValueError):
         family += processes_below(child.pid)
         child.kill()
-        child.abandon()
+        for stream in (child.stdin, child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+        child.wait()
     end_processes(family, gently=False)

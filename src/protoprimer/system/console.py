@@ -5,16 +5,16 @@ import os
 import sys
 import time
 
-from protoprimer.errors import PrimerError
-from protoprimer.system.host import link_target
+from protoprimer.errors import OutputLost, PrimerError
+from protoprimer.system.files import link_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import TextIO
+    from typing import NoReturn, TextIO
 
-__all__ = ["Console", "Step"]
+__all__ = ["Console", "Step", "end_process", "print_out"]
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 
@@ -218,7 +218,7 @@ class Console:
         if not os.path.exists(os.path.dirname(self._log_directory)):
             # What is done before anything is made here, such as fetching an interpreter, is written down afterwards.
             return False
-        name = "%s-%d.log" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime()), os.getpid())
+        name = "%s-%s.log" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime()), os.urandom(4).hex())
         path = os.path.join(self._log_directory, name)
         try:
             if self._prepare_log is not None:
@@ -245,3 +245,44 @@ class Console:
             self._log.flush()
         except (OSError, ValueError):
             self._log = None
+
+
+def print_out(text: str, end: str = "\n") -> None:
+    """Print what was asked for to stdout; all of it has left this process afterwards.
+
+    :raises OutputLost: the disk is full, or failed (exit code 120); who reads no more has had enough
+    """
+    stream = sys.stdout
+    if stream is None:
+        return
+    try:
+        try:
+            stream.write(text + end)
+        except UnicodeEncodeError:
+            encoding = stream.encoding
+            stream.write((text + end).encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except OSError as error:
+        # Python is not to try again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise OutputLost("the output is lost: %s" % error) from error
+
+
+def end_process(status: int) -> "NoReturn":
+    """End this process once all that it printed has left it.
+
+    :param status: its exit status; 120, as Python's own, where the output is lost
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            # Who reads no more has had enough. Python is not to try again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (OSError, ValueError) as error:
+            status = 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            Console().error("the output is lost: %s" % error)
+    sys.exit(status)

@@ -1,5 +1,6 @@
 """Running a matrix: each cell is an ordinary run of the entry script, as a child process."""
 
+import json
 import os
 import sys
 import time
@@ -17,16 +18,10 @@ from protoprimer.settings.configuration import CELL_VARIABLE, Configuration
 from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
-from protoprimer.system.console import Console
-from protoprimer.system.host import (
-    options_of_process_group,
-    print_out,
-    signal_process_group,
-    usable_cores,
-    usable_memory,
-    write_atomically,
-)
-from protoprimer.system.json_text import json_of, json_text
+from protoprimer.system.console import Console, print_out
+from protoprimer.system.files import write_atomically
+from protoprimer.system.platform import usable_cores, usable_memory
+from protoprimer.system.processes import options_of_process_group, signal_process_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +82,7 @@ def matrix_command(graph: "StateGraph") -> int:
 
 def _print_document(document: "dict[str, Any]") -> None:
     # On one line, as a GitHub output has to be.
-    print_out(json_text(document))
+    print_out(json.dumps(document, sort_keys=True))
 
 
 def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
@@ -206,7 +201,10 @@ class MatrixRun:
         told = {"name": cell.name, "note": self._note_of(cell)}
         told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
         resolution = cell.axes["resolution"]
-        return dict({CELL_VARIABLE: json_text(told)}, **({"PROTOPRIMER_RESOLUTION": resolution} if resolution else {}))
+        return dict(
+            {CELL_VARIABLE: json.dumps(told, sort_keys=True)},
+            **({"PROTOPRIMER_RESOLUTION": resolution} if resolution else {}),
+        )
 
     def _note_of(self, cell: MatrixCell) -> str:
         return os.path.join(self._directory, "%s.%d.json" % (cell.name, os.getpid()))
@@ -264,7 +262,7 @@ class MatrixRun:
     def _read_note(self, cell: MatrixCell) -> None:
         try:
             with open(self._note_of(cell), "rb") as stream:
-                cell.facts = json_of(stream.read().decode("ascii"))
+                cell.facts = json.loads(stream.read().decode("ascii"))
             os.unlink(self._note_of(cell))
         except (OSError, ValueError):
             return
@@ -301,7 +299,7 @@ class MatrixRun:
         """Take over what passed in the last run of the same command, if that is wanted, or say that it could be."""
         try:
             with open(self._journal, encoding="utf-8") as stream:
-                found = json_of(stream.read())
+                found = json.loads(stream.read())
             earlier = dict(found["cells"]) if found["command"] == self._command else {}
         except (OSError, ValueError, LookupError, TypeError):
             earlier = {}
@@ -313,7 +311,7 @@ class MatrixRun:
         self._write_journal()
 
     def _write_journal(self) -> None:
-        text = json_text({"command": self._command, "cells": self._passed}, indent=1)
+        text = json.dumps({"command": self._command, "cells": self._passed}, indent=1, sort_keys=True)
         try:
             write_atomically(self._journal, text.encode("ascii"))
         except OSError as error:

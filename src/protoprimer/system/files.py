@@ -1,0 +1,172 @@
+"""Files and links: written whole or not at all, removed with all that is in them."""
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import time
+
+from protoprimer.system.platform import is_windows
+
+__all__ = [
+    "content_of",
+    "link_directory",
+    "link_target",
+    "refuse_endless",
+    "remove_tree",
+    "replace_file",
+    "sha256_of",
+    "temporary_name",
+    "write_atomically",
+]
+
+
+def temporary_name(path: str) -> str:
+    """Return a name beside `path` that nobody else takes.
+
+    A process id alone is not enough: two containers that share a directory have the same ones.
+    """
+    return "%s.%s.tmp" % (path, os.urandom(8).hex())
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the hexadecimal SHA-256 of a content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
+    """Write a file so that every reader, and the next run after a crash, sees the old content or the new, whole.
+
+    :param durable: false where a file emptied by a power loss would be noticed or would not matter: the next reader
+        then need not wait for the disk
+    :raises OSError: the directory is missing or not writable; the old file is then untouched
+    """
+    temporary = temporary_name(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(temporary, flags, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        replace_file(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            pass
+        raise
+
+
+def replace_file(source: str, target: str) -> None:
+    """Rename a file, in one step also over another one, which somebody may be reading.
+
+    :raises OSError: it was not possible; on Windows, not for a second or two
+    """
+    # Windows renames onto no file that is open, which for a moment it is wherever others read it or come first.
+    for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(source, target)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it, read-only entries included; what cannot be removed stays."""
+
+    def make_writable_and_retry(function: object, failed: str, _error: object) -> None:
+        is_directory = os.path.isdir(failed) and not os.path.islink(failed)
+        try:
+            os.chmod(os.path.dirname(failed), 0o700)
+            if is_directory or is_windows():
+                # Elsewhere a file's mode does not matter here, and may be shared with a tool's cache by a hard link.
+                os.chmod(failed, 0o700)
+            os.rmdir(failed) if is_directory else os.unlink(failed)
+        except OSError:
+            pass
+
+    shutil.rmtree(path, onerror=make_writable_and_retry)
+
+
+def link_target(path: str) -> "str | None":
+    """Return what the link (or Windows junction) at `path` points to, absolute, or `None` if it is no link."""
+    try:
+        target = os.readlink(path)
+    except (OSError, ValueError, AttributeError):
+        return None
+    if target.startswith("\\\\?\\"):
+        target = target[4:]
+    return os.path.normpath(os.path.join(os.path.dirname(path), target))
+
+
+def link_directory(target: str, link: str, staging: "str | None" = None) -> None:
+    """Make `link` point to the directory `target`, replacing an earlier link in one step.
+
+    :param staging: a directory of the same file system for the unfinished link; by default the one that `link` is in
+    :raises OSError: the host refuses links, or something that is not a link stands at `link`
+    """
+    if is_windows():
+        _junction_directory(target, link)
+        return
+    # The file systems may be two after all: then the last step fails, and is tried where it cannot.
+    beside = os.path.dirname(link)
+    for directory in [staging, beside] if staging else [beside]:
+        temporary = temporary_name(os.path.join(directory, os.path.basename(link)))
+        os.symlink(os.path.relpath(target, beside), temporary)
+        try:
+            os.replace(temporary, link)
+            return
+        except OSError as error:
+            os.unlink(temporary)
+            if error.errno != errno.EXDEV or directory == beside:
+                raise
+
+
+def _junction_directory(target: str, link: str) -> None:
+    # A junction, unlike a symbolic link, needs no privilege.
+    if link_target(link) is not None:
+        os.rmdir(link)
+    try:
+        # What mklink does; but cmd would take a path with & or % apart, and may be forbidden.
+        from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
+    except ImportError:
+        CreateJunction = _junction_by_cmd  # noqa: N806 - it stands in for a function of that name
+    try:
+        CreateJunction(target, link)
+    except OSError:
+        # A file system that refuses junctions, such as FAT, leaves the directory that was to become one.
+        if os.path.isdir(link) and not os.listdir(link):
+            os.rmdir(link)
+        raise
+
+
+def _junction_by_cmd(target: str, link: str) -> None:
+    command = ["cmd", "/d", "/c", "mklink", "/J", link, target]
+    made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if made.returncode != 0:
+        raise OSError(made.stderr.decode("utf-8", "replace").strip() or "mklink failed")
+
+
+def content_of(path: str) -> bytes:
+    """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
+    try:
+        refuse_endless(path)
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
+
+
+def refuse_endless(path: str) -> None:
+    """Refuse what may be read for ever.
+
+    :raises OSError: it is a pipe, or a device other than the empty one; or it is not there
+    """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device")

@@ -1,0 +1,97 @@
+"""Where things are: the parts of an environment, the user's cache."""
+
+import os
+import sys
+from urllib.parse import unquote, urlsplit
+
+from protoprimer.errors import ConfigurationError
+from protoprimer.system.platform import is_windows
+
+__all__ = [
+    "environment_executable",
+    "environment_python",
+    "is_utf8_path",
+    "path_of_file_url",
+    "scripts_directory",
+    "user_cache_directory",
+]
+
+
+def scripts_directory(environment: str) -> str:
+    """Return the directory of the executables of the environment at `environment`."""
+    return os.path.join(environment, "Scripts" if is_windows() else "bin")
+
+
+def environment_executable(environment: str, name: str) -> str:
+    """Return where the executable `name` of an environment is, whether or not it exists."""
+    return os.path.join(scripts_directory(environment), name + (".exe" if is_windows() else ""))
+
+
+def environment_python(environment: str) -> str:
+    """Return where the interpreter of an environment is, whether or not it exists."""
+    return environment_executable(environment, "python")
+
+
+def is_utf8_path(path: str) -> bool:
+    """Tell whether a path is text: in a directory where it is not, no tool can make an environment."""
+    raw = os.fsencode(path)
+    return raw == raw.decode("utf-8", "ignore").encode("utf-8")
+
+
+def path_of_file_url(url: str) -> str:
+    """Return the path that a `file:` URL means."""
+    path = urlsplit(url).path
+    if not is_windows():
+        return unquote(path, errors="surrogateescape")
+    from urllib.request import url2pathname
+
+    return url2pathname(path)
+
+
+def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
+    """Return protoprimer's directory in the user's cache: `PROTOPRIMER_CACHE`, else XDG or the platform's rule.
+
+    Without a home directory that can be written, as in many containers, it lies in the temporary directory, named by
+    the user's id and private to that user.
+
+    :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
+    """
+    environ = dict(os.environ) if environ is None else environ
+    cache = environ.get("PROTOPRIMER_CACHE")
+    if cache:
+        if not os.path.isabs(cache):
+            raise ConfigurationError(
+                "the path %r is relative" % cache, "the variable PROTOPRIMER_CACHE", "name all of it"
+            )
+        return os.path.normpath(cache)
+    if is_windows() and environ.get("LOCALAPPDATA"):
+        return os.path.join(environ["LOCALAPPDATA"], "protoprimer", "Cache")
+    home = environ.get("HOME") or os.path.expanduser("~")
+    usual = os.path.join(home, *(["Library", "Caches"] if sys.platform == "darwin" else [".cache"]))
+    if environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        usual = environ["XDG_CACHE_HOME"]
+    elif home.startswith("~") or home == "/" or not os.path.isdir(home):
+        return _private_temporary_cache()
+    path = os.path.join(usual, "protoprimer")
+    return path if _can_be_made(path) else _private_temporary_cache()
+
+
+def _can_be_made(directory: str) -> bool:
+    while not os.path.lexists(directory) and os.path.dirname(directory) != directory:
+        directory = os.path.dirname(directory)
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+
+
+def _private_temporary_cache() -> str:
+    import tempfile
+
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    path = os.path.join(tempfile.gettempdir(), "protoprimer-%s" % owner)
+    try:
+        os.makedirs(path, 0o700)
+    except OSError:
+        # Somebody else's directory of that name must not feed us tools.
+        is_others = hasattr(os, "getuid") and os.lstat(path).st_uid != os.getuid()
+        if os.path.islink(path) or not os.path.isdir(path) or is_others:
+            path = tempfile.mkdtemp(prefix="protoprimer-")
+    return path

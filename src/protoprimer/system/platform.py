@@ -1,0 +1,72 @@
+"""Which kind of host this is, and how much of it may be used."""
+
+import os
+import sys
+
+__all__ = [
+    "BOOT_IDENTIFIER_FILE",
+    "boot_identifier",
+    "first_line_of",
+    "is_windows",
+    "libc_of_host",
+    "machine_of_host",
+    "usable_cores",
+    "usable_memory",
+]
+
+BOOT_IDENTIFIER_FILE = "/proc/sys/kernel/random/boot_id"
+
+
+def is_windows() -> bool:
+    """Tell whether this is Windows."""
+    return os.name == "nt"
+
+
+def libc_of_host() -> str:
+    """Return the C library's name and version, such as `glibc 2.36` or `musl`; empty where that does not matter."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
+    except (ValueError, OSError):
+        return "musl"
+
+
+def machine_of_host() -> str:
+    """Return the name of the processor's kind, as `platform.machine` does, such as `x86_64`."""
+    if hasattr(os, "uname"):
+        return os.uname().machine
+    import platform
+
+    return platform.machine()
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may use, as its container's quota allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = first_line_of("/sys/fs/cgroup/cpu.max").partition(" ")
+    return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
+
+
+def usable_memory() -> "int | None":
+    """Return the bytes of memory of this host or container, or `None` where they cannot be told."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    limit = first_line_of("/sys/fs/cgroup/memory.max")
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def boot_identifier() -> str:
+    """Return what differs from one start of this computer to the next; empty where the host does not tell."""
+    return first_line_of(BOOT_IDENTIFIER_FILE)
+
+
+def first_line_of(path: str) -> str:
+    """Return the first line of a file of the system's, without its end; empty if it cannot be read."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.readline().strip()
+    except OSError:
+        return ""

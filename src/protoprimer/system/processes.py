@@ -1,0 +1,137 @@
+"""Processes: whether one lives, ending it with all that it started, becoming another program."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+from protoprimer.system.platform import first_line_of, is_windows
+
+__all__ = [
+    "become_command",
+    "end_processes",
+    "options_of_process_group",
+    "pid_is_alive",
+    "processes_below",
+    "replace_process",
+    "signal_process_group",
+]
+
+
+def pid_is_alive(pid: int) -> bool:
+    """Tell whether a process with this id exists on this host."""
+    if is_windows():
+        return _windows_pid_is_alive(pid)
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _windows_pid_is_alive(pid: int) -> bool:
+    import ctypes
+
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    handle = kernel32.OpenProcess(0x00100000, False, pid)
+    if not handle:
+        return False
+    alive = kernel32.WaitForSingleObject(handle, 0) == 0x102
+    kernel32.CloseHandle(handle)
+    return bool(alive)
+
+
+def options_of_process_group() -> "dict[str, object]":
+    """Return the options of `subprocess.Popen` for a child that leads a process group of its own."""
+    return {"creationflags": 0x200} if is_windows() else {"start_new_session": True}
+
+
+def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
+    """Send a signal to all processes of a child's group, or end them at once; those that are gone do not matter."""
+    try:
+        if not is_windows():
+            os.killpg(leader, signal.SIGKILL if kill else number)
+        elif kill:
+            command = ["taskkill", "/T", "/F", "/PID", str(leader)]
+            subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        else:
+            os.kill(leader, getattr(signal, "CTRL_BREAK_EVENT", number))
+    except OSError:
+        pass
+
+
+def processes_below(ancestor: int) -> "list[int]":
+    """Return the ids of the processes that a process has started, and theirs; none where the host does not tell."""
+    children = {}  # type: dict[int, list[int]]
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        # proc(5): after the name in parentheses come the state and the parent.
+        fields = first_line_of("/proc/%s/stat" % name).rpartition(")")[2].split() if name.isdigit() else []
+        if len(fields) > 1:
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found = children.get(ancestor, [])[:]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def end_processes(processes: "list[int]", gently: bool) -> None:
+    """End processes by id; those that are gone do not matter.
+
+    :param gently: interrupt them, as a terminal does, instead of killing them; not on Windows
+    """
+    for process in processes:
+        try:
+            if not is_windows():
+                os.kill(process, signal.SIGINT if gently else signal.SIGKILL)
+            elif not gently:
+                os.kill(process, signal.SIGTERM)
+        except OSError:
+            pass
+
+
+def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
+    """Become a command of the user's, started as a shell would have started it. Does not return.
+
+    :param program: its absolute path
+    :param arguments: what it is given; the first is its name
+    :raises OSError: it cannot be started
+    """
+    # This interpreter ignores them, and ignored signals stay so in the program that replaces it.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        replace_process(arguments, environ, program)
+    except OSError as error:
+        # A script without a first line that names its interpreter is one for sh.
+        if error.errno != errno.ENOEXEC or is_windows():
+            raise
+        replace_process(["sh", program] + arguments[1:], environ, "/bin/sh")
+
+
+def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:
+    """Become another program: same pid where the host has exec, else a child whose end is ours.
+
+    Does not return.
+
+    :param program: its path; by default `arguments[0]`
+    :raises OSError: the program cannot be started
+    """
+    program = program or arguments[0]
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if not is_windows():
+        os.execve(program, arguments, environ)
+    _wait_as_if_replaced([program] + arguments[1:], environ)
+
+
+def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> None:
+    # The console sends Ctrl-C to the child too, which decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = subprocess.Popen(arguments, env=environ).wait()
+    # It is told without a sign there, such as 0xC000013A after Ctrl-C, and taken with one.
+    os._exit(status - (1 << 32) if status >= 1 << 31 else status)
