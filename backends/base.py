@@ -4,19 +4,18 @@ import json
 import os
 
 from protoprimer.errors import InstallError
-from protoprimer.fetch.downloads import file_url
 from protoprimer.project.metadata import normalized_project_name
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.paths import environment_python, path_of_file_url
+from protoprimer.system.paths import environment_python, file_url, path_of_file_url
 from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protoprimer.fetch.tools import ToolBox
-    from protoprimer.pythons.choice import Interpreter
     from protoprimer.settings.index_settings import IndexSettings
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = [
     "Backend",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from protoprimer.fetch.tools import ToolBox
-    from protoprimer.pythons.choice import Interpreter
     from protoprimer.settings.configuration import Configuration
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["BACKENDS", "check_backend_names", "is_built_in", "probe_backends", "select_backend", "wanted_backends"]
 

@@ -7,16 +7,16 @@ as they stood it is the same, so that building it anew, most of what pip spends 
 import os
 
 from protoprimer.backends.base import installed_distributions
-from protoprimer.fetch.downloads import file_url
 from protoprimer.project.metadata import metadata_files, normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = [
     "adopt_editable",

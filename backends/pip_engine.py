@@ -13,7 +13,6 @@ from protoprimer.backends.editables import (
 )
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.fetch.downloads import file_url
 from protoprimer.fetch.tools import ToolAbsent
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
 from protoprimer.formats.toml import load_toml
@@ -22,11 +21,11 @@ from protoprimer.project.metadata import normalized_project_name
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import remove_tree, sha256_of, write_atomically
-from protoprimer.system.paths import environment_python, is_utf8_path
+from protoprimer.system.paths import environment_python, file_url, is_utf8_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["PipBackend", "requirement_for_pip"]
 

@@ -13,7 +13,7 @@ from protoprimer.system.paths import environment_python, is_utf8_path, path_of_f
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["UvBackend"]
 

@@ -9,7 +9,7 @@ from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["VenvBackend"]
 

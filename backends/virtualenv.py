@@ -9,7 +9,7 @@ from protoprimer.project.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["VirtualenvBackend"]
 

@@ -3,12 +3,7 @@
 import os
 import sys
 
-from protoprimer.commands.all import (
-    COMMAND_FUNCTIONS,
-    enter_client,
-    ready_environment,
-    standing_or_stale_environment,
-)
+from protoprimer.commands.table import COMMAND_FUNCTIONS
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
@@ -22,6 +17,7 @@ from protoprimer.runtime.invocation import (
     tell_unexpected,
 )
 from protoprimer.runtime.neo import boot_client, heal_or_explain
+from protoprimer.runtime.readiness import enter_client, ready_environment, standing_or_stale_environment
 from protoprimer.runtime.switch import is_neo_runtime
 from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS

@@ -14,7 +14,6 @@ from protoprimer.graph import StateGraph, lazy
 from protoprimer.project.locks import check_lock
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
-from protoprimer.pythons.probe import Interpreter
 from protoprimer.pythons.required import RequiredPython, required_python_of
 from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
@@ -31,6 +30,7 @@ from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.publishing import Environment, announce_generation, client_paths_of, tell_matrix
 from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import user_cache_directory
 
 TYPE_CHECKING = False

@@ -26,11 +26,12 @@ from protoprimer.backends.choosing import check_backend_names, select_backend, w
 from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.plan import make_plan
-from protoprimer.pythons.probe import Interpreter, probe_interpreter
+from protoprimer.pythons.probe import probe_interpreter
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import read_configuration
 from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import environment_python
 
 if TYPE_CHECKING:

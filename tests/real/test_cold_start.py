@@ -12,8 +12,8 @@ import pytest
 import clones
 import support
 from protoprimer.pythons.choice import probe_interpreter, verify_environment_interpreter
-from protoprimer.pythons.probe import Interpreter
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

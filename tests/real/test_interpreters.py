@@ -17,13 +17,12 @@ import support
 from protoprimer.errors import InstallError, InterpreterError
 from protoprimer.formats.versions import parse_python_request
 from protoprimer.pythons.choice import (
-    Interpreter,
-    InterpreterRefusal,
     choose_interpreter,
     probe_interpreter,
     verify_environment_interpreter,
 )
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
 QUIET = Console(verbosity=-1, stream=io.StringIO())
 ODD_NAME = "it's an\nödd place"

@@ -19,8 +19,6 @@ from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.formats.versions import parse_python_request
 from protoprimer.pythons.candidates import interpreter_candidates
 from protoprimer.pythons.choice import (
-    Interpreter,
-    InterpreterRefusal,
     all_interpreters,
     choose_interpreter,
     interpreter_misfit,
@@ -30,6 +28,7 @@ from protoprimer.pythons.choice import (
 )
 from protoprimer.pythons.probe import version_in_name
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import time
 
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
-from protoprimer.system.paths import path_of_file_url
+from protoprimer.system.paths import file_url, path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -193,17 +193,6 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def file_url(path: str) -> str:
-    """Return the `file:` URL of a path."""
-    if os.name != "nt":
-        from urllib.parse import quote
-
-        return "file://" + quote(os.path.abspath(path), errors="surrogateescape")
-    from urllib.request import pathname2url
-
-    return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
 
 
 def _links_of_json(text: str) -> "dict[str, str]":

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Tool", "ToolAbsent", "ToolBox", "uv_wheel_for_host"]
 

@@ -5,10 +5,11 @@ import stat
 import time
 
 from protoprimer.errors import BackendError
-from protoprimer.fetch.downloads import UrlReader, file_url
+from protoprimer.fetch.downloads import UrlReader
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
 from protoprimer.system.files import remove_tree, replace_file, sha256_of
+from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ import json
 import os
 
 from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.fetch.downloads import file_url
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 from protoprimer.project.metadata import normalized_project_name
@@ -13,14 +12,14 @@ from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of
-from protoprimer.system.paths import path_of_file_url
+from protoprimer.system.paths import file_url, path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from protoprimer.pythons.choice import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "marker_holds", "pylock_text", "read_lock"]
 

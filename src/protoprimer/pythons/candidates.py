@@ -4,9 +4,10 @@ import os
 import sys
 
 from protoprimer.formats.versions import PythonRequest
-from protoprimer.pythons.probe import Interpreter, version_in_name
+from protoprimer.pythons.probe import version_in_name
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False

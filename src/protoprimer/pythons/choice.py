@@ -7,14 +7,13 @@ from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.formats.versions import PythonRequest, Version
 from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates
 from protoprimer.pythons.probe import (
-    Interpreter,
-    InterpreterRefusal,
     probe_interpreter,
     verify_environment_interpreter,
     wild_interpreter,
 )
 from protoprimer.system.children import run_child, scrubbed_environment
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     Probe = Callable[[str, str], Interpreter | InterpreterRefusal]
 
 __all__ = [
-    "Interpreter",
-    "InterpreterRefusal",
     "all_interpreters",
     "choose_interpreter",
     "interpreter_misfit",

@@ -7,6 +7,7 @@ from protoprimer.errors import InstallError, PrimerError
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, sha256_of, write_atomically
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 from protoprimer.system.paths import environment_python
 from protoprimer.system.platform import is_windows
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MATRIX_VARIABLE",
     "ORIGIN_OF_WILD",
-    "Interpreter",
-    "InterpreterRefusal",
     "probe_interpreter",
     "verify_environment_interpreter",
     "version_in_name",
@@ -83,58 +82,6 @@ _PROBE_ARGUMENTS = [
     "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n" + _PROBE + _PROBE_ANSWER,
 ]  # fmt: skip
 _CACHE_FORMAT = 1
-
-
-class Interpreter:
-    """A Python that can be the base of environments: never one inside an environment, never a link to elsewhere.
-
-    :param facts: what the probe answered: a value for each attribute below
-    :param origin: where it was found, such as `PATH` or `pyenv`
-    """
-
-    executable: str  # the one that stands with its standard library
-    base_executable: str
-    version: str  # in full, such as 3.14.0rc1
-    version_info: "tuple[int, int, int]"
-    implementation: str  # as sys.implementation.name
-    prefix: str
-    base_prefix: str
-    stdlib: str  # the directory of the standard library
-    platform: str
-    libc: str  # as host.libc_of_host tells it
-    pointer_bits: int
-    free_threaded: bool
-    debug: bool
-    has_venv: bool
-    found_in_environment: bool  # the path that was probed belongs to an environment of which this is the base
-
-    def __init__(self, facts: "dict[str, Any]", origin: str) -> None:
-        vars(self).update(facts, version_info=tuple(facts["version_info"]))
-        self.origin = origin
-
-    def as_dict(self) -> "dict[str, object]":
-        """Return what there is to know of it as plain data, the same however it was found but for `origin`."""
-        known = dict(vars(self), version_info=list(self.version_info))
-        del known["found_in_environment"]
-        return known
-
-    def __str__(self) -> str:
-        kind = {"cpython": "CPython", "pypy": "PyPy"}.get(self.implementation, self.implementation)
-        return "%s %s%s (%s, %s)" % (kind, self.version, "t" * self.free_threaded, self.executable, self.origin)
-
-
-class InterpreterRefusal:
-    """A file that looked like an interpreter, and why it cannot serve.
-
-    :param reason: a phrase without a final full stop
-    :param version: what it said it is; empty where it said nothing
-    """
-
-    def __init__(self, path: str, reason: str, version: str = "", origin: str = "") -> None:
-        self.path = path
-        self.reason = reason
-        self.version = version
-        self.origin = origin
 
 
 def wild_interpreter() -> Interpreter:

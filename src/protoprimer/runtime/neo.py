@@ -3,10 +3,10 @@
 import os
 import sys
 
-from protoprimer.commands.all import enter_client
 from protoprimer.errors import NotReadyError
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, held_variables, takes_primer
 from protoprimer.runtime.invocation import inputs_as_variables, is_isolated
+from protoprimer.runtime.readiness import enter_client
 from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.publishing import Environment
 from protoprimer.store.ready import forget_ready

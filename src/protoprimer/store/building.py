@@ -8,8 +8,6 @@ from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import interpreter_misfit
 from protoprimer.pythons.probe import (
     ORIGIN_OF_WILD,
-    Interpreter,
-    InterpreterRefusal,
     probe_interpreter,
     verify_environment_interpreter,
 )
@@ -19,6 +17,7 @@ from protoprimer.store.fingerprint import Fingerprint, fingerprint_of, input_sta
 from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 from protoprimer.system.paths import environment_python
 
 TYPE_CHECKING = False

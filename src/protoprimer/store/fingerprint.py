@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from protoprimer.pythons.probe import Interpreter
+    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
 

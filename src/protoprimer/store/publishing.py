@@ -3,7 +3,6 @@
 import os
 
 from protoprimer.project.plan import Plan
-from protoprimer.pythons.probe import Interpreter
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.building import is_steered
 from protoprimer.store.generations import Generation, point_link
@@ -11,6 +10,7 @@ from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_target, write_atomically
+from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Environment", "announce_generation", "client_paths_of", "standing_environment", "tell_matrix"]
 

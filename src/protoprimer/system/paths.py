@@ -2,7 +2,7 @@
 
 import os
 import sys
-from urllib.parse import unquote, urlsplit
+import urllib.parse
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.platform import is_windows
@@ -10,6 +10,7 @@ from protoprimer.system.platform import is_windows
 __all__ = [
     "environment_executable",
     "environment_python",
+    "file_url",
     "is_utf8_path",
     "path_of_file_url",
     "scripts_directory",
@@ -38,11 +39,20 @@ def is_utf8_path(path: str) -> bool:
     return raw == raw.decode("utf-8", "ignore").encode("utf-8")
 
 
+def file_url(path: str) -> str:
+    """Return the `file:` URL of a path."""
+    if not is_windows():
+        return "file://" + urllib.parse.quote(os.path.abspath(path), errors="surrogateescape")
+    from urllib.request import pathname2url
+
+    return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
+
+
 def path_of_file_url(url: str) -> str:
     """Return the path that a `file:` URL means."""
-    path = urlsplit(url).path
+    path = urllib.parse.urlsplit(url).path
     if not is_windows():
-        return unquote(path, errors="surrogateescape")
+        return urllib.parse.unquote(path, errors="surrogateescape")
     from urllib.request import url2pathname
 
     return url2pathname(path)

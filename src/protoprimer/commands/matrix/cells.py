@@ -7,10 +7,10 @@ from protoprimer.errors import ConfigurationError, InterpreterError, UsageError,
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import all_interpreters, interpreter_misfit
-from protoprimer.pythons.probe import Interpreter
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

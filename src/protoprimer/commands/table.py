@@ -1,0 +1,37 @@
+"""The commands by name: a new one is a module of its own, a line here, and its options in `settings/command_line`."""
+
+from protoprimer.commands.boot import boot_command, reboot_command
+from protoprimer.commands.bundle import bundle_command
+from protoprimer.commands.check import check_command
+from protoprimer.commands.completion import completion_command
+from protoprimer.commands.eval import eval_command
+from protoprimer.commands.gc import gc_command
+from protoprimer.commands.graph import graph_command
+from protoprimer.commands.lock import lock_command
+from protoprimer.commands.matrix.command import matrix_command
+from protoprimer.commands.run import run_command
+from protoprimer.commands.shell import shell_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protoprimer.graph import StateGraph
+
+__all__ = ["COMMAND_FUNCTIONS"]
+
+# Each takes the graph of states and returns the exit status, unless it becomes another program.
+COMMAND_FUNCTIONS: "dict[str, Callable[[StateGraph], int]]" = {
+    "boot": boot_command,
+    "reboot": reboot_command,
+    "run": run_command,
+    "shell": shell_command,
+    "lock": lock_command,
+    "eval": eval_command,
+    "check": check_command,
+    "gc": gc_command,
+    "graph": graph_command,
+    "matrix": matrix_command,
+    "bundle": bundle_command,
+    "completion": completion_command,
+}

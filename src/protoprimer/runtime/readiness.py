@@ -1,0 +1,117 @@
+"""The ready environment: found by the shortest way, built by one run of many, or the last one for `start_app`."""
+
+import os
+
+from protoprimer.authoring.update import renew_kernel
+from protoprimer.errors import BackendError, InstallError, NotReadyError, PrimerError
+from protoprimer.graph import StateGraph
+from protoprimer.runtime.switch import enter_environment
+from protoprimer.settings.configuration import Configuration
+from protoprimer.states import DryRunEnds
+from protoprimer.store.building import is_steered
+from protoprimer.store.publishing import Environment, standing_environment
+from protoprimer.store.state_directory import remove_unused_state_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protoprimer.settings.command_line import CommandLine
+    from protoprimer.states import Invocation
+    from protoprimer.store.file_lock import FileLock
+
+__all__ = ["enter_client", "ready_environment", "standing_or_stale_environment"]
+
+
+def ready_environment(graph: StateGraph) -> Environment:
+    """Return the environment, built if it has to be."""
+    line: "CommandLine" = graph.evaluate("command_line")
+    configuration: "Configuration" = graph.evaluate("configuration")
+    if line.command != "reboot":
+        standing = standing_environment(configuration)
+        if standing is not None:
+            if line.has("dry-run"):
+                raise DryRunEnds("nothing to do: the environment is ready")
+            return standing
+    is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
+    is_new = not os.path.lexists(configuration.state_directory)
+    try:
+        if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
+            environment = _first_environment(graph, configuration)
+        else:
+            environment = graph.evaluate("environment")
+    except BackendError:
+        if is_new:
+            _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
+        raise
+    renew_kernel(configuration, environment.path, graph.evaluate("console"))
+    return environment
+
+
+def _first_environment(graph: StateGraph, configuration: Configuration) -> Environment:
+    """Return what the first of many that come at once makes; the others look no further until it is there."""
+    # What is wrong with these is said before anything is written. Who finds a state directory comes after one that has
+    # looked around.
+    looks = configuration.text("python-selector") or not os.path.exists(configuration.state_directory)
+    for name in ["inputs"] + ["interpreter"] * bool(looks):
+        graph.evaluate(name)
+    for name in ("readable_lock", "backends", "index_settings"):
+        graph.evaluate(name)
+    lock: "FileLock" = graph.evaluate("lock")
+    try:
+        is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)
+    except InstallError:
+        # Nobody can build here; perhaps nothing has to be built.
+        is_held = False
+    try:
+        made: "Environment" = standing_environment(configuration) or graph.evaluate("environment")
+        return made
+    finally:
+        if is_held:
+            lock.release()
+
+
+def _leave_nothing(lock: "FileLock", state_directory: str) -> None:
+    """Take the state directory away that this run has made for nothing, unless others are at work there."""
+    try:
+        if lock.acquire(unless=lambda: True):
+            remove_unused_state_directory(state_directory, lock.path)
+            lock.release()
+    except PrimerError:
+        # The host's fault is to be told, not this.
+        pass
+
+
+def standing_or_stale_environment(graph: StateGraph) -> Environment:
+    """Return the environment for `start_app`, which never provisions: warn if it is stale.
+
+    :raises NotReadyError: exit code 8: there is none
+    """
+    configuration: "Configuration" = graph.evaluate("configuration")
+    standing = standing_environment(configuration)
+    if standing is not None:
+        return standing
+    store, console = graph.evaluate("store"), graph.evaluate("console")
+    fingerprint = graph.evaluate("fingerprint")
+    current = store.find(fingerprint)
+    if current is not None:
+        graph.provide("generation", (current, False))
+        made: "Environment" = graph.evaluate("environment")
+        return made
+    last = store.last()
+    if last is None:
+        raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
+    console.warn("the environment is older than what it is made from; run ./prime to renew it")
+    return Environment(last.path, [configuration.root], False)
+
+
+def enter_client(graph: StateGraph, environment: Environment, isolated: bool) -> None:
+    """Switch to the neo runtime. Does not return."""
+    invocation: "Invocation" = graph.evaluate("invocation")
+    configuration: "Configuration" = graph.evaluate("configuration")
+    enter_environment(
+        environment.path,
+        invocation.program,
+        invocation.arguments,
+        configuration.root,
+        environment.client_paths,
+        isolated,
+    )
