@@ -96,16 +96,16 @@ class Done:
 
 
 @functools.lru_cache(maxsize=None)
-def generated_kernel(plain: bool = False) -> str:
+def generated_kernel() -> str:
     """Return the stand-alone kernel that this checkout's package gives."""
-    return kernel_text(plain)
+    return kernel_text()
 
 
 @dataclass
 class Clone:
     """A clone, and the variables of the user who works in it.
 
-    :param kernel: `package` or `file`: see `--kernel`; or `plain`, the file with nothing packed
+    :param kernel: `package` or `file`: see `--kernel`
     """
 
     root: Path
@@ -150,7 +150,7 @@ class Clone:
             if self.kernel == "package":
                 support.put_kernel(kernel, self.kernel)
             else:
-                kernel.write_text(generated_kernel(self.kernel == "plain"), encoding="utf-8")
+                kernel.write_text(generated_kernel(), encoding="utf-8")
         return self
 
     def start(

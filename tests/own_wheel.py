@@ -8,8 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import support
-from protoprimer.authoring import joining as kernel_joining
-from protoprimer.authoring import kernel as kernel_writer
+from protoprimer.authoring import joining
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -45,15 +44,17 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
     return name
 
 
-def kernel_of_version(version: str, plain: bool = False) -> str:
+def kernel_of_version(version: str) -> str:
     """Return the kernel that this checkout would give if it were of another version."""
-    return changed_kernel(lambda text: _with_version(text, version), version, plain)
+    return changed_kernel(lambda text: _with_version(text, version), version)
 
 
-def changed_kernel(change: Callable[[str], str], version: str = VERSION, plain: bool = False) -> str:
+def changed_kernel(change: Callable[[str], str], version: str = VERSION) -> str:
     """Return the kernel that this checkout would give if `change` were made in each of its modules."""
-    sources = [(name, change(kernel_writer._source_of(name))) for name in kernel_writer.KERNEL_MODULES]
-    return kernel_joining.join_modules(sources, version, plain)
+    sources = joining.module_sources()
+    return joining.join_modules(
+        [(name, change(sources[name])) for name in joining.in_dependency_order(sources)], version
+    )
 
 
 def _with_version(text: str, version: str) -> str:

@@ -11,8 +11,8 @@ if "protoprimer.backends" not in sys.modules and not os.path.isdir(os.path.join(
     )
 
 from protoprimer.authoring.init import add_entry, initialise, refuse_foreign_file
-from protoprimer.authoring.kernel import MAXIMUM_KERNEL_BYTES, kernel_drift, shown_kernel, update_kernel, write_kernel
-from protoprimer.errors import OutputLost, PrimerError
+from protoprimer.authoring.kernel import kernel_drift, update_kernel, write_kernel
+from protoprimer.errors import PrimerError
 from protoprimer.system.console import Console, print_out
 from protoprimer.version import VERSION
 
@@ -39,7 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="write prime and the kernel into a repository")
     init.add_argument("directory", metavar="DIR", nargs="?", default=".")
     init.add_argument("--force", action="store_true", help="overwrite files of these names that are not ours")
-    init.add_argument("--plain", action="store_true", help="a kernel that is text throughout, several times as large")
     entry = commands.add_parser("entry", help="write another entry script")
     entry.add_argument("path", metavar="PATH")
     entry.add_argument("main", metavar="MODULE:FUNC")
@@ -49,10 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     entry.set_defaults(kind="run")
     entry.add_argument("--kernel", help="default: the nearest one upwards, within the repository")
     entry.add_argument("--force", action="store_true", help="overwrite a file that is not ours")
-    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check, show, or renew one")
-    kernel.add_argument("action", choices=["write", "verify", "show", "update"])
+    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check, or renew one")
+    kernel.add_argument("action", choices=["write", "verify", "update"])
     kernel.add_argument("path", metavar="PATH")
-    kernel.add_argument("--plain", action="store_true", help="for write: text throughout, several times as large")
     kernel.add_argument("--force", action="store_true", help="for write: overwrite a file that is not ours")
     kernel.add_argument("--check", action="store_true", help="for update: only tell whether there is one")
     return parser
@@ -60,18 +58,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "init":
-        initialise(options.directory, console, options.force, options.plain)
+        initialise(options.directory, console, options.force)
     elif options.command == "entry":
         add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
     elif options.action == "write":
         refuse_foreign_file(options.path, options.force)
-        size = write_kernel(options.path, options.plain)
-        allowed = "" if options.plain else " of %d" % (MAXIMUM_KERNEL_BYTES // 1000)
-        console.say("written: %s, %d%s KB" % (options.path, -(-size // 1000), allowed))
-        if size > MAXIMUM_KERNEL_BYTES and not options.plain:
-            console.warn("the kernel is larger than it may be")
-    elif options.action == "show":
-        _print_bytes(shown_kernel(options.path).encode("utf-8"))
+        console.say("written: %s, %d KB" % (options.path, -(-write_kernel(options.path) // 1000)))
     elif options.action == "update":
         told = update_kernel(options.path, options.check)
         if told:
@@ -82,21 +74,6 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.error(drift)
             return 1
     return 0
-
-
-def _print_bytes(text: bytes) -> None:
-    """Print what has characters that not every terminal's encoding has."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.buffer.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads no more, such as a pager that was left, has had enough; nor is Python to try again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputLost("the output is lost: %s" % error) from error
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-AUTHOR_COMMANDS = ("init", "entry", "kernel write", "kernel verify", "kernel show", "kernel update")
+AUTHOR_COMMANDS = ("init", "entry", "kernel write", "kernel verify", "kernel update")
 SET_UP, TEST = "./prime", "./prime run -- pytest"
 
 

@@ -10,27 +10,25 @@ from pathlib import Path
 
 from support import ROOT
 
-MAXIMUM_BYTES = 150_000
-# The same with nothing packed is only kept from growing unnoticed.
-MAXIMUM_PLAIN_BYTES = 610_000
+# On the way to 512,000 bytes, above which pre-commit's check for large files refuses it.
+MAXIMUM_BYTES = 620_000
 
 
 def problems() -> list[str]:
     """Generate the kernel twice, in two processes with different hash seeds, and return one line for each fault."""
     found = []
     with tempfile.TemporaryDirectory() as temporary:
-        for form, more, allowed in (("packed", [], MAXIMUM_BYTES), ("plain", ["--plain"], MAXIMUM_PLAIN_BYTES)):
-            files = [Path(temporary, form + name) for name in ("1.py", "2.py")]
-            for seed, file in enumerate(files):
-                said = _protoprimer("kernel", "write", *more, str(file), seed=seed)
-                if not file.is_file():
-                    return said
-            first, second = (file.read_bytes() for file in files)
-            found += _protoprimer("kernel", "verify", str(files[0]), seed=3)
-            if first != second:
-                found.append(f"the {form} kernel differs from one run to the next")
-            if len(first) > allowed:
-                found.append(f"the {form} kernel has {len(first)} bytes; {allowed} are allowed")
+        files = [Path(temporary, name) for name in ("1.py", "2.py")]
+        for seed, file in enumerate(files):
+            said = _protoprimer("kernel", "write", str(file), seed=seed)
+            if not file.is_file():
+                return said
+        first, second = (file.read_bytes() for file in files)
+        found += _protoprimer("kernel", "verify", str(files[0]), seed=3)
+    if first != second:
+        found.append("the kernel differs from one run to the next")
+    if len(first) > MAXIMUM_BYTES:
+        found.append(f"the kernel has {len(first)} bytes; {MAXIMUM_BYTES} are allowed")
     return found
 
 

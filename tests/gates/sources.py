@@ -10,7 +10,7 @@ from support import ROOT
 # Parts of the package that only run where it is installed; every other module is joined into the kernel.
 OUTSIDE_KERNEL = frozenset(
     f"src/protoprimer/{name}.py"
-    for name in ("__main__", *(f"authoring/{name}" for name in ("entry", "init", "joining", "kernel", "packing")))
+    for name in ("__main__", *(f"authoring/{name}" for name in ("entry", "init", "joining", "kernel")))
 )
 
 

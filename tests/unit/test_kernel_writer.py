@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protoprimer.authoring import joining as kernel_joining
-from protoprimer.authoring import kernel as kernel_writer
-from protoprimer.authoring.joining import join_modules
-from protoprimer.authoring.kernel import (
-    KERNEL_MODULES,
-    MAXIMUM_KERNEL_BYTES,
-    KernelError,
-    kernel_drift,
-    kernel_text,
-    kernel_version,
-    write_kernel,
-)
+from protoprimer.authoring import joining
+from protoprimer.authoring.header import hash_below, kernel_damage, kernel_version
+from protoprimer.authoring.joining import in_dependency_order, join_modules, module_sources
+from protoprimer.authoring.kernel import KernelError, kernel_drift, kernel_text, refuse_bad_kernel, write_kernel
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import support
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +67,7 @@ def boot_env(main: "str | None" = None) -> None:
 
 def joined(*texts: str) -> str:
     names = ["protoprimer.first", "protoprimer.second", "protoprimer.third"]
-    return join_modules(list(zip(names, texts)), "1.2", plain=True)
+    return join_modules(list(zip(names, texts)), "1.2")
 
 
 def test_modules_become_one_namespace_in_their_order() -> None:
@@ -84,11 +78,10 @@ def test_modules_become_one_namespace_in_their_order() -> None:
     assert body.count("import os\n") == 1
     assert '__all__ = [\n    "boot_env",\n]' in body
     assert "# A comment that stays." in body
-    for left_out in ("from protoprimer", "TYPE_CHECKING", "import Any", "More of it"):
-        assert left_out not in body
-    for module in ("first", "second"):
-        assert body.count(f"# ---- begin of protoprimer.{module}, sha256 ") == 1
-        assert body.count(f"# ---- end of protoprimer.{module}\n") == 1
+    assert body.count("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any\n") == 1
+    assert "from protoprimer" not in body
+    for module, docstring in (("first", "The first.\n\nMore of it.\n"), ("second", "The second.")):
+        assert body.count(f'# ---- protoprimer.{module}\n"""{docstring}"""\n') == 1
 
 
 def test_what_is_joined_runs(tmp_path: Path, wild_python: support.WildPython) -> None:
@@ -126,25 +119,46 @@ def test_a_broken_rule_is_refused_with_its_module(text: str, reason: str) -> Non
     assert caught.value.exit_code == 1
 
 
-@pytest.mark.skipif(not kernel_joining._standard_modules(), reason="this Python does not know its standard modules")
+@pytest.mark.skipif(not joining._standard_modules(), reason="this Python does not know its standard modules")
 @pytest.mark.parametrize("text", ["import requests", "def f():\n    from yaml import load", "def json(): pass"])
 def test_only_the_standard_library_may_be_imported_and_its_names_not_be_taken(text: str) -> None:
     with pytest.raises(KernelError):
         joined(FIRST, "__all__ = ['x']\n" + text)
 
 
-def test_every_module_is_in_the_kernel_or_known_to_stand_outside() -> None:
-    outside = {"__init__", "__main__", "author", "entry_template", "backends.__init__"}
-    outside |= {"kernel_joining", "kernel_packing", "kernel_writer"}
-    found = {path.stem for path in (ROOT / "src" / "protoprimer").glob("*.py")}
-    found |= {"backends." + path.stem for path in (ROOT / "backends").glob("*.py")}
-    assert found - outside == {name.partition(".")[2] for name in KERNEL_MODULES}
+def test_modules_come_after_what_they_import_and_rooms_stand_together() -> None:
+    sources = {
+        "protoprimer.primer_kernel": "from protoprimer.b.two import x",
+        "protoprimer.b.two": "from protoprimer.b.zero import x\nimport os\n",
+        "protoprimer.b.one": "",
+        "protoprimer.b.zero": "def f():\n    from protoprimer.c.late import x\n",
+        "protoprimer.c.late": "from protoprimer.d import x",
+        "protoprimer.c.early": "if TYPE_CHECKING:\n    from protoprimer.primer_kernel import x",
+        "protoprimer.d": "",
+        "protoprimer.authoring.header": "",
+        "protoprimer.z": "",
+    }
+    order = ["authoring.header", "d", "c.early", "c.late", "b.one", "b.zero", "b.two", "z", "primer_kernel"]
+    assert in_dependency_order(sources) == ["protoprimer." + name for name in order]
 
 
-def test_a_missing_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_writer, "KERNEL_MODULES", (*KERNEL_MODULES, "protoprimer.backends.nowhere"))
-    with pytest.raises(KernelError, match=r"protoprimer\.backends\.nowhere of the kernel is missing"):
-        kernel_text()
+@pytest.mark.parametrize("names", [("a.x", "a.y"), ("a.x", "b.y")])
+def test_who_import_each_other_are_named(names: tuple[str, str]) -> None:
+    first, second = ("protoprimer." + name for name in names)
+    with pytest.raises(KernelError, match="import each other: "):
+        in_dependency_order({first: f"from {second} import x", second: f"from {first} import x"})
+
+
+def test_every_module_of_the_package_is_in_the_kernel() -> None:
+    found = {
+        ".".join((name, *path.relative_to(folder).with_suffix("").parts))
+        for name, folder in (("protoprimer", ROOT / "src" / "protoprimer"), ("protoprimer.backends", ROOT / "backends"))
+        for path in folder.rglob("*.py")
+        if path.name != "__init__.py" and path.parent.name != "templates"
+    }
+    assert found - set(module_sources()) == joining._OUTSIDE
+    text = kernel_text()
+    assert all(text.count(f"# ---- {name}\n") == 1 for name in module_sources())
 
 
 def test_the_kernel_is_always_the_same_and_compiles_everywhere(tmp_path: Path, wild_python: support.WildPython) -> None:
@@ -185,7 +199,7 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
     # A checkout on Windows may have other line ends.
     assert drift(text, "\r\n") == ""
     assert "has been edited" in drift(text.replace("def bootstrap_graph", "def bootstrap_graphs"))
-    assert "has been edited" in drift(text + "\n# more\n")
+    assert "is cut off" in drift(text[:-1])
     assert "has been edited" in drift(text.replace("exit 4", "exit 5"))
     assert "is not a kernel" in drift("print()\n")
     assert "is not a kernel" in drift("")
@@ -193,15 +207,44 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
     other = join_modules([("protoprimer.first", FIRST), ("protoprimer.second", SECOND)], VERSION)
     assert "written from other sources" in drift(other)
     assert kernel_version(other) == VERSION
-    plain = kernel_text(plain=True)
-    assert drift(plain) == ""
-    assert "has been edited" in drift(plain.replace("def run_main", "def run_mains"))
     path.unlink()
     assert "cannot be read" in str(kernel_drift(str(path)))
 
 
-def test_the_kernel_is_small() -> None:
-    assert len(kernel_text().encode()) <= MAXIMUM_KERNEL_BYTES
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text[: len(text) // 2], "is cut off"),
+        (lambda text: text[: text.index("# ---- protoprimer.primer_kernel")], "is cut off"),
+        (lambda text: text.replace("\n\n\n", "\n<<<<<<< HEAD\n\n", 1), "has the marks of a merge conflict"),
+        (lambda text: text.replace("def run_main", "def run_mains"), "has been edited"),
+        (lambda text: text.replace(f"# version: {VERSION}", "# version: 999"), "has been edited"),
+    ],
+)
+def test_what_happened_to_a_kernel_is_told_and_nobody_takes_it(change: Callable[[str], str], said: str) -> None:
+    text = change(kernel_text())
+    assert said in str(kernel_damage(text))
+    with pytest.raises(KernelError, match=said):
+        refuse_bad_kernel(text, "there")
+
+
+def test_what_is_whole_and_no_python_is_not_taken_for_a_kernel() -> None:
+    text = kernel_text() + "def"
+    text = text.replace(text.splitlines()[1][-64:], hash_below(text), 1)
+    with pytest.raises(KernelError, match="is not Python"):
+        refuse_bad_kernel(text, "there")
+    with pytest.raises(KernelError, match="not a kernel of protoprimer"):
+        refuse_bad_kernel("print()", "there")
+
+
+def test_one_line_of_the_standard_library_verifies_it(tmp_path: Path) -> None:
+    write_kernel(str(tmp_path / "proto_kernel.py"))
+    page = (ROOT / "docs" / "kernel-file.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith('python3 -c "import hashlib')]
+    for more, answer in ("", b"True\n"), ("#", b"False\n"):
+        with (tmp_path / "proto_kernel.py").open("a") as stream:
+            stream.write(more)
+        assert subprocess.run(line, shell=True, cwd=tmp_path, stdout=-1, check=True).stdout == answer
 
 
 def _umask() -> int:

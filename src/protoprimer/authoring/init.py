@@ -5,7 +5,8 @@ import os
 import re
 
 from protoprimer.authoring.entry import KINDS, entry_main, entry_text, relative_path
-from protoprimer.authoring.kernel import is_plain, is_same_kernel, kernel_text, kernel_version
+from protoprimer.authoring.header import kernel_version
+from protoprimer.authoring.kernel import kernel_text
 from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.formats.versions import Version
 from protoprimer.project.metadata import console_entry, read_project
@@ -38,11 +39,10 @@ _PERMISSION_ADVICE = "check who may write there"
 _FORCE_ADVICE = "move it away, or overwrite it with --force"
 
 
-def initialise(directory: str, console: Console, force: bool = False, plain: bool = False) -> None:
+def initialise(directory: str, console: Console, force: bool = False) -> None:
     """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
 
     :param force: overwrite files of these names that are not ours
-    :param plain: a kernel with nothing packed; one that is there keeps its form without this
     :raises UsageError: exit code 2: there is no such directory
     :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
     """
@@ -60,7 +60,7 @@ def initialise(directory: str, console: Console, force: bool = False, plain: boo
     main = (entry_main(kept) if kept else None) or main
     state = relative_path(configuration.state_directory, directory)
     scripts = [(ENTRY_NAME, entry_text("boot", main, kernel_name, state))]
-    scripts.append((kernel_name, _kernel_to_write(kernel, plain)))
+    scripts.append((kernel_name, kernel_text()))
     found += [("line ends", told) for told in [_line_ends_to_keep(entry)] if told]
     ignored = [] if _ignores_link(os.path.join(directory, ".gitignore")) else [".gitignore"]
     for name in [ENTRY_NAME, kernel_name, *ignored]:
@@ -106,13 +106,6 @@ def _finds_modules_itself(directory: str) -> bool:
     with os.scandir(directory) as entries:
         names = [one.name for one in entries if one.is_dir() and one.name not in _NO_PACKAGES]
     return not any(os.path.isfile(os.path.join(directory, name, "__init__.py")) for name in names)
-
-
-def _kernel_to_write(path: str, plain: bool) -> str:
-    """Return the text that the kernel at `path` is to have: the present one, where that is the same program."""
-    present = _text_of(path) or ""
-    text = kernel_text(plain or (kernel_version(present) is not None and is_plain(present)))
-    return present if is_same_kernel(present, text) else text
 
 
 def add_entry(

@@ -1,56 +1,62 @@
-"""Joins modules into one file: readable throughout, or packed but for those that tell the flow."""
+"""Joins the package's modules into one file, the kernel. The only part of `authoring` that the kernel does without."""
 
 import ast
 import builtins
 import functools
-import hashlib
-import itertools
-import re
+import os
 import sys
-import textwrap
 
-from protoprimer.authoring.entry import kernel_head, kernel_keeper
-from protoprimer.authoring.packing import KernelError, packed_lines, stripped
-from protoprimer.authoring.unpacking import EXEC_LINES, LOAD_LINE, MODULE_MARK
+from protoprimer.authoring.entry import kernel_head
+from protoprimer.authoring.header import KERNEL_END, hash_below
+from protoprimer.authoring.kernel import KernelError
+from protoprimer.version import VERSION
 
-__all__ = ["HASH_LINE", "hash_of_others", "join_modules"]
+__all__ = ["in_dependency_order", "join_modules", "joined_kernel", "module_sources"]
 
-# What a packed kernel has as text: what unpacks the rest, and the table of contents.
-PLAIN_MODULES = frozenset(["protoprimer.authoring.unpacking", "protoprimer.states"])
 OLDEST_SYNTAX = (3, 6)
-HASH_PLACE = "0" * 64
-HASH_LINE = re.compile(r"^# sha256 of the other lines: ([0-9a-f]{64})\n", re.MULTILINE)
+MODULE_MARK = "# ---- "
+# What checks the file that is being loaded comes first; what callers use, last.
+_FIRST, _FACADE = "protoprimer.authoring.header", "protoprimer.primer_kernel"
+_OUTSIDE = frozenset(
+    ["protoprimer.__main__"] + ["protoprimer.authoring." + name for name in ("entry", "init", "joining", "kernel")]
+)
+# In the place of this line of that module, the kernel has the texts of `templates/`.
+_TEMPLATES, _NO_TEMPLATES = "protoprimer.template_text", "EMBEDDED_TEMPLATES = {}  # type: dict[str, str]\n"
+_HASH_PLACE = "0" * 64
 
 _HEADER = """\
-protoprimer, the kernel: from any Python into this repository's own environment. Commit it; do not edit it.
+#!/bin/sh
+# The kernel of protoprimer. sha256 of all that follows this line: %s
 # version: %s
-# sha256 of the other lines: %s
-# written by: python -m protoprimer kernel write %s\
-"""
-_PACKED_HEADER = """
-# As text there are these lines for sh, what unpacks the rest, and the flow (protoprimer.states). The other modules are
-# packed in the last lines, and named in their places.
-# To read all of it without running any of it: python -m protoprimer kernel show PATH
-# or, running it: python3 -c "import proto_kernel; print(proto_kernel.kernel_source())"
-# To have it as text throughout: python -m protoprimer kernel write --plain PATH\
+# It takes any Python into this repository's own environment. Commit this file, and do not edit it.
+# It was generated from the modules that begin at the marks "# ----": python -m protoprimer kernel write PATH
+# For tools, which leave it alone:
+# fmt: off
+# isort: skip_file
+# ruff: noqa
+# flake8: noqa
+# pylint: skip-file
+# mypy: ignore-errors
+# for pyright: # type: ignore
 """
 _START = """\
+import os
+import sys
+
 if __name__ == "__main__" and not sys.flags.isolated and os.name == "posix" and sys.executable:
     # Neither this directory nor PYTHONPATH may stand in for the standard library.
     os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
 """
-_TAIL = """
+_CHECK = "refuse_damaged_kernel(os.path.abspath(__file__))"
+_TAIL = """\
+# ---- what runs where this file is started, and not imported
+
 __version__ = VERSION
 
 if __name__ == "__main__":
     PROTOPRIMER_ENTRY = True
     boot_env(None)
 """
-_PACKED_TAIL = '''
-# The packed modules: base85 of zlib, in which frequent words are numbers; `packed_groups` reads it.
-"""
-%s"""
-'''
 
 
 class _Module:
@@ -62,7 +68,6 @@ class _Module:
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
-        self.text = text
         self.lines = text.splitlines()
         try:
             # The oldest syntax that the parser can still be told to accept.
@@ -71,6 +76,7 @@ class _Module:
             raise KernelError("%s is not Python %d.%d: %s" % ((name,) + OLDEST_SYNTAX + (error,))) from error
         self.names = {}  # type: dict[str, int]
         self.hoisted = {}  # type: dict[str, str]
+        self.typing = set()  # type: set[str]
         self.exported = []  # type: list[str]
         self._dropped = set()  # type: set[int]
 
@@ -89,19 +95,106 @@ class _Module:
         self.lines[node.lineno - 1] = self.lines[node.lineno - 1][: node.col_offset] + text
         self._dropped.update(range(node.lineno, node.end_lineno or node.lineno))
 
-    def as_text(self) -> "list[str]":
-        digest = hashlib.sha256(self.text.encode("utf-8")).hexdigest()[:16]
-        begin = "\n" + MODULE_MARK + "%s, sha256 %s" % (self.name, digest)
-        return [begin, self.body(), "# ---- end of %s" % self.name]
-
     def body(self) -> str:
-        return "\n".join(line for number, line in enumerate(self.lines) if number not in self._dropped).strip("\n")
+        kept = [line for number, line in enumerate(self.lines) if number not in self._dropped]
+        return MODULE_MARK + self.name + "\n" + "\n".join(kept).strip("\n")
 
 
-def join_modules(sources: "list[tuple[str, str]]", version: str, plain: bool = False) -> str:
+def joined_kernel() -> str:
+    """Return the kernel that the modules of this package make.
+
+    :raises KernelError: exit code 1: one of them breaks a rule of kernel modules
+    """
+    sources = module_sources()
+    return join_modules([(name, sources[name]) for name in in_dependency_order(sources)], VERSION)
+
+
+def module_sources() -> "dict[str, str]":
+    """Return the source of each module that belongs into the kernel, by its name."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = _sources_below(package, "protoprimer")
+    if not any(name.startswith("protoprimer.backends.") for name in found):
+        # In a checkout, backends/ stands at the top of the tree.
+        backends = os.path.join(os.path.dirname(os.path.dirname(package)), "backends")
+        found.update(_sources_below(backends, "protoprimer.backends"))
+    if _TEMPLATES in found:
+        found[_TEMPLATES] = found[_TEMPLATES].replace(_NO_TEMPLATES, _templates_literal(package))
+    return found
+
+
+def _templates_literal(package: str) -> str:
+    """Return the assignment that puts all templates into the kernel, each readable as it stands."""
+    directory, items = os.path.join(package, "templates"), ""
+    for name in sorted(name for name in os.listdir(directory) if os.path.isfile(os.path.join(directory, name))):
+        with open(os.path.join(directory, name), encoding="utf-8") as stream:
+            text = stream.read()
+        if "'''" in text or text.endswith(("'", "\\")):
+            raise KernelError("this template cannot stand in a raw string", os.path.join(directory, name))
+        items += "    \"%s\": r'''%s''',\n" % (name, text)
+    return "EMBEDDED_TEMPLATES = {\n%s}\n" % items
+
+
+def _sources_below(directory: str, package: str) -> "dict[str, str]":
+    found = {}
+    for entry in sorted(os.listdir(directory)):
+        path, name = os.path.join(directory, entry), package + "." + entry.partition(".")[0]
+        if os.path.isfile(os.path.join(path, "__init__.py")):
+            found.update(_sources_below(path, name))
+        elif entry.endswith(".py") and entry != "__init__.py" and name not in _OUTSIDE:
+            with open(path, encoding="utf-8") as stream:
+                found[name] = stream.read()
+    return found
+
+
+def in_dependency_order(sources: "dict[str, str]") -> "list[str]":
+    """Return the modules' names so that each comes after all that it imports, and those of a room stand together.
+
+    :raises KernelError: exit code 1: two modules, or two rooms, import each other
+    """
+    needs = {name: _imported(text) for name, text in sources.items()}
+    rooms = {}  # type: dict[str, set[str]]
+    for name in sources:
+        rooms.setdefault(_room(name), set()).update(_room(need) for need in needs[name])
+    names = [name for room in _sorted_by_needs(rooms) for name in _sorted_by_needs(_within(needs, room))]
+    return [name for name in (_FIRST,) if name in names] + [name for name in names if name != _FIRST]
+
+
+def _within(needs: "dict[str, set[str]]", room: str) -> "dict[str, set[str]]":
+    return {name: needed for name, needed in needs.items() if _room(name) == room}
+
+
+def _sorted_by_needs(needs: "dict[str, set[str]]") -> "list[str]":
+    order = []  # type: list[str]
+
+    def visit(name: str, above: "tuple[str, ...]") -> None:
+        if name in above:
+            raise KernelError("these import each other: %s" % ", ".join(above[above.index(name) :]))
+        if name not in order:
+            for need in sorted(needs[name] - {name}):
+                if need in needs:
+                    visit(need, above + (name,))
+            order.append(name)
+
+    for name in sorted(needs, key=lambda one: (one in (_FACADE, _room(_FACADE)), one)):
+        visit(name, ())
+    return order
+
+
+def _imported(text: str) -> "set[str]":
+    tree = ast.parse(text)
+    left_out = {id(child) for node in tree.body if _is_type_checking(node) for child in ast.walk(node)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and id(node) not in left_out]
+    return {node.module for node in found if node.module and _is_ours(node)}
+
+
+def _room(name: str) -> str:
+    return name.split(".")[1]
+
+
+def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
     """Return one file of the modules given as pairs of name and source, in this order.
 
-    :param plain: all of them as text; else all but `PLAIN_MODULES` are packed
+    :param version: what the header states
     :raises KernelError: exit code 1: a rule of kernel modules is broken, such as a name that two modules define
     """
     modules = []  # type: list[_Module]
@@ -110,40 +203,25 @@ def join_modules(sources: "list[tuple[str, str]]", version: str, plain: bool = F
         _check_names(module, modules)
         _prepare(module, modules)
         modules.append(module)
-    hoisted = sorted({line for module in modules for line in module.hoisted.values()})
+    hoisted = sorted({line for module in modules for line in module.hoisted.values()} - {"import os", "import sys"})
     exported = "".join('    "%s",\n' % name for name in sorted(modules[-1].exported))
-    parts = ["\n".join(hoisted), _START.rstrip(), "__all__ = [\n%s]" % exported]
-    parts += _plain_parts(modules) if plain else _packed_parts(modules)
-    header = _HEADER % (version, HASH_PLACE, "--plain PATH" if plain else "PATH" + _PACKED_HEADER)
-    with_mark = kernel_head(header, not plain) + "\n" + "\n\n".join(parts)
-    return with_mark.replace(HASH_PLACE, hash_of_others(with_mark), 1)
-
-
-def _plain_parts(modules: "list[_Module]") -> "list[str]":
-    return [part for module in modules for part in module.as_text()] + [_TAIL]
-
-
-def _packed_parts(modules: "list[_Module]") -> "list[str]":
-    parts, groups = [kernel_keeper().rstrip()], []  # type: list[str], list[str]
-    runs = itertools.groupby(modules, lambda module: module.name in PLAIN_MODULES)
-    for is_plain, run in runs:
-        if is_plain:
-            parts += [part for module in run for part in module.as_text()]
-            continue
-        packed = list(run)
-        groups.append("".join(MODULE_MARK + one.name + "\n" + stripped(one.body() + "\n") for one in packed))
-        names = ", ".join(module.name.partition(".")[2] for module in packed)
-        announced = textwrap.fill(names, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
-        parts.append("\n# ---- packed, in this order:\n%s\n%s" % (announced, EXEC_LINES.rstrip()))
-    digest = hashlib.sha256("\0".join(groups).encode("latin-1", "replace")).hexdigest()
-    first = next(number for number, part in enumerate(parts) if part.endswith(EXEC_LINES.rstrip()))
-    parts.insert(first, '\nPACKED_SHA256 = "%s"%s' % (digest, LOAD_LINE.rstrip()))
-    return [*parts, _TAIL + _PACKED_TAIL % packed_lines(groups)]
-
-
-def hash_of_others(text: str) -> str:
-    """Return the sha256 of all lines of a kernel but the one that states it."""
-    return hashlib.sha256(HASH_LINE.sub("", text, count=1).encode("utf-8")).hexdigest()
+    typing = sorted({"    %s\n" % line for module in modules for line in module.typing})
+    typing = ["TYPE_CHECKING = False\nif TYPE_CHECKING:\n" + "".join(typing)] if typing else []
+    parts = [_START + "\n" + "\n".join(hoisted), *typing, "__all__ = [\n%s]\n" % exported]
+    for module in modules:
+        parts.append(module.body() + "\n")
+        if module.name == _FIRST:
+            parts.append(_CHECK + "\n")
+    head = _HEADER % (_HASH_PLACE, version)
+    text = (
+        head
+        + kernel_head("sh reads down to the last exec; to Python, all of that is a string.").partition(
+            "coding: utf-8\n"
+        )[2]
+        + "\n"
+        + "\n\n".join([*parts, _TAIL, KERNEL_END])
+    )
+    return text.replace(_HASH_PLACE, hash_below(text), 1)
 
 
 def _check_names(module: _Module, earlier: "list[_Module]") -> None:
@@ -199,14 +277,15 @@ def _bound_names(node: ast.stmt) -> "list[tuple[str, str | None]]":
 
 def _prepare(module: _Module, earlier: "list[_Module]") -> None:
     """Mark what is left out of the kernel, and check every import."""
-    docstring = module.tree.body[0] if ast.get_docstring(module.tree) is not None else None
     for node in module.tree.body:
         assigned = _assigned_name(node)
         is_import = isinstance(node, (ast.Import, ast.ImportFrom))
-        if node is docstring or is_import or assigned in ("TYPE_CHECKING", "__all__") or _is_type_checking(node):
+        if is_import or assigned in ("TYPE_CHECKING", "__all__") or _is_type_checking(node):
             module.drop(node)
         if isinstance(node, ast.Assign) and assigned == "__all__":
             module.exported = list(ast.literal_eval(node.value))
+        if _is_type_checking(node):
+            module.typing = _typing_lines(node)
     if not module.exported:
         raise module.error(module.tree, "there is no __all__")
     left_out = {id(child) for node in module.tree.body if _is_type_checking(node) for child in ast.walk(node)}
@@ -242,6 +321,12 @@ def _is_ours(node: ast.ImportFrom) -> bool:
 def _import_line(node: "ast.Import | ast.ImportFrom", name: ast.alias) -> str:
     line = "from %s import %s" % (node.module, name.name) if isinstance(node, ast.ImportFrom) else "import " + name.name
     return line + (" as " + name.asname if name.asname else "")
+
+
+def _typing_lines(block: ast.stmt) -> "set[str]":
+    """Return the standard imports that only a type checker follows: with them editors understand the annotations."""
+    found = [node for node in ast.walk(block) if isinstance(node, ast.ImportFrom) and not _is_ours(node)]
+    return {_import_line(node, name) for node in found for name in node.names}
 
 
 def _assigned_name(node: ast.stmt) -> "str | None":

@@ -1,175 +1,110 @@
-"""Writes the kernel's modules as one file, always the same, and tells whether a file still is that one."""
+"""Writes the kernel file, tells whether a file still is that kernel, and renews an older one."""
 
 import os
-import re
 import stat
+from importlib import import_module
 
-from protoprimer.authoring.joining import HASH_LINE, hash_of_others, join_modules
-from protoprimer.authoring.packing import KernelError
-from protoprimer.authoring.unpacking import LOAD_LINE, unpacked_text
-from protoprimer.errors import ConfigurationError
+from protoprimer.authoring.header import kernel_damage, kernel_version
+from protoprimer.errors import ConfigurationError, PrimerError
 from protoprimer.formats.versions import Version
 from protoprimer.system.files import write_atomically
 from protoprimer.version import VERSION
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
-    "KERNEL_MODULES",
-    "MAXIMUM_KERNEL_BYTES",
     "KernelError",
-    "is_plain",
-    "is_same_kernel",
     "kernel_drift",
     "kernel_text",
-    "kernel_version",
-    "shown_kernel",
+    "refuse_bad_kernel",
+    "replace_older_kernel",
     "update_kernel",
     "write_kernel",
 ]
 
-# In the order of docs/architecture.md: each imports only from those before it.
-KERNEL_MODULES = (
-    "protoprimer.authoring.unpacking",
-    "protoprimer.version",
-    "protoprimer.errors",
-    "protoprimer.system.platform",
-    "protoprimer.system.interpreter",
-    "protoprimer.system.paths",
-    "protoprimer.system.files",
-    "protoprimer.system.processes",
-    "protoprimer.system.console",
-    "protoprimer.system.children",
-    "protoprimer.formats.toml",
-    "protoprimer.formats.versions",
-    "protoprimer.graph",
-    "protoprimer.settings.command_line",
-    "protoprimer.settings.schema",
-    "protoprimer.settings.configuration",
-    "protoprimer.project.metadata",
-    "protoprimer.settings.index_sources",
-    "protoprimer.settings.index_settings",
-    "protoprimer.fetch.downloads",
-    "protoprimer.fetch.wheels",
-    "protoprimer.fetch.pins",
-    "protoprimer.fetch.tools",
-    "protoprimer.pythons.probe",
-    "protoprimer.pythons.candidates",
-    "protoprimer.pythons.choice",
-    "protoprimer.project.plan",
-    "protoprimer.project.locks",
-    "protoprimer.store.file_lock",
-    "protoprimer.store.fingerprint",
-    "protoprimer.store.state_directory",
-    "protoprimer.store.in_use",
-    "protoprimer.store.integrity",
-    "protoprimer.store.generations",
-    "protoprimer.store.ready",
-    "protoprimer.backends.base",
-    "protoprimer.backends.editables",
-    "protoprimer.backends.uv_sources",
-    "protoprimer.backends.pip_engine",
-    "protoprimer.backends.uv",
-    "protoprimer.backends.virtualenv",
-    "protoprimer.backends.venv",
-    "protoprimer.backends.choosing",
-    "protoprimer.runtime.switch",
-    "protoprimer.commands.shells",
-    "protoprimer.commands.completion",
-    "protoprimer.pythons.required",
-    "protoprimer.store.building",
-    "protoprimer.store.publishing",
-    "protoprimer.states",
-    "protoprimer.authoring.update",
-    "protoprimer.graph_picture",
-    "protoprimer.runtime.readiness",
-    "protoprimer.runtime.client",
-    "protoprimer.commands.matrix.cells",
-    "protoprimer.commands.matrix.report",
-    "protoprimer.commands.matrix.command",
-    "protoprimer.commands.bundle",
-    "protoprimer.commands.run",
-    "protoprimer.commands.shell",
-    "protoprimer.commands.lock",
-    "protoprimer.commands.boot",
-    "protoprimer.commands.eval",
-    "protoprimer.commands.check",
-    "protoprimer.commands.gc",
-    "protoprimer.commands.graph",
-    "protoprimer.commands.table",
-    "protoprimer.runtime.invocation",
-    "protoprimer.runtime.neo",
-    "protoprimer.primer_kernel",
-)
-MAXIMUM_KERNEL_BYTES = 150 * 1000
 
-_VERSION_LINE = re.compile(r"^# version: (\S+)$", re.MULTILINE)
+class KernelError(PrimerError):
+    """The modules cannot be joined, or a file is not the kernel that they make: exit code 1."""
 
 
-def kernel_text(plain: bool = False) -> str:
-    """Return the kernel that this package's modules make.
+def kernel_text() -> str:
+    """Return the kernel: in the package what its modules make, in the kernel file its own text.
 
-    :param plain: all modules as text; else most are packed
-    :raises KernelError: exit code 1: a module is missing, or breaks a rule of kernel modules
+    :raises KernelError: exit code 1: a module breaks a rule of kernel modules, or this kernel is not whole
     """
-    return join_modules([(name, _source_of(name)) for name in KERNEL_MODULES], VERSION, plain)
+    if __name__ == "protoprimer.authoring.kernel":
+        # Not imported as others are: the kernel file has everything but this.
+        text = import_module("protoprimer.authoring.joining").joined_kernel()  # type: str
+        return text
+    text = _text_of_file(os.path.abspath(__file__))
+    refuse_bad_kernel(text, __file__)
+    return text
 
 
-def write_kernel(path: str, plain: bool = False) -> int:
+def refuse_bad_kernel(text: str, path: str) -> None:
+    """Refuse a text that is to become a kernel file and is none, is not whole, or is not Python.
+
+    :param path: where it comes from
+    :raises KernelError: exit code 1
+    """
+    if kernel_version(text) is None:
+        raise KernelError("this is not a kernel of protoprimer", path)
+    damage = kernel_damage(text)
+    if damage is not None:
+        raise KernelError("the kernel " + damage, path, "restore it from version control")
+    try:
+        compile(text, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise KernelError("the kernel is not Python: %s" % error, path) from error
+
+
+def write_kernel(path: str) -> int:
     """Write the kernel to `path`, executable, unless it is there already; return its size in bytes.
 
-    :param plain: as for `kernel_text`
     :raises KernelError: exit code 1: it cannot be made
     :raises ConfigurationError: exit code 3: it cannot be written there
     """
-    content = kernel_text(plain).encode("utf-8")
-    try:
-        with open(path, "rb") as stream:
-            there = stream.read()
-    except OSError:
-        there = b""
-    is_there = is_same_kernel(there.decode("utf-8", "replace"), content.decode("utf-8"))
+    content = kernel_text().encode("utf-8")
     # What a link leads to is meant, such as by /dev/stdout, never the link.
     path = os.path.realpath(path)
     try:
-        if not is_there:
+        if _bytes_of(path) != content:
             write_atomically(path, content, 0o755)
         if not os.access(path, os.X_OK):
             os.chmod(path, 0o755)  # noqa: S103 - a script that everybody may start
     except OSError as error:
         advice = "name a file in a directory that is there and can be written"
         raise ConfigurationError("the kernel cannot be written: %s" % error.strerror, path, advice) from error
-    return len(there if is_there else content)
+    return len(content)
+
+
+def _bytes_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
 
 
 def kernel_drift(path: str) -> "str | None":
-    """Return in one line why the file is not the kernel that this package makes, or `None` if it is."""
+    """Return in one line why the file is not the kernel that this protoprimer writes, or `None` if it is."""
     try:
         text = _text_of_file(path)
     except (OSError, ValueError) as error:
         return "%s cannot be read: %s" % (path, _cause(error))
     version = kernel_version(text)
-    if version is None or not HASH_LINE.search(text):
+    if version is None:
         return "%s is not a kernel of protoprimer" % path
-    if not _is_unedited(text):
-        return "%s has been edited since it was written" % path
+    damage = kernel_damage(text)
+    if damage is not None:
+        return "%s %s" % (path, damage)
     if version != VERSION:
         return "%s is of version %s, this is %s" % (path, version, VERSION)
-    if not is_same_kernel(text, kernel_text(is_plain(text))):
+    if text != kernel_text():
         return "%s was written from other sources of version %s" % (path, version)
     return None
-
-
-def shown_kernel(path: str) -> str:
-    """Return the whole program of a kernel file as text, without running any of it.
-
-    :raises KernelError: exit code 1: it is no kernel, or what is packed in it is damaged
-    """
-    try:
-        text = _text_of_file(path)
-        if kernel_version(text) is None:
-            raise ValueError("it is no kernel of protoprimer")
-        return unpacked_text(text)
-    except (OSError, ValueError) as error:
-        raise KernelError("the kernel cannot be shown: %s" % _cause(error), path) from error
 
 
 def update_kernel(path: str, check_only: bool = False) -> str:
@@ -181,50 +116,38 @@ def update_kernel(path: str, check_only: bool = False) -> str:
     :raises KernelError: exit code 1: the file has been edited since it was written, so it is left as it is
     :raises ConfigurationError: exit code 3: it cannot be read or written
     """
+    return replace_older_kernel(path, VERSION, kernel_text, check_only)
+
+
+def replace_older_kernel(path: str, version: str, make_text: "Callable[[], str]", check_only: bool) -> str:
+    """Do what `update_kernel` does, with a kernel of this version from wherever it comes.
+
+    :param make_text: returns the new kernel, which is verified before it is written
+    """
     try:
         text = _text_of_file(path)
         mode = os.stat(path).st_mode & 0o7777
     except (OSError, ValueError) as error:
         raise ConfigurationError("the kernel cannot be read: %s" % _cause(error), path) from error
-    version = kernel_version(text)
-    if version is None or Version(version) >= Version(VERSION):
+    present = kernel_version(text)
+    if present is None or Version(present) >= Version(version):
         return ""
-    if not _is_unedited(text):
-        raise KernelError(
-            "the kernel of version %s has been edited, so it is not updated to %s" % (version, VERSION),
-            path,
-            "take your changes elsewhere, then: python -m protoprimer kernel write PATH",
-        )
+    damage = kernel_damage(text)
+    if damage is not None:
+        cause = "the kernel of version %s %s, so it is not updated to %s" % (present, damage, version)
+        raise KernelError(cause, path, "take your changes elsewhere, then: python -m protoprimer kernel write PATH")
     if check_only:
-        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: " % (path, version, VERSION)
+        told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: " % (path, present, version)
         return told + "python -m protoprimer kernel write PATH"
+    new = make_text()
+    refuse_bad_kernel(new, "protoprimer " + version)
+    if kernel_version(new) != version:
+        raise KernelError("this is a kernel of version %s, not %s" % (kernel_version(new), version))
     try:
-        write_atomically(path, kernel_text(is_plain(text)).encode("utf-8"), mode)
+        write_atomically(path, new.encode("utf-8"), mode)
     except OSError as error:
         raise ConfigurationError("the kernel cannot be updated: %s" % error.strerror, path) from error
-    return "updated the kernel %s from version %s to %s: commit it" % (path, version, VERSION)
-
-
-def is_plain(text: str) -> bool:
-    """Tell whether a kernel's text is one with nothing packed."""
-    return LOAD_LINE not in text
-
-
-def is_same_kernel(text: str, other: str) -> bool:
-    """Tell whether a kernel differs from another at most in how it was compressed: not every zlib does it the same."""
-    if text == other or not _is_unedited(text):
-        return text == other
-    try:
-        texts = [unpacked_text(one) for one in (text, other) if not is_plain(one)]
-    except ValueError:
-        return False
-    return len(texts) == 2 and HASH_LINE.sub("", texts[0], count=1) == HASH_LINE.sub("", texts[1], count=1)
-
-
-def kernel_version(text: str) -> "str | None":
-    """Return the version that a kernel's header states, or `None` if `text` is no kernel."""
-    found = _VERSION_LINE.search(text[:2000])
-    return found.group(1) if found and text.startswith("#!") and "protoprimer, the kernel" in text[:200] else None
+    return "updated the kernel %s from version %s to %s: commit it" % (path, present, version)
 
 
 def _text_of_file(path: str) -> str:
@@ -241,22 +164,3 @@ def _cause(error: "OSError | ValueError") -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     return str((isinstance(error, OSError) and error.strerror) or error)
-
-
-def _is_unedited(text: str) -> bool:
-    stated = HASH_LINE.search(text)
-    return stated is not None and hash_of_others(text) == stated.group(1)
-
-
-def _source_of(name: str) -> str:
-    """Return the source of a module: of the installed package, or of a checkout, where backends stand at the top."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parts = name.split(".")[1:]
-    places = [os.path.join(package, *parts) + ".py"]
-    if parts[0] == "backends":
-        places.append(os.path.join(os.path.dirname(os.path.dirname(package)), *parts) + ".py")
-    for place in places:
-        if os.path.isfile(place):
-            with open(place, encoding="utf-8") as stream:
-                return stream.read()
-    raise KernelError("the module %s of the kernel is missing" % name, places[0])

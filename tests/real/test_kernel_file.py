@@ -1,24 +1,20 @@
-"""Both forms of the kernel file do the same; what is packed is found whoever loads it."""
+"""The kernel file as clones use it: it serves entry scripts, is one itself, and runs only whole."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 import clones
 import own_wheel
-import support
-from protoprimer.authoring.kernel import is_plain, kernel_text, update_kernel
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     NewClone = Callable[..., clones.Clone]
 
@@ -40,19 +36,17 @@ def main(primer):
 """
 
 
-@pytest.fixture(params=["file", "plain"])
-def clone(request: pytest.FixtureRequest, new_clone: NewClone) -> clones.Clone:
-    """Return a clone with a kernel of each form, packed and plain."""
+@pytest.fixture
+def clone(new_clone: NewClone) -> clones.Clone:
+    """Return a clone with two entry scripts and the kernel file."""
     clone = new_clone()
-    clone.kernel = request.param
+    clone.kernel = "file"
     clone.write({"protoprimer.toml": 'backend = "venv"\n', "app.py": CLIENT})
     clone.write({"client.py": clones.REPORTING_CLIENT})
-    clone.entry("prime", "app:main", "boot").entry("app", "client:main", "run")
-    assert is_plain((clone.root / "proto_kernel.py").read_text(encoding="utf-8")) == (clone.kernel == "plain")
-    return clone
+    return clone.entry("prime", "app:main", "boot").entry("app", "client:main", "run")
 
 
-def test_both_make_the_environment_and_serve_the_client(clone: clones.Clone) -> None:
+def test_it_makes_the_environment_and_serves_the_client(clone: clones.Clone) -> None:
     told = clone.prime().output
     assert told == f"{clone.root} [] {clone.generations()[0]} StateGraph\n"
     assert clone.report("./app", "x")["prefix"] == str(clone.generations()[0])
@@ -67,7 +61,7 @@ def test_both_make_the_environment_and_serve_the_client(clone: clones.Clone) -> 
     assert not list(clone.root.glob("**/proto_kernel*.pyc"))
 
 
-def test_both_are_entry_scripts_of_their_own(clone: clones.Clone) -> None:
+def test_it_is_an_entry_script_itself(clone: clones.Clone) -> None:
     for command in (["python3", "proto_kernel.py"], ["sh", "proto_kernel.py"]):
         assert clone.run(*command, "--version").output == f"protoprimer {VERSION}\n"
     assert clone.run("python3", "proto_kernel.py", "boot").status == 0
@@ -86,25 +80,47 @@ def test_a_failure_nobody_foresaw_names_its_function_and_file(clone: clones.Clon
     done = clone.run("python3", "-c", program, status=6)
     assert "unexpected NameError" in done.errors or "unexpected AttributeError" in done.errors
     assert "in _serve_proto" in done.errors
-    place = "proto_kernel.py" if clone.kernel == "plain" else "proto_kernel.py/protoprimer/graph.py"
-    assert f'{clone.root}/{place}", line ' in done.errors
+    assert f'{clone.root}/proto_kernel.py", line ' in done.errors
     assert "Traceback" in done.errors
 
 
-def test_renewing_keeps_the_form(tmp_path: Path) -> None:
-    for plain in (False, True):
-        path = tmp_path / "proto_kernel.py"
-        path.write_text(own_wheel.kernel_of_version("0.0.9", plain), encoding="utf-8")
-        assert is_plain(path.read_text(encoding="utf-8")) == plain
-        assert f"to {VERSION}: commit it" in update_kernel(str(path))
-        assert path.read_text(encoding="utf-8") == kernel_text(plain)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("def run_main", "def run_mains"), "has been edited since it was written"),
+        (lambda text: text[: text.index("# ---- protoprimer.primer_kernel")], "is cut off"),
+        (
+            lambda text: text.replace('"""The errors', '"""\n<<<<<<< HEAD\nThe errors'),
+            "has the marks of a merge conflict",
+        ),
+    ],
+)
+@pytest.mark.parametrize("was_used_before", [False, True])
+def test_a_kernel_that_is_not_whole_is_one_sentence(
+    clone: clones.Clone, change: Callable[[str], str], said: str, was_used_before: bool
+) -> None:
+    """Whether or not its compiled form is kept; Python itself reads all of these."""
+    kernel = clone.root / "proto_kernel.py"
+    if was_used_before:
+        assert clone.prime("--version").status == 0
+    kernel.write_text(change(kernel.read_text()))
+    told = f"error: the kernel {said}\n  where: {kernel}\n  next: restore it from version control\n"
+    for command in (["./prime"], ["./app"], ["python3", "proto_kernel.py"], ["python3", "-c", "import proto_kernel"]):
+        assert clone.run(*command, status=3) == clones.Done(3, "", told)
+    assert clone.builds() == 0
+
+
+def test_line_ends_of_windows_are_no_damage(clone: clones.Clone) -> None:
+    kernel = clone.root / "proto_kernel.py"
+    kernel.write_bytes(kernel.read_bytes().replace(b"\n", b"\r\n"))
+    assert clone.prime("--version").output == f"protoprimer {VERSION}\n"
 
 
 def test_two_kernels_of_one_user_keep_what_is_theirs(new_clone: NewClone) -> None:
     """A clone is copied and its kernel is of another version: neither is given what the other has kept."""
-    clone = new_clone().write({"protoprimer.toml": 'backend = "venv"\n'}).entry("prime", None, "boot")
-    if clone.kernel != "file":
-        pytest.skip("the generated file is left out of this run")
+    clone = new_clone()
+    clone.kernel = "file"
+    clone.write({"protoprimer.toml": 'backend = "venv"\n'}).entry("prime", None, "boot")
     other = clone.root / "other"
     other.mkdir()
     shutil.copy2(clone.root / "prime", other)
@@ -117,11 +133,11 @@ def test_two_kernels_of_one_user_keep_what_is_theirs(new_clone: NewClone) -> Non
     assert clone.prime("--version").output == "protoprimer 99.0\n"
 
 
-def test_an_older_entry_script_loads_a_packed_kernel(new_clone: NewClone) -> None:
-    """A script that was written before kernels were packed compiles the file as it stands."""
-    clone = new_clone().write({"protoprimer.toml": 'backend = "venv"\n'}).entry("prime", None, "boot")
-    if clone.kernel != "file":
-        pytest.skip("the generated file is left out of this run")
+def test_an_older_entry_script_loads_it(new_clone: NewClone) -> None:
+    """An entry script of version 0.1 compiles the file itself, under the name proto_kernel."""
+    clone = new_clone()
+    clone.kernel = "file"
+    clone.write({"protoprimer.toml": 'backend = "venv"\n'}).entry("prime", None, "boot")
     program = (
         "import sys; PROTOPRIMER_ENTRY = True; path = sys.argv.pop(1);"
         "k = sys.modules['proto_kernel'] = type(sys)('proto_kernel'); k.__file__ = path;"
@@ -131,16 +147,3 @@ def test_an_older_entry_script_loads_a_packed_kernel(new_clone: NewClone) -> Non
     script.write_text(program)
     clone.run("python3", "-I", "-S", "old", str(clone.root / "proto_kernel.py"))
     assert clone.builds() == 1
-
-
-def test_the_text_is_shown_to_whoever_asks(tmp_path: Path) -> None:
-    path = tmp_path / "proto_kernel.py"
-    path.write_text(kernel_text(), encoding="utf-8")
-    environ = {**os.environ, "PYTHONPATH": str(support.ROOT / "src")}
-    command = [support.default_python().executable, "-m", "protoprimer", "kernel", "show"]
-    done = subprocess.run([*command, str(path)], stdout=-1, env=environ, timeout=60, check=True)
-    assert b"\ndef choose_interpreter(" in done.stdout
-    assert b'":"""' in done.stdout
-    refused = subprocess.run([*command, __file__], stdout=-1, stderr=-1, env=environ, timeout=60, check=False)
-    assert (refused.returncode, refused.stdout) == (1, b"")
-    assert b"it is no kernel of protoprimer" in refused.stderr
