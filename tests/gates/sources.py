@@ -42,5 +42,7 @@ def kernel_modules() -> list[Path]:
     return [
         path
         for path in sources
-        if path.name != "__init__.py" and path.relative_to(ROOT).as_posix() not in OUTSIDE_KERNEL
+        if path.name != "__init__.py"
+        and path.parent.name != "templates"
+        and path.relative_to(ROOT).as_posix() not in OUTSIDE_KERNEL
     ]
