@@ -45,9 +45,11 @@ def problems() -> list[str]:
 
 
 def lay_out(tree: Path) -> None:
-    """Link every tracked Python file to where it is once installed."""
+    """Link every tracked Python file to where it is once installed; templates are scripts without annotations."""
     for folder, package in FOLDERS.items():
         for path in tracked_files(f"{folder}/*.py"):
+            if path.parent.name == "templates":
+                continue
             link = tree / package / path.relative_to(ROOT / folder)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path)
