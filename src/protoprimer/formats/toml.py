@@ -1,10 +1,10 @@
 """TOML 1.0, with the line of every key.
 
-Where Python has `tomllib`, a long document's values come from it; the reader here serves short ones and older Pythons,
-tells lines, and words the errors, so that they are the same everywhere. Both accept the same documents and give the
-same values.
+Where Python has `tomllib`, values come from it. The reader here serves other Pythons, tells lines, and words the
+errors, so that they are the same everywhere. Both accept the same documents and give the same values.
 """
 
+import re
 import sys
 
 from protoprimer.errors import ConfigurationError
@@ -14,14 +14,10 @@ __all__ = ["TomlError", "load_toml", "parse_toml", "place_of_key", "toml_key_lin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable
     from typing import Any
 
     TomlTable = dict[str, Any]
     TomlPath = tuple[str | int, ...]
-
-_SHORT_TEXT = 20000
 
 
 class TomlError(ValueError):
@@ -56,9 +52,8 @@ def load_toml(path: str) -> "TomlTable":
 
 
 def _toml_values(text: str) -> "TomlTable":
-    # Importing tomllib takes longer than the reader here needs for a few pages. From 3.15 on it takes TOML 1.1, which
-    # would make one file good here and bad there.
-    if (3, 11) <= sys.version_info < (3, 15) and len(text) > _SHORT_TEXT:
+    # From 3.15 on it takes TOML 1.1, which would make one file good here and bad there.
+    if (3, 11) <= sys.version_info < (3, 15):
         import tomllib  # type: ignore[import-not-found,unused-ignore]
 
         try:
@@ -111,91 +106,30 @@ _TOML_DIGITS = r"[0-9](?:_?[0-9])*"
 _TOML_TIME = r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6})[0-9]*)?"
 _TOML_DATE = r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 # Tried in this order, since a date and a time both start as a number does.
-_TOML_SCALARS = (
-    ("moment", _TOML_DATE + "(?:[Tt ]" + _TOML_TIME + "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"),
-    ("time", _TOML_TIME),
-    ("based", "0(?:x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|o[0-7](?:_?[0-7])*|b[01](?:_?[01])*)"),
-    ("float", r"%s(?:\.%s(?:[eE][+-]?%s)?|[eE][+-]?%s)" % (_TOML_INTEGER, _TOML_DIGITS, _TOML_DIGITS, _TOML_DIGITS)),
-    ("integer", _TOML_INTEGER),
-    ("float", "[+-]?(?:inf|nan)"),
-)
-_TOML_BARE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-_TOML_HEX = frozenset("0123456789ABCDEFabcdef")
-
-
-# Where a token ends, by methods of texts: importing `re` takes longer than reading most documents.
-
-
-def _end_of_run(text: str, at: int, letters: "frozenset[str] | str") -> int:
-    while at < len(text) and text[at] in letters:
-        at += 1
-    return at
-
-
-def _end_of_allowed(text: str, at: int, end: int, also: str) -> int:
-    """Return the offset of the first control character that is not in `also`, at the latest `end`."""
-    part = text[at:end]
-    if part.isprintable():
-        return end
-    found = (offset for offset, one in enumerate(part) if (one < " " and one not in also) or one == "\x7f")
-    return at + next(found, len(part))
-
-
-def _end_before(text: str, at: int, mark: str) -> int:
-    found = text.find(mark, at)
-    return found if found >= 0 else len(text)
-
-
-def _end_of_space(text: str, at: int) -> int:
-    return _end_of_run(text, at, " \t")
-
-
-def _end_of_bare(text: str, at: int) -> int:
-    return _end_of_run(text, at, _TOML_BARE)
-
-
-def _end_of_comment(text: str, at: int) -> int:
-    at = _end_of_run(text, at, " \t")
-    return _end_of_allowed(text, at, _end_before(text, at, "\n"), "\t") if text.startswith("#", at) else at
-
-
-def _end_of_gap(text: str, at: int) -> int:
-    while True:
-        start, at = at, _end_of_run(text, at, " \t\n")
-        at = _end_of_comment(text, at)
-        if at == start:
-            return at
-
-
-def _end_of_basic(text: str, at: int, also: str = "\t") -> int:
-    part = text[at : _end_before(text, at, '"')]
-    return _end_of_allowed(text, at, at + len(part.partition("\\")[0]), also)
-
-
-def _end_of_basic_lines(text: str, at: int) -> int:
-    return _end_of_basic(text, at, "\t\n")
-
-
-def _end_of_literal(text: str, at: int) -> int:
-    return _end_of_allowed(text, at, _end_before(text, at, "'"), "\t")
-
-
-def _end_of_literal_lines(text: str, at: int) -> int:
-    return _end_of_allowed(text, at, _end_before(text, at, "'''"), "\t\n")
-
-
-def _end_of_escape(text: str, at: int) -> int:
-    kind = text[at + 1 : at + 2]
-    if kind in _TOML_ESCAPES:
-        return at + 2
-    digits = {"u": 4, "U": 8}.get(kind, 0)
-    found = text[at + 2 : at + 2 + digits]
-    return at + 2 + digits if digits and len(found) == digits and _TOML_HEX.issuperset(found) else at
-
-
-def _end_of_folded(text: str, at: int) -> int:
-    end = _end_of_run(text, at + 1, " \t")
-    return _end_of_run(text, end, " \t\n") if text.startswith("\n", end) else at
+_TOML_SCALARS = [
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        ("moment", _TOML_DATE + "(?:[Tt ]" + _TOML_TIME + "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"),
+        ("time", _TOML_TIME),
+        ("based", "0(?:x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|o[0-7](?:_?[0-7])*|b[01](?:_?[01])*)"),
+        ("float", _TOML_INTEGER + r"(?:\.%s(?:[eE][+-]?%s)?|[eE][+-]?%s)" % ((_TOML_DIGITS,) * 3)),
+        ("integer", _TOML_INTEGER),
+        ("float", "[+-]?(?:inf|nan)"),
+    )
+]
+_TOML_SPACE = re.compile(r"[ \t]*")
+_TOML_COMMENT = re.compile(r"[ \t]*(?:#[^\x00-\x08\n-\x1f\x7f]*)?")
+_TOML_GAP = re.compile(r"(?:[ \t\n]+|#[^\x00-\x08\n-\x1f\x7f]*)*")
+_TOML_BARE = re.compile(r"[A-Za-z0-9_-]*")
+_TOML_ESCAPE = re.compile(r"\\(?:([btnfr\"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))")
+_TOML_FOLDED = re.compile(r"\\[ \t]*\n[ \t\n]*")
+# What stands as it is between these quotes.
+_TOML_TEXT = {
+    '"': re.compile(r'[^"\\\x00-\x08\n-\x1f\x7f]*'),
+    "'": re.compile(r"[^'\x00-\x08\n-\x1f\x7f]*"),
+    '"""': re.compile(r'(?:[^"\\\x00-\x08\x0b-\x1f\x7f]|"(?!""))*'),
+    "'''": re.compile(r"(?:[^'\x00-\x08\x0b-\x1f\x7f]|'(?!''))*"),
+}
 
 
 class _TomlReader:
@@ -215,14 +149,14 @@ class _TomlReader:
         table, path = self.root, ()  # type: TomlTable, TomlPath
         try:
             while True:
-                self.skip(_end_of_gap)
+                self.skip(_TOML_GAP)
                 if self.at == len(self.text):
                     return self.root
                 if self.take("["):
                     table, path = self.header()
                 else:
                     self.pair(table, path)
-                self.skip(_end_of_comment)
+                self.skip(_TOML_COMMENT)
                 if self.at < len(self.text) and not self.take("\n"):
                     raise self.error("a new line is expected after the value or the table's name")
         except RecursionError:
@@ -237,10 +171,12 @@ class _TomlReader:
             message = "it starts with a byte order mark"
         return TomlError(message, self.text.count("\n", 0, at) + 1)
 
-    def skip(self, end_of_token: "Callable[[str, int], int]") -> str:
-        """Pass over the token if it is next, and return it."""
-        start, self.at = self.at, end_of_token(self.text, self.at)
-        return self.text[start : self.at]
+    def skip(self, pattern: "re.Pattern[str]") -> str:
+        """Pass over what matches, if only nothing, and return it."""
+        found = pattern.match(self.text, self.at)
+        assert found is not None
+        self.at = found.end()
+        return found.group()
 
     def take(self, literal: str) -> bool:
         if self.text.startswith(literal, self.at):
@@ -291,7 +227,7 @@ class _TomlReader:
         keys = self.keys()
         if not self.take("="):
             raise self.error("= is expected after the key")
-        self.skip(_end_of_space)
+        self.skip(_TOML_SPACE)
         for key in keys[:-1]:
             table, path = self.step(table, path, key, start)
             if id(table) in self.declared:
@@ -308,24 +244,25 @@ class _TomlReader:
     def keys(self) -> "list[str]":
         keys = []
         while True:
-            self.skip(_end_of_space)
-            if self.take('"'):
-                keys.append(self.basic(_end_of_basic, '"'))
-            elif self.take("'"):
-                keys.append(self.literal(_end_of_literal, "'"))
+            self.skip(_TOML_SPACE)
+            quote = self.text[self.at : self.at + 1]
+            if quote in ('"', "'"):
+                self.at += 1
+                keys.append(self.quoted(quote))
             else:
-                keys.append(self.skip(_end_of_bare))
+                keys.append(self.skip(_TOML_BARE))
                 if not keys[-1]:
                     raise self.error("a key is expected")
-            self.skip(_end_of_space)
+            self.skip(_TOML_SPACE)
             if not self.take("."):
                 return keys
 
     def value(self, path: "TomlPath") -> "Any":
-        if self.take('"'):
-            return self.lines('"') if self.take('""') else self.basic(_end_of_basic, '"')
-        if self.take("'"):
-            return self.lines("'") if self.take("''") else self.literal(_end_of_literal, "'")
+        for quote in ('"', "'"):
+            if self.take(quote * 3):
+                return self.lines(quote)
+            if self.take(quote):
+                return self.quoted(quote)
         if self.take("["):
             return self.array(path)
         if self.take("{"):
@@ -335,17 +272,8 @@ class _TomlReader:
         return False if self.take("false") else self.scalar()
 
     def scalar(self) -> "Any":
-        end = _end_of_run(self.text, self.at, "0123456789")
-        digits = self.text[self.at : end]
-        # One with thousands of digits is a number to no newer Python.
-        is_number = digits == "0" or (digits[:1] not in ("", "0") and len(digits) < 999)
-        if is_number and self.text[end : end + 1] in ("", " ", "\n", ",", "]", "}"):
-            self.at = end
-            return int(digits)
-        import re
-
         for kind, pattern in _TOML_SCALARS:
-            found = re.compile(pattern).match(self.text, self.at)
+            found = pattern.match(self.text, self.at)
             if found:
                 try:
                     value = _toml_scalar(kind, found)
@@ -358,26 +286,26 @@ class _TomlReader:
     def array(self, path: "TomlPath") -> "list[Any]":
         start = self.text.count("\n", 0, self.at) + 1
         items = []  # type: list[Any]
-        self.skip(_end_of_gap)
+        self.skip(_TOML_GAP)
         while not self.take("]"):
             item = path + (len(items),)
             self.offsets[item] = self.at
             items.append(self.value(item))
-            self.skip(_end_of_gap)
+            self.skip(_TOML_GAP)
             if not self.take(",") and not self.text.startswith("]", self.at):
                 raise self.error(", or ] is expected in the array that starts in line %d" % start)
-            self.skip(_end_of_gap)
+            self.skip(_TOML_GAP)
         return items
 
     def inline_table(self, path: "TomlPath") -> "TomlTable":
         table = {}  # type: TomlTable
-        self.skip(_end_of_space)
+        self.skip(_TOML_SPACE)
         if self.take("}"):
             return table
         while True:
-            self.skip(_end_of_space)
+            self.skip(_TOML_SPACE)
             self.pair(table, path)
-            self.skip(_end_of_space)
+            self.skip(_TOML_SPACE)
             if self.take("}"):
                 return table
             if not self.take(","):
@@ -385,46 +313,37 @@ class _TomlReader:
 
     def lines(self, quote: str) -> str:
         self.take("\n")
-        text = (
-            self.basic(_end_of_basic_lines, quote * 3)
-            if quote == '"'
-            else self.literal(_end_of_literal_lines, quote * 3)
-        )
+        text = self.quoted(quote * 3)
         # Up to two quotes may stand before the closing three.
         for _ in range(2):
             text += quote if self.take(quote) else ""
         return text
 
-    def literal(self, end_of_token: "Callable[[str, int], int]", close: str) -> str:
-        text = self.skip(end_of_token)
-        if not self.take(close):
-            raise self.error("the text has no closing " + close)
-        return text
-
-    def basic(self, end_of_token: "Callable[[str, int], int]", close: str) -> str:
+    def quoted(self, close: str) -> str:
         text = ""
         while True:
-            text += self.skip(end_of_token)
+            text += self.skip(_TOML_TEXT[close])
             if self.take(close):
                 return text
-            if self.text.startswith("\\", self.at):
-                text += self.escape(len(close) == 3)
-            elif len(close) == 3 and self.take('"'):
-                text += '"'
-            else:
+            if close[0] == "'" or not self.text.startswith("\\", self.at):
                 raise self.error("the text has no closing " + close)
+            if len(close) == 1 or not self.skip_folded():
+                text += self.escape()
 
-    def escape(self, folds: bool) -> str:
-        if folds and self.skip(_end_of_folded):
-            return ""
-        found = self.skip(_end_of_escape)
+    def skip_folded(self) -> bool:
+        found = _TOML_FOLDED.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return found is not None
+
+    def escape(self) -> str:
+        found = _TOML_ESCAPE.match(self.text, self.at)
         if not found:
             raise self.error("%s is no escape: write \\\\ for a backslash" % self.text[self.at : self.at + 2].strip())
-        if len(found) == 2:
-            return _TOML_ESCAPES[found[1]]
-        code = int(found[2:], 16)
+        letter, short, long = found.groups()
+        code = ord(_TOML_ESCAPES[letter]) if letter else int(short or long, 16)
         if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
-            raise self.error("%s is no character" % found)
+            raise self.error("%s is no character" % found.group())
+        self.at = found.end()
         return chr(code)
 
 
