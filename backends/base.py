@@ -4,7 +4,7 @@ import json
 import os
 
 from protoprimer.errors import InstallError
-from protoprimer.project.metadata import normalized_project_name
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console

@@ -7,7 +7,8 @@ as they stood it is the same, so that building it anew, most of what pip spends 
 import os
 
 from protoprimer.backends.base import installed_distributions
-from protoprimer.project.metadata import metadata_files, normalized_project_name
+from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.project.metadata import metadata_files
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import sha256_of, write_atomically
 from protoprimer.system.paths import file_url

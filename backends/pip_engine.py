@@ -15,9 +15,10 @@ from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolAbsent
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import load_toml
-from protoprimer.project.locks import marker_environment, pylock_text, read_lock
-from protoprimer.project.metadata import normalized_project_name
+from protoprimer.project.locks_read import marker_environment, read_lock
+from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import remove_tree, sha256_of, write_atomically

@@ -6,7 +6,7 @@ from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolAbsent
-from protoprimer.project.locks import load_lock, marker_environment, read_lock
+from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan
 from protoprimer.system.files import sha256_of, write_atomically
 from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url

@@ -2,7 +2,8 @@
 
 import os
 
-from protoprimer.project.metadata import normalized_project_name, read_project
+from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, ProjectToInstall
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from protoprimer.backends.choosing import check_backend_names, select_backend, w
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.graph import StateGraph, lazy
-from protoprimer.project.locks import check_lock
+from protoprimer.project.locks_read import check_lock
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
 from protoprimer.pythons.required import RequiredPython, required_python_of
@@ -213,9 +213,9 @@ def fingerprint(
     return fingerprint_now(configuration, interpreter, inputs)
 
 
-def readable_lock(plan: Plan, console: Console, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
+def readable_lock(plan: Plan, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
     """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
-    check_lock(plan, interpreter, console)
+    check_lock(plan, interpreter)
 
 
 def backends(configuration: Configuration) -> "list[type[Backend]]":

@@ -213,7 +213,7 @@ def fuzz_wheels(data: bytes) -> None:
 
 
 def fuzz_markers(data: bytes) -> None:
-    from protoprimer.project.locks import marker_holds
+    from protoprimer.formats.markers import marker_holds
 
     environment = {"python_version": "3.11", "os_name": "posix", "sys_platform": "linux", "extra": ""}
     _or_none(lambda: marker_holds(data.decode("utf-8", "replace"), environment), ValueError)

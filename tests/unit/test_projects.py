@@ -16,15 +16,9 @@ from packaging.utils import canonicalize_name
 
 import support
 from protoprimer.errors import ConfigurationError
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.versions import poetry_python_range
-from protoprimer.project.metadata import (
-    ProjectMetadata,
-    console_entry,
-    expand_group,
-    metadata_files,
-    normalized_project_name,
-    read_project,
-)
+from protoprimer.project.metadata import ProjectMetadata, console_entry, expand_group, metadata_files, read_project
 
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from packaging.markers import Marker, default_environment
 
 from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.toml import parse_toml
-from protoprimer.project.locks import marker_environment, marker_holds, pylock_text, read_lock
+from protoprimer.project.locks_read import marker_environment, read_lock
+from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.system.console import Console
 

@@ -12,10 +12,10 @@ from protoprimer.commands.matrix.cells import expanded_pythons
 from protoprimer.errors import ConfigurationError, InstallError, UsageError
 from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
 from protoprimer.fetch.wheels import sha256_of_file
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.versions import parse_python_request
 from protoprimer.graph import StateGraph
-from protoprimer.project.locks import check_lock, marker_environment, read_lock
-from protoprimer.project.metadata import normalized_project_name
+from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
 from protoprimer.pythons.choice import choose_interpreter
 from protoprimer.states import DryRunEnds
@@ -50,7 +50,7 @@ def bundle_command(graph: "StateGraph") -> int:
         raise ConfigurationError("a bundle cannot be in the state directory", directory, "name another place")
     earlier = _files_of_bundle(directory)
     interpreters = _interpreters_to_serve(graph)
-    check_lock(plan, lambda: interpreters[0], console)
+    check_lock(plan, lambda: interpreters[0])
     pythons = ["%d.%d" % tuple(one.version_info[:2]) for one in interpreters]
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(platforms) or "this host's platform")
     if line.has("dry-run"):

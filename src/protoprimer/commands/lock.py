@@ -4,9 +4,9 @@ import os
 
 from protoprimer.backends.choosing import select_backend
 from protoprimer.errors import InstallError
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.graph import StateGraph
-from protoprimer.project.locks import load_lock
-from protoprimer.project.metadata import normalized_project_name
+from protoprimer.project.locks_read import load_lock
 from protoprimer.project.plan import make_plan
 from protoprimer.states import DryRunEnds
 

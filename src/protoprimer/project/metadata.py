@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.errors import ConfigurationError, nearest_name
+from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 
@@ -11,7 +12,6 @@ __all__ = [
     "console_entry",
     "expand_group",
     "metadata_files",
-    "normalized_project_name",
     "read_project",
 ]
 
@@ -282,14 +282,6 @@ def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
     return found or bool(project.table("tool", "setuptools"))
 
 
-def normalized_project_name(name: str) -> str:
-    """Return the name of a distribution, extra or group in its normal form (PEP 503)."""
-    name = name.replace("_", "-").replace(".", "-").lower()
-    while "--" in name:
-        name = name.replace("--", "-")
-    return name
-
-
 def expand_group(project: ProjectMetadata, group: str) -> "list[str]":
     """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
 
@@ -324,7 +316,7 @@ def _expanded_group(
         raise ConfigurationError("a dependency group is a list", place, 'write %s = ["package"]' % name)
     requirements = []
     for index, entry in enumerate(entries):
-        if isinstance(entry, str) and _looks_like_requirement(entry):
+        if isinstance(entry, str) and read_requirement(entry):
             requirements.append(entry)
             continue
         place = project.place("dependency-groups", name, index)
@@ -337,12 +329,6 @@ def _expanded_group(
             raise ConfigurationError("the entry %r of a dependency group is invalid" % (entry,), place, advice)
         requirements += _expanded_group(project, names, entry["include-group"], above + [name], place)
     return requirements
-
-
-def _looks_like_requirement(text: str) -> bool:
-    import re
-
-    return re.match(r"\s*[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\s*(?:[\[(<>=!~;@]|\Z)", text) is not None
 
 
 def console_entry(project: ProjectMetadata) -> "str | None":

@@ -1,9 +1,11 @@
 """What is to be installed, in which order, and from which inputs."""
 
 import os
+import re
 
 from protoprimer.errors import ConfigurationError, nearest_name
-from protoprimer.project.metadata import expand_group, metadata_files, normalized_project_name, read_project
+from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.project.metadata import expand_group, metadata_files, read_project
 from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
@@ -262,21 +264,15 @@ def _step(
 
 def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]") -> "list[str]":
     """Turn lines such as `proj[test]` into extras of the member `proj`: an index has none, or a foreign one."""
-    if not lines:
-        return []
-    import re
-
     by_name = {normalized_project_name(member.metadata.name): member for member in members if member.metadata.name}
     kept = []
     for line in lines:
-        match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*$", line)
-        member = by_name.get(normalized_project_name(match.group(1))) if match else None
-        if match is None or member is None:
+        asked = read_requirement(line)
+        member = by_name.get(normalized_project_name(asked.name)) if asked else None
+        if asked is None or member is None or asked.specifier or asked.url or asked.marker:
             kept.append(line)
-            continue
-        for extra in filter(None, (part.strip() for part in (match.group(2) or "").split(","))):
-            if extra not in member.extras:
-                member.extras.append(extra)
+        else:
+            member.extras += [extra for extra in asked.extras if extra not in member.extras]
     return kept
 
 
@@ -341,8 +337,6 @@ def requirement_file_inputs(path: str, root: str, found: "set[str]") -> None:
 
 
 def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "set[str]") -> None:
-    import re
-
     nested = re.match(r"(?:-r|-c|--requirements?|--constraints?)[=\s]*(.+)$", line)
     if nested:
         target = nested.group(1).strip().strip("\"'")
@@ -357,9 +351,9 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
         return
     editable = re.match(r"(?:-e|--editable)[=\s]*(.+)$", line)
     target = (editable.group(1) if editable else line).strip().strip("\"'")
-    reference = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@\s*(file:.+)$", target)
-    target = _path_of_url((reference.group(1) if reference else target).split(";")[0].strip())
-    target = re.sub(r"\[[^\]]*\]$", "", target)
+    required = read_requirement(target)
+    reference = required.url if required and (required.url or "").startswith("file:") else None
+    target = re.sub(r"\[[^\]]*\]$", "", _path_of_url((reference or target).split(";")[0].strip()))
     if not target or target.startswith("-") or "://" in target:
         return
     # pip counts from where it is started, the root; a file that means itself is met too.
@@ -373,31 +367,22 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
 
 
 def _path_of_url(target: str) -> str:
-    if not target.startswith("file:"):
-        return target
-    return path_of_file_url(target)
+    return path_of_file_url(target) if target.startswith("file:") else target
 
 
 def _requirement_lines(path: str) -> "list[tuple[int, str]]":
     """Return the logical lines of a requirement file with their numbers: joined, uncommented, variables expanded."""
-    import re
-
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            physical = stream.read().splitlines()
+            text = stream.read()
     except OSError as error:
         raise ConfigurationError("cannot read %s: %s" % (path, error.strerror), path) from error
-    lines = []
-    joined, first = "", 0
-    for number, line in enumerate(physical + [""], 1):
-        first = first if joined else number
-        # A comment line ends a continuation, as it does for pip.
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
-            joined += line[:-1]
-            continue
-        text = re.sub(r"(^|\s)#.*$", "", joined + line).strip()
-        joined = ""
-        if text:
-            text = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), text)
-            lines.append((first, text))
+    lines, number = [], 1
+    # A comment line ends a continuation, as it does for pip.
+    for logical in re.findall(r"(?:(?!\s*#).*\\\n)*.*\n?", text + "\n")[:-1]:
+        line = re.sub(r"(^|\s)#.*$", "", logical.replace("\\\n", "").rstrip("\n")).strip()
+        if line:
+            line = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), line)
+            lines.append((number, line))
+        number += logical.count("\n")
     return lines

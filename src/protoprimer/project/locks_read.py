@@ -2,17 +2,18 @@
 
 import json
 import os
+from urllib.parse import parse_qs, urlsplit
 
 from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.formats.markers import marker_holds
+from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import load_toml, place_of_key
-from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
-from protoprimer.project.metadata import normalized_project_name
+from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of
-from protoprimer.system.paths import file_url, path_of_file_url
+from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "marker_holds", "pylock_text", "read_lock"]
+__all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "read_lock"]
 
 _MARKER_PROGRAM = """
 import json, os, platform, sys
@@ -37,7 +38,6 @@ print(json.dumps({
 """
 # No tool writes over what it cannot read.
 _ANEW = "restore it, or remove it and lock anew"
-_VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version", "platform_release")
 
 
 def _table(required: "list[str]", **properties: "Any") -> "dict[str, Any]":
@@ -89,152 +89,10 @@ def marker_environment(python: str, console: Console) -> "dict[str, Any]":
     return values
 
 
-def marker_holds(marker: str, environment: "dict[str, Any]") -> bool:
-    """Evaluate an environment marker (PEP 508; `in extras` and `in dependency_groups` of PEP 751 included).
-
-    :raises ValueError: it is none
-    """
-    import re
-
-    tokens = re.findall(r"\(|\)|'[^']*'|\"[^\"]*\"|not\s+in\b|[A-Za-z_][\w.]*|[<>=!~]+|\S", marker)
-    value = _marker_or(tokens, environment)
-    if tokens:
-        raise ValueError("not a marker: %s" % marker)
-    return value
-
-
-def _marker_or(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    value = _marker_and(tokens, environment)
-    while tokens and tokens[0] == "or":
-        tokens.pop(0)
-        value = _marker_and(tokens, environment) or value
-    return value
-
-
-def _marker_and(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    value = _marker_atom(tokens, environment)
-    while tokens and tokens[0] == "and":
-        tokens.pop(0)
-        value = _marker_atom(tokens, environment) and value
-    return value
-
-
-def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    if len(tokens) > 2 and tokens[0] == "(":
-        tokens.pop(0)
-        value = _marker_or(tokens, environment)
-        if not tokens or tokens.pop(0) != ")":
-            raise ValueError("a marker's parenthesis is not closed")
-        return value
-    if len(tokens) < 3:
-        raise ValueError("a marker ends early")
-    left, operator, right = tokens.pop(0), " ".join(tokens.pop(0).split()), tokens.pop(0)
-    is_version = left in _VERSION_VARIABLES or right in _VERSION_VARIABLES
-    if left[0] in "'\"" and operator[0] in "<>":
-        # The variable stands on the right: turned around, the comparison means the same.
-        left, operator, right = right, operator.translate({60: 62, 62: 60}), left
-    values = [_marker_value(token, environment) for token in (left, right)]
-    return _marker_compared(values[0], operator, values[1], is_version)
-
-
-def _marker_value(token: str, environment: "dict[str, Any]") -> "Any":
-    if token[0] in "'\"":
-        return token[1:-1]
-    if token not in environment:
-        raise ValueError("unknown marker variable %s" % token)
-    return environment[token]
-
-
-def _marker_compared(left: "Any", operator: str, right: "Any", is_version: bool) -> bool:
-    if operator in ("in", "not in"):
-        inside = normalized_project_name(left) in right if isinstance(right, frozenset) else left in right
-        return bool(inside) == (operator == "in")
-    if is_version:
-        try:
-            return SpecifierSet(operator + right).contains(left, prereleases=True)
-        except (InvalidSpecifier, InvalidVersion):
-            pass
-    # What is no version is compared as text (PEP 508).
-    order = (left > right) - (left < right)
-    ways = {"==": [0], "===": [0], "!=": [-1, 1], "<": [-1], "<=": [-1, 0], ">": [1], ">=": [0, 1]}
-    if operator not in ways:
-        raise ValueError("unknown marker operator %s" % operator)
-    return order in ways[operator]
-
-
-def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
-    """Return what the plan's lock file wants installed, apart from the plan's own projects.
-
-    :param environment: of `marker_environment`, for the interpreter that is installed for
-    :raises ConfigurationError: the file is malformed or of a format this kernel does not know (exit 3)
-    :raises InstallError: it is not for this interpreter, or older than the projects' metadata (exit 6)
-    """
-    path = plan.lock or ""
-    document = load_lock(path)
-    try:
-        if plan.lock_kind == "uv.lock":
-            return _UvLock(path, document, environment).pins(plan)
-        return _pins_of_pylock(path, document, plan, environment)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _malformed_lock(path, document, error) from error
-
-
-def _malformed_lock(path: str, document: "dict[str, Any]", error: Exception) -> ConfigurationError:
-    """Return the error that names the key at fault: what it is was not asked before, since good locks are the rule."""
-    keys, cause = (), str(error) if isinstance(error, ValueError) else repr(error)  # type: tuple[str | int, ...], str
-    violation = first_violation(document, _table([], **_LOCK_PROPERTIES))
-    if violation is not None:
-        keys, cause = violation.path, violation.cause
-    elif isinstance(error, InvalidSpecifier):
-        # Those of markers are no errors.
-        keys = ("requires-python",)
-    return ConfigurationError("the lock file is malformed: " + cause, place_of_key(path, keys) if keys else path, _ANEW)
-
-
-def check_lock(plan: Plan, interpreter: "Callable[[], Interpreter]", console: Console) -> None:
-    """Refuse a lock file from which nothing can be installed, before anything is written.
-
-    :param interpreter: asked only where the lock's range of Pythons is not a project's
-    :raises ConfigurationError: as `read_lock` (exit 3)
-    :raises InstallError: it is not for this interpreter (exit 6)
-    """
-    text = content_of(plan.lock or "").decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-    wanted = text.partition("\n[[")[0].partition('\nrequires-python = "')[2].partition('"')[0].replace(" ", "")
-    fits = not wanted or wanted in [one.requires_python for one in plan.all_metadata()]
-    try:
-        fits = fits or SpecifierSet(wanted).contains(interpreter().version, prereleases=True)
-    except InvalidSpecifier:
-        pass
-    # Reading a long lock takes longer than uv needs to install from it.
-    if plan.lock and not (fits and _is_as_tools_write(text, plan.lock_kind)):
-        try:
-            read_lock(plan, marker_environment(interpreter().executable, console))
-        except InstallError:
-            # uv honours some locks that this kernel cannot.
-            if not fits:
-                raise
-
-
-def _is_as_tools_write(text: str, kind: "str | None") -> bool:
-    """Tell, at a fraction of what reading takes, whether a lock file looks as if nobody had erred in it."""
-    parts = text.partition("version = 1\n" if kind == "uv.lock" else 'lock-version = "1.0"\n')[2].split('"')
-    between = "".join(parts[::2])
-    pairs = (("[", "]"), ("{", "}"), ("[[package", "]]\nname = \n"), ("[[package]]", "\nsource = { "))
-    return (
-        bool(between)
-        and "\\" not in text
-        and "s = \n" not in between
-        and all(between.count(one) == between.count(other) for one, other in pairs)
-        and all(line[-1:] in " [,]}" for line in set(between.split("\n")) if "revision" not in line)
-        and all(part[-2:] in "= [  , " for part in set(parts[:-1:2]))
-        and all(part.startswith((", ", " }", "]", "\n", ",\n")) for part in set(parts[2::2]))
-    )
-
-
 def load_lock(path: str) -> "dict[str, Any]":
     """Return the document of a lock file.
 
-    :raises ConfigurationError: it is no TOML, or of no version that this kernel knows (exit 3)
+    :raises ConfigurationError: it is no TOML, misshapen, or of no version that this kernel knows (exit 3)
     """
     document = load_toml(path)
     is_pylock = os.path.basename(path) != "uv.lock"
@@ -244,7 +102,49 @@ def load_lock(path: str) -> "dict[str, Any]":
     if str(version).split(".")[0] != "1":
         cause = "the lock's version %s is not known to this kernel" % version
         raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
+    violation = first_violation(document, _table([], **_LOCK_PROPERTIES))
+    if violation is not None:
+        raise _malformed_lock(path, violation.cause, violation.path)
+    try:
+        SpecifierSet(document.get("requires-python", ""))
+    except InvalidSpecifier as error:
+        raise _malformed_lock(path, str(error), ("requires-python",)) from error
     return document
+
+
+def _malformed_lock(path: str, cause: str, keys: "tuple[str | int, ...]" = ()) -> ConfigurationError:
+    return ConfigurationError("the lock file is malformed: " + cause, place_of_key(path, keys) if keys else path, _ANEW)
+
+
+def check_lock(plan: Plan, interpreter: "Callable[[], Interpreter]") -> None:
+    """Refuse a lock file from which nothing can be installed, before anything is written.
+
+    :param interpreter: asked only where the lock names a range of Pythons
+    :raises ConfigurationError: as `load_lock` (exit 3)
+    :raises InstallError: it is not for this interpreter (exit 6)
+    """
+    if plan.lock:
+        document = load_lock(plan.lock)
+        if "requires-python" in document:
+            _refuse_other_python(plan.lock, document, interpreter().version)
+
+
+def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
+    """Return what the plan's lock file wants installed, apart from the plan's own projects.
+
+    :param environment: of `marker_environment`, for the interpreter that is installed for
+    :raises ConfigurationError: as `load_lock`, or a marker or an edge in it leads nowhere (exit 3)
+    :raises InstallError: it is not for this interpreter, or older than the projects' metadata (exit 6)
+    """
+    path = plan.lock or ""
+    document = load_lock(path)
+    _refuse_other_python(path, document, environment["python_full_version"])
+    try:
+        if plan.lock_kind == "uv.lock":
+            return _UvLock(path, document, environment).pins(plan)
+        return _pins_of_pylock(path, document, plan, environment)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _malformed_lock(path, str(error) if isinstance(error, ValueError) else repr(error)) from error
 
 
 def _refuse_lock(path: str, cause: str) -> InstallError:
@@ -252,14 +152,13 @@ def _refuse_lock(path: str, cause: str) -> InstallError:
     return InstallError(cause, path, advice)
 
 
-def _refuse_other_python(path: str, document: "dict[str, Any]", environment: "dict[str, Any]") -> None:
-    wanted, python = document.get("requires-python"), environment["python_full_version"]
+def _refuse_other_python(path: str, document: "dict[str, Any]", python: str) -> None:
+    wanted = document.get("requires-python")
     if wanted and not SpecifierSet(wanted).contains(python, prereleases=True):
         raise _refuse_lock(path, "the lock is for Python %s, not for %s" % (wanted, python))
 
 
 def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environment: "dict[str, Any]") -> LockedPins:
-    _refuse_other_python(path, document, environment)
     markers = document.get("environments", [])
     if markers and not any(marker_holds(marker, environment) for marker in markers):
         raise _refuse_lock(path, "the lock is not for this interpreter, but for: " + "; ".join(markers))
@@ -309,7 +208,6 @@ class _UvLock:
     def __init__(self, path: str, document: "dict[str, Any]", environment: "dict[str, Any]") -> None:
         if document.get("conflicts"):
             raise InstallError("uv.lock declares conflicts, which only uv can resolve", path, "use the backend uv")
-        _refuse_other_python(path, document, environment)
         self.path = path
         self.environment = environment
         self.packages = document.get("package", [])  # type: list[dict[str, Any]]
@@ -366,17 +264,14 @@ class _UvLock:
 
     def _refuse_if_stale(self, member: ProjectToInstall, package: "dict[str, Any]") -> None:
         """Compare each dependency of `[project]` with what uv saw when it wrote the lock."""
-        import re
-
         locked = {}  # type: dict[str, list[set[str]]]
         for one in package.get("metadata", {}).get("requires-dist", []):
             specifier = "".join(str(one.get("specifier", "")).split())
             locked.setdefault(one["name"], []).append(set(specifier.split(",")))
         for line in member.metadata.dependencies:
-            match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*\(?([^;@)]*)", line)
-            name, specifier = match.groups() if match else (line, "")
-            wanted = set("".join(specifier.split()).split(","))
-            pinned = locked.get(normalized_project_name(name), [])
+            required = read_requirement(line)
+            pinned = locked.get(normalized_project_name(required.name), []) if required else []
+            wanted = set(required.specifier.split(",")) if required else set()
             if not pinned or (wanted != {""} and wanted not in pinned):
                 raise _refuse_lock(self.path, "the lock is older than the dependency `%s` of %s" % (line, member.path))
 
@@ -393,8 +288,6 @@ def _as_pylock(package: "dict[str, Any]") -> "dict[str, Any]":
     if "registry" in source:
         return {"version": package["version"], "wheels": hashes}
     if "git" in source:
-        from urllib.parse import parse_qs, urlsplit
-
         # uv's form is https://host/repository?subdirectory=sub&rev=main#commit
         parts = urlsplit(source["git"])
         vcs = {"type": "git", "url": parts._replace(query="", fragment="").geturl(), "commit-id": parts.fragment}
@@ -402,65 +295,3 @@ def _as_pylock(package: "dict[str, Any]") -> "dict[str, Any]":
     if "url" in source or "path" in source:
         return {"archive": dict(source, hashes=hashes[0]["hashes"] if hashes else {})}
     return {"directory": {"path": _place_of_source(source), "editable": "editable" in source}}
-
-
-def pylock_text(report: "dict[str, Any]", base: str, own: "list[str]", requires_python: "str | None") -> str:
-    """Return the `pylock.toml` (PEP 751) of pip's installation report (`pip install --dry-run --report`).
-
-    :param base: the directory it is written to
-    :param own: directories of the plan's own projects, which a lock leaves out
-    """
-    values = report["environment"]
-    where = ["%s == '%s'" % (name, values[name]) for name in ("python_version", "sys_platform", "platform_machine")]
-    # What pip resolved holds where it ran, and nowhere else: dependencies of other hosts are missing.
-    lines = ['lock-version = "1.0"', "environments = [%s]" % json.dumps(" and ".join(where), sort_keys=True)]
-    if requires_python:
-        lines.append("requires-python = " + json.dumps(requires_python, sort_keys=True))
-    lines.append('created-by = "protoprimer"')
-    for item in sorted(report["install"], key=lambda one: normalized_project_name(one["metadata"]["name"])):
-        path = _path_of_report(item)
-        if path is None or path not in own:
-            lines += [
-                "",
-                "[[packages]]",
-                "name = " + json.dumps(normalized_project_name(item["metadata"]["name"]), sort_keys=True),
-            ]
-            lines += _fields_of_report(item, os.path.relpath(path, base) if path else None)
-    return "\n".join(lines) + "\n"
-
-
-def _path_of_report(item: "dict[str, Any]") -> "str | None":
-    if "dir_info" not in item["download_info"]:
-        return None
-    return os.path.normpath(path_of_file_url(item["download_info"]["url"]))
-
-
-def _fields_of_report(item: "dict[str, Any]", path: "str | None") -> "list[str]":
-    import re
-
-    info = item["download_info"]
-    if path is not None:
-        editable = bool(info["dir_info"].get("editable"))
-        return ["directory = " + _inline_table({"path": path.replace(os.sep, "/"), "editable": editable})]
-    # A lock is committed: no credentials.
-    url = re.sub("//[^/@]*@", "//", info["url"].split("#")[0])
-    version = "version = " + json.dumps(item["metadata"]["version"], sort_keys=True)
-    extra = {"subdirectory": info["subdirectory"]} if info.get("subdirectory") else {}
-    if "vcs_info" in info:
-        vcs = info["vcs_info"]
-        extra.update({"type": vcs["vcs"], "url": url, "commit-id": vcs["commit_id"]})
-        return [version, "vcs = " + _inline_table(extra)]
-    archive = info["archive_info"]
-    hashes = archive.get("hashes") or dict([archive["hash"].split("=", 1)])
-    if item.get("is_direct"):
-        return [version, "archive = " + _inline_table(dict(extra, url=url, hashes=hashes))]
-    table = _inline_table({"name": os.path.basename(url), "url": url, "hashes": hashes})
-    return [version, "wheels = [%s]" % table if url.endswith(".whl") else "sdist = " + table]
-
-
-def _inline_table(table: "dict[str, Any]") -> str:
-    values = [
-        _inline_table(value) if isinstance(value, dict) else json.dumps(value, sort_keys=True)
-        for value in table.values()
-    ]
-    return "{ %s }" % ", ".join("%s = %s" % pair for pair in zip(table, values))
