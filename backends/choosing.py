@@ -25,7 +25,7 @@ __all__ = ["BACKENDS", "check_backend_names", "is_built_in", "probe_backends", "
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
-_ADVICE_ON_FILES = "docs/backends.md tells how to write one"
+_ADVICE_ON_FILES = "docs/reference/backends.md tells how to write one"
 
 
 def select_backend(
@@ -71,7 +71,7 @@ def check_backend_names(wanted: "str | list[str]", configuration: "Configuration
                 cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
                 raise configuration.error(key, cause, advice)
         elif not os.path.isfile(configuration.path_of(name)):
-            advice = "create it (docs/backends.md tells how), or correct its path"
+            advice = "create it (docs/reference/backends.md tells how), or correct its path"
             raise configuration.error(key, "the backend file %s does not exist" % name, advice)
 
 

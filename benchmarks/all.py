@@ -2,9 +2,9 @@
 
     python -m benchmarks.all [--quick] [--rounds N] [--write]
 
-It takes some minutes, with --quick less than two. With --write, the figures replace those in docs/performance.md and
-docs/performance.svg. A benchmark that fails is told and left out; the others go on. The exit status is 1 where a goal
-is missed.
+It takes some minutes, with --quick less than two. With --write, the figures replace those in
+docs/explanation/performance.md, and its picture beside it is drawn. A benchmark that fails is told and left out;
+the others go on. The exit status is 1 where a goal is missed.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _escaped(text: str) -> str:
 
 def write(text: str, lines: list[Line], about: str) -> None:
     """Put the figures into the page and draw the picture."""
-    page = ROOT / "docs" / "performance.md"
+    page = ROOT / "docs" / "explanation" / "performance.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

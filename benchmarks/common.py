@@ -289,7 +289,7 @@ def benched(
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each comparison; default: enough for each")
     parser.add_argument("--quick", action="store_true", help="few rounds, small sizes")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md and docs/performance.svg")
+    parser.add_argument("--write", action="store_true", help="write docs/explanation/performance.md and its picture")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
         bench = Bench(Path(directory).resolve(), options.quick, options.rounds)

@@ -1,4 +1,4 @@
-"""Write what follows from the tables of keys, commands and options: `docs/schemas/*.json`, and tables in `docs/`.
+"""Write what follows from the tables of keys, commands and options: `docs/reference/schemas/*.json`, tables in `docs/`.
 
 An author's script, `./prime run -- python tools/write_reference.py`; a test calls `drifted` and wants nothing.
 """
@@ -186,13 +186,13 @@ def spelled(option: Option) -> str:
 
 
 PAGES = {
-    "configuration.md": {
+    "reference/configuration.md": {
         "keys": lambda: keys_table(CLIENT_SCHEMA),
         "primer keys": lambda: keys_table(PRIMER_SCHEMA),
         "variables": variables_table,
         "overriding": overriding_table,
     },
-    "commands.md": {
+    "reference/commands.md": {
         "commands": commands_table,
         "common options": lambda: options_table(common=True),
         "other options": lambda: options_table(common=False),
@@ -203,7 +203,7 @@ PAGES = {
 def wanted() -> dict[Path, str]:
     """Return every file that follows from the tables, with its text."""
     files = {
-        REPOSITORY / "docs" / "schemas" / name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        REPOSITORY / "docs" / "reference" / "schemas" / name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas().items()
     }
     return {**files, **{REPOSITORY / "docs" / name: page_with_tables(name) for name in PAGES}}

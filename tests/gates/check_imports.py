@@ -17,7 +17,7 @@ PROBED = frozenset({"_winapi", "uv", "virtualenv", "pip"})
 
 
 def problems() -> list[str]:
-    """Return one line for each import that breaks a rule of docs/architecture.md."""
+    """Return one line for each import that breaks a rule of docs/developers/architecture.md."""
     return [
         f"{path.relative_to(ROOT).as_posix()}:{line}: {what}"
         for path in kernel_modules()

@@ -1,4 +1,4 @@
-"""Imports run downwards: a module imports only from its own room or from the rooms below it (docs/architecture.md)."""
+"""Imports run downwards: a module imports only from its own room or from the rooms below it (docs/developers/architecture.md)."""
 
 from __future__ import annotations
 

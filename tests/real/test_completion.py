@@ -202,7 +202,7 @@ def test_the_line_that_the_documentation_gives_loads_the_script(
     new_clone: Callable[..., clones.Clone], shell: str, asked: str
 ) -> None:
     executable = support.needed_tool(shell)
-    page = (support.ROOT / "docs" / "completion.md").read_text(encoding="utf-8")
+    page = (support.ROOT / "docs" / "how-to" / "completion.md").read_text(encoding="utf-8")
     (line,) = [row.split(" | ")[1].split("`")[1] for row in page.splitlines() if row.startswith(f"| {shell} | ")]
     done = cold_clone(new_clone).run(executable, "-c", asked % line.replace("\\|", "|"))
     assert ("_protoprimer_prime" in done.output, done.errors) == (True, "")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., Clone]
 
-PAGES = ("states", "configuration", "environments", "neoprimer")
+PAGES = ("how-to/states", "reference/configuration", "how-to/environments", "reference/neoprimer")
 # ```LANGUAGE FILE holds the content of a file, ```console run what a person types after `$` and then sees.
 # A line of `...` stands for any lines, `...` within a line for any text, and `(exit status N)` says what is not 0.
 BLOCK = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -36,8 +36,6 @@ class Section(NamedTuple):
 def sections() -> Iterator[Section]:
     for page in PAGES:
         path = support.ROOT / "docs" / f"{page}.md"
-        if not path.is_file():
-            continue
         for part in re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             blocks = [(match[1], match[2], match[3]) for match in BLOCK.finditer(part)]
             if any(block[:2] == ("console", "run") for block in blocks):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(len(support.wild_pythons()) < 2, reason="a matrix needs two Pythons")
 
-SCHEMA = support.ROOT / "docs" / "schemas" / "matrix.json"
+SCHEMA = support.ROOT / "docs" / "reference" / "schemas" / "matrix.json"
 NAMES = [python.name for python in support.wild_pythons()]
 OLD, NEW = NAMES[-2:]
 TWO = f"{OLD},{NEW}"

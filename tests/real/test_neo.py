@@ -358,7 +358,7 @@ def test_several_roots_are_served_by_one_kernel(new_clone: NewClone) -> None:
 
 
 def schema_of(name: str) -> Any:
-    return json.loads((support.ROOT / "docs" / "schemas" / name).read_text(encoding="utf-8"))
+    return json.loads((support.ROOT / "docs" / "reference" / "schemas" / name).read_text(encoding="utf-8"))
 
 
 CONFIGURATIONS = {

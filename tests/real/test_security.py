@@ -1,4 +1,4 @@
-"""What a hostile file, link, variable or mode could do, and does not: see docs/security.md."""
+"""What a hostile file, link, variable or mode could do, and does not: see docs/explanation/security.md."""
 
 from __future__ import annotations
 

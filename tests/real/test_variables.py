@@ -1,4 +1,4 @@
-"""What the set-up and the client see of each variable that matters: the table of docs/variables.md, from real runs."""
+"""What the set-up and the client see of each variable that matters: the table of docs/reference/variables.md, from real runs."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_table_of_variables_is_what_happens(new_clone: Callable[..., clones.
         words = [word_for(name, seen) for seen in (*columns, *clients[0])]
         lines.append(f"| `{name}` | " + " | ".join([*words, MEANINGS.get(name, "")]).strip() + " |")
     text = HEAD + "\n".join(lines) + "\n"
-    path = support.ROOT / "docs" / "variables.md"
+    path = support.ROOT / "docs" / "reference" / "variables.md"
     if os.environ.get("WRITE_DOCS"):
         path.write_text(text, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == text, "run it with WRITE_DOCS=1, and look at what has changed"

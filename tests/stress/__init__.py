@@ -1,1 +1,1 @@
-"""What is too long for every run of the suite: `python tests/stress NAME …`; see docs/guarantees.md."""
+"""What is too long for every run of the suite: `python tests/stress NAME …`; see docs/developers/guarantees.md."""

@@ -81,8 +81,8 @@ def test_a_benchmark_that_fails_does_not_take_the_others_with_it(
 
 
 def test_the_page_keeps_its_words_and_the_picture_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "docs").mkdir()
-    page = tmp_path / "docs" / "performance.md"
+    page = tmp_path / "docs" / "explanation" / "performance.md"
+    page.parent.mkdir(parents=True)
     page.write_text(f"words\n{everything.BEGIN}stale figures{everything.END}more words\n", encoding="utf-8")
     monkeypatch.setattr(everything, "ROOT", tmp_path)
     lines = [line(), line(what="slow", ours=[9.0])]
@@ -92,19 +92,19 @@ def test_the_page_keeps_its_words_and_the_picture_is_one(tmp_path: Path, monkeyp
     assert text.endswith("more words\n")
     assert "stale figures" not in text
     assert "| slow | 9.0 s | `uv sync` | 200 ms (100 ms to 400 ms) | 45.00 | ≤ 1.25 | missed |" in text
-    picture = ElementTree.parse(tmp_path / "docs" / "performance.svg").getroot()
+    picture = ElementTree.parse(page.with_suffix(".svg")).getroot()
     assert picture.tag.endswith("svg")
     assert len(picture.findall("{*}rect")) == 1 + len(lines)
 
 
 def test_the_page_of_this_repository_has_a_place_for_figures() -> None:
-    text = (support.ROOT / "docs" / everything.PICTURE).with_suffix(".md").read_text(encoding="utf-8")
+    text = (support.ROOT / "docs" / "explanation" / everything.PICTURE).with_suffix(".md").read_text(encoding="utf-8")
     assert text.count(everything.BEGIN) == text.count(everything.END) == 1
     assert text.index(everything.BEGIN) < text.index(everything.END)
 
 
 def test_every_benchmark_is_a_command_that_the_page_names() -> None:
-    text = (support.ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    text = (support.ROOT / "docs" / "explanation" / "performance.md").read_text(encoding="utf-8")
     for name in (*everything.BENCHMARKS, "growth", "all"):
         source = (support.ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
         assert f"python -m benchmarks.{name} " in source

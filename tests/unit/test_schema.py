@@ -36,7 +36,7 @@ def test_what_is_published_follows_from_the_table() -> None:
 
 @pytest.mark.parametrize("name", ["protoprimer", "proto_kernel", "eval", "check"])
 def test_published_schemas_are_schemas(name: str) -> None:
-    text = (support.ROOT / "docs" / "schemas" / f"{name}.json").read_text(encoding="utf-8")
+    text = (support.ROOT / "docs" / "reference" / "schemas" / f"{name}.json").read_text(encoding="utf-8")
     jsonschema.Draft7Validator.check_schema(json.loads(text))
 
 

@@ -2,7 +2,8 @@
 
 To sh, the first lines are comments and the docstring's opening is the command `:`; what follows ends in an `exec`.
 To Python, all of that is the module's docstring. So the sh half has no backslash and no three quotes in a row, and
-the Python half can be parsed by Python 2.7, which gets a sentence, not a traceback. See docs/entry-scripts.md.
+the Python half can be parsed by Python 2.7, which gets a sentence, not a traceback. See
+docs/reference/entry-scripts.md.
 """
 
 import os

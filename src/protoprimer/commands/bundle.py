@@ -39,7 +39,7 @@ _DEFAULT_BUILD_REQUIREMENTS = ["setuptools>=40.8.0", "wheel"]
 
 
 def bundle_command(graph: "StateGraph") -> int:
-    """Serve `bundle`; return the exit status, as told in docs/bundle.md."""
+    """Serve `bundle`; return the exit status, as told in docs/how-to/bundle.md."""
     values = [graph.evaluate(name) for name in ("command_line", "console", "plan", "toolbox")]  # type: list[Any]
     line, console, plan, toolbox = values
     directory, platforms = os.path.abspath(line.operands[0]), line.texts("platform")

@@ -1,7 +1,7 @@
-"""`./prime shell`: a shell of the user's, with the environment active whatever their own files do. See docs/shell.md.
+"""`./prime shell`: a shell of the user's, with the environment active whatever their own files do.
 
-The files written for shells are the same for every environment: they learn from the variables which one it is, run
-the user's own files, which may change any variable, and only then activate.
+See docs/how-to/shell.md. The files written for shells are the same for every environment: they learn from the variables
+which one it is, run the user's own files, which may change any variable, and only then activate.
 """
 
 import os

@@ -51,7 +51,7 @@ def choose_interpreter(
     offline: bool = False,
     place: object = None,
 ) -> Interpreter:
-    """Return the interpreter to make the environment from; docs/interpreters.md tells the order.
+    """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param downloads: whether uv may fetch an interpreter when none fits
     :param place: what asked for this Python, as its `str()`: an option, or a file, line and key

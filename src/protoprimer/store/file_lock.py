@@ -1,8 +1,8 @@
 """The file lock: one process works, the others wait and say for whom.
 
 On POSIX it is `flock(2)`, on Windows the lock of byte 0, so it excludes `filelock.FileLock` on the same file. The
-file is never deleted: waiters would then hold locks on different files of one name. `docs/state-directory.md` has
-the protocol for file systems that refuse such locks.
+file is never deleted: waiters would then hold locks on different files of one name.
+`docs/developers/state-directory.md` has the protocol for file systems that refuse such locks.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """Generations: environments published whole, never changed, collected when old.
 
-What lies where, and what may be deleted, is told in `docs/state-directory.md`.
+What lies where, and what may be deleted, is told in `docs/developers/state-directory.md`.
 """
 
 import errno

@@ -37,7 +37,7 @@ _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 
 
 def matrix_command(graph: "StateGraph") -> int:
-    """Serve `matrix`; return the exit status, as told in docs/matrix.md."""
+    """Serve `matrix`; return the exit status, as told in docs/reference/matrix.md."""
     os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
     names = ("invocation", "command_line", "configuration", "console", "plan")
     values = [graph.evaluate(name) for name in names]  # type: list[Any]
