@@ -55,8 +55,6 @@ class Backend:
     def create(self, interpreter: "Interpreter", environment: str) -> None:
         """Create an empty environment, without pip, for `interpreter` in the directory `environment`.
 
-        One whose installer creates it as well may leave that to `install_plan`.
-
         :raises InstallError: it could not be created (exit 6)
         """
         raise NotImplementedError
@@ -69,9 +67,8 @@ class Backend:
         self.install_plan(interpreter, environment, plan)
         fault = fault_of_installed(environment, plan)
         if fault is not None and not plan.rebuild:
-            # What a cache remembered of a project no longer fits its sources.
-            plan.rebuild = True
-            self.install_plan(interpreter, environment, plan)
+            # What the installer's cache remembers of a project no longer fits its sources.
+            self.install_plan(interpreter, environment, plan.from_scratch())
             fault = fault_of_installed(environment, plan)
         if plan.seed_pip:
             self._seed_pip(interpreter, environment)

@@ -1,14 +1,14 @@
-"""Editable projects as wheels: one that was built is remembered, and where no build backend can, the kernel writes it.
+"""Editable projects for Python 3.6, whose build backends can neither read `[project]` nor build editables.
 
-An editable wheel holds no sources, only what puts them on the path, and the metadata. While the metadata files stand
-as they stood it is the same, so that building it anew, most of what pip spends on a project, is spent once.
+pip could install such a project there in no way, so the kernel writes the editable wheel from what `[project]` says.
+Every newer Python has build backends that do this themselves, and they are asked in every environment.
 """
 
+import json
 import os
 
 from protoprimer.backends.base import installed_distributions
 from protoprimer.formats.requirements import normalized_project_name
-from protoprimer.project.metadata import metadata_files
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import sha256_of, write_atomically
 from protoprimer.system.paths import file_url
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adopt_editable",
-    "hash_for_record",
-    "installed_metadata",
     "is_beyond_builds",
-    "is_pure",
-    "remember_editable",
-    "remembered_editable",
     "static_project_table",
     "why_not_buildable",
     "write_editable",
@@ -60,151 +55,8 @@ def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
     return table if "name" in table and "version" in table and not table.get("dynamic") else None
 
 
-def remembered_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
-    """Return the wheel of an editable project that was built from the same metadata before, or `None`."""
-    directory = _place_of_editable(project, interpreter, plan, cache)
-    names = os.listdir(directory) if directory and os.path.isdir(directory) else []
-    found = next(filter(_is_sound, [os.path.join(directory or "", name) for name in names]), None)
-    if found is not None:
-        try:
-            # What is in use is not collected.
-            os.utime(os.path.dirname(found))
-        except OSError:
-            pass
-    return found
-
-
-def _is_sound(wheel: str) -> bool:
-    """Tell whether the file is still what was written, by the checksums that a zip file has."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.testzip() is None
-    except Exception:  # noqa: BLE001 - a flipped bit may ask for anything: a password, another compression, no text
-        return False
-
-
-def remember_editable(
-    project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str, environment: str
-) -> None:
-    """Keep what an installer has just put into `environment` for an editable project as a wheel, if it is pure."""
-    directory = _place_of_editable(project, interpreter, plan, cache)
-    metadata = installed_metadata(project, environment)
-    if directory is None or not is_pure(project, environment):
-        return
-    contents = _contents_of_wheel(metadata)
-    if contents is not None:
-        stem = os.path.splitext(os.path.basename(metadata))[0]
-        _write_wheel(directory, stem, contents)
-
-
-def is_pure(project: ProjectToInstall, environment: str) -> bool:
-    """Tell whether the build of a project that is installed has compiled nothing.
-
-    What it has compiled in place would be missing from a fresh checkout.
-    """
-    try:
-        with open(os.path.join(installed_metadata(project, environment), "WHEEL"), encoding="utf-8") as stream:
-            return "Root-Is-Purelib: true" in stream.read()
-    except OSError:
-        return False
-
-
-def installed_metadata(project: ProjectToInstall, environment: str) -> str:
-    """Return the directory of the metadata that a project has in an environment, empty if it is not there."""
-    name = normalized_project_name(project.metadata.name or "")
-    return installed_distributions(environment).get(name, ("", ""))[1]
-
-
-def _place_of_editable(project: ProjectToInstall, interpreter: "Interpreter", plan: Plan, cache: str) -> "str | None":
-    import hashlib
-
-    if plan.rebuild or static_project_table(project) is None:
-        return None
-    digest = hashlib.sha256(os.fsencode(project.path))
-    digest.update(repr((interpreter.version, interpreter.implementation, interpreter.platform)).encode("utf-8"))
-    for path in metadata_files(project.path) + ([plan.build_constraints] if plan.build_constraints else []):
-        if os.path.isfile(path):
-            with open(path, "rb") as stream:
-                digest.update(b"\0" + os.fsencode(path) + b"\0" + stream.read())
-    # As for uv: a project that gets a src directory is laid out anew.
-    digest.update(b"src" if os.path.isdir(os.path.join(project.path, "src")) else b"")
-    return os.path.join(cache, "editables", digest.hexdigest()[:32])
-
-
-def _contents_of_wheel(metadata: str) -> "dict[str, bytes] | None":
-    """Return the files a distribution had in its wheel, or `None` if some are no longer told apart."""
-    site_packages, made_by_pip = os.path.dirname(metadata), ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD")
-    scripts, contents = "", {}  # type: str, dict[str, bytes]
-    entry_points = os.path.join(metadata, "entry_points.txt")
-    if os.path.isfile(entry_points):
-        with open(entry_points, encoding="utf-8") as stream:
-            scripts = stream.read()
-    with open(os.path.join(metadata, "RECORD"), encoding="utf-8") as stream:
-        recorded = [line.split(",")[0].strip('"') for line in stream if line.strip()]
-    for entry in recorded:
-        if entry.startswith("..") or os.path.isabs(entry):
-            # An installer makes the scripts of entry points again, but no others.
-            if os.path.splitext(os.path.basename(entry))[0] + " =" not in scripts:
-                return None
-        elif os.path.basename(entry) not in made_by_pip and not entry.endswith(".pyc"):
-            with open(os.path.join(site_packages, entry), "rb") as content:
-                contents[entry] = content.read()
-    return contents
-
-
-def hash_for_record(content: bytes) -> str:
-    """Return what a line of RECORD (PEP 376, PEP 627) has behind the name of a file with this content."""
-    from binascii import a2b_hex, b2a_base64
-
-    digest = b2a_base64(a2b_hex(sha256_of(content))).decode("ascii").rstrip("=\n")
-    return ",sha256=%s,%d\n" % (digest.replace("+", "-").replace("/", "_"), len(content))
-
-
-def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str:
-    """Write a wheel and return its path."""
-    import io
-    import zipfile
-
-    record = "".join(name + hash_for_record(content) for name, content in sorted(contents.items()))
-    contents = dict(contents)
-    contents[stem + ".dist-info/RECORD"] = (record + stem + ".dist-info/RECORD,,\n").encode("utf-8")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-    content = buffer.getvalue()
-    path = os.path.join(directory, stem + "-py3-none-any.whl")
-    try:
-        os.makedirs(directory, exist_ok=True)
-        write_atomically(path, content)
-    except OSError:
-        # A cache that cannot be written costs time, no more.
-        pass
-    return path
-
-
-def adopt_editable(project: ProjectToInstall, environment: str) -> None:
-    """Record of a project installed from such a wheel that it is the editable one of this checkout."""
-    import json
-
-    metadata = installed_metadata(project, environment)
-    if not os.path.isfile(os.path.join(metadata, "RECORD")):
-        return
-    name = os.path.basename(metadata) + "/direct_url.json"
-    content = json.dumps({"url": file_url(project.path), "dir_info": {"editable": True}}).encode("utf-8")
-    write_atomically(os.path.join(metadata, "direct_url.json"), content)
-    with open(os.path.join(metadata, "RECORD"), encoding="utf-8") as stream:
-        lines = [line for line in stream if not line.startswith(name + ",")] + [name + hash_for_record(content)]
-    write_atomically(os.path.join(metadata, "RECORD"), "".join(lines).encode("utf-8"))
-
-
 def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
-    """Write the wheel of an editable project whose metadata are static, and return its path; `None` if they are not.
-
-    For interpreters whose build backends cannot: those of Python 3.6 read no `[project]` or know no editable wheels.
-    """
+    """Write the wheel of an editable project whose metadata are static, and return its path; `None` if they are not."""
     table = static_project_table(project)
     if table is None:
         return None
@@ -225,6 +77,45 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
     if points:
         contents[metadata + "/entry_points.txt"] = points.encode("utf-8")
     return _write_wheel(directory, stem, contents)
+
+
+def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str:
+    """Write a wheel and return its path."""
+    import io
+    import zipfile
+
+    record = "".join(name + _hash_for_record(content) for name, content in sorted(contents.items()))
+    contents = dict(contents)
+    contents[stem + ".dist-info/RECORD"] = (record + stem + ".dist-info/RECORD,,\n").encode("utf-8")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    path = os.path.join(directory, stem + "-py3-none-any.whl")
+    write_atomically(path, buffer.getvalue(), durable=False)
+    return path
+
+
+def _hash_for_record(content: bytes) -> str:
+    """Return what a line of RECORD (PEP 376, PEP 627) has behind the name of a file with this content."""
+    from binascii import a2b_hex, b2a_base64
+
+    digest = b2a_base64(a2b_hex(sha256_of(content))).decode("ascii").rstrip("=\n")
+    return ",sha256=%s,%d\n" % (digest.replace("+", "-").replace("/", "_"), len(content))
+
+
+def adopt_editable(project: ProjectToInstall, environment: str) -> None:
+    """Record of a project installed from such a wheel that it is the editable one of this checkout."""
+    name = normalized_project_name(project.metadata.name or "")
+    metadata = installed_distributions(environment).get(name, ("", ""))[1]
+    if not os.path.isfile(os.path.join(metadata, "RECORD")):
+        return
+    name = os.path.basename(metadata) + "/direct_url.json"
+    content = json.dumps({"url": file_url(project.path), "dir_info": {"editable": True}}).encode("utf-8")
+    write_atomically(os.path.join(metadata, "direct_url.json"), content)
+    with open(os.path.join(metadata, "RECORD"), encoding="utf-8") as stream:
+        lines = [line for line in stream if not line.startswith(name + ",")] + [name + _hash_for_record(content)]
+    write_atomically(os.path.join(metadata, "RECORD"), "".join(lines).encode("utf-8"))
 
 
 def _metadata_text(table: "dict[str, Any]") -> str:

@@ -6,8 +6,6 @@ from protoprimer.backends.base import Backend, commands_of, run_installer
 from protoprimer.backends.editables import (
     adopt_editable,
     is_beyond_builds,
-    remember_editable,
-    remembered_editable,
     why_not_buildable,
     write_editable,
 )
@@ -19,7 +17,7 @@ from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import load_toml
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
-from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import remove_tree, sha256_of, write_atomically
 from protoprimer.system.paths import environment_python, file_url, is_utf8_path
@@ -58,17 +56,29 @@ class PipBackend(Backend):
         return {"pip": self.toolbox.pip(interpreter).version}
 
     def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
-        commands, lines = commands_of(plan), []  # type: list[tuple[InstallStep, bool]], list[list[str]]
         if plan.lock:
             pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
             if pins.hashed:
-                lines = [places + pins.hashed for places in self._places_of_pins(interpreter, plan, pins.hashed)]
-            if pins.unhashed or not commands or commands[0][1]:
-                commands.insert(0, (InstallStep([], [], [], [], pins.unhashed, []), False))
-        for step, deep in commands:
+                self._install_pins(interpreter, environment, plan, pins.hashed)
+            if pins.unhashed:
+                self._install_step(
+                    interpreter, environment, plan, InstallStep([], [], [], [], pins.unhashed, []), False
+                )
+        for step, deep in commands_of(plan):
             step = _step_with_sources(step, plan) if deep else step
-            self._install_step(interpreter, environment, plan, step, deep, lines)
-            lines = []
+            self._install_step(interpreter, environment, plan, step, deep)
+
+    def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan, pins: "list[str]") -> None:
+        what, python = "install from %s" % plan.lock, environment_python(environment)
+        *kept, indexes = self._places_of_pins(interpreter, plan, pins)
+        for places in kept:
+            try:
+                self.run_pip(interpreter, python, plan, what, _INSTALL + _AS_LOCKED, places + pins, [], pinned=True)
+                return
+            except InstallError:
+                # The cache may have been emptied in this moment.
+                self.console.detail("the kept wheels could not be installed: the index is asked")
+        self.run_pip(interpreter, python, plan, what, _INSTALL + _AS_LOCKED, indexes + pins, [], pinned=True)
 
     def _places_of_pins(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "list[list[str]]":
         """Return where pip is to look for pins, to try in turn: in the user's cache where that has all, at the indexes.
@@ -108,55 +118,23 @@ class PipBackend(Backend):
         return [[]]
 
     def _install_step(
-        self,
-        interpreter: "Interpreter",
-        environment: str,
-        plan: Plan,
-        step: InstallStep,
-        deep: bool,
-        pins: "list[list[str]]",
+        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, deep: bool
     ) -> None:
-        """Install a step, and before it, or in one command with it where each of its projects is a wheel, the pins."""
         import tempfile
 
-        cache, python = self.toolbox.cache_directory, environment_python(environment)
-        from_lock = "install from %s" % plan.lock
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
-            wheels, built = {}, []  # type: dict[ProjectToInstall, str], list[ProjectToInstall]
-            again = _directories_named(step, plan)
-            for project in (project for project in step.projects if project.editable):
-                wheel = remembered_editable(project, interpreter, plan, cache) if project.path not in again else None
-                if wheel is None and is_beyond_builds(interpreter):
-                    wheel = write_editable(project, directory)
-                if wheel is None:
-                    built.append(project)
-                else:
-                    wheels[project] = wheel
-            arguments, further = _arguments_of_step(step, wheels), []  # type: list[str], list[str]
-            lines = ["%s @ %s" % (_named(project), file_url(wheel)) for project, wheel in wheels.items()]
-            if pins and not (arguments or step.lines):
-                # A known file's hash is as good as a pin's.
-                further = ["%s --hash=sha256:%s" % pair for pair in zip(lines, map(sha256_of_file, wheels.values()))]
-                lines = []
-            options = _INSTALL + _AS_LOCKED
-            for hashed in pins:
-                try:
-                    self.run_pip(interpreter, python, plan, from_lock, options, hashed + further, [], pinned=True)
-                    break
-                except InstallError:
-                    # The cache may have been emptied in this moment.
-                    if hashed is pins[-1]:
-                        raise
-            lines += step.lines
+            wheels = _written_editables(interpreter, step, directory)
+            lines = ["%s @ %s" % (_named(project), file_url(wheel)) for project, wheel in wheels.items()] + step.lines
+            arguments = _arguments_of_step(step, wheels)
+            # What comes before all steps is the lock's, which knows of no constraints.
+            pinned = not (deep or step.projects)
+            what = "install from %s" % plan.lock if pinned else "install"
             if arguments or lines:
-                pinned = not (deep or step.projects)
                 arguments = _INSTALL + arguments + ([] if deep else ["--no-deps"])
-                what = from_lock if pinned else "install"
+                python = environment_python(environment)
                 self.run_pip(interpreter, python, plan, what, arguments, lines, [], pinned=pinned)
         for project in wheels:
             adopt_editable(project, environment)
-        for project in built:
-            remember_editable(project, interpreter, plan, cache, environment)
 
     def lock(
         self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -257,13 +235,12 @@ def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:
     )
 
 
-def _directories_named(step: InstallStep, plan: Plan) -> "set[str]":
-    """Return the projects that requirement files and arguments name: to pip, a wheel of them would be another one."""
-    files = set()  # type: set[str]
-    for path in step.requirements:
-        requirement_file_inputs(path, plan.root, files)
-    arguments = {os.path.normpath(os.path.join(plan.root, arg)) for arg in step.args}
-    return arguments.union(os.path.dirname(path) for path in files if os.path.basename(path) == "pyproject.toml")
+def _written_editables(interpreter: "Interpreter", step: InstallStep, directory: str) -> "dict[ProjectToInstall, str]":
+    """Return the wheels, written into `directory`, of those projects that only the kernel can make editable."""
+    if not is_beyond_builds(interpreter):
+        return {}
+    found = {project: write_editable(project, directory) for project in step.projects if project.editable}
+    return {project: wheel for project, wheel in found.items() if wheel is not None}
 
 
 def _named(project: ProjectToInstall) -> str:

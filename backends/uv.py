@@ -3,12 +3,14 @@
 import os
 
 from protoprimer.backends.base import Backend, commands_of, run_installer
+from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
+from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolAbsent
 from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
-from protoprimer.project.plan import InstallStep, Plan
-from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.project.metadata import read_project
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
 from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url
 
 TYPE_CHECKING = False
@@ -22,15 +24,12 @@ class UvBackend(Backend):
     """Environments by uv."""
 
     name = "uv"
-    # Whether the plan that was probed is one for `uv sync`, which creates the environment too: one process less.
-    _sync_creates = False
 
     def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
         try:
             tool = self.toolbox.uv()
         except ToolAbsent as absent:
             return str(absent)
-        self._sync_creates = self._takes_files_of_lock() and _is_for_sync(plan)
         if is_beyond_builds(interpreter) and any(project.editable for project in plan.projects()):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
             return "uv %s cannot install an editable project into Python 3.6" % tool.version
@@ -40,8 +39,6 @@ class UvBackend(Backend):
         return why_not_buildable(interpreter, plan)
 
     def create(self, interpreter: "Interpreter", environment: str) -> None:
-        if self._sync_creates:
-            return
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
 
@@ -53,7 +50,7 @@ class UvBackend(Backend):
         is_for_sync = follows_lock and _is_for_sync(plan)
         try:
             if is_for_sync:
-                self._sync(interpreter, environment, plan)
+                self._sync(environment, plan)
             elif plan.lock:
                 self._install_pins(environment, plan, follows_lock)
         except InstallError:
@@ -98,60 +95,29 @@ class UvBackend(Backend):
             return False
         return "UV_DEFAULT_INDEX" not in settings.for_uv(project=True)[1] and not settings.no_index
 
-    def _sync(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
+    def _sync(self, environment: str, plan: Plan) -> None:
         project = plan.steps[0].members[0]
         options, environ = self.settings.for_uv(project=True)
-        note = self._note_of_checked_lock(plan, options, environ)
-        is_checked = note is not None and os.path.exists(note)
-        arguments = ["sync", "--frozen" if is_checked else "--locked", "--inexact", "--no-default-groups"]
-        python = environment_python(environment)
-        arguments += ["--python", python if os.path.lexists(python) else interpreter.executable]
+        arguments = [
+            "sync",
+            "--locked",
+            "--inexact",
+            "--no-default-groups",
+            "--python",
+            environment_python(environment),
+        ]
         for option, names in (("--extra", project.extras), ("--group", project.groups)):
             for name in names:
                 arguments += [option, name]
         if not project.editable:
             arguments.append("--no-editable")
-        arguments += _rebuilding(plan)
+        arguments += self._built_anew(plan, plan.steps[0].members)
         environ["UV_PROJECT_ENVIRONMENT"] = environment
-        if not (is_checked and project.editable and self._synced_from_cache(arguments + options, plan.root, environ)):
-            self._run("install from uv.lock", arguments + options, plan.root, environ)
-        if note is not None and not is_checked:
-            try:
-                os.makedirs(os.path.dirname(note), exist_ok=True)
-                write_atomically(note, b"", durable=False)
-            except OSError:
-                # A cache that cannot be written costs time, no more.
-                pass
-
-    def _synced_from_cache(self, arguments: "list[str]", root: str, environ: "dict[str, str]") -> bool:
-        """Tell whether uv had all of it: that needs no network, nor the certificates that uv reads at each start."""
-        alone = dict(environ, UV_OFFLINE="1", SSL_CERT_FILE="", SSL_CERT_DIR="")
-        try:
-            self._run("install from uv.lock without a network", arguments, root, alone)
-        except InstallError:
-            return False
-        return True
-
-    def _note_of_checked_lock(self, plan: Plan, options: "list[str]", environ: "dict[str, str]") -> "str | None":
-        """Return the file whose existence says that uv has found this `uv.lock` to be that of this very project.
-
-        The check takes a third of `uv sync`. What more than the files at the root goes into it is checked each time.
-        """
-        metadata = plan.steps[0].members[0].metadata
-        if metadata.dynamic or metadata.uv_sources or "workspace" in metadata.table("tool", "uv"):
-            return None
-        known = repr((self.toolbox.uv().version, plan.root, options, sorted(environ.items()))).encode("utf-8")
-        for name in ("pyproject.toml", "uv.lock", "uv.toml", "setup.py", "setup.cfg"):
-            path = os.path.join(plan.root, name)
-            if os.path.isfile(path):
-                with open(path, "rb") as stream:
-                    known += b"\0" + name.encode("ascii") + sha256_of(stream.read()).encode("ascii")
-        return os.path.join(self.toolbox.cache_directory, "locks", sha256_of(known)[:32])
+        self._run("install from uv.lock", arguments + options, plan.root, environ)
 
     def _pip_install(
         self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]", pinned: bool = False
     ) -> None:
-        # Given on stdin, an unchanged project comes from uv's cache; as an argument it is built each time.
         options, environ = self.settings.for_uv()
         if pinned:
             environ.pop("UV_CONSTRAINT", None)
@@ -160,31 +126,49 @@ class UvBackend(Backend):
             arguments += ["--requirements", "-"]
         if plan.resolution != "highest":
             arguments += ["--resolution", plan.resolution]
-        arguments += _rebuilding(plan)
         if plan.build_constraints:
             arguments += ["--build-constraints", plan.build_constraints]
         self._run(what, arguments, plan.root, environ, lines)
 
     def _install_pins(self, environment: str, plan: Plan, follows_lock: bool) -> None:
         lock = plan.lock or ""
+        anew = self._built_anew(plan, _projects_of_lock(lock)) if plan.lock_kind == "pylock.toml" else []
         if follows_lock and plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
-            self._pip_install("install from " + lock, environment, plan, ["--requirements", lock], [], pinned=True)
+            options = ["--requirements", lock] + anew
+            self._pip_install("install from " + lock, environment, plan, options, [], pinned=True)
             return
         pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
-        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"])):
+        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
             if lines:
                 self._pip_install("install from " + lock, environment, plan, options, lines, pinned=True)
 
     def _install_step(self, environment: str, plan: Plan, step: InstallStep, deep: bool) -> None:
-        arguments = list(step.args) if deep else ["--no-deps"]
-        lines = _lines_of_step(step, plan.root)
-        self._pip_install("install", environment, plan, arguments + _files_of_step(step), lines)
+        arguments = (list(step.args) if deep else ["--no-deps"]) + _files_of_step(step)
+        arguments += self._built_anew(plan, step.members + _projects_of_files(step, plan.root))
+        lines = []
+        for project in step.projects:
+            words = _words_of_project(project, plan.root)
+            if project.metadata.name:
+                lines.append(" ".join(words))
+            else:
+                # Only with its name can uv be told to build it; as an argument, uv builds it each time.
+                arguments += words
+        self._pip_install("install", environment, plan, arguments, lines + step.lines)
+
+    def _built_anew(self, plan: Plan, projects: "list[ProjectToInstall]") -> "list[str]":
+        """Return the options by which uv builds what it may not keep of these projects and of their sources."""
+        found = projects + sources_of_step(InstallStep([], [], [], [], [], projects), plan.root)[0]
+        anew = [project for project in found if plan.rebuild or not is_declarative(project)]
+        names = {project.metadata.name for project in anew if project.metadata.is_package}
+        options = [word for name in sorted(filter(None, names)) for word in ("--reinstall-package", name)]
+        # What has no name that can be read is only built again where uv looks at everything again.
+        return options + ["--refresh"] * (None in names and not self.settings.offline)
 
     def _compile(self, interpreter: "Interpreter", plan: Plan, output: str, upgrades: "list[str]") -> None:
         import shutil
 
         # Beside the lock, since its paths count from there; under a name of its own until it is whole.
-        temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%d.toml" % os.getpid())
+        temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%s.toml" % os.urandom(8).hex())
         options, environ = self.settings.for_uv(locking=True)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
         arguments += ["--output-file", temporary]
@@ -195,7 +179,8 @@ class UvBackend(Backend):
             # `compile` has no option for requirement files.
             arguments += step.requirements + _files_of_step(InstallStep([], [], step.constraints, [], [], []))
             arguments += [arg for arg in step.args if arg.startswith("-")]
-            lines += _lines_of_step(step, plan.root) + [arg for arg in step.args if not arg.startswith("-")]
+            lines += [" ".join(_words_of_project(project, plan.root)) for project in step.projects]
+            lines += step.lines + [arg for arg in step.args if not arg.startswith("-")]
         for project in plan.projects():
             arguments += ["--no-emit-package", project.metadata.name] if project.metadata.name else []
         try:
@@ -208,13 +193,10 @@ class UvBackend(Backend):
                 os.unlink(temporary)
 
 
-def _lines_of_step(step: InstallStep, root: str) -> "list[str]":
-    lines = []
-    for project in step.projects:
-        # In a path uv takes `#`, `;` and more for something else: it starts in the root.
-        path = "./" + os.path.relpath(project.path, root)
-        lines.append(("-e " if project.editable else "") + path + project.requirement()[len(project.path) :])
-    return lines + step.lines
+def _words_of_project(project: ProjectToInstall, root: str) -> "list[str]":
+    # In a path uv takes `#`, `;` and more for something else: it starts in the root.
+    path = "./" + os.path.relpath(project.path, root) + project.requirement()[len(project.path) :]
+    return ["-e", path] if project.editable else [path]
 
 
 def _files_of_step(step: InstallStep) -> "list[str]":
@@ -225,13 +207,27 @@ def _files_of_step(step: InstallStep) -> "list[str]":
     return arguments
 
 
-def _rebuilding(plan: Plan) -> "list[str]":
-    """Return the options that have projects built anew: what computed dependencies follow from uv does not compare."""
-    arguments = []
-    for project in plan.projects():
-        if project.metadata.name and (plan.rebuild or project.metadata.has_dynamic_dependencies):
-            arguments += ["--reinstall-package", project.metadata.name]
-    return arguments
+def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
+    """Return the projects of this repository that requirement files and arguments name."""
+    files = set()  # type: set[str]
+    for path in step.requirements:
+        requirement_file_inputs(path, root, files)
+    directories = {os.path.dirname(path) for path in files if os.path.basename(path) == "pyproject.toml"}
+    directories.update(filter(os.path.isdir, (os.path.normpath(os.path.join(root, arg)) for arg in step.args)))
+    return [project for project in map(_project_at, sorted(directories)) if project is not None]
+
+
+def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
+    """Return the projects of this repository that a `pylock.toml` has installed by their directories."""
+    packages = load_lock(lock).get("packages", [])
+    paths = [package["directory"]["path"] for package in packages if "directory" in package]
+    found = [_project_at(os.path.normpath(os.path.join(os.path.dirname(lock), path))) for path in paths]
+    return [project for project in found if project is not None]
+
+
+def _project_at(directory: str) -> "ProjectToInstall | None":
+    metadata = read_project(directory)
+    return None if metadata is None else ProjectToInstall(directory, True, [], [], metadata)
 
 
 def _depends_on_choice(lock: str) -> bool:

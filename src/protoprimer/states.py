@@ -109,9 +109,10 @@ def configuration(
     return found
 
 
-def plan(configuration: Configuration) -> Plan:
+def plan(configuration: Configuration, command_line: CommandLine) -> Plan:
     """What is to be installed, and from which files that follows."""
-    return make_plan(configuration)
+    planned = make_plan(configuration)
+    return planned.from_scratch() if command_line.command == "reboot" else planned
 
 
 def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
@@ -264,7 +265,6 @@ def generation(
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration)
         console.say("building an environment %s, with %s" % (why, why_this))
-        plan.rebuild = from_scratch
         if plan.hint:
             console.warn(plan.hint)
         built = build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console)

@@ -21,7 +21,7 @@ import pytest
 
 import simple_index
 import support
-from protoprimer.backends.base import fault_of_installed, installed_distributions
+from protoprimer.backends.base import installed_distributions
 from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
 from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
@@ -264,45 +264,6 @@ def test_environment_is_left_without_pip_and_without_bytecode(workshop: Workshop
     assert [path.suffix for path in built.directory.rglob("lib.*")] == [".py"]
 
 
-def test_second_environment_of_an_unchanged_project_is_not_built_again(workshop: Workshop, each: str) -> None:
-    workshop.project("demo")
-    workshop.build(each, "3.13", name="first")
-    builds = (workshop.root / "built").read_text()
-    built = workshop.build(each, "3.13", name="second")
-    assert (workshop.root / "built").read_text() == builds
-    assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
-    assert fault_of_installed(str(built.directory), built.plan) is None
-    assert (built.directory / "bin" / "demo").exists()
-
-
-@pytest.mark.parametrize("damage", [b"poison", b"", None])
-def test_damaged_wheel_of_an_editable_project_is_built_again(
-    workshop: Workshop, tmp_path: Path, damage: bytes | None
-) -> None:
-    workshop.cache = tmp_path / "cache"
-    workshop.project("demo")
-    workshop.build("venv", "3.13", name="first")
-    (kept,) = (workshop.cache / "editables").rglob("*.whl")
-    content = kept.read_bytes()
-    kept.write_bytes(content[: len(content) // 2] if damage is None else damage)
-    assert workshop.build("venv", "3.13", name="second").versions == {"demo": "1"}
-    assert kept.read_bytes() == content
-
-
-def test_wheel_of_an_editable_project_with_a_flipped_bit_is_built_again(workshop: Workshop, tmp_path: Path) -> None:
-    workshop.cache = tmp_path / "cache"
-    workshop.project("demo")
-    workshop.build("venv", "3.13", name="first")
-    (kept,) = (workshop.cache / "editables").rglob("*.whl")
-    content = kept.read_bytes()
-    # In the path that leads to the sources, and in the directory of the zip file.
-    for place in (content.index(os.fsencode(workshop.root)) + 1, content.rindex(b"PK\x01\x02") + 8):
-        kept.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-        built = workshop.build("venv", "3.13", name=f"second-{place}")
-        assert built.run("import demo; print(demo.__file__)") == str(workshop.root / "demo.py")
-        assert kept.read_bytes() == content
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize(
     "name", ["C# and others", "at its end ", " before", "list[int]", "${HOME}", "one;two", "one; two"]
@@ -422,30 +383,6 @@ def test_lock_is_written_and_installed_with_hashes(workshop: Workshop, each: str
     assert workshop.lock(each, "3.13", settings) == {"lib": "1", "deep": "1"}
     workshop.wheel("lib", "2", "deep")
     assert workshop.build(each, "3.13", settings).versions == {"demo": "1", "lib": "1", "deep": "1"}
-
-
-@pytest.mark.parametrize("python", ["3.6", "3.13"])
-def test_pins_and_known_projects_are_one_process_of_pip_and_the_same_files(workshop: Workshop, python: str) -> None:
-    workshop.console = console = Recorder()
-    workshop.project("demo", dependencies='"lib"')
-    workshop.project("two", "parts/two", more="[project.optional-dependencies]\nx = []\n")
-    lib = workshop.wheel("lib", "1")
-    digest = hashlib.sha256(lib.read_bytes()).hexdigest()
-    (workshop.root / "pylock.toml").write_text(
-        f'lock-version = "1.0"\n[[packages]]\nname = "lib"\nversion = "1"\nwheels = [{{ name = "{lib.name}", '
-        f'path = "elsewhere/{lib.name}", hashes = {{ sha256 = "{digest}" }} }}]\n'
-    )
-    settings = 'install = { projects = [".", { path = "parts/two", extras = ["x"] }] }\n'
-    first, count = workshop.build("venv", python, settings, name="first"), len(console.installations())
-    # For 3.6 the kernel writes these wheels itself.
-    assert count == (1 if python == "3.6" else 2)
-    second = workshop.build("venv", python, settings, name="second")
-    assert len(console.installations()) == 1
-    assert first.versions == second.versions == {"demo": "1", "two": "1", "lib": "1"}
-    assert first.recorded() == second.recorded()
-    (origin,) = second.directory.rglob("demo-1.dist-info/direct_url.json")
-    assert json.loads(origin.read_text()) == {"url": workshop.root.as_uri(), "dir_info": {"editable": True}}
-    assert second.run("import demo, lib, two; print(two.__file__)") == str(workshop.root / "parts/two/two.py")
 
 
 @dataclass

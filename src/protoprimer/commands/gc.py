@@ -30,7 +30,7 @@ def gc_command(graph: StateGraph) -> int:
             removed = store.collect(keep, [])
     console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
     cache = graph.evaluate("cache_directory")
-    number = sum(remove_unused(os.path.join(cache, name), _SECONDS_KEPT_UNUSED) for name in ("pins", "editables"))
+    number = sum(remove_unused(os.path.join(cache, name), _SECONDS_KEPT_UNUSED) for name in ("pins",))
     if number:
         console.say("removed %d wheel%s from the cache" % (number, "" if number == 1 else "s"))
     return 0

@@ -8,7 +8,7 @@ from protoprimer.errors import BackendError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
-from protoprimer.system.files import remove_tree, replace_file, sha256_of
+from protoprimer.system.files import remove_tree, replace_file, sha256_of, temporary_name
 from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
@@ -96,8 +96,7 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
 
     if unpacked_is_whole(directory):
         return directory
-    # A process id is unique only within its container, and caches are shared between containers.
-    temporary = "%s.%d-%s.tmp" % (directory, os.getpid(), os.urandom(4).hex())
+    temporary = temporary_name(directory)
     remove_leftovers(directory)
     try:
         os.makedirs(temporary)
@@ -139,7 +138,7 @@ def _cached_wheel_path(cache_directory: str, filename: str, sha256: str) -> str:
 def _store_wheel(cache_directory: str, filename: str, sha256: str, content: bytes) -> str:
     path = _cached_wheel_path(cache_directory, filename, sha256)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = "%s.%d-%s.tmp" % (path, os.getpid(), os.urandom(4).hex())
+    temporary = temporary_name(path)
     try:
         # Not synchronised to the disk: its hash is taken again before each use.
         with open(temporary, "wb") as stream:
@@ -202,8 +201,13 @@ def remove_leftovers(directory: str) -> None:
     parent, prefix = os.path.split(directory + ".")
     for name in os.listdir(parent) if os.path.isdir(parent) else []:
         path = os.path.join(parent, name)
-        if name.startswith(prefix) and ".tmp" in name and time.time() - os.lstat(path).st_mtime > SECONDS_UNTIL_LEFT:
-            remove_tree(path)
+        try:
+            is_ours = name.startswith(prefix) and ".tmp" in name
+            if is_ours and time.time() - os.lstat(path).st_mtime > SECONDS_UNTIL_LEFT:
+                remove_tree(path)
+        except OSError:
+            # Whoever was at work there has finished.
+            continue
 
 
 def _publish_directory(temporary: str, directory: str) -> None:

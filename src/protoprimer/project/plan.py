@@ -109,6 +109,14 @@ class Plan:
         # Whether projects are built although an earlier build would do: for a start from scratch.
         self.rebuild = False
 
+    def from_scratch(self) -> "Plan":
+        """Return the same plan, whose projects are built although an earlier build would do."""
+        import copy
+
+        anew = copy.copy(self)
+        anew.rebuild = True
+        return anew
+
     def projects(self) -> "list[ProjectToInstall]":
         """Return the packages of all steps."""
         return [project for step in self.steps for project in step.projects]

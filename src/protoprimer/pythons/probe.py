@@ -271,13 +271,9 @@ def _keep_in_memory(memory: str, text: str) -> None:
 def verify_environment_interpreter(environment: str, interpreter: Interpreter, console: Console) -> None:
     """Check that the environment's own interpreter starts, is inside the environment and is what it was made from.
 
-    It is started only where looking at it leaves a doubt, see `_is_link_to`.
-
     :raises InstallError: it is not; exit code 6
     """
     python = environment_python(environment)
-    if _is_link_to(environment, python, interpreter):
-        return
     reason = ""
     try:
         # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
@@ -294,29 +290,3 @@ def verify_environment_interpreter(environment: str, interpreter: Interpreter, c
             place=python,
             advice="choose another interpreter with --python, or repair that one",
         )
-
-
-def _is_link_to(environment: str, python: str, interpreter: Interpreter) -> bool:
-    """Tell whether an environment's interpreter is certain to work as the one that it was made from does.
-
-    So it is on Linux if it is a link to that same file, if `pyvenv.cfg` names the directory that this file is really
-    in, and if its standard library is found from there: then it starts as what was probed. A copy, or a file reached
-    through a link from elsewhere, would look for its standard library in another place.
-    """
-    import sys
-
-    if not sys.platform.startswith("linux") or interpreter.implementation != "cpython":
-        return False
-    real = os.path.realpath(interpreter.executable)
-    if not os.path.islink(python) or os.path.realpath(python) != real or not os.access(python, os.X_OK):
-        return False
-    try:
-        with open(os.path.join(environment, "pyvenv.cfg"), encoding="utf-8") as stream:
-            lines = [line.partition("=") for line in stream]
-    except (OSError, ValueError):
-        return False
-    homes = [value.strip() for key, _, value in lines if key.strip().lower() == "home"]
-    if len(homes) != 1 or os.path.realpath(homes[0]) != os.path.dirname(real):
-        return False
-    library = os.path.join(os.path.dirname(homes[0]), "lib", "python%d.%d" % tuple(interpreter.version_info[:2]))
-    return os.path.samefile(library, interpreter.stdlib) if os.path.isfile(os.path.join(library, "os.py")) else False

@@ -18,7 +18,6 @@ from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
-from protoprimer.system.paths import environment_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +88,9 @@ def build_generation(
     def make(path: str) -> "dict[str, object]":
         with console.step("created an environment for %s" % interpreter):
             backend.create(interpreter, path)
-            is_created = os.path.lexists(environment_python(path))
-            if is_created:
-                verify_environment_interpreter(path, interpreter, console)
-        with console.step("installed %s" % plan.summary()):
-            facts = backend.install(interpreter, path, plan)
-        if not is_created:
             verify_environment_interpreter(path, interpreter, console)
-        return facts
+        with console.step("installed %s" % plan.summary()):
+            return backend.install(interpreter, path, plan)
 
     return _published(configuration, interpreter, inputs, fingerprint, store, make)
 

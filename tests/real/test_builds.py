@@ -1,0 +1,131 @@
+"""What a build leaves in the checkout, or reads from it, is there in every new environment, whichever backend made it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import clones
+
+pytestmark = pytest.mark.index  # the build backends
+
+BACKENDS = ("uv", "venv")
+GIT = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+
+
+def commit(clone: clones.Clone, files: dict[str, str], *tags: str) -> None:
+    clone.write({".gitignore": "_version.py\n*.so\nbuild/\n*.egg-info/\n__pycache__/\n", **files})
+    clone.environ.update(GIT)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], *(["tag", tag] for tag in tags)):
+        clone.run("git", *command)
+
+
+def logged(clone: clones.Clone) -> str:
+    (log,) = (clone.state / "log").iterdir()
+    return log.read_text(encoding="utf-8")
+
+
+def cleaned_and_primed(clone: clones.Clone) -> None:
+    clone.run("git", "clean", "-qfdx")
+    clone.prime()
+
+
+@pytest.fixture(params=BACKENDS)
+def clone(request: pytest.FixtureRequest, new_clone: Callable[..., clones.Clone]) -> clones.Clone:
+    made = new_clone().write({"protoprimer.toml": f'backend = "{request.param}"\n'}).entry("prime", None, "boot")
+    return made
+
+
+def test_a_version_file_that_the_build_writes_is_there_after_git_clean(clone: clones.Clone) -> None:
+    project = '[project]\nname = "versioned"\ndynamic = ["version"]\n'
+    project += '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n'
+    project += (
+        '[tool.hatch.version]\nsource = "vcs"\n[tool.hatch.build.hooks.vcs]\nversion-file = "versioned/_version.py"\n'
+    )
+    commit(clone, {"pyproject.toml": project, "versioned/__init__.py": "from ._version import version\n"}, "v1.5")
+    clone.prime()
+    cleaned_and_primed(clone)
+    assert clone.run(".venv/bin/python", "-c", "import versioned; print(versioned.version)").output == "1.5\n"
+
+
+def test_a_file_that_a_build_hook_writes_is_there_after_git_clean(clone: clones.Clone) -> None:
+    project = '[project]\nname = "hooked"\nversion = "1"\n'
+    project += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    project += '[tool.hatch.build.hooks.custom]\npath = "hook.py"\n'
+    hook = "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n\n"
+    hook += "class Hook(BuildHookInterface):\n    def initialize(self, version, data):\n"
+    hook += '        open("hooked/_version.py", "w").write("version = 7\\n")\n'
+    files = {"pyproject.toml": project, "hook.py": hook, "hooked/__init__.py": "from ._version import version\n"}
+    commit(clone, files)
+    clone.prime()
+    cleaned_and_primed(clone)
+    assert clone.run(".venv/bin/python", "-c", "import hooked; print(hooked.version)").output == "7\n"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+@pytest.mark.parametrize("name", ["'compiled'", "'com' + 'piled'"], ids=["name written", "name computed"])
+def test_an_extension_whose_name_is_only_in_setup_py_is_there_after_git_clean(clone: clones.Clone, name: str) -> None:
+    clone.environ["PATH"] += os.pathsep + os.path.dirname(shutil.which("cc") or "")
+    setup = "from setuptools import Extension, setup\n"
+    setup += f"setup(name={name}, version='1', ext_modules=[Extension('compiled', ['compiled.c'])])\n"
+    source = '#include <Python.h>\nstatic struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "compiled", 0, -1, 0};\n'
+    source += "PyMODINIT_FUNC PyInit_compiled(void) { return PyModule_Create(&m); }\n"
+    commit(clone, {"setup.py": setup, "compiled.c": source})
+    clone.prime()
+    cleaned_and_primed(clone)
+    assert clone.run(".venv/bin/python", "-c", "import compiled; print('there')").output == "there\n"
+
+
+def test_a_package_added_beside_another_can_be_imported_in_the_next_environment(clone: clones.Clone) -> None:
+    project = '[project]\nname = "growing"\nversion = "1"\n[tool.setuptools.packages.find]\n'
+    project += 'include = ["one*", "two*"]\n[build-system]\nrequires = ["setuptools"]\n'
+    project += 'build-backend = "setuptools.build_meta"\n'
+    commit(clone, {"pyproject.toml": project, "one/__init__.py": ""})
+    clone.prime()
+    commit(clone, {"two/__init__.py": "NAME = 'two'\n"})
+    clone.prime("reboot")
+    assert clone.run(".venv/bin/python", "-c", "import two; print(two.NAME)").output == "two\n"
+    shutil.rmtree(clone.state)
+    clone.prime()
+    assert clone.run(".venv/bin/python", "-c", "import two; print(two.NAME)").output == "two\n"
+
+
+def test_a_member_that_only_sources_name_is_built_again_too(clone: clones.Clone) -> None:
+    member = '[project]\nname = "member"\ndynamic = ["version"]\n'
+    member += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    member += '[tool.hatch.version]\npath = "member/__init__.py"\n[tool.hatch.build.hooks.custom]\npath = "hook.py"\n'
+    hook = "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n\n"
+    hook += "class Hook(BuildHookInterface):\n    def initialize(self, version, data):\n"
+    hook += '        open("member/_version.py", "w").write("version = 7\\n")\n'
+    root = '[project]\nname = "root"\nversion = "1"\ndependencies = ["member"]\n'
+    root += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    root += '[tool.uv.sources]\nmember = { workspace = true }\n[tool.uv.workspace]\nmembers = ["parts/*"]\n'
+    files = {"pyproject.toml": root, "root/__init__.py": "", "parts/member/pyproject.toml": member}
+    files.update({"parts/member/hook.py": hook, "parts/member/member/__init__.py": "__version__ = '1'\n"})
+    commit(clone, files)
+    clone.prime()
+    cleaned_and_primed(clone)
+    assert clone.run(".venv/bin/python", "-c", "import member._version as m; print(m.version)").output == "7\n"
+
+
+def test_only_what_pyproject_toml_describes_in_full_is_taken_from_the_cache_of_uv(
+    new_clone: Callable[..., clones.Clone],
+) -> None:
+    project = '[project]\nname = "plain"\nversion = "1"\n'
+    project += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    clone = new_clone().write(
+        {"pyproject.toml": project, "plain/__init__.py": "", "protoprimer.toml": 'backend = "uv"\n'}
+    )
+    clone.entry("prime", None, "boot").prime()
+    shutil.rmtree(clone.state)
+    clone.prime()
+    assert "--reinstall-package" not in logged(clone)
+    shutil.rmtree(clone.state)
+    clone.write({"setup.py": "from setuptools import setup\nsetup()\n"}).prime()
+    assert "--reinstall-package plain" in logged(clone)
