@@ -1,0 +1,38 @@
+"""On each locked-down host of the table `./prime` takes the road that is open, and says the one that would be."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hosts.rows import HOSTS, Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hosts.bench import Bench
+
+
+def _rows() -> Iterator[object]:
+    for row in HOSTS:
+        marks = [pytest.mark.xfail(strict=True, reason=row.fault)] if row.fault else []
+        yield pytest.param(row, id=row.key, marks=[*marks, pytest.mark.index])
+
+
+@pytest.mark.parametrize("row", list(_rows()))
+def test_a_host_of_the_table(row: Host, bench: Bench) -> None:
+    world = row.build(bench)
+    done = world.prime(status=None)
+    words = done.errors.replace("\n", " ")
+    assert "Traceback" not in done.errors, done.errors
+    assert "s3cret" not in done.errors
+    for pattern in row.said:
+        assert re.search(pattern, words), done.errors
+    if not row.backend:
+        assert done.status == 5, done
+        return
+    assert (done.status, done.output) == (0, "demo\n"), done
+    taken = re.search(r"with backend (\w+)", words)
+    assert taken and re.fullmatch(row.backend, taken.group(1)), done.errors

@@ -1,0 +1,384 @@
+"""What a row of the table cannot tell: what is asked how often, what is said, what `check` reports, and bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import support
+from hosts.index import Behaviour
+from hosts.world import WHEELS_OF_DISTRIBUTION
+from simple_index import make_wheel
+
+if TYPE_CHECKING:
+    from hosts.bench import Bench
+    from hosts.world import World
+
+pytestmark = pytest.mark.index
+
+
+def roads(world: World, *arguments: str) -> list[dict[str, Any]]:
+    """Return the records of `check --json`: what was tried, what closed it, what would open it."""
+    found = json.loads(world.prime("check", "--json", *arguments, status=None).output)["roads"]
+    assert isinstance(found, list)
+    return found
+
+
+# 1. What closed a road.
+
+UNSAID = pytest.mark.xfail(strict=True, reason="the kind is not said, or taken for tampering")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "closed"),
+    [
+        pytest.param(Behaviour(files_status=404), "not found", id="404", marks=UNSAID),
+        pytest.param(Behaviour(login_pages=True), "web page", id="login-pages", marks=UNSAID),
+        pytest.param(Behaviour(login_files=True), "web page", id="login-files", marks=UNSAID),
+        pytest.param(Behaviour(basic=("alice", "s3cret")), "refused", id="401", marks=UNSAID),
+        pytest.param(Behaviour(files_status=403), "refused", id="403", marks=UNSAID),
+        pytest.param(Behaviour(stall=True), "timed out", id="silent"),
+        pytest.param(Behaviour(wrong_bytes=("uv-",)), "other bytes", id="other-bytes", marks=UNSAID),
+    ],
+)
+def test_1_what_closed_the_road_to_uv_is_recorded_by_kind(bench: Bench, behaviour: Behaviour, closed: str) -> None:
+    world = bench.world().set(PIP_INDEX_URL=bench.index(behaviour).url)
+    world.prime()
+    log = "".join(path.read_text() for path in world.clone.state.glob("log/*.log"))
+    assert re.search(f"(?i)uv .*{closed}", log), log
+
+
+@pytest.mark.xfail(strict=True, reason="check --json has no list of roads")
+def test_1_check_tells_every_road_with_what_would_open_it(bench: Bench) -> None:
+    index = bench.index(Behaviour(basic=("alice", "s3cret")))
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    uv = [one for one in roads(world) if one["tool"] == "uv"]
+    assert uv
+    for one in uv:
+        assert set(one) >= {"tool", "tried", "closed", "opens"}
+    assert "s3cret" not in json.dumps(uv)
+
+
+def test_1_wrong_bytes_of_pip_are_not_replaced_by_another_pip_but_uv_serves(bench: Bench) -> None:
+    index = bench.index(Behaviour(wrong_bytes=("pip-",)))
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    assert "with backend uv" in world.prime().errors
+    errors = world.prime("--backend", "venv", "reboot", status=5).errors
+    assert "is pinned" in errors
+
+
+# 2. Every way to a pip and a virtualenv.
+
+
+@pytest.mark.xfail(strict=True, reason="uv is fetched before it is asked whether it can serve")
+def test_2_what_the_plan_excludes_is_not_downloaded(bench: Bench) -> None:
+    python = support.python_of("3.6")
+    if python is None:
+        pytest.skip("this host has no Python 3.6")
+    index = bench.index(python=python)
+    bench.world(python).set(PIP_INDEX_URL=index.url).prime()
+    assert not index.asked_for("/uv")
+
+
+@pytest.mark.xfail(strict=True, reason="nothing follows a uv that fails")
+def test_2_a_uv_that_cannot_create_leaves_nothing_behind(bench: Bench) -> None:
+    world = bench.world().without_network()
+    world.program("uv", 'case "$*" in *--version*) echo uv 0.13.0;; *) mkdir -p "$PWD/half"; kill -9 $$;; esac')
+    done = world.prime()
+    assert done.output == "demo\n"
+    assert len(list(world.clone.state.glob("envs/*/"))) == len(world.clone.generations()) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="the advice names nothing that one can do")
+def test_2_without_any_road_the_sentence_opens_one(bench: Bench) -> None:
+    world = bench.world(bench.stripped("venv", "ensurepip")).without_network().hide(WHEELS_OF_DISTRIBUTION)
+    errors = world.prime(status=5).errors
+    # It names what may be put where: this is what it says of uv.
+    assert re.search(r"put (a )?uv on PATH", errors), errors
+    (world.bin / "uv").symlink_to(bench.uv_program())
+    assert world.prime().output == "demo\n"
+
+
+# 3. One verdict per server and run.
+
+
+@pytest.mark.xfail(strict=True, reason="each file asks it anew, three times")
+def test_3_a_silent_server_is_asked_once(bench: Bench) -> None:
+    index = bench.empty_index(Behaviour(stall=True))
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    world.prime()
+    assert len(index.requests) == 1, [one.path for one in index.requests]
+
+
+@pytest.mark.xfail(strict=True, reason="each file asks it anew")
+def test_3_a_server_whose_certificate_is_refused_is_asked_once(bench: Bench) -> None:
+    certificates = bench.certificates()
+    index = bench.index(tls=certificates.expired)
+    world = bench.world().set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
+    world.prime()
+    assert index.connections == 1
+
+
+@pytest.mark.xfail(strict=True, reason="it begins anew")
+def test_3_a_download_that_was_cut_off_is_resumed(bench: Bench) -> None:
+    index = bench.index(Behaviour(cut=1))
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    world.prime()
+    assert [one.headers.get("range", "") for one in index.asked_for("/files/uv")][-1].startswith("bytes=")
+
+
+@pytest.mark.xfail(strict=True, reason="only a usable one is remembered")
+def test_3_an_unusable_uv_is_remembered(bench: Bench) -> None:
+    world = bench.world().without_network()
+    world.program("uv", f"echo asked >> '{world.base}/tmp/count'; exit 3")
+    for _ in range(2):
+        world.prime("reboot")
+    assert (world.base / "tmp" / "count").read_text() == "asked\n"
+
+
+@pytest.mark.parametrize("arguments", [["--python", "3.99"], ["--backend", "uv"]], ids=["interpreter", "backend"])
+def test_3_without_network_what_is_missing_is_told(bench: Bench, arguments: list[str]) -> None:
+    world = bench.world().without_network()
+    done = world.prime(*arguments, status=4 if "3.99" in arguments else 5)
+    assert done.errors.count("error: ") == 1
+    assert "Traceback" not in done.errors
+
+
+# 4. Where to write.
+
+
+@pytest.mark.xfail(strict=True, reason="the variable is not known")
+def test_4_the_state_directory_can_be_named_by_a_variable(bench: Bench) -> None:
+    world = bench.world().without_network()
+    state = world.base / "tmp" / "a state"
+    world.set(PROTOPRIMER_STATE_DIR=str(state)).read_only(world.root)
+    assert world.prime().output == "demo\n"
+    assert list(state.glob("**/protoprimer.json"))
+
+
+@pytest.mark.xfail(strict=True, reason="the state is not kept elsewhere")
+def test_4_a_cold_start_on_a_read_only_checkout_leaves_its_state_in_the_users_cache(bench: Bench) -> None:
+    world = bench.world().without_network()
+    world.read_only(world.root)
+    for _ in range(2):
+        assert world.prime().output == "demo\n"
+    assert list(world.cache.glob("**/protoprimer.json"))
+    assert not world.clone.state.exists()
+
+
+@pytest.mark.xfail(strict=True, reason="neither is told")
+def test_4_a_stale_environment_on_a_read_only_checkout_tells_which_input_changed(bench: Bench) -> None:
+    world = bench.world_for_everybody().without_network()
+    world.prime()
+    text = (world.root / "pyproject.toml").read_text()
+    world.clone.write({"pyproject.toml": f"{text}\n# changed\n"})
+    world.as_nobody().read_only(world.root)
+    errors = world.prime(status=None).errors
+    assert "pyproject.toml changed" in errors
+    assert "root" in errors, "who can renew it is told by name"
+
+
+@pytest.mark.xfail(strict=True, reason="no command is told")
+def test_4_where_root_was_first_the_exact_command_is_told(bench: Bench) -> None:
+    world = bench.world_for_everybody().without_network()
+    world.prime()
+    world.as_nobody().give(world.home).give(world.root)
+    os.chown(world.clone.state, 0, 0)
+    world.clone.write({"pyproject.toml": (world.root / "pyproject.toml").read_text() + "\n# changed\n"})
+    done = world.prime(status=6)
+    assert re.search(r"sudo (chown -R|rm -r)", done.errors), done.errors
+    assert str(world.clone.state) in done.errors
+
+
+@pytest.mark.xfail(strict=True, reason="uv is not told of another cache")
+def test_4_a_cache_of_uv_that_cannot_be_written_does_not_count(bench: Bench) -> None:
+    world = bench.world()
+    world.set(PIP_INDEX_URL=bench.index().url, UV_CACHE_DIR="/proc/nothing")
+    assert world.prime().output == "demo\n"
+
+
+# 5. Credentials.
+
+
+@pytest.mark.xfail(strict=True, reason="the keyring is not asked")
+def test_5_the_command_keyring_gets_no_terminal_and_no_endless_time(bench: Bench) -> None:
+    index = bench.index(Behaviour(basic=("alice", "s3cret")))
+    world = bench.world().set(PIP_INDEX_URL=index.url_with("alice"), PIP_KEYRING_PROVIDER="subprocess")
+    world.program("keyring", "sleep 3600")
+    done = world.prime()
+    assert done.output == "demo\n"
+    assert "keyring" in done.errors
+
+
+@pytest.mark.parametrize("command", ["check", "eval"])
+@pytest.mark.xfail(strict=True, reason="passwords with @, tokens and arguments of pip are shown")
+def test_5_no_secret_is_ever_shown(bench: Bench, command: str) -> None:
+    world = bench.world().without_network()
+    world.set(
+        PIP_INDEX_URL="https://alice:p@ss@mirror.invalid/simple/",
+        PIP_EXTRA_INDEX_URL="https://mirror.invalid/simple/?token=t0psecret",
+    )
+    text = (world.root / "pyproject.toml").read_text()
+    step = '{ projects = ["."], args = ["--index-url", "https://bob:4rgs3cret@mirror.invalid/simple/"] }'
+    world.clone.write({"pyproject.toml": f"{text}\n[tool.protoprimer]\ninstall = [{step}]\n"})
+    for arguments in ([command], [command, "--json"]):
+        done = world.prime(*arguments, status=None)
+        for secret in ("p@ss", "ss@mirror", "t0psecret", "4rgs3cret"):
+            assert secret not in done.output + done.errors, done
+
+
+@pytest.mark.xfail(strict=True, reason="netrc is not named")
+def test_5_check_names_where_credentials_come_from(bench: Bench) -> None:
+    world = bench.world().without_network().set(PIP_INDEX_URL="https://mirror.invalid/simple/")
+    netrc = world.home / ".netrc"
+    netrc.write_text("machine mirror.invalid login alice password s3cret\n")
+    netrc.chmod(0o600)
+    done = world.prime("check", status=None)
+    assert "netrc" in done.output
+    assert "s3cret" not in done.output
+
+
+# 6. A bundle is a thing.
+
+
+@pytest.fixture
+def bundled(bench: Bench) -> World:
+    """Return a host without network, pip and uv beside whose clone lies a bundle that was made for it."""
+    world = bench.world(bench.stripped("ensurepip"))
+    index = bench.index()
+    world.set(PIP_INDEX_URL=index.url).prime("bundle", str(world.base / "bundle"))
+    shutil.rmtree(world.home)
+    shutil.rmtree(world.clone.state, ignore_errors=True)
+    world.home.mkdir()
+    del world.clone.environ["PIP_INDEX_URL"]
+    return world.without_network().hide(WHEELS_OF_DISTRIBUTION)
+
+
+@pytest.mark.xfail(strict=True, reason="there is no such option")
+def test_6_a_bundle_named_by_an_option_serves(bundled: World) -> None:
+    assert bundled.prime("--bundle", str(bundled.base / "bundle")).output == "demo\n"
+
+
+@pytest.mark.xfail(strict=True, reason="there is no such variable")
+def test_6_a_bundle_named_by_a_variable_serves(bundled: World) -> None:
+    assert bundled.set(PROTOPRIMER_BUNDLE=str(bundled.base / "bundle")).prime().output == "demo\n"
+
+
+@pytest.mark.xfail(strict=True, reason="nobody looks there")
+def test_6_a_bundle_beside_the_clone_is_found(bundled: World) -> None:
+    shutil.move(str(bundled.base / "bundle"), str(bundled.root / "bundle"))
+    assert bundled.prime().output == "demo\n"
+
+
+@pytest.mark.xfail(strict=True, reason="the manifest is not verified")
+def test_6_an_altered_wheel_of_a_bundle_is_refused_by_its_name(bundled: World) -> None:
+    (wheel,) = (bundled.base / "bundle").glob("pip-*.whl")
+    wheel.write_bytes(make_wheel("pip", wheel.name.split("-")[1])[1])
+    errors = bundled.prime("--bundle", str(bundled.base / "bundle"), status=None).errors
+    assert re.search(f"{re.escape(wheel.name)}.*(damaged|altered)", errors.replace("\n", " ")), errors
+
+
+@pytest.mark.xfail(strict=True, reason="the manifest is not verified")
+def test_6_a_missing_file_of_a_bundle_is_told_by_its_name(bundled: World) -> None:
+    (wheel,) = (bundled.base / "bundle").glob("pip-*.whl")
+    wheel.unlink()
+    errors = bundled.prime("--bundle", str(bundled.base / "bundle"), status=None).errors
+    assert re.search(f"{re.escape(wheel.name)}.*missing", errors.replace("\n", " ")), errors
+
+
+@pytest.mark.xfail(strict=True, reason="a bundle is always a directory")
+def test_6_one_file_serves_as_a_directory_does(bench: Bench) -> None:
+    world = bench.world().set(PIP_INDEX_URL=bench.index().url)
+    first, second = world.base / "one.zip", world.base / "two.zip"
+    for path in (first, second):
+        world.prime("bundle", str(path))
+    assert first.read_bytes() == second.read_bytes()
+    shutil.rmtree(world.home)
+    world.home.mkdir()
+    world.without_network().set(PIP_INDEX_URL="https://mirror.invalid/simple/")
+    assert world.prime("--bundle", str(first)).output == "demo\n"
+
+
+# 7. `check` for an administrator.
+
+
+@pytest.mark.xfail(strict=True, reason="check fetches the tools")
+def test_7_check_downloads_nothing(bench: Bench) -> None:
+    index = bench.index()
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    world.prime("check", status=1)
+    assert not index.asked_for("/files/")
+    assert not list(world.cache.rglob("*.whl"))
+
+
+@pytest.mark.xfail(strict=True, reason="check tells less")
+def test_7_check_tells_what_an_administrator_needs(bench: Bench) -> None:
+    index = bench.index(Behaviour(files_status=403))
+    world = bench.world(bench.stripped("venv", "ensurepip")).set(PIP_INDEX_URL=index.url)
+    world.hide(WHEELS_OF_DISTRIBUTION)
+    output = world.prime("check", status=1).output
+    for word in ("system", "user", "cache", "state", "certificates", "proxy", str(index.port)):
+        assert word in output, output
+    assert "ask your administrator for one of these:" in output
+    lines = [line for line in output.splitlines() if line.strip()]
+    assert len(lines) == len(set(lines)), output
+
+
+# 8. Pins.
+
+
+@pytest.mark.xfail(strict=True, reason="no workflow is scheduled, and the command writes to a file that is gone")
+def test_8_a_scheduled_workflow_renews_the_tools_with_the_authors_command() -> None:
+    workflows = [path.read_text() for path in (support.ROOT / ".github" / "workflows").glob("*.yml")]
+    assert any("schedule:" in text and "update_tool_pins" in text for text in workflows)
+    script = (support.ROOT / "tools" / "update_tool_pins.py").read_text()
+    target = re.search(r'TARGET = REPOSITORY((?: / "[\w.]+")+)', script)
+    assert target
+    assert support.ROOT.joinpath(*re.findall(r'"([\w.]+)"', target.group(1))).is_file()
+
+
+# 9. The end of a failed install.
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        pytest.param("401", marks=pytest.mark.xfail(strict=True, reason="pip's last words only are told")),
+        pytest.param("500", marks=pytest.mark.xfail(strict=True, reason="pip's last words only are told")),
+        "certificate",
+    ],
+)
+def test_9_a_failed_install_tells_the_cause_of_the_index(bench: Bench, cause: str) -> None:
+    certificates = bench.certificates()
+    index = bench.index(tls=certificates.good if cause == "certificate" else None)
+    world = bench.world().set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
+    world.prime("--backend", "venv")
+    text = (world.root / "pyproject.toml").read_text()
+    world.clone.write({"pyproject.toml": text.replace("requires = []", 'requires = ["setuptools"]')})
+    if cause == "certificate":
+        world.set(PIP_CERT=support_certificates())
+    elif cause == "401":
+        index.behaviour = Behaviour(basic=("alice", "s3cret"))
+    else:
+        index.behaviour = Behaviour(failures=[500] * 99)
+    errors = world.prime("--backend", "venv", status=6).errors
+    end = errors[errors.rindex("error: ") :]
+    assert cause in end, errors
+    assert "No matching distribution found" not in errors[: errors.index(end)] + end.splitlines()[0]
+
+
+def support_certificates() -> str:
+    """Return a file of certificates among which that of the tests' private authority is not."""
+    import ssl
+
+    usual = [ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/cert.pem"]
+    found = next((path for path in usual if path and Path(path).is_file()), None)
+    if found is None:
+        pytest.skip("this host has no file of certificates")
+    return found
