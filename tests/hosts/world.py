@@ -176,11 +176,9 @@ class World:
         kinds = (["-m"] if self.prelude else []) + ([] if self.network else ["-n"])
         return [support.needed_tool("unshare"), *kinds, "/bin/sh", "-c", script, "sh", *command]
 
-    def run(
-        self, *words: str, status: int | None = 0, environ: Mapping[str, str] | None = None, **more: str
-    ) -> clones.Done:
+    def run(self, *words: str, status: int | None = 0, environ: Mapping[str, str] | None = None) -> clones.Done:
         """Run a command in the clone on this host."""
-        return self.clone.run(*self.command(*words), status=status, environ=environ, **more)
+        return self.clone.run(*self.command(*words), status=status, environ=environ)
 
     def prime(self, *arguments: str, status: int | None = 0, environ: Mapping[str, str] | None = None) -> clones.Done:
         """`./prime ARGUMENTS` on this host."""
