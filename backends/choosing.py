@@ -48,7 +48,10 @@ def select_backend(
             return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
         refusals.append("not %s: %s" % (backend.name, reason))
     cause = "no backend can serve Python %s here" % interpreter.version
-    advice = "provide one of them, or set another `backend`; ./prime check shows what this host can do"
+    advice = "put uv on PATH, or do what opens another road; ./prime check shows what this host can do"
+    opens = [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
+    for one in sorted(set(opens), key=opens.index):
+        advice += "\n  or: " + one
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
 
 

@@ -26,17 +26,21 @@ class UvBackend(Backend):
     name = "uv"
 
     def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
-        try:
-            tool = self.toolbox.uv()
-        except ToolAbsent as absent:
-            return str(absent)
         if is_beyond_builds(interpreter) and any(project.editable for project in plan.projects()):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
-            return "uv %s cannot install an editable project into Python 3.6" % tool.version
+            return "uv cannot install an editable project into Python 3.6"
         files = [plan.lock] + [path for step in plan.steps for path in step.requirements + step.constraints]
         if not is_utf8_path(plan.root) and (any(files) or any(project.editable for project in plan.projects())):
             return "uv takes no file and no editable project whose path is not UTF-8"
-        return why_not_buildable(interpreter, plan)
+        reason = why_not_buildable(interpreter, plan)
+        if reason is not None:
+            return reason
+        try:
+            # Last, as it may be downloaded for this.
+            self.toolbox.uv()
+        except ToolAbsent as absent:
+            return str(absent)
+        return None
 
     def create(self, interpreter: "Interpreter", environment: str) -> None:
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]

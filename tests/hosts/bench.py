@@ -93,7 +93,7 @@ class Bench:
 
     def virtualenv_program(self, python: support.WildPython) -> Path:
         """Return the path of a virtualenv that was installed for itself, with another interpreter than the host's."""
-        directory = self.base / "installed virtualenv"
+        directory = self.base / "installed-virtualenv"
         subprocess.run([python.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
         (library,) = directory.glob("lib/python*/site-packages")
         for path in self.wheels(*VIRTUALENV_S_WHEELS, python=python):

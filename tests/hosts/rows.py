@@ -101,7 +101,7 @@ def files_elsewhere(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=index.url_with("alice:s3cret"))
 
 
-@host("an index that asks for patience with 429 and Retry-After", fault="Retry-After is not honoured")
+@host("an index that asks for patience with 429 and Retry-After")
 def busy_index(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(busy=1.5)).url)
 
@@ -129,7 +129,6 @@ def keyring(bench: Bench) -> World:
     "a mirror that lists the tools and answers 404 for their files (quarantine)",
     "venv",
     (r"404|not found",),
-    "taken for tampering",
 )
 def quarantine(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(files_status=404)).url)
@@ -140,12 +139,12 @@ def forbidden_files(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(files_status=403)).url)
 
 
-@host("a network that shows a login page instead of each page", "venv", (r"(?i)web page|login",), "not told")
+@host("a network that shows a login page instead of each page", "venv", (r"(?i)web page|login",))
 def login_page(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(login_pages=True)).url)
 
 
-@host("a network that shows a login page instead of each file", "venv", (r"(?i)web page|login",), "taken for tampering")
+@host("a network that shows a login page instead of each file", "venv", (r"(?i)web page|login",))
 def login_page_for_files(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(login_files=True)).url)
 
@@ -168,8 +167,6 @@ def silent_index(bench: Bench) -> World:
 @host(
     "an index that has virtualenv but neither uv nor pip, and a Python without ensurepip",
     "virtualenv",
-    (),
-    "the wheels in a virtualenv are not used",
 )
 def index_with_virtualenv_only(bench: Bench) -> World:
     index = bench.empty_index().add_files(
@@ -205,7 +202,7 @@ def offline_uv(bench: Bench) -> World:
     return world
 
 
-@host("no network, no pip anywhere, a virtualenv on PATH", "virtualenv", (), "the wheels in a virtualenv are not used")
+@host("no network, no pip anywhere, a virtualenv on PATH", "virtualenv")
 def offline_virtualenv(bench: Bench) -> World:
     world = bench.world(bench.stripped("ensurepip")).without_network().hide(WHEELS_OF_DISTRIBUTION)
     (world.bin / "virtualenv").symlink_to(bench.virtualenv_program(support.default_python()))
@@ -215,8 +212,6 @@ def offline_virtualenv(bench: Bench) -> World:
 @host(
     "no network, no pip anywhere, a virtualenv that is installed in the interpreter",
     "virtualenv",
-    (),
-    "the wheels in a virtualenv are not used",
 )
 def offline_importable_virtualenv(bench: Bench) -> World:
     library = next((bench.virtualenv_program(support.default_python()).parent.parent / "lib").glob("*/site-packages"))

@@ -32,19 +32,17 @@ def roads(world: World, *arguments: str) -> list[dict[str, Any]]:
 
 # 1. What closed a road.
 
-UNSAID = pytest.mark.xfail(strict=True, reason="the kind is not said, or taken for tampering")
-
 
 @pytest.mark.parametrize(
     ("behaviour", "closed"),
     [
-        pytest.param(Behaviour(files_status=404), "not found", id="404", marks=UNSAID),
-        pytest.param(Behaviour(login_pages=True), "web page", id="login-pages", marks=UNSAID),
-        pytest.param(Behaviour(login_files=True), "web page", id="login-files", marks=UNSAID),
-        pytest.param(Behaviour(basic=("alice", "s3cret")), "refused", id="401", marks=UNSAID),
-        pytest.param(Behaviour(files_status=403), "refused", id="403", marks=UNSAID),
+        pytest.param(Behaviour(files_status=404), "not found", id="404"),
+        pytest.param(Behaviour(login_pages=True), "web page", id="login-pages"),
+        pytest.param(Behaviour(login_files=True), "web page", id="login-files"),
+        pytest.param(Behaviour(basic=("alice", "s3cret")), "refused", id="401"),
+        pytest.param(Behaviour(files_status=403), "refused", id="403"),
         pytest.param(Behaviour(stall=True), "timed out", id="silent"),
-        pytest.param(Behaviour(wrong_bytes=("uv-",)), "other bytes", id="other-bytes", marks=UNSAID),
+        pytest.param(Behaviour(wrong_bytes=("uv-",)), "other bytes", id="other-bytes"),
     ],
 )
 def test_1_what_closed_the_road_to_uv_is_recorded_by_kind(bench: Bench, behaviour: Behaviour, closed: str) -> None:
@@ -76,7 +74,6 @@ def test_1_wrong_bytes_of_pip_are_not_replaced_by_another_pip_but_uv_serves(benc
 # 2. Every way to a pip and a virtualenv.
 
 
-@pytest.mark.xfail(strict=True, reason="uv is fetched before it is asked whether it can serve")
 def test_2_what_the_plan_excludes_is_not_downloaded(bench: Bench) -> None:
     python = support.python_of("3.6")
     if python is None:
@@ -95,7 +92,6 @@ def test_2_a_uv_that_cannot_create_leaves_nothing_behind(bench: Bench) -> None:
     assert len(list(world.clone.state.glob("envs/*/"))) == len(world.clone.generations()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the advice names nothing that one can do")
 def test_2_without_any_road_the_sentence_opens_one(bench: Bench) -> None:
     world = bench.world(bench.stripped("venv", "ensurepip")).without_network().hide(WHEELS_OF_DISTRIBUTION)
     errors = world.prime(status=5).errors
@@ -108,7 +104,6 @@ def test_2_without_any_road_the_sentence_opens_one(bench: Bench) -> None:
 # 3. One verdict per server and run.
 
 
-@pytest.mark.xfail(strict=True, reason="each file asks it anew, three times")
 def test_3_a_silent_server_is_asked_once(bench: Bench) -> None:
     index = bench.empty_index(Behaviour(stall=True))
     world = bench.world().set(PIP_INDEX_URL=index.url)
@@ -116,7 +111,6 @@ def test_3_a_silent_server_is_asked_once(bench: Bench) -> None:
     assert len(index.requests) == 1, [one.path for one in index.requests]
 
 
-@pytest.mark.xfail(strict=True, reason="each file asks it anew")
 def test_3_a_server_whose_certificate_is_refused_is_asked_once(bench: Bench) -> None:
     certificates = bench.certificates()
     index = bench.index(tls=certificates.expired)
@@ -125,7 +119,6 @@ def test_3_a_server_whose_certificate_is_refused_is_asked_once(bench: Bench) -> 
     assert index.connections == 1
 
 
-@pytest.mark.xfail(strict=True, reason="it begins anew")
 def test_3_a_download_that_was_cut_off_is_resumed(bench: Bench) -> None:
     index = bench.index(Behaviour(cut=1))
     world = bench.world().set(PIP_INDEX_URL=index.url)
@@ -133,7 +126,6 @@ def test_3_a_download_that_was_cut_off_is_resumed(bench: Bench) -> None:
     assert [one.headers.get("range", "") for one in index.asked_for("/files/uv")][-1].startswith("bytes=")
 
 
-@pytest.mark.xfail(strict=True, reason="only a usable one is remembered")
 def test_3_an_unusable_uv_is_remembered(bench: Bench) -> None:
     world = bench.world().without_network()
     world.program("uv", f"echo asked >> '{world.base}/tmp/count'; exit 3")

@@ -1,9 +1,13 @@
 """Reading pages and files by URL, the way the settings say: proxies, certificates, credentials, patience."""
 
+import gzip
+import io
 import os
+import shutil
 import sys
 import time
 
+from protoprimer.fetch.roads import RoadClosed, server_of
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
 from protoprimer.system.paths import file_url, path_of_file_url
@@ -11,12 +15,18 @@ from protoprimer.system.paths import file_url, path_of_file_url
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any
+    from typing import Any, BinaryIO
+    from urllib.error import HTTPError
 
-__all__ = ["UrlReader", "file_url"]
+__all__ = ["UrlReader"]
 
 TRIES = 3
 SECONDS_TO_CONNECT = 30.0
+MOST_SECONDS_TO_WAIT = 60.0
+# The largest page of the public index has some 30 MB, the largest tool 30 MB.
+MOST_BYTES_OF_PAGE = 64 << 20
+MOST_BYTES_OF_FILE = 256 << 20
+_ENDS_OF_FILES = (".whl", ".gz", ".zip", ".egg", ".bz2", ".xz", ".tgz")
 # PEP 691's negotiation, PEP 503's HTML for indexes that know nothing else.
 _ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # Where distributions keep their certificates, for an interpreter that was built to look elsewhere.
@@ -24,19 +34,30 @@ _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-
 
 
 class _TransientError(Exception):
-    pass
+    """Worth another try.
+
+    :param pause: seconds that the server asks to wait before, `None` if it does not say
+    """
+
+    def __init__(self, cause: str, pause: "float | None" = None) -> None:
+        super().__init__(cause)
+        self.pause = pause
 
 
 class UrlReader:
-    """Reads URLs the way the settings say; one for the work of a moment."""
+    """Reads URLs the way the settings say; one for a whole run, as it remembers which servers do not answer."""
 
     def __init__(self, settings: IndexSettings, console: Console) -> None:
         self._settings = settings
         self._console = console
         self._contexts = {}  # type: dict[bool, ssl.SSLContext]
+        self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
-        """Return file name -> URL for what a directory or page offers; an index without a page offers nothing."""
+        """Return file name -> URL for what a directory or page offers.
+
+        :raises OSError: there is no page (`RoadClosed`, not found), or none that lists files (web page)
+        """
         from urllib.parse import urljoin
 
         if source.startswith("file:"):
@@ -45,94 +66,131 @@ class UrlReader:
                 if not os.path.isfile(os.path.join(path, "index.html")):
                     return {one: file_url(os.path.join(path, one)) for one in os.listdir(path)}
                 source = source.rstrip("/") + "/index.html"
-            elif not os.path.exists(path):
-                return {}
-        content, url, kind = self.read(source, _ACCEPTED_PAGES)
-        text = content.decode("utf-8", "replace")
+        page = io.BytesIO()
+        url, kind = self.read(source, page, _ACCEPTED_PAGES, MOST_BYTES_OF_PAGE)
+        text = page.getvalue().decode("utf-8", "replace")
         links = _links_of_json(text) if kind.endswith("json") else _links_of_html(text)
+        if not source.startswith("file:") and not any(name.endswith(_ENDS_OF_FILES) for name in links):
+            raise RoadClosed("web page", "a web page that lists no files")
         return {filename: urljoin(url, link) for filename, link in links.items()}
 
-    def read(self, url: str, accept: str = "*/*") -> "tuple[bytes, str, str]":
-        """Return content, final URL and media type of a URL; HTTP's 404 is no content.
+    def read(
+        self, url: str, target: "BinaryIO", accept: str = "*/*", most: int = MOST_BYTES_OF_FILE
+    ) -> "tuple[str, str]":
+        """Write the content of a URL to `target` and return its final URL and media type.
 
-        :raises OSError: what went wrong, the last time if it was tried again
+        A file whose transfer was cut off is continued where it ended, if the server can do that.
+
+        :param target: an empty file that can be written, truncated and positioned
+        :param most: bytes beyond which the content cannot be meant
+        :raises OSError: what went wrong, the last time if it was tried again; mostly a `RoadClosed`
         """
+        if url.startswith("file:"):
+            try:
+                with open(path_of_file_url(url), "rb") as stream:
+                    shutil.copyfileobj(stream, target)
+            except FileNotFoundError as error:
+                raise RoadClosed("not found", "not found") from error
+            return url, "text/html"
+        server = server_of(url)
+        if server in self._closed_servers:
+            raise self._closed_servers[server]
+        try:
+            return self._read_with_patience(url, target, accept, most)
+        except RoadClosed as closed:
+            if closed.closes_server:
+                self._closed_servers[server] = closed
+            raise
+
+    def _read_with_patience(self, url: str, target: "BinaryIO", accept: str, most: int) -> "tuple[str, str]":
         for attempt in range(1, TRIES):
             try:
-                return self._read_once(url, accept)
+                return self._read_once(url, target, accept, most)
             except _TransientError as error:
                 self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
-                time.sleep(0.2 * attempt)
+                time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
         try:
-            return self._read_once(url, accept)
+            return self._read_once(url, target, accept, most)
         except _TransientError as error:
-            raise OSError("%s, tried %d times" % (error, TRIES)) from error
+            raise RoadClosed("", "%s, tried %d times" % (error, TRIES)) from error
 
-    def _read_once(self, url: str, accept: str) -> "tuple[bytes, str, str]":
-        if url.startswith("file:"):
-            with open(path_of_file_url(url), "rb") as stream:
-                return stream.read(), url, "text/html"
+    def _read_once(self, url: str, target: "BinaryIO", accept: str, most: int) -> "tuple[str, str]":
         import http.client
         import socket
         import urllib.error
 
         try:
-            with self._open(url, accept) as response:
-                content = self._body(response)
-                return content, str(response.geturl()), str(response.headers.get_content_type())
+            with self._open(url, accept, target.tell()) as response:
+                self._receive(response, target, most)
+                return str(response.geturl()), str(response.headers.get_content_type())
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 404:
-                return b"", url, "text/html"
-            needed = {401: ": needs credentials in its URL or in netrc", 403: ": the credentials do not suffice"}
-            reason = "HTTP %d %s%s" % (error.code, error.reason, needed.get(error.code, ""))
-            raise (_TransientError if error.code >= 500 or error.code in (408, 429) else OSError)(reason) from error
+            raise _error_of_status(error) from error
+        except socket.timeout as error:
+            raise RoadClosed("timed out", "timed out", closes_server=True) from error
         except urllib.error.URLError as error:
-            reason = str(error.reason)
-            if "CERTIFICATE_VERIFY_FAILED" in reason:
-                against = self._settings.ca_file or "the system's; SSL_CERT_FILE names others"
-                reason += " (checked against %s)" % against
-            passing = (socket.timeout, ConnectionResetError, ConnectionAbortedError)
-            raise (_TransientError if isinstance(error.reason, passing) else OSError)(reason) from error
-        except (http.client.HTTPException, ConnectionError, socket.timeout) as error:
+            raise self._error_of_connection(error.reason) from error
+        except (http.client.HTTPException, ConnectionError) as error:
             raise _TransientError(str(error) or type(error).__name__) from error
 
-    def _body(self, response: "Any") -> bytes:
-        expected = response.headers.get("Content-Length", "")
-        content = bytearray()
+    def _error_of_connection(self, reason: "str | BaseException") -> Exception:
+        import socket
+
+        said = str(reason)
+        if isinstance(reason, (ConnectionResetError, ConnectionAbortedError)):
+            return _TransientError(said)
+        if isinstance(reason, socket.timeout):
+            return RoadClosed("timed out", "timed out", closes_server=True)
+        if "CERTIFICATE_VERIFY_FAILED" in said:
+            against = self._settings.ca_file or "the system's; SSL_CERT_FILE names others"
+            return RoadClosed("TLS", "%s (checked against %s)" % (said, against), closes_server=True)
+        if "SSL" in type(reason).__name__:
+            return RoadClosed("TLS", said, closes_server=True)
+        if "407" in said:
+            return RoadClosed("refused", "the proxy wants a password: " + said, closes_server=True)
+        return RoadClosed("blocked", said, closes_server=True)
+
+    def _receive(self, response: "Any", target: "BinaryIO", most: int) -> None:
+        start = target.tell()
+        if start and response.status != 206:
+            # This server sends all of it again.
+            start = 0
+            target.seek(0)
+            target.truncate()
+        expected, received = response.headers.get("Content-Length", ""), 0
+        is_packed = response.headers.get("Content-Encoding") == "gzip"
+        source = gzip.GzipFile(fileobj=response) if is_packed else response
         while True:
-            part = response.read(1 << 18)
+            part = source.read(1 << 18)
             if not part:
                 break
-            content += part
+            received += len(part)
+            if start + received > most:
+                raise RoadClosed("web page", "more than %d MB, which it cannot be" % (most >> 20))
+            target.write(part)
             self._console.sign_of_life()
-        if expected.isdigit() and len(content) < int(expected):
-            raise _TransientError("the connection ended after %d of %s bytes" % (len(content), expected))
-        if response.headers.get("Content-Encoding") == "gzip":
-            import gzip
+        if expected.isdigit() and not is_packed and received < int(expected):
+            raise _TransientError("the connection ended after %d of %s bytes" % (received, expected))
 
-            return gzip.decompress(bytes(content))
-        return bytes(content)
-
-    def _open(self, url: str, accept: str) -> "Any":
+    def _open(self, url: str, accept: str, start: int) -> "Any":
         """Open a URL, following redirections by hand: each host is shown its own credentials only."""
         import urllib.error
         from urllib.parse import urljoin
 
         for _ in range(10):
             try:
-                return self._open_one(url, accept)
+                return self._open_one(url, accept, start)
             except urllib.error.HTTPError as error:
                 target = error.headers.get("Location")
                 if error.code not in (301, 302, 303, 307, 308) or not target:
                     raise
                 error.close()
                 if url.startswith("https:") and not urljoin(url, target).startswith("https:"):
-                    raise OSError("redirected from HTTPS to %s, refused" % target) from error
+                    raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % target) from error
                 url = urljoin(url, target)
         raise OSError("redirected too often")
 
-    def _open_one(self, url: str, accept: str) -> "Any":
+    def _open_one(self, url: str, accept: str, start: int) -> "Any":
         import base64
         import urllib.request
         from urllib.parse import urlsplit, urlunsplit
@@ -148,6 +206,8 @@ class UrlReader:
         bare_url = urlunsplit((parts.scheme, server, parts.path, parts.query, ""))
         encoding = "identity" if accept == "*/*" else "gzip"
         headers = {"Accept": accept, "User-Agent": "protoprimer", "Accept-Encoding": encoding}
+        if start:
+            headers["Range"] = "bytes=%d-" % start
         request = urllib.request.Request(bare_url, headers=headers)  # noqa: S310 - the scheme was just looked at
         credentials = self._settings.credentials_for(url)
         if credentials:
@@ -175,7 +235,7 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
     try:
         import ssl
     except ImportError as error:
-        raise OSError("%s cannot read HTTPS: it was built without ssl" % sys.executable) from error
+        raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl" % sys.executable) from error
 
     bundle = settings.ca_file
     try:
@@ -193,6 +253,18 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _error_of_status(error: "HTTPError") -> Exception:
+    """Return what an HTTP status means for the road."""
+    reason = "HTTP %d %s" % (error.code, error.reason)
+    if error.code >= 500 or error.code in (408, 429):
+        pause = error.headers.get("Retry-After", "")
+        return _TransientError(reason, float(pause) if pause.isdigit() else None)
+    if error.code in (404, 410):
+        return RoadClosed("not found", reason)
+    needed = {401: ": needs credentials in its URL or in netrc", 403: ": the credentials do not suffice"}
+    return RoadClosed("refused", reason + needed.get(error.code, ""), closes_server=error.code == 407)
 
 
 def _links_of_json(text: str) -> "dict[str, str]":

@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+import time
 
 from protoprimer.errors import BackendError, PrimerError
+from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
 from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
 from protoprimer.settings.index_settings import IndexSettings
@@ -18,11 +20,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from protoprimer.fetch.roads import RoadRecord
     from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Tool", "ToolAbsent", "ToolBox", "uv_wheel_for_host"]
 
 SECONDS_TO_PRINT_A_VERSION = 5.0
+# A program that is none may have been stopped by what is no part of its file.
+SECONDS_UNTIL_ASKED_AGAIN = 3600
 OLDEST_UV = (0, 8)
 OLDEST_PIP = (19, 0)
 OLDEST_VIRTUALENV = (20, 17)
@@ -59,7 +64,7 @@ class Tool:
 class ToolBox:
     """Finds or fetches each tool once.
 
-    `refusals` are the sentences why something that was found is not used.
+    `refusals` are the sentences why something that was found is not used, `records` what could not be fetched.
     """
 
     def __init__(self, settings: IndexSettings, cache_directory: str, console: Console, offline: bool = False) -> None:
@@ -69,6 +74,8 @@ class ToolBox:
         self.console = console
         self.offline = settings.offline
         self.refusals = []  # type: list[str]
+        self.records: "list[RoadRecord]" = []
+        self._reader = UrlReader(settings, console)
         self._found = {}  # type: dict[object, Tool | ToolAbsent]
 
     def uv(self) -> Tool:
@@ -178,24 +185,53 @@ class ToolBox:
             return self._pip_of_interpreter(interpreter, absent)
 
     def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
-        """Return the pip of ensurepip's wheel, or the importable one, if the pinned wheel cannot be had."""
+        """Return a pip of this host where the pinned wheel cannot be had: ensurepip's, importable, or virtualenv's."""
+        found, refusals = self._pip_of_wheels(interpreter, _bundled_pips(interpreter.stdlib), "ensurepip's wheel")
+        if found is None:
+            found, further = self._pip_of_wheels(
+                interpreter, self._pips_of_virtualenv(interpreter), "virtualenv's wheel"
+            )
+            refusals += further
+        if found is None:
+            raise ToolAbsent("; ".join([absent.reason] + refusals)) from absent
+        return found
+
+    def _pip_of_wheels(
+        self, interpreter: "Interpreter", wheels: "list[str]", origin: str
+    ) -> "tuple[Tool | None, list[str]]":
+        """Return the first pip among these wheels, or else importable, that this interpreter can run."""
         places = []
-        for path in _bundled_pips(interpreter.stdlib):
+        for path in wheels:
             key = "%s-%d" % ("-".join(os.path.basename(path).split("-")[:2]), os.path.getsize(path))
             directory = os.path.join(self.cache_directory, "tools", key)
             try:
-                places.append((unpack_wheels([path], directory), "ensurepip's wheel"))
+                places.append((unpack_wheels([path], directory), origin))
             except (OSError, WheelError) as error:
                 self.console.detail("%s could not be unpacked: %s" % (path, error))
-        places.append((os.path.join(interpreter.stdlib, "site-packages"), "importable"))
+        library = os.path.join(interpreter.stdlib, "site-packages")
+        if os.path.isfile(os.path.join(library, "pip", "__main__.py")):
+            places.append((library, "importable"))
         candidates = []
-        for directory, origin in places:
+        for directory, source in places:
             command = _pip_tool(interpreter, directory, "", "").command
-            candidates.append((command, os.path.join(directory, "pip", "__main__.py"), origin))
-        found, refusals = self._first_usable("pip", candidates, OLDEST_PIP)
-        if found:
-            return found
-        raise ToolAbsent("; ".join([absent.reason] + refusals)) from absent
+            candidates.append((command, os.path.join(directory, "pip", "__main__.py"), source))
+        return self._first_usable("pip", candidates, OLDEST_PIP)
+
+    def _pips_of_virtualenv(self, interpreter: "Interpreter") -> "list[str]":
+        """Return the wheels of pip that virtualenv carries for the environments it makes, newest first."""
+        import re
+
+        try:
+            tool = self.virtualenv(interpreter)
+            # It breaks what it prints into lines as wide as the terminal.
+            environ = dict(scrubbed_environment(), COLUMNS="10000", **tool.environment)
+            command, patience = tool.command + ["--version"], 6 * SECONDS_TO_PRINT_A_VERSION
+            result = run_child(command, self.console, environ=environ, timeout=patience)
+        except PrimerError:
+            return []
+        told = re.match(r"virtualenv \S+ from (.+?)(?:[/\\]__init__\.py)?\s*$", result.output)
+        wheels = _wheels_of_pip(os.path.join(told.group(1), "seed", "wheels", "embed")) if told else []
+        return sorted(wheels, key=lambda path: _version_tuple(os.path.basename(path)), reverse=True)
 
     def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
         """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
@@ -216,14 +252,23 @@ class ToolBox:
         def fetch(filename: str) -> str:
             name, version = filename.split("-")[:2]
             name, hashes = name.replace("_", "-"), {filename: wheels[filename]}
-            return fetch_wheel(name, version, hashes, self.settings, self.cache_directory, self.console)
+            try:
+                return fetch_wheel(
+                    name, version, hashes, self.settings, self.cache_directory, self.console, self._reader
+                )
+            except WheelError as error:
+                self.records += error.records
+                raise
 
-        if len(wheels) == 1:
-            return [fetch(filename) for filename in wheels]
-        from concurrent.futures import ThreadPoolExecutor
+        # The first one alone: where its server does not answer, the others are not asked for.
+        first, *others = wheels
+        paths = [fetch(first)]
+        if others:
+            from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(8) as pool:
-            return list(pool.map(fetch, wheels))
+            with ThreadPoolExecutor(8) as pool:
+                paths += pool.map(fetch, others)
+        return paths
 
     def _first_usable(
         self,
@@ -275,13 +320,15 @@ class ToolBox:
         try:
             with open(note, encoding="utf-8") as stream:
                 known, version = json.loads(stream.read())
-            if known == identity:
+            is_fresh = time.time() - os.stat(note).st_mtime < SECONDS_UNTIL_ASKED_AGAIN
+            if known == identity and (is_fresh or not version.startswith("!")):
                 return str(version)
         except (OSError, ValueError, TypeError):
             pass
         version = _printed_version(command, name, self.console)
+        is_of_the_file = not version.startswith(("!cannot", "!did not"))
         # What a version manager's shim answers depends on more than the shim.
-        if not version.startswith("!") and os.path.basename(os.path.dirname(path)) != "shims":
+        if is_of_the_file and os.path.basename(os.path.dirname(path)) != "shims":
             try:
                 os.makedirs(os.path.dirname(note), exist_ok=True)
                 write_atomically(note, json.dumps([identity, version], sort_keys=True).encode("utf-8"))
@@ -359,9 +406,12 @@ def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: 
 
 def _bundled_pips(stdlib: str) -> "list[str]":
     # The second is where Debian and Fedora keep what they take out of ensurepip.
-    places = [os.path.join(stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"]
-    files = [os.path.join(place, one) for place in places if os.path.isdir(place) for one in sorted(os.listdir(place))]
-    return [path for path in files if os.path.basename(path).startswith("pip-") and path.endswith(".whl")]
+    return _wheels_of_pip(os.path.join(stdlib, "ensurepip", "_bundled")) + _wheels_of_pip("/usr/share/python-wheels")
+
+
+def _wheels_of_pip(directory: str) -> "list[str]":
+    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    return [os.path.join(directory, one) for one in names if one.startswith("pip-") and one.endswith(".whl")]
 
 
 def _printed_version(command: "list[str]", name: str, console: Console) -> str:

@@ -6,9 +6,10 @@ import time
 
 from protoprimer.errors import BackendError
 from protoprimer.fetch.downloads import UrlReader
+from protoprimer.fetch.roads import RoadClosed, RoadRecord
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
-from protoprimer.system.files import remove_tree, replace_file, sha256_of, temporary_name
+from protoprimer.system.files import remove_tree, replace_file, temporary_name
 from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
@@ -27,60 +28,107 @@ __all__ = [
 
 _SIZE_FILE = ".unpacked-size"
 SECONDS_UNTIL_LEFT = 3600
+# Ten times what the largest tool has.
+MOST_BYTES_UNPACKED = 800 << 20
 
 
 class WheelError(BackendError):
     """A wheel could not be had or used: exit code 5.
 
-    :param tampered: something was served that is not what was pinned
+    :param records: what was tried in vain
     """
 
     def __init__(
-        self, cause: str, place: "str | None" = None, advice: "str | None" = None, tampered: bool = False
+        self,
+        cause: str,
+        place: "str | None" = None,
+        advice: "str | None" = None,
+        records: "list[RoadRecord] | None" = None,
     ) -> None:
         super().__init__(cause, place, advice)
-        self.tampered = tampered
+        self.records = records or []
+
+    @property
+    def tampered(self) -> bool:
+        """Whether something was served that is not what was pinned."""
+        return any(one.closed == "other bytes" for one in self.records)
 
 
 def fetch_wheel(
-    name: str, version: str, hashes: "dict[str, str]", settings: IndexSettings, cache_directory: str, console: Console
+    name: str,
+    version: str,
+    hashes: "dict[str, str]",
+    settings: IndexSettings,
+    cache_directory: str,
+    console: Console,
+    reader: "UrlReader | None" = None,
 ) -> str:
     """Return the path of a verified wheel, fetched into the cache unless it is there.
 
     Looked at in order: the cache, find-links, local indexes, other indexes.
 
     :param hashes: file name -> sha256 (hex) of the wheels that will do, best first
+    :param reader: what else this run reads with
     :raises WheelError: none could be had (exit code 5); the message holds what each source said
     """
     for filename, sha256 in hashes.items():
         path = _cached_wheel_path(cache_directory, filename, sha256)
         if sha256_of_file(path) == sha256:
             return path
-    reasons = []  # type: list[str]
-    tampered = False
-    reader = UrlReader(settings, console)
+    records = []  # type: list[RoadRecord]
+    reader = reader or UrlReader(settings, console)
     for source in _wheel_sources(name, settings):
+        tried, filename = source, next(iter(hashes))
         try:
             links = reader.links(source)
-            wanted = [one for one in hashes if one in links]
-            if not wanted:
-                reasons.append("%s does not list %s" % (source, " or ".join(hashes)))
-                continue
-            filename = wanted[0]
-            content = reader.read(links[filename])[0]
+            filename = next((one for one in hashes if one in links), "")
+            if not filename:
+                raise RoadClosed("not found", "does not list %s" % " or ".join(hashes))
+            tried = links[filename]
+            return _downloaded(tried, filename, hashes[filename], cache_directory, reader)
         except (OSError, ValueError) as error:
-            reasons.append("%s: %s" % (source, str(error) or type(error).__name__))
-            continue
-        found = sha256_of(content)
-        if found == hashes[filename]:
-            return _store_wheel(cache_directory, filename, found, content)
-        tampered = True
-        reasons.append("%s has sha256 %s where %s is pinned, refused" % (links[filename], found, hashes[filename]))
+            kind = error.kind if isinstance(error, RoadClosed) else ""
+            detail = console.mask("%s: %s" % (tried, str(error) or type(error).__name__))
+            records.append(RoadRecord(name, filename or next(iter(hashes)), console.mask(tried), kind, detail))
     if settings.offline:
-        reasons.append("offline, and not in the cache %s" % cache_directory)
-    said = console.mask("; ".join(reasons)) or "no index and no find-links to look at"
-    advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
-    raise WheelError("%s %s could not be had: %s" % (name, version, said), None, advice, tampered)
+        detail = "offline, and not in the cache %s" % cache_directory
+        records.append(RoadRecord(name, next(iter(hashes)), cache_directory, "offline", detail))
+    said = "; ".join(one.detail for one in records) or "no index and no find-links to look at"
+    opens = [one.opens for one in records if one.opens]
+    advice = opens[0] if opens else "check index-url, find-links, proxy and certificates (`check` shows them)"
+    raise WheelError("%s %s could not be had: %s" % (name, version, said), None, advice, records)
+
+
+def _downloaded(url: str, filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
+    """Return the path in the cache of a file, which appears there only after its hash was verified."""
+    path = _cached_wheel_path(cache_directory, filename, sha256)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        # Not synchronised to the disk: its hash is taken again before each use.
+        with open(temporary, "w+b") as stream:
+            kind = reader.read(url, stream)[1]
+            stream.seek(0)
+            is_page = kind == "text/html" and stream.read(512).lstrip().startswith(b"<")
+        found = sha256_of_file(temporary)
+        if found != sha256:
+            if is_page:
+                raise RoadClosed("web page", "a web page instead of the file")
+            raise RoadClosed("other bytes", "other bytes: has sha256 %s where %s is pinned, refused" % (found, sha256))
+        replace_file(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+            _remove_if_empty(os.path.dirname(path))
+    return path
+
+
+def _remove_if_empty(directory: str) -> None:
+    try:
+        os.rmdir(directory)
+    except OSError:
+        # Somebody has put something there.
+        pass
 
 
 def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> str:
@@ -103,6 +151,7 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
         size = 0
         for path in paths:
             with zipfile.ZipFile(path) as archive:
+                _check_size(archive)
                 size += sum(_unpack_member(archive, member, temporary) for member in archive.infolist())
         if main_module:
             with open(os.path.join(temporary, "__main__.py"), "w") as stream:
@@ -135,22 +184,6 @@ def _cached_wheel_path(cache_directory: str, filename: str, sha256: str) -> str:
     return os.path.join(cache_directory, "wheels", sha256[:16], filename)
 
 
-def _store_wheel(cache_directory: str, filename: str, sha256: str, content: bytes) -> str:
-    path = _cached_wheel_path(cache_directory, filename, sha256)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = temporary_name(path)
-    try:
-        # Not synchronised to the disk: its hash is taken again before each use.
-        with open(temporary, "wb") as stream:
-            stream.write(content)
-        replace_file(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    return path
-
-
 def sha256_of_file(path: str) -> str:
     """Return the hexadecimal SHA-256 of a file's content, `?` if it cannot be read."""
     import hashlib
@@ -171,6 +204,13 @@ def _wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
     sources = [place for place in links if place.startswith("file:") or not settings.offline]
     sources += [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
     return sorted(sources, key=lambda url: not url.startswith("file:"))
+
+
+def _check_size(archive: "Any") -> None:
+    """Refuse an archive that would fill the disk. What a member says of its size, `zipfile` does not exceed."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > MOST_BYTES_UNPACKED:
+        raise WheelError("the wheel would unpack to %d MB, nothing was unpacked" % (size >> 20), archive.filename)
 
 
 def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
