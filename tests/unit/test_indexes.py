@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.settings import index_sources
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.system.console import Console
 from protoprimer.system.paths import path_of_file_url
@@ -352,33 +350,6 @@ def test_pip_and_uv_resolve_the_same_from_the_same_places(
         settings = read(PIP_CONFIG_FILE=os.devnull, **variables)
         assert resolved_by_pip(settings, tmp_path, pip_command) == {"sample": expected}
         assert resolved_by_uv(settings, tmp_path) == {"sample": expected}
-
-
-LINES_OF_PIP = st.sampled_from(
-    ["[global]", "[install]", "[DEFAULT]", "[]", "[a b]", "[a]b]", "# note", "; note", "", "  ", "index-url = http://a/b",
-     "index-url: x", "Timeout=5", "timeout = 6", "no-value", "= nothing", "find-links =", "  deeper", "\tmore", "a:b=c",
-     "a=b:c", "key = v # not a comment", "key = v ; neither", "trusted-host = a\x1fb", "x = y\u00a0"]
-)  # fmt: skip
-
-
-@given(st.lists(LINES_OF_PIP, max_size=8))
-def test_a_plain_pip_configuration_is_read_as_configparser_reads_it(lines: list[str]) -> None:
-    text = "\n".join(lines)
-    found = index_sources._plain_sections(text)
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        assert found is None
-        return
-    if found is not None:
-        assert found == {name: dict(parser.items(name)) for name in parser.sections()}
-
-
-def test_usual_pip_configurations_are_plain() -> None:
-    text = "# ours\n[global]\nindex-url = https://user@host/simple\nfind-links =\n\n[install]\nno-index: 1\n"
-    assert index_sources._plain_sections(text.replace("no-index: 1", "no-index = 1")) is not None
-    assert index_sources._plain_sections(text) is None, "what is not quite usual is left to the library"
 
 
 @given(st.text(alphabet="/a%2fF0\u00e9 +") | st.binary().map(quote_from_bytes))

@@ -6,8 +6,11 @@ each tool's own rule, uv's adding up over its sources and pip's strongest replac
 Indexes have equal standing, as pip knows nothing else, unless uv's `index-strategy` is set.
 """
 
+import netrc
 import os
+import re
 import sys
+import urllib.parse
 
 from protoprimer.settings.index_sources import (
     INDEX_LISTS,
@@ -145,17 +148,10 @@ class IndexSettings:
         words += [
             text for one, text in self._environ.items() if one.startswith("UV_INDEX_") and one.endswith("_PASSWORD")
         ]
-        words = [word for word in words if word]
-        if not words:
-            return []
-        from urllib.parse import quote
-
-        return sorted(set(words) | {quote(word, safe="") for word in words})
+        return sorted(set(filter(None, words)) | {urllib.parse.quote(word, safe="") for word in words if word})
 
     def describe(self) -> "list[str]":
         """Return a line for each setting in force, with the place it comes from; credentials are left out."""
-        import re
-
         lines = []
         for key in INDEX_SETTINGS:
             for value in self._many(key) if key in INDEX_LISTS else [self._one(key)]:
@@ -197,13 +193,8 @@ class IndexSettings:
         return dict(names + [(name.upper(), value) for name, value in names])
 
     def _netrc_credentials(self, host: str) -> "tuple[str, str] | None":
-        import netrc
-
-        for path in [
-            self._environ.get("NETRC", ""),
-            home_path(self._environ, ".netrc"),
-            home_path(self._environ, "_netrc"),
-        ]:
+        usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
+        for path in [self._environ.get("NETRC", "")] + usual:
             try:
                 found = netrc.netrc(path).authenticators(host) if path and os.path.isfile(path) else None
             except (OSError, ValueError, netrc.NetrcParseError):
@@ -231,10 +222,8 @@ def _is_there(place: str) -> bool:
 
 
 def _server(url: str) -> "tuple[str, str, int | None] | None":
-    from urllib.parse import urlsplit
-
     try:
-        parts = urlsplit(url)
+        parts = urllib.parse.urlsplit(url)
         port = parts.port
     except ValueError:
         return None
@@ -250,10 +239,10 @@ def _proxies(proxy: "str | None", no_proxy: "str | None", environ: "dict[str, st
         if text:
             found[name] = text if "://" in text or name == "no" else "http://" + text
     if not found and (os.name == "nt" or sys.platform == "darwin"):
-        import urllib.request
+        from urllib.request import getproxies
 
         # The system's settings.
-        found = {name: url for name, url in urllib.request.getproxies().items() if name in ("http", "https", "no")}
+        found = {name: url for name, url in getproxies().items() if name in ("http", "https", "no")}
     return found
 
 

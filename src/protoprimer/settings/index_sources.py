@@ -1,10 +1,13 @@
 """Reading pip's and uv's variables and files: each a source of settings under pip's names for them."""
 
+import configparser
 import os
 import sys
+import urllib.parse
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.toml import load_toml
+from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,14 +78,11 @@ def read_index_sources(root: str, environ: "dict[str, str]") -> "list[IndexSourc
 
 def url_credentials(url: str) -> "tuple[str, str] | None":
     """Return the user and password that a URL holds."""
-    if "@" not in url:
-        return None
-    from urllib.parse import unquote, urlsplit
-
     try:
-        parts = urlsplit(url)
+        parts = urllib.parse.urlsplit(url)
     except ValueError:
         return None
+    unquote = urllib.parse.unquote
     return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
 
 
@@ -121,10 +121,8 @@ def _named_index(text: str, environ: "dict[str, str]") -> str:
 
 def _with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
     """Return a URL with the user and password that uv's variables give to the index of this name."""
-    from urllib.parse import quote
-
     prefix = "UV_INDEX_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper())
-    user, password = (quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
+    user, password = (urllib.parse.quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
     if not (user or password) or url_credentials(url):
         return url
     return url.replace("://", "://%s:%s@" % (user, password), 1)
@@ -149,8 +147,6 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
 def _uv_file(path: str, environ: "dict[str, str]") -> IndexSource:
     source = IndexSource("uv", path, os.path.dirname(path))
     is_project = os.path.basename(path) == "pyproject.toml"
-    if is_project and not _may_name_uv(path):
-        return source
     table: "Any" = load_toml(path)
     for name in ("tool", "uv") if is_project else ():
         table = table.get(name, {}) if isinstance(table, dict) else {}
@@ -168,13 +164,6 @@ def _uv_file(path: str, environ: "dict[str, str]") -> IndexSource:
             values = value if isinstance(value, list) else [value]
             source.add(key, [str(one).lower() if isinstance(one, bool) else str(one) for one in values])
     return source
-
-
-def _may_name_uv(path: str) -> bool:
-    """Tell whether a TOML file may have a key `uv`, without the time that reading it as TOML takes."""
-    with open(path, "rb") as stream:
-        content = stream.read()
-    return b"uv" in content or b"\\" in content
 
 
 def _pip_files(environ: "dict[str, str]") -> "list[str]":
@@ -201,56 +190,19 @@ def _pip_files(environ: "dict[str, str]") -> "list[str]":
 
 
 def _pip_file(path: str) -> "dict[str, str]":
+    parser = configparser.RawConfigParser()
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            text = stream.read()
+            parser.read_file(stream)
     except OSError:
         # Another user's file: pip passes over it too.
         return {}
-    sections = _plain_sections(text)
-    if sections is None:
-        sections = _parsed_sections(text, path)
-    items = [item for one in ("global", "install") for item in sections.get(one, {}).items()]
-    return {key.lstrip("-").replace("_", "-"): value for key, value in items}
-
-
-def _plain_sections(text: str) -> "dict[str, dict[str, str]] | None":
-    """Return the sections of a file in which each line is a section, a key with its value, a comment, or empty.
-
-    Of any other it returns `None`. Most are such; importing `configparser` takes longer than reading them.
-    """
-    sections = {}  # type: dict[str, dict[str, str]]
-    section = None
-    for line in text.split("\n"):
-        bare = line.strip()
-        if not bare or bare[0] in "#;":
-            continue
-        key, found, value = bare.partition("=")
-        if line[0].isspace() or not line.isprintable():
-            return None
-        if bare[0] == "[":
-            name = bare[1:-1]
-            if not name.isalnum() or bare[-1] != "]" or name in sections or name == "DEFAULT":
-                return None
-            section = sections[name] = {}
-        elif section is None or not found or ":" in key or not key.strip() or key.strip().lower() in section:
-            return None
-        else:
-            section[key.strip().lower()] = value.strip()
-    return sections
-
-
-def _parsed_sections(text: str, path: str) -> "dict[str, dict[str, str]]":
-    import configparser
-
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(text, path)
     except configparser.Error as error:
         advice = "repair this pip configuration file, or set PIP_CONFIG_FILE=%s" % os.devnull
         cause = "not a valid pip configuration: %s" % str(error).splitlines()[0]
         raise ConfigurationError(cause, path, advice) from error
-    return {name: dict(parser.items(name)) for name in parser.sections()}
+    items = [item for one in ("global", "install") if parser.has_section(one) for item in parser.items(one)]
+    return {key.lstrip("-").replace("_", "-"): value for key, value in items}
 
 
 def home_path(environ: "dict[str, str]", *names: str) -> str:
@@ -265,14 +217,7 @@ def _absolute_place(text: str, directory: str, as_url: bool) -> str:
     path = os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
     if not as_url and not any(letter.isspace() or letter == "," for letter in path):
         return path
-    if os.name != "nt":
-        from urllib.parse import quote
-
-        # A path may have bytes of any encoding.
-        return "file://" + quote(path, errors="surrogateescape")
-    from urllib.request import pathname2url
-
-    return "file://" + pathname2url(path).replace("///", "/", 1)
+    return file_url(path)
 
 
 def _working_directory() -> str:
