@@ -172,6 +172,17 @@ class StateGraph:
         self._values[name] = self._evaluate_state(self.states[name])
         return self._values[name]
 
+    def call(self, function: "StateFunction") -> "Any":
+        """Call a function that is no state but asks for states in the same way; return what it returns.
+
+        :raises ConfigurationError: exit code 3: as `check`
+        """
+        if not self._is_checked:
+            self.check()
+        one = State(function)
+        self._check_needs(one)
+        return self._evaluate_state(one)
+
     def state_of_target(self, target: str, place: str = "--target") -> State:
         """Return the state with this public name, which `place` asks for.
 

@@ -136,7 +136,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         enter_client(graph, ready_environment(graph), is_isolated())
     elif line.command == "graph":
         _show_clients_graph(graph, main, console)
-    status: int = COMMAND_FUNCTIONS[line.command](graph)
+    status: int = graph.call(COMMAND_FUNCTIONS[line.command])
     return status
 
 

@@ -322,5 +322,6 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
         ]
     )
     graph.provide("invocation", invocation)
+    graph.provide("graph", graph)
     graph.check()
     return graph

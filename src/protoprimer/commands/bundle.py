@@ -18,6 +18,8 @@ from protoprimer.graph import StateGraph
 from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
 from protoprimer.pythons.choice import choose_interpreter
+from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.configuration import Configuration
 from protoprimer.states import DryRunEnds
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
@@ -38,14 +40,19 @@ _STAGING = ".staging-"
 _DEFAULT_BUILD_REQUIREMENTS = ["setuptools>=40.8.0", "wheel"]
 
 
-def bundle_command(graph: "StateGraph") -> int:
+def bundle_command(
+    graph: StateGraph,
+    command_line: CommandLine,
+    configuration: Configuration,
+    console: Console,
+    plan: Plan,
+    toolbox: ToolBox,
+) -> int:
     """Serve `bundle`; return the exit status, as told in docs/how-to/bundle.md."""
-    values = [graph.evaluate(name) for name in ("command_line", "console", "plan", "toolbox")]  # type: list[Any]
-    line, console, plan, toolbox = values
-    directory, platforms = os.path.abspath(line.operands[0]), line.texts("platform")
+    directory, platforms = os.path.abspath(command_line.operands[0]), command_line.texts("platform")
     for tag in platforms:
         _facts_of_platform(tag)
-    state = graph.evaluate("configuration").state_directory
+    state = configuration.state_directory
     if os.path.join(os.path.realpath(directory), "").startswith(os.path.join(os.path.realpath(state), "")):
         raise ConfigurationError("a bundle cannot be in the state directory", directory, "name another place")
     earlier = _files_of_bundle(directory)
@@ -53,7 +60,7 @@ def bundle_command(graph: "StateGraph") -> int:
     check_lock(plan, lambda: interpreters[0])
     pythons = ["%d.%d" % tuple(one.version_info[:2]) for one in interpreters]
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(platforms) or "this host's platform")
-    if line.has("dry-run"):
+    if command_line.has("dry-run"):
         raise DryRunEnds("would bundle %s, and the tools, for %s into %s" % (plan.summary(), whom, directory))
     import tempfile
     from shlex import quote
@@ -70,7 +77,7 @@ def bundle_command(graph: "StateGraph") -> int:
         staging = tempfile.mkdtemp(prefix=_STAGING, dir=directory)
         bundle = Bundle(plan, toolbox, console, staging)
         for interpreter in interpreters:
-            for platform in platforms or [None]:
+            for platform in platforms or (None,):
                 with console.step("bundle for Python %s on %s" % (interpreter.version, platform or "this host")):
                     bundle.add(interpreter, platform)
         facts = {"format": 1, "pythons": pythons, "platforms": platforms or ["the host's that wrote this"]}
@@ -182,7 +189,7 @@ class Bundle:
         engine.run_pip(interpreter, interpreter.executable, self.plan, what, arguments, lines, [], pinned=pinned)
 
 
-def _interpreters_to_serve(graph: "StateGraph") -> "list[Interpreter]":
+def _interpreters_to_serve(graph: StateGraph) -> "list[Interpreter]":
     names = ("command_line", "configuration", "console", "plan", "cache_directory", "toolbox")
     values = [graph.evaluate(name) for name in names]  # type: list[Any]
     line, configuration, console, plan, cache, toolbox = values

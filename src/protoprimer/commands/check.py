@@ -6,36 +6,33 @@ from protoprimer.backends.choosing import probe_backends
 from protoprimer.errors import PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
+from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.store.publishing import standing_environment
-from protoprimer.system.console import print_out
+from protoprimer.system.console import Console, print_out
 from protoprimer.system.interpreter import Interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from protoprimer.settings.command_line import CommandLine
-    from protoprimer.settings.configuration import Configuration
-    from protoprimer.store.generations import GenerationStore
-
 __all__ = ["check_command"]
 
 
-def check_command(graph: StateGraph) -> int:
+def check_command(
+    graph: StateGraph, command_line: CommandLine, console: Console, cache_directory: str, index_settings: IndexSettings
+) -> int:
     """Say what this host can do; status 0 means that the environment is current, 1 that there is work to do."""
-    line: "CommandLine" = graph.evaluate("command_line")
     health, status = _health(graph)
-    console, cache = graph.evaluate("console"), graph.evaluate("cache_directory")
-    interpreters = all_interpreters(cache, console)
+    interpreters = all_interpreters(cache_directory, console)
     backends = _backend_answers(graph)
-    settings = graph.evaluate("index_settings")
     report = {
         "environment": health,
         "interpreters": [_interpreter_entry(one) for one in interpreters],
         "backends": {name: reason is None or reason for name, reason in backends.items()},
-        "index": settings.describe(),
+        "index": index_settings.describe(),
     }  # type: dict[str, object]
-    if line.has("json"):
+    if command_line.has("json"):
         print_out(json.dumps(report, indent=2, sort_keys=True))
         return status
     print_out("environment: %s" % health)
@@ -43,16 +40,15 @@ def check_command(graph: StateGraph) -> int:
         print_out("interpreter: %s" % " ".join(str(part) for part in _interpreter_entry(one).values() if part))
     for name, reason in backends.items():
         print_out("backend: %s: %s" % (name, reason or "can serve"))
-    for described in settings.describe():
+    for described in index_settings.describe():
         print_out("index: %s" % described)
     return status
 
 
 def _health(graph: StateGraph) -> "tuple[str, int]":
-    configuration: "Configuration" = graph.evaluate("configuration")
-    if standing_environment(configuration) is not None:
+    if standing_environment(graph.evaluate("configuration")) is not None:
         return "current", 0
-    store: "GenerationStore" = graph.evaluate("store")
+    store = graph.evaluate("store")
     try:
         graph.evaluate("readable_lock")
         found = store.find(graph.evaluate("fingerprint"))
@@ -67,9 +63,8 @@ def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
         interpreter = graph.evaluate("interpreter")
     except PrimerError as error:
         return {"none": str(error)}
-    plan = graph.evaluate("plan")
-    toolbox, console = graph.evaluate("toolbox"), graph.evaluate("console")
-    return probe_backends(interpreter, plan, toolbox, console, graph.evaluate("configuration"))
+    names = ("plan", "toolbox", "console", "configuration")
+    return probe_backends(interpreter, *(graph.evaluate(name) for name in names))
 
 
 def _interpreter_entry(one: "Any") -> "dict[str, object]":

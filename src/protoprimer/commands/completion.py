@@ -7,12 +7,8 @@ from protoprimer.backends.choosing import BACKENDS
 from protoprimer.commands.shells import SHELL_KINDS
 from protoprimer.errors import UsageError, nearest_name
 from protoprimer.graph import StateGraph
-from protoprimer.settings.command_line import COMMANDS, OPTIONS
+from protoprimer.settings.command_line import COMMANDS, OPTIONS, CommandLine
 from protoprimer.system.console import print_out
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.settings.command_line import CommandLine
 
 __all__ = ["COMPLETION_SHELLS", "completion_command", "completion_text"]
 
@@ -100,13 +96,12 @@ complete -c @PROGRAM@ -n '__fish_seen_subcommand_from completion' -x -a '@SHELLS
 """
 
 
-def completion_command(graph: StateGraph) -> int:
+def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
     """Print the script that completes the entry script's command line in a shell.
 
     :raises UsageError: exit code 2: there is none for that shell
     """
-    line: "CommandLine" = graph.evaluate("command_line")
-    shell = line.operands[0]
+    shell = command_line.operands[0]
     if shell == _ASKS_FOR_ENVIRONMENTS:
         print_out("\n".join(graph.evaluate("configuration").environment_names))
         return 0
@@ -115,7 +110,7 @@ def completion_command(graph: StateGraph) -> int:
         advice = "did you mean %s?" % near if near else "one of: " + ", ".join(COMPLETION_SHELLS)
         raise UsageError("there is no completion for the shell %r" % shell, None, advice)
     targets = sorted({one.target for one in graph.states.values()})
-    print_out(completion_text(shell, os.path.basename(line.program), targets), end="")
+    print_out(completion_text(shell, os.path.basename(command_line.program), targets), end="")
     return 0
 
 

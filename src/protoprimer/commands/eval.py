@@ -3,7 +3,9 @@
 import json
 import os
 
-from protoprimer.graph import StateGraph
+from protoprimer.project.plan import Plan
+from protoprimer.pythons.required import RequiredPython
+from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import LEAPS, Configuration
 from protoprimer.settings.schema import CLIENT_SCHEMA
 from protoprimer.system.console import print_out
@@ -12,26 +14,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from protoprimer.project.plan import Plan
-    from protoprimer.settings.command_line import CommandLine
 
 __all__ = ["eval_command"]
 
 
-def eval_command(graph: StateGraph) -> int:
+def eval_command(
+    command_line: CommandLine, configuration: Configuration, plan: Plan, required_python: RequiredPython
+) -> int:
     """Print the configuration, as TOML with the origin of each value or as JSON."""
-    line: "CommandLine" = graph.evaluate("command_line")
-    configuration: "Configuration" = graph.evaluate("configuration")
-    required = graph.evaluate("required_python")
     if "python" not in configuration.settings:
-        configuration.derive("python", required.request.text, required.place)
-    plan: "Plan" = graph.evaluate("plan")
+        configuration.derive("python", required_python.request.text, required_python.place)
     if "lock" not in configuration.settings and plan.lock:
         configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
     if "install" not in configuration.settings and plan.steps:
         configuration.derive("install", [_described_step(step, configuration.root) for step in plan.steps], "the root")
     values = _effective_values(configuration)
-    if line.has("json"):
+    if command_line.has("json"):
         document = {
             "root": configuration.root,
             "kernel": configuration.kernel_path,

@@ -7,47 +7,36 @@ from protoprimer.errors import InstallError
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.graph import StateGraph
 from protoprimer.project.locks_read import load_lock
-from protoprimer.project.plan import make_plan
+from protoprimer.project.plan import Plan, make_plan
+from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.configuration import Configuration
 from protoprimer.states import DryRunEnds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.project.plan import Plan
-    from protoprimer.settings.command_line import CommandLine
-    from protoprimer.settings.configuration import Configuration
-    from protoprimer.system.console import Console
-    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["lock_command", "write_lock"]
 
 
-def lock_command(graph: StateGraph) -> int:
+def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration) -> int:
     """Write the lock file; pins that are there stay unless they are to be upgraded."""
-    line: "CommandLine" = graph.evaluate("command_line")
-    configuration: "Configuration" = graph.evaluate("configuration")
-    graph.provide("plan", make_plan(configuration, lock_must_exist=False))
-    return write_lock(graph, line.has("upgrade"), line.texts("upgrade-package"))
+    plan = make_plan(configuration, lock_must_exist=False)
+    graph.provide("plan", plan)
+    return write_lock(graph, plan, command_line.has("upgrade"), command_line.texts("upgrade-package"))
 
 
-def write_lock(graph: StateGraph, upgrade_all: bool, upgrade_packages: "list[str]") -> int:
+def write_lock(graph: StateGraph, plan: Plan, upgrade_all: bool, upgrade_packages: "list[str]") -> int:
     """Write the lock file; return the exit status.
 
     :param upgrade_all: no pin stays because it is there
     :param upgrade_packages: the packages whose pins do not
     :raises InstallError: exit code 6: the requirements cannot be resolved
     """
-    line: "CommandLine" = graph.evaluate("command_line")
-    configuration: "Configuration" = graph.evaluate("configuration")
-    plan: "Plan" = graph.evaluate("plan")
-    interpreter: "Interpreter" = graph.evaluate("interpreter")
-    console: "Console" = graph.evaluate("console")
+    interpreter, console = graph.evaluate("interpreter"), graph.evaluate("console")
     output = plan.lock_to_write()
     if os.path.exists(output):
         load_lock(output)
-    if line.has("dry-run"):
+    if graph.evaluate("command_line").has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
     tools, wanted = graph.evaluate("toolbox"), graph.evaluate("backends")
-    backend, why = select_backend(wanted, interpreter, plan, tools, console, configuration)
+    backend, why = select_backend(wanted, interpreter, plan, tools, console, graph.evaluate("configuration"))
     name, settings = os.path.basename(output), graph.evaluate("index_settings")
     try:
         with graph.evaluate("lock"), console.step("locked %s with %s" % (name, why)):

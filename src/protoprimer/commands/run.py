@@ -3,16 +3,12 @@
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.readiness import ready_environment
 from protoprimer.runtime.switch import enter_command
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.command_line import CommandLine
 
 __all__ = ["run_command"]
 
 
-def run_command(graph: StateGraph) -> int:
+def run_command(graph: StateGraph, command_line: CommandLine) -> int:
     """Become the command, in the ready environment."""
-    line: "CommandLine" = graph.evaluate("command_line")
-    enter_command(line.operands, ready_environment(graph).path)
+    enter_command(command_line.operands, ready_environment(graph).path)
     return 0

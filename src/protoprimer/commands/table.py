@@ -15,13 +15,13 @@ from protoprimer.commands.shell import shell_command
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from protoprimer.graph import StateGraph
+    from typing import Any
 
 __all__ = ["COMMAND_FUNCTIONS"]
 
-# Each takes the graph of states and returns the exit status, unless it becomes another program.
-COMMAND_FUNCTIONS: "dict[str, Callable[[StateGraph], int]]" = {
+# The parameters of each name the states that it needs, as those of states do. Each returns the exit status, unless it
+# becomes another program.
+COMMAND_FUNCTIONS: "dict[str, Callable[..., Any]]" = {
     "boot": boot_command,
     "reboot": reboot_command,
     "run": run_command,

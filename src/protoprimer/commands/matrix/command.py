@@ -9,9 +9,8 @@ from protoprimer.backends.choosing import check_backend_names
 from protoprimer.commands.matrix.cells import MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.commands.matrix.report import MatrixView, junit_report
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError, UsageError
-from protoprimer.graph import StateGraph
 from protoprimer.project.metadata import read_project
-from protoprimer.project.plan import check_choices
+from protoprimer.project.plan import Plan, check_choices
 from protoprimer.pythons.probe import MATRIX_VARIABLE
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import CELL_VARIABLE, Configuration
@@ -36,16 +35,21 @@ _SECONDS_BETWEEN_LOOKS = 0.02
 _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 
 
-def matrix_command(graph: "StateGraph") -> int:
+def matrix_command(
+    invocation: Invocation,
+    command_line: CommandLine,
+    configuration: Configuration,
+    console: Console,
+    plan: Plan,
+    cache_directory: str,
+) -> int:
     """Serve `matrix`; return the exit status, as told in docs/reference/matrix.md."""
     os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
-    names = ("invocation", "command_line", "configuration", "console", "plan")
-    values = [graph.evaluate(name) for name in names]  # type: list[Any]
-    invocation, line, configuration, console, plan = values
+    line = command_line
     table = configuration.get("matrix") or {}
     place = "--python" if line.has("python") else configuration.place_of("matrix")
-    asked, cache = line.text("python") or table.get("python"), graph.evaluate("cache_directory")
-    pythons = expanded_pythons(asked, plan, cache, console, not line.has("github"), place)
+    asked = line.text("python") or table.get("python")
+    pythons = expanded_pythons(asked, plan, cache_directory, console, not line.has("github"), place)
     cells = matrix_cells(table, line, configuration, pythons, place)
     for name in {cell.axes["env"] for cell in cells}.difference(configuration.environment_names):
         known = "known: " + ", ".join(configuration.environment_names)
