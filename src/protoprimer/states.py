@@ -14,7 +14,7 @@ from protoprimer.graph import StateGraph, lazy
 from protoprimer.project.locks_read import check_lock
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
-from protoprimer.pythons.required import RequiredPython, required_python_of
+from protoprimer.pythons.required_python import RequiredPython, required_python_of
 from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings

@@ -11,7 +11,7 @@ from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.formats.versions import Version
 from protoprimer.project.metadata import console_entry, read_project
 from protoprimer.project.plan import make_plan
-from protoprimer.pythons.required import RequiredPython, required_python_of
+from protoprimer.pythons.required_python import RequiredPython, required_python_of
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.system.console import Console

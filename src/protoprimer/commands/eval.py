@@ -4,7 +4,7 @@ import json
 import os
 
 from protoprimer.project.plan import Plan
-from protoprimer.pythons.required import RequiredPython
+from protoprimer.pythons.required_python import RequiredPython
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import LEAPS, Configuration
 from protoprimer.settings.schema import CLIENT_SCHEMA
