@@ -35,15 +35,17 @@ def select_backend(
     toolbox: "ToolBox",
     console: Console,
     configuration: "Configuration",
+    failed: "dict[str, str] | None" = None,
 ) -> "tuple[Backend, str]":
     """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
 
+    :param failed: those that could serve, it seemed, and then could not: name -> why
     :raises BackendError: none of them can serve (exit 5)
     """
     refusals = []  # type: list[str]
     for factory in wanted:
         backend = factory(toolbox, console, toolbox.settings)
-        reason = backend.probe(interpreter, plan)
+        reason = (failed or {}).get(backend.name) or backend.probe(interpreter, plan)
         if reason is None:
             return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
         refusals.append("not %s: %s" % (backend.name, reason))

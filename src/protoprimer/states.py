@@ -19,6 +19,7 @@ from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.store.building import (
+    NotCreatedError,
     build_generation,
     environment_lock,
     fingerprint_now,
@@ -263,12 +264,20 @@ def generation(
                 fault, configuration.state_directory, "keep those files still, or run reboot once they are"
             )
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
-        backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration)
-        console.say("building an environment %s, with %s" % (why, why_this))
         if plan.hint:
             console.warn(plan.hint)
-        built = build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console)
-        return built, True
+        failed = {}  # type: dict[str, str]
+        while True:
+            backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration, failed)
+            console.say("building an environment %s, with %s" % (why, why_this))
+            try:
+                built = build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console)
+            except NotCreatedError as error:
+                if len(backends()) == len(failed) + 1:
+                    raise
+                failed[backend.name] = error.cause.splitlines()[0]
+                continue
+            return built, True
 
 
 def environment(

@@ -244,7 +244,7 @@ def python_without_ssl(bench: Bench) -> World:
     return world.set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
 
 
-@host("a uv on PATH that prints its version and is then killed", "venv", (r"uv",), "nothing follows a uv that fails")
+@host("a uv on PATH that prints its version and is then killed", "venv", (r"uv",))
 def blocked_uv(bench: Bench) -> World:
     world = bench.world().without_network()
     world.program("uv", 'case "$*" in *--version*) echo uv 0.13.0;; *) kill -9 $$;; esac')
@@ -281,21 +281,21 @@ def foreign_checkout(bench: Bench) -> World:
     return world.as_nobody().give(world.home)
 
 
-@host("no HOME", fault="uv is not told of a cache that can be written")
+@host("no HOME")
 def no_home(bench: Bench) -> World:
     world = bench.world_for_everybody()
     world.set(PIP_INDEX_URL=bench.index(python=world.python).url, HOME=GONE)
     return world.as_nobody().give(world.root)
 
 
-@host("HOME is the root directory", fault="uv is not told of a cache that can be written")
+@host("HOME is the root directory")
 def home_is_the_root(bench: Bench) -> World:
     world = bench.world_for_everybody()
     world.set(PIP_INDEX_URL=bench.index(python=world.python).url, HOME="/")
     return world.as_nobody().give(world.root)
 
 
-@host("a HOME that cannot be written", fault="uv is not told of a cache that can be written")
+@host("a HOME that cannot be written")
 def unwritable_home(bench: Bench) -> World:
     world = bench.world_for_everybody()
     world.set(PIP_INDEX_URL=bench.index(python=world.python).url)
@@ -322,8 +322,6 @@ def full_home(bench: Bench) -> World:
 @host(
     "file systems whose locks fail with ENOLCK, as on some NFS",
     "uv|virtualenv|venv",
-    (),
-    "nothing follows a uv that fails",
 )
 def no_locks(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index().url).refuse_locks("ENOLCK")
@@ -332,13 +330,13 @@ def no_locks(bench: Bench) -> World:
 @host(
     "file systems whose locks fail with EBADF, as in some containers",
     "uv|virtualenv|venv",
-    (),
-    "not taken for a lack of locks",
 )
 def bad_locks(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index().url).refuse_locks("EBADF")
 
 
-@host("a system without flock (ENOSYS)", "uv|virtualenv|venv", (), "nothing follows a uv that fails")
+@host(
+    "a system without flock (ENOSYS)", "uv|virtualenv|venv", (), "uv creates an environment and then refuses to install"
+)
 def unknown_locks(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index().url).refuse_locks("ENOSYS")

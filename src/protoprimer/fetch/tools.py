@@ -13,7 +13,7 @@ from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
 from protoprimer.system.files import sha256_of, write_atomically
-from protoprimer.system.paths import scripts_directory
+from protoprimer.system.paths import can_be_made, scripts_directory
 from protoprimer.system.platform import is_windows, libc_of_host, machine_of_host
 
 TYPE_CHECKING = False
@@ -135,6 +135,16 @@ class ToolBox:
         return found
 
     def _find_uv(self) -> Tool:
+        found = self._uv_of_host_or_wheel()
+        usual = os.environ.get("UV_CACHE_DIR") or os.path.join(
+            os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"), "uv"
+        )
+        if not is_windows() and not can_be_made(usual):
+            # uv does nothing at all without a cache.
+            found.environment["UV_CACHE_DIR"] = os.path.join(self.cache_directory, "uv")
+        return found
+
+    def _uv_of_host_or_wheel(self) -> Tool:
         chosen = os.environ.get("UV")
         if chosen:
             chosen = os.path.abspath(chosen)

@@ -3,6 +3,7 @@
 import os
 
 from protoprimer.backends.base import Backend
+from protoprimer.errors import InstallError
 from protoprimer.formats.versions import PythonRequest
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import interpreter_misfit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "NotCreatedError",
     "build_generation",
     "environment_lock",
     "fingerprint_now",
@@ -32,6 +34,10 @@ __all__ = [
 ]
 
 KERNEL_FORMAT = 1
+
+
+class NotCreatedError(InstallError):
+    """A backend could not even create an empty environment, so another one may be tried: exit code 6."""
 
 
 def is_steered(configuration: Configuration) -> bool:
@@ -83,11 +89,17 @@ def build_generation(
     backend: Backend,
     console: Console,
 ) -> Generation:
-    """Make, fill, check and publish a new generation; what fails is removed and raised again (exit codes 5 and 6)."""
+    """Make, fill, check and publish a new generation; what fails is removed and raised again (exit codes 5 and 6).
+
+    :raises NotCreatedError: the backend failed before anything was installed
+    """
 
     def make(path: str) -> "dict[str, object]":
         with console.step("created an environment for %s" % interpreter):
-            backend.create(interpreter, path)
+            try:
+                backend.create(interpreter, path)
+            except InstallError as error:
+                raise NotCreatedError(error.cause, error.place, error.advice) from error
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
             return backend.install(interpreter, path, plan)

@@ -29,7 +29,9 @@ _SHORTEST_SECONDS_BETWEEN_TRIES = 0.001
 _LONGEST_SECONDS_BETWEEN_TRIES = 0.05
 # What a file system without locks answers. EINVAL: some FUSE ones, which know the call but not the operation.
 _LOCK_REFUSALS = frozenset(
-    getattr(errno, name) for name in ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EINVAL") if hasattr(errno, name)
+    getattr(errno, name)
+    for name in ("ENOLCK", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EINVAL", "EBADF")
+    if hasattr(errno, name)
 )
 
 

@@ -8,6 +8,7 @@ from protoprimer.errors import ConfigurationError
 from protoprimer.system.platform import is_windows
 
 __all__ = [
+    "can_be_made",
     "environment_executable",
     "environment_python",
     "file_url",
@@ -83,10 +84,11 @@ def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
     elif home.startswith("~") or home == "/" or not os.path.isdir(home):
         return _private_temporary_cache()
     path = os.path.join(usual, "protoprimer")
-    return path if _can_be_made(path) else _private_temporary_cache()
+    return path if can_be_made(path) else _private_temporary_cache()
 
 
-def _can_be_made(directory: str) -> bool:
+def can_be_made(directory: str) -> bool:
+    """Tell whether a directory can be written, or made and then written."""
     while not os.path.lexists(directory) and os.path.dirname(directory) != directory:
         directory = os.path.dirname(directory)
     return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
