@@ -140,6 +140,13 @@ def test_every_page_is_followed() -> None:
     assert {section.page for section in SECTIONS} >= set(PAGES)
 
 
+def test_what_a_page_shows_as_typed_on_a_console_is_run() -> None:
+    followed = {*PAGES, *(parameter.values[0] for parameter in WHOLE_PAGES)}
+    for path in sorted((support.ROOT / "docs").rglob("*.md")):
+        page = path.relative_to(support.ROOT / "docs").with_suffix("").as_posix()
+        assert page in followed or "```console" not in path.read_text(encoding="utf-8"), page
+
+
 def test_each_block_says_what_it_is_in_a_form_that_the_site_reads() -> None:
     for path in sorted((support.ROOT / "docs").rglob("*.md")):
         for head in re.findall(r"^ *```([^\n`]+)$", path.read_text(encoding="utf-8"), re.MULTILINE):
