@@ -1,9 +1,11 @@
 """The five leaps of configuration: input, primer, client, env, derived; each value with its leap and place."""
 
+import json
 import os
+import re
 
 from protoprimer.errors import ConfigurationError, UsageError, nearest_name
-from protoprimer.formats.toml import load_toml, toml_key_lines
+from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 from protoprimer.system.files import refuse_endless
@@ -133,33 +135,24 @@ class Configuration:
         self.settings[key] = Setting(value, "derived", source)
 
     def _place(self, source: str, path: "tuple[str | int, ...]") -> str:
-        if not path:
-            prefix = os.path.join(self.root, "")
-            return source[len(prefix) :] if source.startswith(prefix) else source
         return place_in_file(source, path, self.root)
 
 
 def place_in_file(file: str, path: "tuple[str | int, ...]", root: str) -> str:
-    """Return `file:line (key)`, the file relative to `root` where it lies below it."""
-    shown = os.path.relpath(file, root) if file.startswith(os.path.join(root, "")) else file
-    line = _line_of_key(file, path)
-    dotted = ".".join(str(part) for part in path)
-    return shown + (":%d" % line if line else "") + (" (%s)" % dotted if dotted else "")
+    """Return `file:line (key)`, the file relative to `root` where it lies below it; without keys the file alone."""
+    if file.endswith(".json") and path:
+        place = _place_in_json(file, path)
+    else:
+        place = place_of_key(file, path) if path else file
+    prefix = os.path.join(root, "")
+    return place[len(prefix) :] if place.startswith(prefix) else place
 
 
-def _line_of_key(file: str, path: "tuple[str | int, ...]") -> "int | None":
+def _place_in_json(file: str, path: "tuple[str | int, ...]") -> str:
+    name = [part for part in path if isinstance(part, str)][-1]
     with open(file, encoding="utf-8") as stream:
-        text = stream.read()
-    if file.endswith(".json"):
-        names = [part for part in path if isinstance(part, str)]
-        spelled = '"%s"' % names[-1] if names else ""
-        return next((number for number, line in enumerate(text.split("\n"), 1) if spelled and spelled in line), None)
-    lines = toml_key_lines(text)
-    while path:
-        if path in lines:
-            return lines[path]
-        path = path[:-1]
-    return None
+        line = next((":%d" % number for number, line in enumerate(stream, 1) if '"%s"' % name in line), "")
+    return "%s%s (%s)" % (file, line, ".".join(map(str, path)))
 
 
 def find_root(entry_directory: str) -> str:
@@ -233,8 +226,6 @@ def _refuse_bad_places(configuration: Configuration) -> None:
 
 def _become_cell(configuration: Configuration, text: str) -> None:
     """Take on what `matrix` says of this cell: its own generations, its extras and groups."""
-    import json
-
     try:
         configuration.cell = cell = {key: str(value) for key, value in json.loads(text).items()}
         configuration.environment_name += "." + cell["name"]
@@ -273,25 +264,24 @@ def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[s
 
 
 def _value_from_text(key: str, text: str, source: str) -> object:
-    if key in ("offline", "python-downloads", "seed-pip"):
-        if text.lower() in ("1", "true", "yes", "on"):
-            return True
-        if text.lower() in ("0", "false", "no", "off"):
-            return False
-        raise _bad_input(source, "%s must be true or false, not %r" % (source, text))
+    kind = "boolean" if key == "offline" else CLIENT_SCHEMA["properties"].get(key, {}).get("type")
+    try:
+        if kind == "boolean":
+            return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False,
+                    "off": False}[text.lower()]  # fmt: skip
+        if kind in ("integer", "number"):
+            return int(text) if kind == "integer" else float(text)
+    except KeyError:
+        raise _bad_input(source, "%s must be true or false, not %r" % (source, text)) from None
+    except ValueError:
+        raise _bad_input(source, "%s must be a number, not %r" % (source, text)) from None
     if key == "lock" and text.lower() == "false":
         return False
     if key == "backend" and "," in text:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if key in ("keep", "lock-timeout"):
-        try:
-            value = int(text) if key == "keep" else float(text)  # type: int | float
-        except ValueError:
-            raise _bad_input(source, "%s must be a number, not %r" % (source, text)) from None
-        return value
-    if key == "kernel-update" or text:
-        return text
-    raise _bad_input(source, "%s must not be empty" % source)
+    if not text:
+        raise _bad_input(source, "%s must not be empty" % source)
+    return text
 
 
 def _bad_input(source: str, cause: str, advice: "str | None" = None) -> "ConfigurationError | UsageError":
@@ -312,52 +302,45 @@ def _primer_leap(kernel_path: str) -> "tuple[dict[str, Any], str | None]":
 
 
 def _note_primer_file(configuration: Configuration, primer: "dict[str, Any]", file: "str | None") -> None:
-    configuration.leaps["primer"] = dict(primer, root=configuration.root, kernel=configuration.kernel_path)
-    if not os.path.isdir(configuration.root):
-        assert file is not None
-        raise ConfigurationError(
-            "the root %s is not a directory" % configuration.root, place_in_file(file, ("root",), configuration.root)
-        )
-    if file:
-        configuration.files.append(file)
+    root = configuration.root
+    configuration.leaps["primer"] = dict(primer, root=root, kernel=configuration.kernel_path)
+    if file is None:
+        stem = os.path.join(os.path.dirname(configuration.kernel_path), "proto_kernel")
+        configuration.absent_files.extend([stem + ".toml", stem + ".json"])
         return
-    stem = os.path.join(os.path.dirname(configuration.kernel_path), "proto_kernel")
-    configuration.absent_files.extend([stem + ".toml", stem + ".json"])
+    configuration.files.append(file)
+    if not os.path.isdir(root):
+        raise ConfigurationError("the root %s is not a directory" % root, place_in_file(file, ("root",), root))
 
 
 def _client_leap(
     configuration: Configuration, primer: "dict[str, Any]"
 ) -> "tuple[dict[str, Any], str, tuple[str, ...]]":
+    """Return the client's table, the file that it is in, and the keys that lead to it there."""
+    root, prefix = configuration.root, ("tool", "protoprimer")  # type: str, tuple[str, ...]
     if "client" in primer:
         file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), primer["client"]))
-        prefix = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()  # type: tuple[str, ...]
         if not os.path.isfile(file):
-            place = place_in_file(configuration.files[0], ("client",), configuration.root)
+            place = place_in_file(configuration.files[0], ("client",), root)
             raise ConfigurationError("the file %s does not exist" % file, place, "create it, or correct its path")
-        data = _table_at(_load_configuration_file(file), prefix, file, configuration.root)
-        configuration.files.append(file)
-        return _checked_client(configuration, data, file, prefix)
-    own = [os.path.join(configuration.root, name) for name in _CLIENT_FILES]
-    found = [path for path in own if os.path.lexists(path)]
-    configuration.absent_files.extend(path for path in own if path not in found)
-    project_file = os.path.join(configuration.root, "pyproject.toml")
-    table = {}  # type: dict[str, Any]
-    if os.path.lexists(project_file):
-        configuration.files.append(project_file)
-        table = _table_at(load_toml(project_file), ("tool", "protoprimer"), project_file, configuration.root)
+        found = [file]
     else:
-        configuration.absent_files.append(project_file)
-    _refuse_two(found + ([project_file + " [tool.protoprimer]"] if table else []))
-    if found:
-        configuration.files.append(found[0])
-        return _checked_client(configuration, _load_configuration_file(found[0]), found[0], ())
-    return _checked_client(configuration, table, project_file, ("tool", "protoprimer"))
-
-
-def _checked_client(
-    configuration: Configuration, data: "dict[str, Any]", file: str, prefix: "tuple[str, ...]"
-) -> "tuple[dict[str, Any], str, tuple[str, ...]]":
-    _check_document(data, CLIENT_SCHEMA, file, prefix, configuration.root)
+        candidates = [os.path.join(root, name) for name in _CLIENT_FILES + ("pyproject.toml",)]
+        found = [path for path in candidates if os.path.lexists(path)]
+        configuration.absent_files.extend(path for path in candidates if path not in found)
+    configuration.files.extend(found)
+    tables = []
+    for file in found:
+        data = _load_configuration_file(file)
+        if os.path.basename(file) == "pyproject.toml":
+            data = _table_at(data, prefix, file, root)
+            if data or len(found) == 1:
+                tables.append((data, file, prefix))
+        else:
+            tables.append((data, file, ()))
+    _refuse_two([file + (" [tool.protoprimer]" if keys else "") for _, file, keys in tables])
+    data, file, prefix = tables[0] if tables else ({}, os.path.join(root, "pyproject.toml"), prefix)
+    _check_document(data, CLIENT_SCHEMA, file, prefix, root)
     configuration.leaps["client"] = data
     return dict(data), file, prefix
 
@@ -374,8 +357,7 @@ def _select_environment(
 
 
 def _is_environment_name(name: str) -> bool:
-    letters = all((letter.isalnum() and letter < "\x7f") or letter in "._" for letter in name)
-    return 0 < len(name) <= 64 and letters and name[0] != "."
+    return re.match(r"[A-Za-z0-9_][A-Za-z0-9._]{0,63}\Z", name) is not None
 
 
 def _env_leap(
@@ -461,8 +443,6 @@ def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
 def _load_configuration_file(path: str) -> "dict[str, Any]":
     if not path.endswith(".json"):
         return load_toml(path)
-    import json
-
     try:
         refuse_endless(path)
         with open(path, encoding="utf-8") as stream:
