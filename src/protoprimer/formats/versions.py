@@ -1,5 +1,7 @@
 """Versions and specifiers of PEP 440, and the forms in which people ask for a Python."""
 
+import re
+
 __all__ = [
     "InvalidSpecifier",
     "InvalidVersion",
@@ -51,15 +53,6 @@ class Version:
 
     def __init__(self, text: str) -> None:
         self.epoch, self.pre, self.post, self.dev, self.local = 0, None, None, None, ""
-        if _is_plain_release(text):
-            self.release = tuple(map(int, text.split(".")))
-        else:
-            self._read(text)
-        self._key = self._order()
-
-    def _read(self, text: str) -> None:
-        import re
-
         found = re.match(r"\s*%s\s*\Z" % (_VERSION_RELEASE + _VERSION_SUFFIXES + _VERSION_LOCAL), text, re.I | re.A)
         if not found:
             raise InvalidVersion("%r is no version of PEP 440" % text)
@@ -72,6 +65,7 @@ class Version:
         self.dev = int(dev_number or 0) if dev else None
         parts = re.split("[._-]", (local or "").lower())
         self.local = ".".join(str(int(part)) if part.isdigit() else part for part in parts)
+        self._key = self._order()
 
     def _order(self) -> "tuple[Any, ...]":
         release = self.release
@@ -165,19 +159,9 @@ class SpecifierSet:
         return all(_meets_clause(str(version), candidate, *clause) for clause in self._clauses)
 
 
-def _is_plain_release(text: str) -> bool:
-    """Tell whether this is numbers with dots only, which most are: compiling the pattern for the rest takes 5 ms."""
-    return not text.strip("0123456789.") and all(text.split("."))
-
-
 def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
     """Return operator, text and version; of `==3.1.*` the text ends in `.*` and the version is 3.1."""
     operator, text = _split_operator(clause)
-    is_ordinary = operator in ("==", "!=", "<=", ">=", "<", ">") or (operator == "~=" and "." in text)
-    if _is_plain_release(text) and is_ordinary:
-        return operator, text, Version(text)
-    import re
-
     if operator == "===" and not re.search(r"[\s;)]", text):
         try:
             return operator, text, Version(text)
@@ -296,10 +280,6 @@ def parse_python_request(text: str) -> PythonRequest:
 
 
 def _request_from_name(text: str, name: str) -> "PythonRequest | None":
-    if _is_plain_release(name):
-        return _request_of_version(text, name)
-    import re
-
     found = re.match(r"(?:(c?python|cp|pypy|pp)(?:[-@](?=.))?)?(.*)", name, re.I | re.A | re.S)
     implementation, rest = found.groups() if found else (None, name)
     named = _PYTHON_IMPLEMENTATIONS.get((implementation or "").lower())
@@ -333,8 +313,6 @@ def python_version_line(content: str) -> "tuple[str, int]":
 
 def poetry_python_range(text: str) -> "str | None":
     """Return a constraint of poetry such as `^3.8` as a specifier of PEP 440, or `None` where there is none."""
-    import re
-
     ranges = []
     for alternative in re.split(r"\|\|?", text):
         clauses = re.findall(r"[^\s,]+", re.sub(r"([<>=!~^])\s+", r"\1", alternative))
@@ -347,8 +325,6 @@ def poetry_python_range(text: str) -> "str | None":
 
 
 def _union_of_ranges(ranges: "list[SpecifierSet]") -> "str | None":
-    import re
-
     # Clauses that tell whole minor versions apart can be tried on each; Python 2 is none of our concern.
     clauses = ",".join(map(str, ranges)).split(",")
     if not all(re.match(r"(?:(?:>=|<)\d+(\.\d+)?|[=!]=\d+(\.\d+)?\.\*)\Z", clause) for clause in clauses):
@@ -364,8 +340,6 @@ def _union_of_ranges(ranges: "list[SpecifierSet]") -> "str | None":
 
 
 def _poetry_clause(clause: str) -> str:
-    import re
-
     found = re.match(r"(\^|~|={0,2})v?(\d+(?:\.\d+)*)(\.\*)?\Z", clause)
     if not found:
         return "" if clause == "*" else clause

@@ -84,7 +84,6 @@ OPTIONS = [
 
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
 _TAKING_THE_REST = ("run", "matrix")
-_CARRYING_CLIENT_ARGUMENTS = ("boot", "reboot")
 _TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish"}
 _CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"))
 
@@ -138,26 +137,38 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
     :raises UsageError: exit code 2
     """
     line = CommandLine(program, _command_among(arguments))
-    rest = list(arguments)
-    command_taken = False
+    carries = has_client and line.command in ("boot", "reboot")
+    rest, command_taken = list(arguments), False
     while rest:
         word = rest.pop(0)
         if word == "--":
-            _take_after_dashes(line, rest, has_client)
+            _take_after_dashes(line, rest, carries)
             break
         if word.startswith("-") and word != "-":
-            _take_option(line, word, rest, has_client)
+            _take_option(line, word, rest, carries)
         elif word == line.command and not command_taken and not line.client_arguments:
             command_taken = True
-        elif line.command in _TAKING_THE_REST:
-            line.operands = [word] + (rest[1:] if rest[:1] == ["--"] else rest)
+        elif line.command == "run":
+            # Options of the command that is run are its own.
+            line.operands.extend([word] + (rest[1:] if rest[:1] == ["--"] else rest))
             break
         elif line.command in _TAKING_OPERANDS and not line.operands:
             line.operands.append(word)
         else:
-            _take_client_argument(line, word, has_client)
+            _take_unknown(line, word, None, carries)
     _check_command_is_whole(line)
     return line
+
+
+def _options_in(word: str) -> "list[tuple[Option | None, str | None, str]]":
+    """Return what a word such as `--env=dev`, `-edev` or `-vq` holds: options, their values, how they are spelled."""
+    name, equals, value = word.partition("=")
+    if word.startswith("--"):
+        return [(_option_named(name), value if equals else None, name)]
+    option = _option_named(word[:2])
+    if option is not None and option.metavar is not None and len(word) > 2:
+        return [(option, word[3:] if word[2] == "=" else word[2:], word[:2])]
+    return [(_option_named("-" + letter), None, "-" + letter) for letter in word[1:]]
 
 
 def _command_among(arguments: "list[str]") -> str:
@@ -167,40 +178,38 @@ def _command_among(arguments: "list[str]") -> str:
         word = rest.pop(0)
         if word in COMMANDS:
             return word
-        option = _option_named(word)
-        if option is None and not (word.startswith("-") and _option_named(word.partition("=")[0]) and "=" in word):
-            if not word.startswith("-") or word.startswith("--") or _option_named(word[:2]) is None:
-                break
-        elif option is not None and option.metavar is not None and rest:
+        option, value, _ = _options_in(word)[-1] if word.strip("-") and word.startswith("-") else (None, None, "")
+        if option is None:
+            break
+        if option.metavar is not None and value is None and rest:
             rest.pop(0)
     return "boot"
 
 
-def _take_after_dashes(line: CommandLine, rest: "list[str]", has_client: bool) -> None:
+def _take_after_dashes(line: CommandLine, rest: "list[str]", carries: bool) -> None:
     if line.command in _TAKING_THE_REST:
         line.operands.extend(rest)
-    elif has_client and line.command in _CARRYING_CLIENT_ARGUMENTS:
+    elif carries:
         line.client_arguments.extend(rest)
     elif rest:
-        raise UsageError(
-            "%s takes no arguments after '--'" % line.command, " ".join(rest), "to run a command: run -- CMD"
-        )
+        cause = "%s takes no arguments after '--'" % line.command
+        raise UsageError(cause, " ".join(rest), "to run a command: run -- CMD")
 
 
-def _take_option(line: CommandLine, word: str, rest: "list[str]", has_client: bool) -> None:
-    if not word.startswith("--") and len(word) > 2:
-        _take_short_options(line, word, rest, has_client)
-        return
-    name, equals, value = word.partition("=")
-    option = _option_named(name)
-    if option is None or not option.belongs_to(line.command):
-        _refuse_or_carry(line, word, option, has_client)
-    elif option.metavar is None:
-        if equals:
-            raise UsageError("option %s takes no value" % name, word)
-        _store_option(line, option, True)
-    else:
-        if not equals:
+def _take_option(line: CommandLine, word: str, rest: "list[str]", carries: bool) -> None:
+    found = _options_in(word)
+    for option, _, _ in found:
+        if option is None or not option.belongs_to(line.command):
+            _take_unknown(line, word, option, carries)
+            return
+    for option, value, name in found:
+        assert option is not None
+        if option.metavar is None:
+            if value is not None:
+                raise UsageError("option %s takes no value" % name, word)
+            _store_option(line, option, True)
+            continue
+        if value is None:
             if not rest:
                 raise UsageError("option %s needs a value: %s" % (name, option.metavar), word)
             value = rest.pop(0)
@@ -211,60 +220,39 @@ def _take_option(line: CommandLine, word: str, rest: "list[str]", has_client: bo
         _store_option(line, option, value)
 
 
-def _take_short_options(line: CommandLine, word: str, rest: "list[str]", has_client: bool) -> None:
-    first = _option_named(word[:2])
-    if first is None or not first.belongs_to(line.command):
-        _refuse_or_carry(line, word, first, has_client)
-    elif first.metavar is not None:
-        _store_option(line, first, word[3:] if word[2] == "=" else word[2:])
-    elif all(_option_named("-" + letter) for letter in word[1:]):
-        for letter in word[1:]:
-            _take_option(line, "-" + letter, rest, has_client)
-    else:
-        _take_client_argument(line, word, has_client)
+def _take_unknown(line: CommandLine, word: str, option: "Option | None", carries: bool) -> None:
+    """Keep for the client what is none of ours, or refuse it.
 
-
-def _refuse_or_carry(line: CommandLine, word: str, option: "Option | None", has_client: bool) -> None:
-    if option is None or (has_client and line.command in _CARRYING_CLIENT_ARGUMENTS):
-        _take_client_argument(line, word, has_client)
-        return
-    belongs = ", ".join(option.commands or ())
-    raise UsageError("%s is not an option of %s" % (option.names[0], line.command), None, "it belongs to: " + belongs)
-
-
-def _take_client_argument(line: CommandLine, word: str, has_client: bool) -> None:
-    if has_client and line.command in _CARRYING_CLIENT_ARGUMENTS:
+    :param option: the option that it is, if of another command
+    """
+    if carries:
         line.client_arguments.append(word)
         return
+    if option is not None:
+        cause = "%s is not an option of %s" % (option.names[0], line.command)
+        raise UsageError(cause, None, "it belongs to: " + ", ".join(option.commands or ()))
     if word.startswith("-"):
         known = [name for option in OPTIONS if option.belongs_to(line.command) for name in option.names]
-        near = nearest_name(word.partition("=")[0], known)
-        raise UsageError("unknown option %s" % word, line.command, _did_you_mean(near, line.program))
-    near = nearest_name(word, sorted(set(COMMANDS) - {word}))
-    is_unknown = line.command == "boot" and word not in COMMANDS
-    cause = "unknown command %r" % word if is_unknown else "%s does not take %r" % (line.command, word)
-    raise UsageError(cause, None, _did_you_mean(near, line.program))
-
-
-def _did_you_mean(near: "str | None", program: str) -> str:
-    return "did you mean %s?" % near if near else "see %s --help" % program
+        near, cause = nearest_name(word.partition("=")[0], known), "unknown option %s" % word
+    else:
+        near = nearest_name(word, sorted(set(COMMANDS) - {word}))
+        is_unknown = line.command == "boot" and word not in COMMANDS
+        cause = "unknown command %r" % word if is_unknown else "%s does not take %r" % (line.command, word)
+    place = line.command if word.startswith("-") else None
+    raise UsageError(cause, place, "did you mean %s?" % near if near else "see %s --help" % line.program)
 
 
 def _option_named(name: str) -> "Option | None":
-    for option in OPTIONS:
-        if name in option.names:
-            return option
-    return None
+    return next((option for option in OPTIONS if name in option.names), None)
 
 
 def _store_option(line: CommandLine, option: Option, value: object) -> None:
     if option.key in _REPEATABLE:
         line.options.setdefault(option.key, []).append(value)
-    else:
-        earlier_value = line.options.get(option.key)
-        if earlier_value is not None and earlier_value != value:
-            raise UsageError("option %s was given twice: %s and %s" % (option.names[0], earlier_value, value))
-        line.options[option.key] = value
+        return
+    earlier_value = line.options.setdefault(option.key, value)
+    if earlier_value != value:
+        raise UsageError("option %s was given twice: %s and %s" % (option.names[0], earlier_value, value))
 
 
 def _check_command_is_whole(line: CommandLine) -> None:
