@@ -8,10 +8,7 @@ from pathlib import Path
 from support import ROOT
 
 # Parts of the package that only run where it is installed; every other module is joined into the kernel.
-OUTSIDE_KERNEL = frozenset(
-    f"src/protoprimer/{name}.py"
-    for name in ("__main__", *(f"authoring/{name}" for name in ("entry", "init", "joining", "kernel")))
-)
+OUTSIDE_KERNEL = frozenset(f"src/protoprimer/{name}.py" for name in ("__main__", "authoring/joining"))
 
 
 def tracked_files(*patterns: str) -> list[Path]:

@@ -51,15 +51,18 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
     (git_repository / "pyproject.toml").write_text(PROJECT)
     (git_repository / "uv.lock").write_text("")
     words = author("init", where=git_repository)
-    for told in ("demo\n", ">=3.9,!=3.11.1, from", "pyproject.toml:4", "uv.lock", "docs, test", "demo.app:main"):
+    for told in ("demo\n", ">=3.9,!=3.11.1, from", "pyproject.toml:4", "uv.lock", "docs, test"):
         assert told in words
+    assert "script:       demo; for an entry script of it: python -m protoprimer entry demo demo.app:main\n" in words
+    assert "main:         none: " in words, "a console script is not the main unless --main says so"
     if os.name != "nt":
         assert words.splitlines()[-2:] == [
-            "next:         git add prime proto_kernel.py .gitignore",
+            "next:         git add prime proto_kernel.py .gitattributes .gitignore",
             "              ./prime",
         ]
         modes = support.git("add", "-A", where=git_repository) + support.git("ls-files", "-s", where=git_repository)
         assert sorted(re.findall(r"(\d+) .*\t(\S+)", modes)) == [
+            ("100644", ".gitattributes"),
             ("100644", ".gitignore"),
             ("100644", "pyproject.toml"),
             ("100644", "uv.lock"),
@@ -81,7 +84,7 @@ def test_what_init_wrote_runs(git_repository: Path, tmp_path: Path) -> None:
         done = subprocess.run([str(git_repository / name), "--version"], env=environ, stdout=-1, stderr=-1, check=False)
         assert (done.returncode, done.stdout.split()[0]) == (0, b"protoprimer"), done.stderr
     status = support.git("status", "--porcelain", where=git_repository).splitlines()
-    assert sorted(status) == ["?? .gitignore", "?? prime", "?? proto_kernel.py"]
+    assert sorted(status) == ["?? .gitattributes", "?? .gitignore", "?? prime", "?? proto_kernel.py"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sh reads the first half of the kernel")
@@ -133,33 +136,67 @@ def test_gitignore_leaves_out_a_link(tmp_path: Path, before: str | None, after: 
     assert (tmp_path / ".gitignore").read_text() == after
 
 
+ATTRIBUTES = "text eol=lf linguist-generated"
+
+
 @pytest.mark.parametrize(
-    ("attributes", "is_told"),
+    ("before", "after"),
     [
-        (None, True),
-        ("*.py text eol=lf\n", True),
-        ("* text=auto\n", True),
-        ("* text=auto eol=lf\n", False),
-        ("# ours\nprime -text\n", False),
-        ("prime text eol=lf\ncmd/serve text eol=lf\n", False),
+        (None, f"/prime {ATTRIBUTES}\n/proto_kernel.py {ATTRIBUTES}\n"),
+        ("*.py text eol=lf", f"*.py text eol=lf\n/prime {ATTRIBUTES}\n/proto_kernel.py {ATTRIBUTES}\n"),
+        ("# ours\nprime -text\n", f"# ours\nprime -text\n/proto_kernel.py {ATTRIBUTES}\n"),
     ],
 )
-def test_who_may_get_the_line_ends_of_windows_is_told_the_line_that_keeps_them_away(
-    git_repository: Path, attributes: str | None, is_told: bool
-) -> None:
-    if attributes is not None:
-        (git_repository / ".gitattributes").write_text(attributes)
-    words = author("init", where=git_repository)
-    assert ("`/prime text eol=lf` in .gitattributes" in words) is is_told
-    (git_repository / "cmd").mkdir()
-    words = author("entry", "cmd/serve", "app:main", where=git_repository)
-    assert ("`/cmd/serve text eol=lf` in .gitattributes" in words) is (is_told or "prime -text" in str(attributes))
+def test_git_keeps_the_line_ends_that_sh_needs(git_repository: Path, before: str | None, after: str) -> None:
     there = git_repository / ".gitattributes"
-    assert (there.read_text() if there.exists() else None) == attributes
-    if attributes is None:
-        there.write_text("".join(f"{line}\n" for line in re.findall("`(/.*?)`", words)))
-        checked = support.git("check-attr", "eol", "--", "cmd/serve", where=git_repository)
-        assert checked == "cmd/serve: eol: lf\n"
+    if before is not None:
+        there.write_text(before)
+    for _again in range(2):
+        author("init", where=git_repository)
+        assert there.read_text() == after
+    (git_repository / "cmd").mkdir()
+    author("entry", "cmd/ser ve", "app:main", where=git_repository)
+    checked = support.git("check-attr", "eol", "linguist-generated", "--", "cmd/ser ve", where=git_repository)
+    assert checked == "cmd/ser ve: eol: lf\ncmd/ser ve: linguist-generated: set\n"
+
+
+def test_a_dry_run_says_what_init_would_write_and_writes_nothing(tmp_path: Path) -> None:
+    words = author("init", "--dry-run", where=tmp_path)
+    assert "would write:  prime, proto_kernel.py, .gitattributes, .gitignore\n" in words
+    assert os.listdir(tmp_path) == []
+
+
+def test_only_the_option_names_a_main(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    assert "main:         demo.app:other\n" in author("init", "--main", "demo.app:other", where=tmp_path)
+    assert "main:         demo.app:other\n" in author("init", where=tmp_path), "and init keeps it"
+    assert "MODULE:FUNC" in author("init", "--main", "demo", where=tmp_path, status=2)
+
+
+def test_remove_takes_away_what_init_and_prime_wrote_and_nothing_else(git_repository: Path) -> None:
+    files = {"pyproject.toml": PROJECT, ".gitignore": "*.pyc\n/.venv/\n"}
+    for name, text in files.items():
+        (git_repository / name).write_text(text)
+    author("init", where=git_repository)
+    state = git_repository / ".protoprimer"
+    (state / "envs" / "default-0").mkdir(parents=True)
+    (state / "CACHEDIR.TAG").write_text("")
+    (git_repository / ".venv").symlink_to(state / "envs" / "default-0")
+    words = author("init", "--remove", "--dry-run", where=git_repository)
+    assert "would remove: prime, proto_kernel.py, .venv, .protoprimer, lines of .gitattributes, lines of .git" in words
+    assert (git_repository / "prime").exists()
+    author("init", "--remove", where=git_repository)
+    assert {path.name: path.read_text() for path in git_repository.iterdir() if path.name != ".git"} == files
+    assert "nothing: there is nothing of ours" in author("init", "--remove", where=git_repository)
+
+
+def test_remove_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "prime").write_text("mine")
+    (tmp_path / "proto_kernel.py").write_text("mine")
+    (tmp_path / ".venv").symlink_to(tmp_path)
+    (tmp_path / ".protoprimer").mkdir()
+    assert "nothing of ours" in author("init", "--remove", where=tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".protoprimer", ".venv", "prime", "proto_kernel.py"]
 
 
 @pytest.mark.parametrize("name", ["prime", "proto_kernel.py"])
@@ -250,7 +287,7 @@ def test_a_kernel_can_be_read_from_the_pipe_of_a_shell_and_written_through_a_lin
 
 BLOCKING = {
     "a directory for .gitignore": ([".gitignore/"], "a directory is in the way", ".gitignore"),
-    "a directory for .gitattributes": ([".git/", ".gitattributes/"], "a directory is in the way", ".gitattributes"),
+    "a directory for .gitattributes": ([".gitattributes/"], "a directory is in the way", ".gitattributes"),
     "a directory for the script": (["prime/"], "a directory is in the way", "prime"),
     "a file where a directory is needed": (
         ["tools", "one.py", "pyproject.toml"], "what is no directory is in the way", "tools",
@@ -383,7 +420,7 @@ def test_a_project_of_one_module_is_primed_from_what_init_wrote(tmp_path: Path) 
     project = PROJECT.replace("demo.app:main", "demo:main").replace('"six"', "") + BUILD
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "demo.py").write_text("def main():\n    print('here')\n")
-    author("init", where=tmp_path)
+    author("init", "--main", "demo:main", where=tmp_path)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PROTOPRIMER_")}
     done = subprocess.run(
         [sys.executable, "prime"], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300, check=False

@@ -11,10 +11,12 @@ import pytest
 
 import clones
 import own_wheel
+import support
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     NewClone = Callable[..., clones.Clone]
 
@@ -147,3 +149,66 @@ def test_an_older_entry_script_loads_it(new_clone: NewClone) -> None:
     script.write_text(program)
     clone.run("python3", "-I", "-S", "old", str(clone.root / "proto_kernel.py"))
     assert clone.builds() == 1
+
+
+# The kernel file as the author's tool
+
+
+def kernel_alone(new_clone: NewClone, name: str = "proto_kernel.py") -> clones.Clone:
+    """Return a directory with nothing but a kernel file and a project."""
+    clone = new_clone().project("demo", module="def main():\n    print('here')\n")
+    clone.write({name: clones.generated_kernel()})
+    (clone.root / name).chmod(0o755)
+    return clone
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.8", "3.13"])
+def test_one_file_is_the_whole_adoption(new_clone: NewClone, tmp_path: Path, version: str) -> None:
+    """`python3 proto_kernel.py init && ./prime`, with no Python on PATH but this one."""
+    python = support.python_of(version)
+    if python is None:
+        pytest.skip(f"this machine has no Python {version}")
+    clone = kernel_alone(new_clone)
+    clone.environ["PATH"] = str(support.make_toolset(tmp_path / "only", python))
+    clone.write({"protoprimer.toml": 'backend = "venv"\n'})
+    done = clone.run("sh", "-c", "python3 proto_kernel.py init --main demo:main && ./prime")
+    assert done.output == "here\n"
+    assert "written:      prime, .gitattributes, .gitignore\n" in done.errors
+    assert clone.run("python3", "proto_kernel.py", "kernel", "verify", "proto_kernel.py") == SILENT
+    clone.run("python3", "proto_kernel.py", "entry", "serve", "demo:main")
+    assert clone.run("./serve") == clones.Done(0, "here\n", "")
+    clone.run("rm", "serve")
+    clone.run("python3", "proto_kernel.py", "init", "--remove")
+    assert not any((clone.root / name).exists() for name in ("prime", "proto_kernel.py", ".venv", ".protoprimer"))
+
+
+def test_init_leaves_its_own_file_where_and_as_it_is(new_clone: NewClone) -> None:
+    clone = kernel_alone(new_clone, "tools/our kernel.py")
+    before = clones.snapshot(clone.root / "tools")
+    clone.run("python3", "tools/our kernel.py", "init", "--main", "demo:main")
+    assert clones.snapshot(clone.root / "tools") == before
+    assert not list(clone.root.rglob("proto_kernel.py"))
+    assert clone.prime("boot").output == "here\n"
+
+
+def test_init_elsewhere_and_write_copy_the_file_that_runs(new_clone: NewClone, tmp_path: Path) -> None:
+    clone = kernel_alone(new_clone)
+    (tmp_path / "other").mkdir()
+    clone.run("python3", "proto_kernel.py", "init", str(tmp_path / "other"))
+    clone.run("python3", "proto_kernel.py", "kernel", "write", str(tmp_path / "copy.py"))
+    for copy in (tmp_path / "other" / "proto_kernel.py", tmp_path / "copy.py"):
+        assert copy.read_text(encoding="utf-8") == clones.generated_kernel()
+    # The name of a script is one that the kernel may have, too: then there is no other.
+    alone = kernel_alone(new_clone, "prime")
+    assert "written:      .gitattributes, .gitignore\n" in alone.run("python3", "prime", "init").errors
+    assert "has no main" in alone.run("python3", "prime", "init", "--main", "demo:main", status=2).errors
+
+
+def test_a_kernel_file_renews_an_older_one(new_clone: NewClone) -> None:
+    clone = kernel_alone(new_clone)
+    clone.write({"old.py": own_wheel.kernel_of_version("0.0.9")})
+    assert (
+        f"updated the kernel old.py from version 0.0.9 to {VERSION}"
+        in clone.run("python3", "proto_kernel.py", "kernel", "update", "old.py").output
+    )
+    assert (clone.root / "old.py").read_text(encoding="utf-8") == clones.generated_kernel()

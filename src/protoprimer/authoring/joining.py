@@ -17,9 +17,7 @@ OLDEST_SYNTAX = (3, 6)
 MODULE_MARK = "# ---- "
 # What checks the file that is being loaded comes first; what callers use, last.
 _FIRST, _FACADE = "protoprimer.authoring.header", "protoprimer.primer_kernel"
-_OUTSIDE = frozenset(
-    ["protoprimer.__main__"] + ["protoprimer.authoring." + name for name in ("entry", "init", "joining", "kernel")]
-)
+_OUTSIDE = frozenset(["protoprimer.__main__", "protoprimer.authoring.joining"])
 # In the place of this line of that module, the kernel has the texts of `templates/`.
 _TEMPLATES, _NO_TEMPLATES = "protoprimer.template_text", "EMBEDDED_TEMPLATES = {}  # type: dict[str, str]\n"
 _HASH_PLACE = "0" * 64
@@ -55,6 +53,9 @@ __version__ = VERSION
 
 if __name__ == "__main__":
     PROTOPRIMER_ENTRY = True
+    if sys.argv[1:2] and sys.argv[1] in AUTHOR_COMMANDS:
+        keep_only_standard_library_on_path()
+        sys.exit(author_main("python3 " + sys.argv[0], sys.argv[1:]))
     boot_env(None)
 """
 

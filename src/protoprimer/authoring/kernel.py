@@ -3,6 +3,7 @@
 import os
 import stat
 from importlib import import_module
+from shlex import quote
 
 from protoprimer.authoring.header import kernel_damage, kernel_version
 from protoprimer.errors import ConfigurationError, PrimerError
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KernelError",
+    "author_program",
     "kernel_drift",
     "kernel_text",
     "refuse_bad_kernel",
     "replace_older_kernel",
+    "running_kernel",
     "update_kernel",
     "write_kernel",
 ]
@@ -34,13 +37,28 @@ def kernel_text() -> str:
 
     :raises KernelError: exit code 1: a module breaks a rule of kernel modules, or this kernel is not whole
     """
-    if __name__ == "protoprimer.authoring.kernel":
+    own_path = running_kernel()
+    if own_path is None:
         # Not imported as others are: the kernel file has everything but this.
         text = import_module("protoprimer.authoring.joining").joined_kernel()  # type: str
         return text
-    text = _text_of_file(os.path.abspath(__file__))
-    refuse_bad_kernel(text, __file__)
+    text = _text_of_file(own_path)
+    refuse_bad_kernel(text, own_path)
     return text
+
+
+def running_kernel() -> "str | None":
+    """Return the path of the kernel file that this code runs from, or `None` if it runs from the package."""
+    return None if __name__ == "protoprimer.authoring.kernel" else os.path.realpath(__file__)
+
+
+def author_program() -> str:
+    """Return what is typed before an author's command, for advice."""
+    own_path = running_kernel()
+    if own_path is None:
+        return "python -m protoprimer"
+    here = os.path.realpath(os.curdir) + os.sep
+    return "python3 " + quote(own_path[len(here) :] if own_path.startswith(here) else own_path)
 
 
 def refuse_bad_kernel(text: str, path: str) -> None:
@@ -135,10 +153,12 @@ def replace_older_kernel(path: str, version: str, make_text: "Callable[[], str]"
     damage = kernel_damage(text)
     if damage is not None:
         cause = "the kernel of version %s %s, so it is not updated to %s" % (present, damage, version)
-        raise KernelError(cause, path, "take your changes elsewhere, then: python -m protoprimer kernel write PATH")
+        raise KernelError(
+            cause, path, "take your changes elsewhere, then: %s kernel write --force %s" % (author_program(), path)
+        )
     if check_only:
         told = "the kernel %s is of version %s, protoprimer %s is installed; to update it: " % (path, present, version)
-        return told + "python -m protoprimer kernel write PATH"
+        return told + "%s kernel write %s" % (author_program(), path)
     new = make_text()
     refuse_bad_kernel(new, "protoprimer " + version)
     if kernel_version(new) != version:

@@ -1,0 +1,92 @@
+"""The author's command line: `init`, `entry` and `kernel`, of the package and of the kernel file alike."""
+
+from protoprimer.authoring.init import add_entry, initialise, refuse_foreign_file, remove_all
+from protoprimer.authoring.kernel import kernel_drift, update_kernel, write_kernel
+from protoprimer.errors import PrimerError
+from protoprimer.system.console import Console, print_out
+from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+__all__ = ["AUTHOR_COMMANDS", "author_main"]
+
+AUTHOR_COMMANDS = ("init", "entry", "kernel")
+_INTERRUPTED = 130
+
+
+def author_main(program: str, arguments: "list[str]") -> int:
+    """Run the command that the arguments name; return the exit status.
+
+    :param program: how it was called, for the help
+    """
+    console = Console()
+    try:
+        return _run(_author_parser(program).parse_args(arguments), console)
+    except PrimerError as error:
+        console.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        return _INTERRUPTED
+
+
+def _author_parser(program: str) -> "ArgumentParser":
+    import argparse
+
+    class Parser(argparse.ArgumentParser):
+        def print_help(self, file: object = None) -> None:
+            # Else a closed pipe would be a traceback.
+            print_out(self.format_help(), end="")
+
+    parser = Parser(prog=program, description="for authors of repositories")
+    parser.add_argument("--version", action="version", version="protoprimer " + VERSION)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    # An argument of `add_subparsers` only since Python 3.7.
+    commands.required = True
+    init = commands.add_parser("init", help="write prime and the kernel into a repository")
+    init.add_argument(
+        "directory", metavar="DIR", nargs="?", default=".", help="the repository; default: this directory"
+    )
+    init.add_argument("--main", metavar="MODULE:FUNC", help="the function that ./prime runs in the ready environment")
+    init.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
+    init.add_argument("--remove", action="store_true", help="take away all that init and ./prime have written")
+    init.add_argument("--force", action="store_true", help="overwrite files of these names that are not ours")
+    entry = commands.add_parser("entry", help="write another entry script")
+    entry.add_argument("path", metavar="PATH")
+    entry.add_argument("main", metavar="MODULE:FUNC")
+    kind = entry.add_mutually_exclusive_group()
+    kind.add_argument("--boot", dest="kind", action="store_const", const="boot", help="with protoprimer's command line")
+    kind.add_argument("--start", dest="kind", action="store_const", const="start", help="never provision")
+    entry.set_defaults(kind="run")
+    entry.add_argument("--kernel", help="default: the nearest one upwards, within the repository")
+    entry.add_argument("--force", action="store_true", help="overwrite a file that is not ours")
+    kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check, or renew one")
+    kernel.add_argument("action", choices=["write", "verify", "update"])
+    kernel.add_argument("path", metavar="PATH")
+    kernel.add_argument("--force", action="store_true", help="for write: overwrite a file that is not ours")
+    kernel.add_argument("--check", action="store_true", help="for update: only tell whether there is one")
+    return parser
+
+
+def _run(options: "Namespace", console: Console) -> int:
+    if options.command == "init" and options.remove:
+        remove_all(options.directory, console, options.dry_run)
+    elif options.command == "init":
+        initialise(options.directory, console, options.main, options.dry_run, options.force)
+    elif options.command == "entry":
+        add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
+    elif options.action == "write":
+        refuse_foreign_file(options.path, options.force)
+        console.say("written: %s, %d KB" % (options.path, -(-write_kernel(options.path) // 1000)))
+    elif options.action == "update":
+        told = update_kernel(options.path, options.check)
+        if told:
+            print_out(told)
+    else:
+        drift = kernel_drift(options.path)
+        if drift is not None:
+            console.error(drift)
+            return 1
+    return 0

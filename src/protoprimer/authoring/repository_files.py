@@ -1,0 +1,105 @@
+"""The files that `init` and `entry` write into a repository: all are known and checked before any is written."""
+
+import os
+
+from protoprimer.errors import ConfigurationError
+from protoprimer.system.files import write_atomically
+
+__all__ = ["RepositoryFile", "repository_text", "with_attributes", "with_ignored"]
+
+_PERMISSION_ADVICE = "check who may write there"
+
+
+class RepositoryFile:
+    """A file as it is to be.
+
+    :param directory: the repository's
+    :param name: its path below that, with `/`
+    :param text: all of it
+    :param is_script: whether it can be started
+    """
+
+    def __init__(self, directory: str, name: str, text: str, is_script: bool = False) -> None:
+        self.name = name
+        self.path = os.path.join(directory, *name.split("/"))
+        self.content = text.encode("utf-8", "surrogateescape")
+        self.is_script = is_script
+
+    def is_there(self) -> bool:
+        """Tell whether nothing has to be written."""
+        if not os.path.isfile(self.path) or (self.is_script and not os.access(self.path, os.X_OK)):
+            return False
+        with open(self.path, "rb") as stream:
+            return stream.read() == self.content
+
+    def refuse_unwritable(self) -> None:
+        """Refuse what `write` could not write.
+
+        :raises ConfigurationError: exit code 3
+        """
+        repository_text(self.path)
+        place = os.path.dirname(self.path)
+        while not os.path.lexists(place):
+            place = os.path.dirname(place)
+        if not os.path.isdir(place):
+            raise ConfigurationError("what is no directory is in the way", place, "move it away")
+        is_closed = os.path.exists(self.path) and not self.is_script and not os.access(self.path, os.W_OK)
+        if is_closed or not os.access(place, os.W_OK | os.X_OK):
+            raise ConfigurationError("cannot be written", self.path if is_closed else place, _PERMISSION_ADVICE)
+
+    def write(self) -> None:
+        """Write the file, whole or not at all.
+
+        :raises ConfigurationError: exit code 3: it cannot be written
+        """
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            # What a link leads to is meant.
+            path = os.path.realpath(self.path)
+            mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
+            write_atomically(path, self.content, 0o755 if self.is_script else mode)
+        except OSError as error:
+            raise ConfigurationError("cannot be written: %s" % error.strerror, self.path, _PERMISSION_ADVICE) from None
+
+
+def repository_text(path: str) -> "str | None":
+    """Return the text of a file, or `None` if there is none.
+
+    :raises ConfigurationError: exit code 3: it is no file, or cannot be read
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
+        raise ConfigurationError(kind + " is in the way", path, "move it away")
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigurationError("cannot be read: %s" % error.strerror, path, "check who may read it") from None
+
+
+def with_attributes(text: str, attributes: "dict[str, str]") -> str:
+    """Return a `.gitattributes` that has these attributes for these paths; a path that has a line keeps that line."""
+    named = [line.split()[0].strip('"').lstrip("/") for line in text.splitlines() if line.strip()]
+    lines = ["%s %s\n" % (_pattern(path), told) for path, told in attributes.items() if path not in named]
+    return _ended(text) + "".join(lines) if lines else text
+
+
+def _pattern(path: str) -> str:
+    return '"/%s"' % path if " " in path else "/" + path
+
+
+def with_ignored(text: str, link: "str | None") -> str:
+    """Return a `.gitignore` that leaves out a link of this name; `.venv/` would leave out directories only."""
+    if not link:
+        return text
+    patterns = {link, "/" + link, "**/" + link, link + "*", "/" + link + "*"}
+    if link.startswith("."):
+        patterns.update([".*", "/.*"])
+    is_there = any(line.strip() in patterns for line in text.splitlines())
+    return text if is_there else _ended(text) + "/%s\n" % link
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
