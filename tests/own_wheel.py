@@ -28,8 +28,10 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
             path.read_text(encoding="utf-8"), version
         )
         for package, where in _PACKAGES.items()
-        for path in sorted((support.ROOT / where).glob("**/*.py"))
+        for path in sorted((support.ROOT / where).glob("**/*"))
+        if path.is_file() and path.parent.name != "__pycache__"
     }
+    files[f"{info}/entry_points.txt"] = "[protoprimer.kernel]\nproto_kernel = protoprimer.primer_kernel\n"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: protoprimer\nVersion: {version}\n"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     record = ""

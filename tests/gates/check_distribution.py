@@ -40,7 +40,9 @@ def _wheel_problems(wheel: Path) -> list[str]:
         packages = archive.read(top_level).decode().split()
     metadata = top_level[: -len("top_level.txt")]
     licence = {name for name in names if name in (metadata + "LICENSE", metadata + "licenses/LICENSE")}
-    expected = {metadata + name for name in ("METADATA", "RECORD", "WHEEL", "top_level.txt")} | licence
+    expected = {
+        metadata + name for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt")
+    } | licence
     found = _differences("wheel", names, expected | set(package_files()))
     if not licence:
         found.append("wheel: no LICENSE")

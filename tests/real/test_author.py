@@ -177,13 +177,19 @@ def test_remove_takes_away_what_init_and_prime_wrote_and_nothing_else(git_reposi
     files = {"pyproject.toml": PROJECT, ".gitignore": "*.pyc\n/.venv/\n"}
     for name, text in files.items():
         (git_repository / name).write_text(text)
-    author("init", where=git_repository)
+    author("init", "--windows", where=git_repository)
+    assert (git_repository / "prime.cmd").read_bytes().startswith(b"@echo off\r\n")
+    attributes = support.git("check-attr", "eol", "--", "prime.cmd", where=git_repository)
+    assert attributes == "prime.cmd: eol: crlf\n"
     state = git_repository / ".protoprimer"
     (state / "envs" / "default-0").mkdir(parents=True)
     (state / "CACHEDIR.TAG").write_text("")
     (git_repository / ".venv").symlink_to(state / "envs" / "default-0")
     words = author("init", "--remove", "--dry-run", where=git_repository)
-    assert "would remove: prime, proto_kernel.py, .venv, .protoprimer, lines of .gitattributes, lines of .git" in words
+    assert (
+        "would remove: prime, proto_kernel.py, prime.cmd, .venv, .protoprimer, lines of .gitattributes, lines of .git"
+        in words
+    )
     assert (git_repository / "prime").exists()
     author("init", "--remove", where=git_repository)
     assert {path.name: path.read_text() for path in git_repository.iterdir() if path.name != ".git"} == files

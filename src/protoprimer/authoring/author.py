@@ -50,6 +50,7 @@ def _author_parser(program: str) -> "ArgumentParser":
         "directory", metavar="DIR", nargs="?", default=".", help="the repository; default: this directory"
     )
     init.add_argument("--main", metavar="MODULE:FUNC", help="the function that ./prime runs in the ready environment")
+    init.add_argument("--windows", action="store_true", help="write prime.cmd, too")
     init.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
     init.add_argument("--remove", action="store_true", help="take away all that init and ./prime have written")
     init.add_argument("--force", action="store_true", help="overwrite files of these names that are not ours")
@@ -74,7 +75,7 @@ def _run(options: "Namespace", console: Console) -> int:
     if options.command == "init" and options.remove:
         remove_all(options.directory, console, options.dry_run)
     elif options.command == "init":
-        initialise(options.directory, console, options.main, options.dry_run, options.force)
+        initialise(options.directory, console, options.main, options.windows, options.dry_run, options.force)
     elif options.command == "entry":
         add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
     elif options.action == "write":

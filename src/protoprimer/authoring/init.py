@@ -17,11 +17,14 @@ from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_target, remove_tree
 from protoprimer.system.platform import is_windows
+from protoprimer.template_text import template
 from protoprimer.version import VERSION
 
 __all__ = ["add_entry", "initialise", "refuse_foreign_file", "remove_all"]
 
 ENTRY_NAME = "prime"
+# For cmd and PowerShell, which know `./prime` by it.
+COMMAND_NAME = "prime.cmd"
 KERNEL_NAME = "proto_kernel.py"
 # Where a kernel lies that must not be taken for a module of the project.
 _ASIDE = "tools"
@@ -36,12 +39,14 @@ _NO_PACKAGES = frozenset(
 _FORCE_ADVICE = "move it away, or overwrite it with --force"
 # For sh a script must keep LF, on Windows too; and nobody reviews line by line what was generated.
 _ATTRIBUTES = "text eol=lf linguist-generated"
+_WINDOWS_ATTRIBUTES = "text eol=crlf linguist-generated"
 
 
-def initialise(directory: str, console: Console, main: "str | None", dry_run: bool, force: bool) -> None:
+def initialise(directory: str, console: Console, main: "str | None", windows: bool, dry_run: bool, force: bool) -> None:
     """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
 
     :param main: the client's function as `package.module:function`; without one, `prime` keeps the one it has
+    :param windows: write `prime.cmd`, too
     :param dry_run: tell, and write nothing
     :param force: overwrite files of these names that are not ours
     :raises UsageError: exit code 2: there is no such directory, or `main` is not of that form
@@ -62,7 +67,7 @@ def initialise(directory: str, console: Console, main: "str | None", dry_run: bo
     if "/" in kernel_name and running_kernel() is None:
         found.append(("kernel", "in %s, as the build would take one beside it for a module of the project" % _ASIDE))
     found.append(("main", main or "none: ./prime only makes the environment ready"))
-    files = _files(directory, configuration, kernel_name, main)
+    files = _files(directory, configuration, kernel_name, main, windows)
     for file in files:
         # All of them before any is written: what fails halfway leaves a repository with half of it.
         file.refuse_unwritable()
@@ -81,7 +86,7 @@ def _existing(directory: str) -> str:
 
 
 def _files(
-    directory: str, configuration: Configuration, kernel_name: str, main: "str | None"
+    directory: str, configuration: Configuration, kernel_name: str, main: "str | None", windows: bool
 ) -> "list[RepositoryFile]":
     state = relative_path(configuration.state_directory, directory)
     files = [RepositoryFile(directory, kernel_name, kernel_text(), is_script=True)]
@@ -90,10 +95,17 @@ def _files(
         files.insert(0, RepositoryFile(directory, ENTRY_NAME, text, is_script=True))
     attributes = repository_text(os.path.join(directory, ".gitattributes")) or ""
     attributes = with_attributes(attributes, {file.name: _ATTRIBUTES for file in files})
+    if windows:
+        files.append(RepositoryFile(directory, COMMAND_NAME, _windows_script()))
+        attributes = with_attributes(attributes, {COMMAND_NAME: _WINDOWS_ATTRIBUTES})
     files.append(RepositoryFile(directory, ".gitattributes", attributes))
     ignored = repository_text(os.path.join(directory, ".gitignore")) or ""
     files.append(RepositoryFile(directory, ".gitignore", with_ignored(ignored, configuration.text("venv-link"))))
     return files
+
+
+def _windows_script() -> str:
+    return template(COMMAND_NAME).replace("\n", "\r\n")
 
 
 def _next_steps(names: "list[str]", kernel_name: str) -> "list[tuple[str, str]]":
@@ -123,6 +135,9 @@ def remove_all(directory: str, console: Console, dry_run: bool) -> None:
     configuration = _configuration(entry, kernel)
     removed = [path for path in (entry, kernel) if _is_ours(repository_text(path) or "")]
     removed = removed[: 1 if entry == kernel else 2]
+    command = os.path.join(directory, COMMAND_NAME)
+    if (repository_text(command) or "").replace("\r\n", "\n") == template(COMMAND_NAME):
+        removed.append(command)
     state, link = configuration.state_directory, configuration.path_of(configuration.text("venv-link") or ".venv")
     is_our_state = link_target(state) is None and os.path.isfile(os.path.join(state, "CACHEDIR.TAG"))
     if _leads_into(link, os.path.join(state, "envs")):
@@ -151,6 +166,7 @@ def _leads_into(link: str, directory: str) -> bool:
 def _without_our_lines(directory: str, kernel_name: str, link: "str | None") -> "list[RepositoryFile]":
     """Return git's files that have lines of ours, as they are without them."""
     ours = {".gitattributes": with_attributes("", dict.fromkeys((ENTRY_NAME, kernel_name), _ATTRIBUTES))}
+    ours[".gitattributes"] += with_attributes("", {COMMAND_NAME: _WINDOWS_ATTRIBUTES})
     ours[".gitignore"] = with_ignored("", link)
     changed = []
     for name, lines in ours.items():
