@@ -19,21 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def make_wheel(name: str, version: str, members: dict[str, bytes] | None = None) -> tuple[str, bytes]:
-    """Return file name and content of a pure wheel with a module of its name, and further members."""
+def make_wheel(
+    name: str, version: str, members: dict[str, bytes] | None = None, metadata: str = ""
+) -> tuple[str, bytes]:
+    """Return file name and content of a pure wheel with a module of its name, and further members; always the same bytes.
+
+    :param metadata: further lines, such as `Requires-Dist: alpha`
+    """
     stem = f"{name.replace('-', '_')}-{version}"
     information = f"{stem}.dist-info"
     content = {
         f"{name.replace('-', '_')}.py": f"VERSION = {version!r}\n".encode(),
         **(members or {}),
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}".encode(),
         f"{information}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{one},,\n" for one in content) + f"{information}/RECORD,,\n"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for member, data in {**content, f"{information}/RECORD": record.encode()}.items():
-            archive.writestr(member, data)
+            archive.writestr(zipfile.ZipInfo(member), data)
     return f"{stem}-py3-none-any.whl", buffer.getvalue()
 
 
@@ -68,9 +73,11 @@ class SimpleIndex:
         """The index with credentials."""
         return self.url.replace("://", f"://{user}:{password}@")
 
-    def add(self, name: str, version: str, members: dict[str, bytes] | None = None) -> tuple[str, str]:
+    def add(
+        self, name: str, version: str, members: dict[str, bytes] | None = None, metadata: str = ""
+    ) -> tuple[str, str]:
         """Serve a wheel made on the spot and return its file name and sha256."""
-        filename, content = make_wheel(name, version, members)
+        filename, content = make_wheel(name, version, members, metadata)
         self.files[filename] = content
         return filename, sha256(content)
 

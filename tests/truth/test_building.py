@@ -1,0 +1,256 @@
+"""What is built, and when: sources that a build writes, inputs that change meanwhile, files that are gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+import support
+from clones import BUILD_BACKEND, BUILD_SYSTEM
+from truth.oracle import Place, answer_of, booted, distributions_of
+from truth.projects import BY_NAME, FLIT, STATIC, TOML, Project, put, rebuilt, swap
+
+if TYPE_CHECKING:
+    import clones
+
+pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX")]
+
+WITH_EFFECTS = ("hatch-vcs", "C extension", "a hook that generates a source", "setuptools finds packages")
+
+
+def as_cloned(place: Place, clone: clones.Clone) -> None:
+    """Remove what git does not know, as `git clean -fdx` does; the repository is begun if it is none yet."""
+    if not (clone.root / ".git").is_dir():
+        support.git("init", "-q", where=clone.root)
+        place.commit(clone.root, None)
+    support.git("clean", "-fdxq", where=clone.root)
+
+
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("name", WITH_EFFECTS)
+def test_what_a_build_wrote_into_the_checkout_is_built_again_after_git_clean(
+    place: Place, name: str, installer: str
+) -> None:
+    project = BY_NAME[name]
+    if project.needs_compiler:
+        support.needed_tool("gcc")
+    clone = place.clone(project)
+    first = booted(clone, project, installer)
+    assert first.status == 0, first.said
+    assert "Error" not in first.probe
+    as_cloned(place, clone)
+    assert booted(clone, project, installer) == first
+    for path in [*clone.root.glob("*.so"), *clone.root.glob("src/app/_*e*.py")]:
+        path.unlink()
+    assert booted(clone, project, installer, "reboot") == first
+
+
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+def test_what_a_build_wrote_is_built_under_every_name(place: Place, installer: str) -> None:
+    project = BY_NAME["hatch-vcs"]
+    clone = place.clone(project)
+    swap(TOML, "[build-system]", "[tool.protoprimer.env.other]\nwatch = ['README']\n\n[build-system]")(
+        clone.root, place
+    )
+    first = booted(clone, project, installer)
+    (clone.root / "src/app/_version.py").unlink()
+    assert booted(clone, project, installer, "-e", "other").probe == first.probe
+
+
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("words", [["boot"], ["reboot"]], ids=["boot", "reboot"])
+def test_a_wheel_rebuilt_under_its_name_is_installed_anew(place: Place, installer: str, words: list[str]) -> None:
+    project = BY_NAME["a wheel that is watched"]
+    clone = place.clone(project)
+    assert booted(clone, project, installer).probe == "7"
+    rebuilt("wheels/vendored-3-py3-none-any.whl", "3", 8)(clone.root, place)
+    assert booted(clone, project, installer, *words).probe == "8"
+
+
+# Inputs that change while a build runs
+
+
+SWITCHING = Project(
+    "switched",
+    {
+        TOML: '[project]\nname = "app"\nversion = "1"\n' + BUILD_SYSTEM,
+        "builder.py": "import os\nif os.path.exists('switch'):\n    os.rename('switch', 'second.txt')\n"
+        + BUILD_BACKEND,
+        "app.py": "VALUE = 1\n",
+        "protoprimer.toml": 'install = [{ projects = ["."] }, { requirements = ["second.txt"] }]\n',
+        "second.txt": "delta\n",
+        "switch": "epsilon\n",
+    },
+    {},
+    {},
+)
+
+
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+def test_inputs_that_change_while_a_build_runs_are_planned_anew(place: Place, installer: str) -> None:
+    """While the first step is built, a branch is switched; later it is switched back."""
+    clone = place.clone(SWITCHING)
+    assert booted(clone, SWITCHING, installer).names().keys() == {"app", "epsilon"}
+    clone.prime("check", "--backend", installer)
+    clone.write({"second.txt": "delta\n"})
+    assert booted(clone, SWITCHING, installer).names().keys() == {"app", "delta"}
+    clone.write({"second.txt": "epsilon\n"})
+    assert booted(clone, SWITCHING, installer).names().keys() == {"app", "epsilon"}
+
+
+# Files of the environment
+
+
+DAMAGES: dict[str, Callable[[str], None]] = {
+    "gone": os.unlink,
+    "of another size": lambda path: _append(path, b"# more\n"),
+}
+
+
+def _append(path: str, content: bytes) -> None:
+    text = b""
+    with open(path, "rb") as file:
+        text = file.read()
+    # The file may be a hard link into an installer's cache.
+    os.unlink(path)
+    with open(path, "wb") as file:
+        file.write(text + content)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_names_a_file_of_the_environment_that_is_damaged(place: Place, damage: str) -> None:
+    project = BY_NAME["requirements that name others"]
+    clone = place.clone(project)
+    first = booted(clone, project, "venv")
+    (path,) = (clone.root / ".venv").glob("lib/python*/site-packages/delta.py")
+    DAMAGES[damage](str(path))
+    done = clone.prime("check", "--backend", "venv", status=1)
+    assert "delta.py" in done.output + done.errors
+    assert "./prime reboot" in done.output + done.errors
+    assert booted(clone, project, "venv", "reboot") == first
+    clone.prime("check", "--backend", "venv")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_boot_that_looks_closely_heals_a_damaged_file(place: Place, damage: str) -> None:
+    project = BY_NAME["requirements that name others"]
+    clone = place.clone(project)
+    booted(clone, project, "venv")
+    (path,) = (clone.root / ".venv").glob("lib/python*/site-packages/delta.py")
+    size = path.stat().st_size
+    DAMAGES[damage](str(path))
+    # No fast path any more, though nothing has changed.
+    os.utime(clone.root / "requirements.txt", (time.time() + 10, time.time() + 10))
+    clone.prime("--backend", "venv")
+    (path,) = (clone.root / ".venv").glob("lib/python*/site-packages/delta.py")
+    assert path.stat().st_size == size
+
+
+def test_requirements_that_are_gone_are_told_instead_of_installing_nothing(place: Place) -> None:
+    project = BY_NAME["requirements that name others"]
+    clone = place.clone(project)
+    booted(clone, project, "venv")
+    (clone.root / "requirements.txt").unlink()
+    clone.prime("check", "--backend", "venv", status=None)
+    done = clone.prime("--backend", "venv", status=3)
+    assert "requirements.txt" in done.errors
+    clone.write({"protoprimer.toml": "install = []\n"})
+    clone.prime("--backend", "venv")
+    assert distributions_of(clone.root / ".venv") == {}
+
+
+# Inputs are listed
+
+
+def test_check_lists_the_inputs(place: Place) -> None:
+    clone = place.clone(BY_NAME["setup.py that reads requirements in a loop"])
+    clone.prime("--backend", "venv")
+    done = clone.prime("check", "--backend", "venv")
+    for name in ("setup.py", os.path.join("requirements", "base.txt")):
+        assert name in done.output + done.errors
+
+
+def test_init_lists_the_inputs(place: Place) -> None:
+    clone = place.clone(BY_NAME["setup.py that reads requirements in a loop"])
+    (clone.root / "prime").unlink()
+    done = clone.run("python3", "proto_kernel.py", "init")
+    for name in ("setup.py", "requirements"):
+        assert name in done.output + done.errors
+
+
+def test_watch_takes_globs_and_warns_of_one_that_matches_nothing(place: Place) -> None:
+    clone = place.clone(BY_NAME["setuptools"])
+    clone.write({"protoprimer.toml": "watch = ['data/**/*.txt', 'nosuch/*.bin']\n", "data/below/one.txt": "1"})
+    done = clone.prime("--backend", "uv")
+    assert "nosuch/*.bin" in done.errors
+    for mutate in (put("data/below/one.txt", "2"), put("data/below/two.txt", "1")):
+        clone.prime("check", "--backend", "uv")
+        mutate(clone.root, place)
+        clone.prime("check", "--backend", "uv", status=1)
+        clone.prime("--backend", "uv")
+
+
+# Why something is built
+
+
+def test_because_compares_with_the_environment_that_was_in_use(place: Place) -> None:
+    project = Project(
+        "watched", {"protoprimer.toml": "watch = ['one', 'two']\n", "one": "1", "two": "1"}, {}, {}, probe=""
+    )
+    clone = place.clone(project)
+    for files in ({}, {"one": "2"}, {"one": "1"}):
+        clone.write(files)
+        booted(clone, project, "venv")
+    clone.write({"two": "2"})
+    (line,) = [one for one in clone.prime("--backend", "venv").errors.splitlines() if "because" in one]
+    assert "two" in line
+    assert "one" not in line.replace("environment", "")
+
+
+def test_because_says_that_the_base_interpreter_is_gone(place: Place, tmp_path: os.PathLike[str]) -> None:
+    own = support.default_python()
+    asked = subprocess.run(
+        [own.executable, "-I", "-c", "import sys; print(sys.base_prefix)"], stdout=subprocess.PIPE, check=True
+    )
+    base = os.fsdecode(asked.stdout).strip()
+    skipped = shutil.ignore_patterns("site-packages", "test", "__pycache__", "*.a", "idlelib", "tkinter", "share")
+    if base == "/usr":
+        pytest.skip("the interpreter's installation cannot be copied")
+    upgraded = os.path.join(tmp_path, "upgraded")
+    shutil.copytree(base, upgraded, symlinks=True, ignore=skipped)
+    clone = place.clone(BY_NAME["nothing but a module"])
+    os.makedirs(os.path.join(tmp_path, "bin"))
+    os.symlink(os.path.join(upgraded, "bin", f"python{own.name}"), os.path.join(tmp_path, "bin", "python3"))
+    path = f"{tmp_path}/bin:{clone.environ['PATH']}"
+    clone.prime("--backend", "venv", environ={"PATH": path})
+    assert os.path.realpath(clone.root / ".venv" / "bin" / "python").startswith(os.path.realpath(upgraded))
+    shutil.rmtree(upgraded)
+    done = clone.prime("--backend", "venv")
+    assert "base interpreter" in done.errors
+    assert "is gone" in done.errors
+
+
+def test_because_says_that_the_last_build_was_interrupted(place: Place) -> None:
+    slow = "import os, time\nopen('begun', 'w').close()\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n"
+    files = {**SWITCHING.files, "builder.py": slow + BUILD_BACKEND, "switch": ""}
+    clone = place.clone(Project("slow", files, {}, {}))
+    process = clone.start("./prime", "--backend", "venv", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (clone.root / "begun").exists():
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    clone.write({"go": ""})
+    assert "interrupted" in clone.prime("--backend", "venv").errors
+
+
+def test_an_environment_answers_for_all_that_was_said(place: Place) -> None:
+    """What `./prime` says, and what the oracle of these tests reads, are the same environment."""
+    project = Project("plain", {TOML: STATIC + FLIT, "app.py": '"""It."""\nVALUE = 3\n'}, {}, {})
+    clone = place.clone(project)
+    assert booted(clone, project, "uv") == answer_of(clone, project)
