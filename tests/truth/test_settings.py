@@ -282,7 +282,7 @@ def test_a_host_that_has_the_names_of_the_workspace_in_its_index_is_no_source_of
     """Else whoever publishes a package under the name of a member gets into every clone."""
     for backend in support.BACKENDS:
         project = BY_NAME["no build-system, and a source"]
-        assert booted(place.clone(project), project, installer).names()["inner"] == "5 editable"
+        assert booted(place.clone(project), project, backend).names()["inner"] == "5 editable"
 
 
 @pytest.fixture(autouse=True)
