@@ -1,4 +1,4 @@
-"""What is known to be wrong today. Whoever mends one removes it here; tests that are marked by it fail until then."""
+"""What is known to be wrong today. Whoever mends a fault removes it here: its test is expected to fail until then, and may not pass."""
 
 # A fault when an environment is first made, by one of the backends.
 BACKENDS = "backends"
@@ -6,4 +6,280 @@ BACKENDS = "backends"
 RANDOM = "random"
 
 # The project of the table, the change (or one of the names above), and the reason.
-KNOWN_FAULTS: dict[tuple[str, str], str] = {}
+KNOWN_FAULTS: dict[tuple[str, str], str] = {
+    ("C extension", "another source in C"): "issue: a source that setup.py names is no input",
+    ("a hook that generates a source", "the hook"): "issue: the hook of a build is no input",
+    ("a project that is copied", "its source"): "issue: the sources of a project that is not editable are no input",
+    (
+        "a wheel that is watched",
+        "the wheel is built anew",
+    ): "issue: a glob of `watch` does nothing, so a wheel that is built anew under its name is not noticed",
+    ("cache-keys", "the file that is named"): "issue: `cache-keys` are no inputs",
+    (
+        "constraints and overrides of uv",
+        BACKENDS,
+    ): "issue: `constraint-dependencies` and `override-dependencies` are dropped",
+    (
+        "constraints that pip's variable names",
+        "another constraint",
+    ): "issue: the content of what the variable names is no input",
+    (
+        "constraints that uv's variable names",
+        "another constraint",
+    ): "issue: the content of what the variable names is no input",
+    ("flit, version from the module", "the version in the module"): "issue: what metadata name is no input",
+    ("groups", BACKENDS): "issue: the group `dev` is not installed unless it is asked for",
+    (
+        "hashed requirements and an editable project in one step",
+        BACKENDS,
+    ): "issue: pip refuses an editable project beside requirements with hashes",
+    (
+        "hashed requirements and an editable project in one step",
+        "another pin",
+    ): "issue: pip refuses an editable project beside requirements with hashes",
+    ("hatch-vcs", "another tag"): "issue: a tag is no input",
+    (
+        "no build-system, and a source",
+        BACKENDS,
+    ): "issue: with uv, the index's package is taken for a source of a project without `[build-system]`",
+    ("pdm, version from a file", "the version in the file"): "issue: what metadata name is no input",
+    (
+        "poetry's own table",
+        "a range that cannot be read",
+    ): "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
+    ("prereleases", BACKENDS): "issue: `prerelease` of `[tool.uv]` is dropped",
+    ("setup.cfg with file: and attr:", "another line in the file"): "issue: what metadata name is no input",
+    ("setup.cfg with file: and attr:", "the version in the module"): "issue: what metadata name is no input",
+    (
+        "setup.py that reads requirements in a loop",
+        "a file that is read is gone",
+    ): "issue: files that setup.py reads are no inputs",
+    (
+        "setup.py that reads requirements in a loop",
+        "another line in a file that is read",
+    ): "issue: files that setup.py reads are no inputs",
+    (
+        "setup.py that reads requirements in a loop",
+        "another range in a file that is read",
+    ): "issue: files that setup.py reads are no inputs",
+    (
+        "setuptools finds packages",
+        "another package",
+    ): "issue: a package that is added is no input, so that an editable project does not have it",
+    (
+        "setuptools, dynamic version and requirements",
+        "the version in the module",
+    ): "issue: what metadata name is no input",
+    ("source in a directory", "another requirement there"): "issue: a project that is a source is no input",
+    ("source in a directory", "another version there"): "issue: a project that is a source is no input",
+    ("source in a directory", "the directory is gone"): "issue: a project that is a source is no input",
+    ("source in a directory, not editable", "another content there"): "issue: a project that is a source is no input",
+    ("source in an index", BACKENDS): "issue: pip knows no source that is an index",
+    ("source is a wheel in the repository", BACKENDS): "issue: pip knows no source that is a wheel",
+    ("source is a wheel in the repository", "the wheel is built anew"): "issue: a wheel that is a source is no input",
+    (
+        "sources with markers",
+        BACKENDS,
+    ): "issue: pip does not read the markers of sources, and takes the index's package of that name",
+    (
+        "uv.lock of a workspace",
+        BACKENDS,
+    ): "issue: pip cannot install the projects of a `uv.lock` where the path has a space",
+    ("uv.lock of a workspace", "a script of a member"): "issue: a project of the workspace is no input",
+    ("uv.lock of a workspace", "a syntax error in a member"): "issue: a project of the workspace is no input",
+    ("uv.lock of a workspace", "another Python of a member"): "issue: a project of the workspace is no input",
+    ("uv.lock of a workspace", "the member is moved"): "issue: a project of the workspace is no input",
+    ("workspace with a root", "a script of a member"): "issue: a project of the workspace is no input",
+    ("workspace with a root", "a syntax error in a member"): "issue: a project of the workspace is no input",
+    ("workspace with a root", "another Python of a member"): "issue: a project of the workspace is no input",
+    ("workspace with a root", "another requirement of a member"): "issue: a project of the workspace is no input",
+    ("workspace with a root", "the member is moved"): "issue: a project of the workspace is no input",
+    (
+        "workspace with a root",
+        "the member is moved out of the workspace",
+    ): "issue: a project of the workspace is no input",
+    (
+        "workspace without a root project",
+        BACKENDS,
+    ): "issue: the members of a workspace without a root project are not installed",
+}
+
+# Other tests: the reason, and for which parameters (none: the test has none).
+KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
+    "test_a_boot_that_looks_closely_heals_a_damaged_file": (
+        "issue: a file of the environment that changed in size is not noticed",
+        ["of another size"],
+    ),
+    "test_a_configuration_file_that_a_variable_names_must_be_there": (
+        "issue: a file that UV_CONFIG_FILE names and that is not there is ignored",
+        ["uv", "venv"],
+    ),
+    "test_a_directory_of_wheels_in_the_repository_may_be_locked": (
+        "issue: a directory of wheels that lies in the repository is left out of a lock",
+        ["uv", "venv"],
+    ),
+    "test_a_host_that_has_the_names_of_the_workspace_in_its_index_is_no_source_of_them": (
+        "issue: with uv, the index's package is taken for a source of a project without `[build-system]`",
+        [],
+    ),
+    "test_a_keyring_is_asked_for_credentials": (
+        "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
+        ["uv", "venv"],
+    ),
+    "test_a_lock_of_uv_that_lacks_a_selected_extra_is_refused_by_pip_too": (
+        "issue: pip installs from a `uv.lock` that lacks a selected extra",
+        [],
+    ),
+    "test_a_lock_that_is_missing_is_told_with_the_command_that_writes_it": (
+        "issue: the advice for the missing lock of a named environment names `./prime lock`, which writes another one",
+        [],
+    ),
+    "test_a_lock_with_conflict_marks_is_told_and_written_anew": (
+        "issue: a lock with conflict marks is called bad TOML, and `./prime lock` does not write it anew",
+        ["pylock.toml", "uv.lock"],
+    ),
+    "test_a_marker_that_compares_oddly_is_judged_as_packaging_does": (
+        "issue: a marker that compares a release of Linux makes a lock malformed",
+        [],
+    ),
+    "test_a_persons_certificates_go_before_the_hosts": (
+        "issue: with uv, `cert` of the host's pip.conf goes before a person's SSL_CERT_FILE",
+        ["uv"],
+    ),
+    "test_a_range_of_poetry_that_cannot_be_read_is_a_configuration_error": (
+        "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
+        [],
+    ),
+    "test_a_range_that_cannot_be_read_is_said_and_the_newest_python_is_taken": (
+        "issue: where the range cannot be read, the Python that happens to start is taken",
+        [],
+    ),
+    "test_a_range_that_contradicts_itself_is_called_that": (
+        "issue: a range that contradicts itself is looked for, and fetched through uv",
+        [],
+    ),
+    "test_a_source_brings_extras_and_is_held_to_its_version": (
+        "issue: with uv, the version that is asked of a source in a directory is not checked",
+        ["uv"],
+    ),
+    "test_a_stale_lock_is_refused_with_the_requirement_that_no_pin_satisfies": (
+        "issue: a stale `pylock.toml` is installed silently",
+        [
+            "a group-uv",
+            "a group-venv",
+            "a line of a requirements file-uv",
+            "a line of a requirements file-venv",
+            "a requirement of the project-uv",
+            "a requirement of the project-venv",
+            "an argument-uv",
+            "an argument-venv",
+            "an extra of a requirement-uv",
+            "an extra of a requirement-venv",
+            "an extra-uv",
+            "an extra-venv",
+            "another range-uv",
+            "another range-venv",
+        ],
+    ),
+    "test_a_wheel_rebuilt_under_its_name_is_installed_anew": (
+        "issue: a glob of `watch` does nothing, so a wheel that is built anew under its name is not noticed",
+        ["boot-uv", "boot-venv"],
+    ),
+    "test_an_upgrade_of_what_is_not_there_is_an_error": (
+        "issue: `lock --upgrade-package nosuch` only warns",
+        ["uv", "venv"],
+    ),
+    "test_because_compares_with_the_environment_that_was_in_use": (
+        "issue: `because` compares with the environment that was built last, not with the one in use",
+        [],
+    ),
+    "test_because_says_that_the_base_interpreter_is_gone": (
+        "issue: `because` does not say that the base interpreter is gone",
+        [],
+    ),
+    "test_because_says_that_the_last_build_was_interrupted": (
+        "issue: `because` does not say that the last build was interrupted",
+        [],
+    ),
+    "test_check_lists_the_inputs": (
+        "issue: `check` does not list the inputs",
+        [],
+    ),
+    "test_check_names_a_file_of_the_environment_that_is_damaged": (
+        "issue: `check` does not look at every file, or does not name `./prime reboot`",
+        ["gone", "of another size"],
+    ),
+    "test_exclude_newer_is_heeded_or_refused_in_each_of_its_forms": (
+        "issue: `exclude-newer` as a span of days is handed to pip as it is, or dropped",
+        ["7 days-venv"],
+    ),
+    "test_hashes_that_are_required_are_required": (
+        "issue: PIP_REQUIRE_HASHES is dropped",
+        ["uv", "venv"],
+    ),
+    "test_init_lists_the_inputs": (
+        "issue: the kernel has no command `init`, so that nothing lists the inputs",
+        [],
+    ),
+    "test_inputs_that_change_while_a_build_runs_are_planned_anew": (
+        "issue: what was built while its inputs changed is found later under the fingerprint that it began with",
+        ["uv", "venv"],
+    ),
+    "test_lock_check_says_whether_the_lock_is_stale_and_changes_nothing": (
+        "issue: there is no `lock --check`",
+        [],
+    ),
+    "test_locking_one_environment_leaves_what_the_others_get": (
+        "issue: the lock of a named environment is written where that of the default one belongs",
+        [],
+    ),
+    "test_looking_fetches_no_interpreter": (
+        "issue: `check` and `--dry-run` run `uv python install`",
+        ["check", "dry-run", "json"],
+    ),
+    "test_metadata_that_the_project_states_for_a_dependency_are_used_or_refused": (
+        "issue: `dependency-metadata` is dropped",
+        ["uv", "venv"],
+    ),
+    "test_no_source_is_built_where_that_is_forbidden": (
+        "issue: the setting is dropped, and the setup.py of a source runs although that is forbidden",
+        [
+            "PIP_ONLY_BINARY-uv",
+            "PIP_ONLY_BINARY-venv",
+            "UV_NO_BUILD-uv",
+            "UV_NO_BUILD-venv",
+            "no-build of uv's pip-uv",
+            "no-build of uv's pip-venv",
+            "no-build-uv",
+            "no-build-venv",
+        ],
+    ),
+    "test_no_wheel_is_taken_where_that_is_forbidden": (
+        "issue: `no-binary` is dropped",
+        ["uv", "venv"],
+    ),
+    "test_pins_that_do_not_satisfy_each_other_are_refused": (
+        "issue: the metadata of what is installed are not checked against each other",
+        ["uv", "venv"],
+    ),
+    "test_reboot_keeps_the_pins_and_an_upgrade_says_what_moved": (
+        "issue: `reboot` resolves the pins anew",
+        ["uv", "venv"],
+    ),
+    "test_requirements_that_are_gone_are_told_instead_of_installing_nothing": (
+        "issue: where `requirements.txt` is gone, nothing is installed and that is called a success",
+        [],
+    ),
+    "test_setup_py_without_build_system_installs_on_python_3_6": (
+        "issue: a setup.py without `[build-system]` finds no setuptools on Python 3.6",
+        [],
+    ),
+    "test_watch_takes_globs_and_warns_of_one_that_matches_nothing": (
+        "issue: `watch` takes globs that do nothing, without a warning",
+        [],
+    ),
+    "test_what_is_said_to_be_installed_is_what_was_installed": (
+        "issue: values of options are printed as installed packages",
+        [],
+    ),
+}

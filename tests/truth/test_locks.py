@@ -157,7 +157,9 @@ def test_reboot_keeps_the_pins_and_an_upgrade_says_what_moved(
     clone.prime("reboot", "--backend", installer)
     assert distributions_of(clone.root / ".venv")["alpha"]["version"] == "1.0"
     # An index may be kept for some minutes by its clients.
-    upgraded = clone.prime("lock", "--upgrade", "--backend", installer, environ={"UV_CACHE_DIR": str(place.base / "new")})
+    upgraded = clone.prime(
+        "lock", "--upgrade", "--backend", installer, environ={"UV_CACHE_DIR": str(place.base / "new")}
+    )
     assert re.search(r"alpha.*1\.0.*1\.1", upgraded.errors)
     assert "beta" not in re.sub(r"pylock\S*|args.*", "", upgraded.errors)
 

@@ -140,7 +140,9 @@ def test_a_keyring_is_asked_for_credentials(place: Place, tmp_path: Path, instal
         index.wrong_hashes = False
         (tmp_path / "bin").mkdir()
         keyring = tmp_path / "bin" / "keyring"
-        keyring.write_text("#!/bin/sh\n[ \"$1\" = get ] && printf '%s\\n' 'of the keyring'\n")
+        keyring.write_text(
+            "#!/bin/sh\ncase \" $* \" in *' get '*) printf '%s\\n' 'of the keyring' ;; *) exit 2 ;; esac\n"
+        )
         keyring.chmod(0o755)
         clone = place.clone(asking("alpha"))
         clone.environ["PATH"] += f":{tmp_path / 'bin'}"
