@@ -10,6 +10,7 @@ import time
 from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
+from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
 from protoprimer.project.locks_read import check_lock
 from protoprimer.project.plan import Plan, make_plan
@@ -102,6 +103,12 @@ def configuration(
     found = read_configuration(
         invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
+    if found.is_fallback:
+        chosen = remembered_environment(found.state_directory)
+        console.say(
+            "this branch has no environment %r, which this clone has chosen: taking %s"
+            % (chosen, found.environment_name)
+        )
     check_backend_names(found.get("backend"), found)
     directory = found.state_directory
     # Looking around leaves nothing behind; what a run does is recorded beside what it makes, in a directory of ours.
@@ -140,9 +147,12 @@ def cache_directory() -> str:
     return path
 
 
-def toolbox(index_settings: IndexSettings, cache_directory: str, console: Console) -> ToolBox:
+def toolbox(
+    configuration: Configuration, index_settings: IndexSettings, cache_directory: str, console: Console
+) -> ToolBox:
     """The tools of this host, and those that can be fetched."""
-    return ToolBox(index_settings, cache_directory, console, index_settings.offline)
+    pin = read_uv_pin(configuration)
+    return ToolBox(index_settings, cache_directory, console, index_settings.offline, pin)
 
 
 def lock(configuration: Configuration, console: Console) -> FileLock:

@@ -47,7 +47,8 @@ _COMPLETION_WORDS = """\
         printf '%s\\n' @COMMON@
         case ${1:-boot} in
 @OPTIONS@        esac ;;
-    *) case $1 in '') printf '%s\\n' @COMMANDS@ ;; completion) printf '%s\\n' @SHELLS@ ;; esac ;;
+    *) case $1 in '') printf '%s\\n' @COMMANDS@ ;; completion) printf '%s\\n' @SHELLS@ ;;
+        env) "$3" completion @ENVIRONMENTS@ 2> /dev/null ;; esac ;;
     esac
 }
 """
@@ -93,6 +94,7 @@ function @F@_environments
 end
 complete -c @PROGRAM@ -n '__fish_seen_subcommand_from run matrix' -x -a '(__fish_complete_subcommand --fcs-skip=2)'
 complete -c @PROGRAM@ -n '__fish_seen_subcommand_from completion' -x -a '@SHELLS@'
+complete -c @PROGRAM@ -n '__fish_seen_subcommand_from env' -x -a '(@F@_environments)'
 """
 
 

@@ -1,14 +1,31 @@
 """`./prime run -- CMD`: a command inside the environment."""
 
-from protoprimer.graph import StateGraph
+import os
+
+from protoprimer.graph import StateGraph, lazy
+from protoprimer.project.plan import Plan
+from protoprimer.runtime.foreign_programs import refuse_python_program_of_host
 from protoprimer.runtime.readiness import ready_environment
-from protoprimer.runtime.switch import enter_command
+from protoprimer.runtime.switch import activated_environment, enter_command
 from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.configuration import Configuration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["run_command"]
 
 
-def run_command(graph: StateGraph, command_line: CommandLine) -> int:
+def run_command(
+    graph: StateGraph,
+    command_line: CommandLine,
+    configuration: Configuration,
+    plan: "Callable[[], Plan]" = lazy,
+) -> int:
     """Become the command, in the ready environment."""
-    enter_command(command_line.operands, ready_environment(graph).path)
+    environment = ready_environment(graph).path
+    path = activated_environment(dict(os.environ), environment)["PATH"]
+    refuse_python_program_of_host(command_line.operands[0], path, environment, configuration.root, plan)
+    enter_command(command_line.operands, environment)
     return 0

@@ -4,6 +4,7 @@ from protoprimer.commands.boot import boot_command, reboot_command
 from protoprimer.commands.bundle import bundle_command
 from protoprimer.commands.check import check_command
 from protoprimer.commands.completion import completion_command
+from protoprimer.commands.env import env_command
 from protoprimer.commands.eval import eval_command
 from protoprimer.commands.gc import gc_command
 from protoprimer.commands.graph import graph_command
@@ -11,6 +12,7 @@ from protoprimer.commands.lock import lock_command
 from protoprimer.commands.matrix.command import matrix_command
 from protoprimer.commands.run import run_command
 from protoprimer.commands.shell import shell_command
+from protoprimer.commands.uv import pip_command, uv_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ COMMAND_FUNCTIONS: "dict[str, Callable[..., Any]]" = {
     "reboot": reboot_command,
     "run": run_command,
     "shell": shell_command,
+    "uv": uv_command,
+    "pip": pip_command,
+    "env": env_command,
     "lock": lock_command,
     "eval": eval_command,
     "check": check_command,

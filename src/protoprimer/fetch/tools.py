@@ -7,7 +7,8 @@ import time
 
 from protoprimer.errors import BackendError, PrimerError
 from protoprimer.fetch.downloads import UrlReader
-from protoprimer.fetch.pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
+from protoprimer.fetch.pins import PIP_WHEELS, UV_WHEELS, VIRTUALENV_WHEELS
+from protoprimer.fetch.uv_pin import UvPin
 from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
@@ -65,14 +66,24 @@ class ToolBox:
     """Finds or fetches each tool once.
 
     `refusals` are the sentences why something that was found is not used, `records` what could not be fetched.
+
+    :param uv_pin: which uv the repository is pinned to; by default what the kernel pins
     """
 
-    def __init__(self, settings: IndexSettings, cache_directory: str, console: Console, offline: bool = False) -> None:
+    def __init__(
+        self,
+        settings: IndexSettings,
+        cache_directory: str,
+        console: Console,
+        offline: bool = False,
+        uv_pin: "UvPin | None" = None,
+    ) -> None:
         settings.offline = settings.offline or offline
         self.settings = settings
         self.cache_directory = cache_directory
         self.console = console
         self.offline = settings.offline
+        self.uv_pin = uv_pin or UvPin()
         self.refusals = []  # type: list[str]
         self.records: "list[RoadRecord]" = []
         self._reader = UrlReader(settings, console)
@@ -154,11 +165,17 @@ class ToolBox:
         if found:
             return found
         try:
-            filename = uv_wheel_for_host()
+            wheels = self.uv_pin.wheels
+            filename = uv_wheel_for_host(wheels=wheels)
             if filename is None:
                 host = "%s %s %s" % (sys.platform, _machine(), libc_of_host())
-                raise ToolAbsent("no uv %s wheel for this host (%s)" % (UV_VERSION, host))
-            directory = self._unpacked({filename: UV_WHEELS[filename]}, "uv")
+                pinned = _wheel_version("uv", wheels) if wheels else "of which hashes are pinned:"
+                raise ToolAbsent("no uv %s wheel for this host (%s)" % (pinned, host))
+            misfit = self.uv_pin.misfit(_wheel_version("uv", wheels))
+            if misfit:
+                named = "uv %s, whose hashes are pinned, %s" % (_wheel_version("uv", wheels), misfit)
+                raise ToolAbsent(named + "; name one that is, with its hashes: tools.uv in [tool.protoprimer]")
+            directory = self._unpacked({filename: wheels[filename]}, "uv")
             path = os.path.join(directory, "bin", _executable("uv"))
             return self._checked("uv", [path], path, "verified wheel", OLDEST_UV)
         except ToolAbsent as absent:
@@ -313,6 +330,9 @@ class ToolBox:
             raise ToolAbsent("%s (%s) %s" % (name, origin, version[1:]))
         if _version_tuple(version) < oldest:
             raise ToolAbsent("%s %s (%s) is older than %s" % (name, version, origin, ".".join(map(str, oldest))))
+        misfit = self.uv_pin.misfit(version) if name == "uv" else None
+        if misfit:
+            raise ToolAbsent("uv %s (%s) %s" % (version, origin, misfit))
         if _version_tuple(version)[: len(newest)] > newest:
             wanted = ".".join(map(str, newest))
             raise ToolAbsent("%s %s (%s) is too new for this Python, %s serves it" % (name, version, origin, wanted))
@@ -348,13 +368,16 @@ class ToolBox:
 
 
 def uv_wheel_for_host(
-    platform: "str | None" = None, machine: "str | None" = None, libc: "str | None" = None
+    platform: "str | None" = None,
+    machine: "str | None" = None,
+    libc: "str | None" = None,
+    wheels: "dict[str, str]" = UV_WHEELS,
 ) -> "str | None":
     """Return the file name of the pinned uv wheel that runs on this host (or the one described), or `None`."""
     platform, machine = platform or sys.platform, machine or _machine()
     libc = libc_of_host() if libc is None else libc
     best = (-1, "")
-    for filename in UV_WHEELS:
+    for filename in wheels:
         tags = filename[:-4].rsplit("-", 1)[1].split(".")
         best = max([best] + [(_tag_rank(tag, platform, machine, libc), filename) for tag in tags])
     return best[1] if best[0] >= 0 else None

@@ -45,6 +45,9 @@ COMMANDS = {
     "lock": "resolve and write the pins",
     "run": "run a command inside the environment",
     "shell": "a shell with the environment active",
+    "uv": "the verified uv that this repository is pinned to, as itself",
+    "pip": "pip, for this environment",
+    "env": "the environments, and which is chosen; with a name: choose it",
     "eval": "the effective configuration, each value with the leap it came from",
     "check": "what this host can do, and the environment's health",
     "graph": "the states and what is done",
@@ -83,8 +86,8 @@ OPTIONS = [
 ]  # type: list[Option]
 
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
-_TAKING_THE_REST = ("run", "matrix")
-_TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish"}
+_TAKING_THE_REST = ("run", "matrix", "uv", "pip")
+_TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish", "env": "[NAME]"}
 _CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"))
 
 
@@ -264,7 +267,7 @@ def _check_command_is_whole(line: CommandLine) -> None:
     if line.command == "run" and not line.operands:
         raise UsageError("run needs a command", None, "%s run -- CMD" % line.program)
     operand = _TAKING_OPERANDS.get(line.command)
-    if operand and not line.operands:
+    if operand and not line.operands and not operand.startswith("["):
         advice = "%s %s %s" % (line.program, line.command, operand)
         raise UsageError("%s needs an argument" % line.command, None, advice)
 
@@ -275,7 +278,9 @@ def help_text(program: str, command: "str | None" = None, client_help: "str | No
     :param client_help: the client's own options, known only in the neo runtime
     """
     is_of_all = command in (None, "boot")
-    operands = dict(_TAKING_OPERANDS, run="-- CMD...", matrix="[-- CMD...]").get(command or "", "")
+    operands = dict(_TAKING_OPERANDS, run="-- CMD...", matrix="[-- CMD...]", uv="-- ARGS...", pip="-- ARGS...").get(
+        command or "", ""
+    )
     usage = "usage: %s %s [OPTIONS] %s" % (program, "[COMMAND]" if is_of_all else command, operands)
     lines = [usage.rstrip(), ""]
     if is_of_all:

@@ -74,6 +74,7 @@ class Configuration:
     :param kernel_path: the kernel file, absolute
     :param environment_name: the selected environment's name
     :param is_for_once: whether a variable selects it, which is not the one of this clone
+    :param is_fallback: whether it stands in for the one of this clone, which this branch does not have
     :param settings: every key that has a value
     :param files: configuration files that were read, absolute
     :param absent_files: configuration files that are not there but would count, absolute
@@ -85,6 +86,7 @@ class Configuration:
         self.kernel_path = kernel_path
         self.environment_name = DEFAULT_ENVIRONMENT
         self.is_for_once = False
+        self.is_fallback = False
         self.environment_names = []  # type: list[str]
         self.offline = False
         # What `matrix` says of the cell that this run is, if it is one.
@@ -385,18 +387,21 @@ def _env_leap(
             _refuse_dangling(file)
             configuration.absent_files.append(file)
     configuration.environment_names = sorted(names)
+    if table is None and name != DEFAULT_ENVIRONMENT:
+        if "env" in configuration.leaps["input"]:
+            near = nearest_name(name, configuration.environment_names)
+            known = ", ".join(configuration.environment_names)
+            raise ConfigurationError(
+                "there is no environment %r" % name,
+                "%s [%s]" % (os.path.relpath(client_file, configuration.root), ".".join(prefix + ("env",))),
+                ("did you mean %r? " % near if near else "") + "known: " + known,
+            )
+        # A branch may lack it; the choice stays for those that have it.
+        configuration.environment_name, configuration.is_fallback = DEFAULT_ENVIRONMENT, True
+        _env_leap(configuration, environments, primer, client_file, prefix)
+        return
     if table is None:
-        if name == DEFAULT_ENVIRONMENT:
-            return
-        near = nearest_name(name, configuration.environment_names)
-        known = ", ".join(configuration.environment_names)
-        is_asked_for = "env" in configuration.leaps["input"]
-        leave = "" if is_asked_for else "; this one is remembered; to choose another: --env default"
-        raise ConfigurationError(
-            "there is no environment %r" % name,
-            "%s [%s]" % (os.path.relpath(client_file, configuration.root), ".".join(prefix + ("env",))),
-            ("did you mean %r? " % near if near else "") + "known: " + known + leave,
-        )
+        return
     configuration.leaps["env"] = table
     _apply(configuration, table, "env", source, path)
 

@@ -71,6 +71,28 @@ _MATRIX = {
     ),
 }  # type: dict[str, Any]
 
+_TOOLS = {
+    "type": "object",
+    "description": "Other tools than those that the kernel pins.",
+    "additionalProperties": False,
+    "properties": {
+        "uv": {
+            "type": "object",
+            "description": "The uv of this repository.",
+            "additionalProperties": False,
+            "required": ["version", "hashes"],
+            "properties": {
+                "version": {"type": "string", "description": "The only version that serves."},
+                "hashes": {
+                    "type": "object",
+                    "description": "The sha256 of each wheel that may be fetched, by its file name.",
+                    "additionalProperties": {"type": "string"},
+                },
+            },
+        },
+    },
+}  # type: dict[str, Any]
+
 _KEYS = {
     "python": {
         "type": "string",
@@ -126,6 +148,7 @@ _KEYS = {
         "default": "auto",
         "description": "What to do when the installed protoprimer is newer than the committed kernel.",
     },
+    "tools": _TOOLS,
     "matrix": _MATRIX,
 }  # type: dict[str, dict[str, Any]]
 

@@ -62,7 +62,7 @@ def announce_generation(
     :raises OSError: the state directory cannot be written
     :raises InstallError: it is not ours to write (exit code 6)
     """
-    if not configuration.is_for_once:
+    if not (configuration.is_for_once or configuration.is_fallback):
         remember_environment(configuration.state_directory, configuration.environment_name)
     if is_steered(configuration):
         return
@@ -78,7 +78,7 @@ def announce_generation(
         interpreter.executable,
         read_at_ns,
         fingerprint=generation.digest,
-        links=_links_to_watch(configuration, generation),
+        links=_links_to_watch(configuration, generation, inputs[0]),
     )
 
 
@@ -97,8 +97,12 @@ def client_paths_of(configuration: Configuration, plan: Plan) -> "list[str]":
     return [] if os.path.realpath(configuration.root) in installed else [configuration.root]
 
 
-def _links_to_watch(configuration: Configuration, generation: Generation) -> "list[tuple[str, str]]":
-    link = configuration.get("venv-link")
+def _links_to_watch(
+    configuration: Configuration, generation: Generation, inputs: "list[str]"
+) -> "list[tuple[str, str]]":
+    """Return links with what they must lead to: `.venv`, and inputs reached by a link that may be pointed elsewhere."""
+    link, real = configuration.get("venv-link"), {path: os.path.realpath(path) for path in inputs}
+    watched = [(path, real[path]) for path in inputs if real[path] != path]
     if isinstance(link, str) and link_target(configuration.path_of(link)) == generation.path:
-        return [(configuration.path_of(link), generation.path)]
-    return []
+        watched.append((configuration.path_of(link), generation.path))
+    return watched
