@@ -129,6 +129,7 @@ def test_a_python_version_file_of_a_parent_directory_counts_up_to_the_repository
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)
     support.git("init", "-q", str(home / "repository"), where=tmp_path)
+    (home / "repository" / "sub").mkdir()
     clone = new_clone("home/repository/sub/project").write({"requirements.txt": ""}).entry("prime", None, "boot")
 
     def asked() -> str:

@@ -8,7 +8,6 @@ from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.index_settings import IndexSettings
-from protoprimer.store.publishing import standing_environment
 from protoprimer.system.console import Console, print_out
 from protoprimer.system.interpreter import Interpreter
 
@@ -46,8 +45,7 @@ def check_command(
 
 
 def _health(graph: StateGraph) -> "tuple[str, int]":
-    if standing_environment(graph.evaluate("configuration")) is not None:
-        return "current", 0
+    # By content, not by what `ready` says: an edit whose time was set back is found here.
     store = graph.evaluate("store")
     try:
         graph.evaluate("readable_lock")

@@ -61,14 +61,15 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     if selector and not os.path.isfile(configuration.path_of(selector)):
         cause = "the file %s does not exist" % selector
         raise configuration.error("python-selector", cause, "create it, or correct its path")
-    version_file = configuration.path_of(".python-version")
-    present = [version_file] if os.path.isfile(version_file) else []
-    absent = [] if present else [version_file]
+    candidates = _version_files(configuration.root)
+    present = [path for path in candidates if os.path.isfile(path)][:1]
+    # One that appears nearer than the first counts from then on.
+    absent = candidates[: candidates.index(present[0])] if present else candidates
     projects = plan.all_metadata()
     if not projects:
         root = read_project(configuration.root)
         projects = [root] if root is not None else []
-    text, sources = _python_that_is_asked_for(configuration, projects, version_file if present else None)
+    text, sources = _python_that_is_asked_for(configuration, projects, present[0] if present else None)
     try:
         request = parse_python_request(text)
     except InvalidSpecifier as error:
@@ -80,6 +81,16 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     return RequiredPython(request, request.narrowed(list(narrowing)), sources, present, absent, note)
 
 
+def _version_files(root: str) -> "list[str]":
+    """Return where `.python-version` counts, the nearest first: up to the repository's root, and up to home."""
+    home, directories = os.path.realpath(os.path.expanduser("~")), [root]
+    while os.path.dirname(directories[-1]) != directories[-1]:
+        directories.append(os.path.dirname(directories[-1]))
+    ends = [one for one in directories if one == home or os.path.exists(os.path.join(one, ".git"))]
+    last = home if home in ends else ends[0] if ends else root
+    return [os.path.join(one, ".python-version") for one in directories[: directories.index(last) + 1]]
+
+
 def _python_that_is_asked_for(
     configuration: Configuration, projects: "list[ProjectMetadata]", version_file: "str | None"
 ) -> "tuple[str, list[str | ProjectMetadata]]":
@@ -89,7 +100,9 @@ def _python_that_is_asked_for(
         with open(version_file, encoding="utf-8-sig", errors="replace") as stream:
             asked, number = python_version_line(stream.read())
         if asked:
-            return asked, [".python-version:%d" % number]
+            is_ours = os.path.dirname(version_file) == configuration.root
+            shown = os.path.basename(version_file) if is_ours else version_file
+            return asked, ["%s:%d" % (shown, number)]
     ranges = _ranges_of(projects)
     return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, ["default"])
 
