@@ -153,11 +153,6 @@ def test_environments_are_known_by_table_and_by_file(tmp_path: Path) -> None:
     )
 
 
-def test_a_remembered_environment_that_is_gone_says_how_to_leave_it(tmp_path: Path) -> None:
-    write(tmp_path, {"protoprimer.toml": "[env.dev]\n"})
-    assert "this one is remembered; to choose another: --env default" in str(refusal(tmp_path, remembered="old").advice)
-
-
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".x", "a b", "a-b"])
 def test_names_of_environments_can_be_directories(tmp_path: Path, name: str) -> None:
     error = refusal(tmp_path, f"--env={name}", kind=PrimerError)
