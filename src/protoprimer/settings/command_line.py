@@ -151,7 +151,7 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
             _take_option(line, word, rest, carries)
         elif word == line.command and not command_taken and not line.client_arguments:
             command_taken = True
-        elif line.command == "run":
+        elif line.command in ("run", "uv", "pip"):
             # Options of the command that is run are its own.
             line.operands.extend([word] + (rest[1:] if rest[:1] == ["--"] else rest))
             break
