@@ -6,7 +6,9 @@ An author's script, `./prime run -- python tools/write_reference.py`; a test cal
 from __future__ import annotations
 
 import copy
+import inspect
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +17,13 @@ from typing import Any, Dict
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
+import protoprimer  # noqa: E402 - the path is completed above
+
+if str(REPOSITORY) not in protoprimer.__path__:
+    # backends/ stands at the top of the tree.
+    protoprimer.__path__.append(str(REPOSITORY))
+
+from protoprimer import errors, primer_kernel  # noqa: E402 - as above
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
 from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
@@ -185,7 +194,52 @@ def spelled(option: Option) -> str:
     return f"`{', '.join(reversed(option.names))}{value}`"
 
 
+def exit_codes_table() -> str:
+    """Return a table of the exit codes: those of the errors, and the few that no error has."""
+    meanings = {
+        0: "Done.",
+        1: "`check`: there is work to do. `matrix`: a command failed.",
+        primer_kernel.INTERRUPTED: "Interrupted, as by Ctrl-C.",
+    }
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.PrimerError) and error is not errors.PrimerError:
+            meanings[error.exit_code] = (error.__doc__ or "").partition(": exit code")[0] + "."
+    return "\n".join(
+        ["| code | means |", "|---|---|", *(f"| {code} | {meanings[code]} |" for code in sorted(meanings))]
+    )
+
+
+def api_text() -> str:
+    """Return the description of everything that client code may import from `protoprimer`."""
+    parts = []
+    for name in API:
+        thing = getattr(primer_kernel, name)
+        parts.append(f"## `{name}`\n\n" + (described(name, thing) if callable(thing) else inspect.getdoc(thing) or ""))
+        if isinstance(thing, type):
+            members = [(key, value) for key, value in vars(thing).items() if callable(value) and key[0] != "_"]
+            parts += [described(f"{name}.{key}", value) for key, value in members if value.__doc__]
+    return "\n\n".join(parts)
+
+
+API = ["run_main", "boot_env", "start_app", "get_config", "state", "lazy", "Primer", "PrimerError", "StateGraph"]
+
+
+def described(name: str, thing: Any) -> str:
+    """Return the signature and the docstring of a function, method or class, its fields as a list."""
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(thing)))
+    signature = re.sub(
+        r"\b(?:protoprimer|typing)\.(?:\w+\.)*", "", signature.replace("(self, ", "(").replace("(self)", "()")
+    )
+    text, *fields = re.split(r"^:(?=param|raises)", inspect.getdoc(thing) or "", flags=re.MULTILINE)
+    if isinstance(thing, type):
+        signature = signature.partition(" -> ")[0]
+    lines = [re.sub(r"^(?:param|raises) (\w+):", r"* `\1`:", field) for field in fields]
+    return f"```python\n{name}{signature}\n```\n\n{text.rstrip()}" + ("\n\n" + "".join(lines).rstrip() if lines else "")
+
+
 PAGES = {
+    "reference/exit-codes.md": {"exit codes": exit_codes_table},
+    "reference/api.md": {"names": api_text},
     "reference/configuration.md": {
         "keys": lambda: keys_table(CLIENT_SCHEMA),
         "primer keys": lambda: keys_table(PRIMER_SCHEMA),
