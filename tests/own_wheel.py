@@ -22,7 +22,6 @@ _PACKAGES = {"protoprimer": "src/protoprimer", "protoprimer/backends": "backends
 
 def make_own_wheel(directory: Path, version: str = VERSION) -> str:
     """Write the wheel that this checkout's packages make, and return its name."""
-    info = f"protoprimer-{version}.dist-info"
     files = {
         f"{package}/{path.relative_to(support.ROOT / where).as_posix()}": _with_version(
             path.read_text(encoding="utf-8"), version
@@ -31,7 +30,18 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
         for path in sorted((support.ROOT / where).glob("**/*"))
         if path.is_file() and path.parent.name != "__pycache__"
     }
-    files[f"{info}/entry_points.txt"] = "[protoprimer.kernel]\nproto_kernel = protoprimer.primer_kernel\n"
+    return make_wheel(directory, version, files)
+
+
+def make_wheel(directory: Path, version: str, files: dict[str, str], is_ours: bool = True) -> str:
+    """Write a wheel of a project named protoprimer with these files, and return its name.
+
+    :param is_ours: whether it has the mark of our distribution
+    """
+    info = f"protoprimer-{version}.dist-info"
+    files = dict(files)
+    if is_ours:
+        files[f"{info}/entry_points.txt"] = "[protoprimer.kernel]\nproto_kernel = protoprimer.primer_kernel\n"
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: protoprimer\nVersion: {version}\n"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     record = ""

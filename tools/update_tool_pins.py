@@ -1,4 +1,4 @@
-"""Write `src/protoprimer/tool_pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
+"""Write `src/protoprimer/fetch/pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
 
 An author's script. The index is the configured one. Needs `packaging`, and uv to resolve virtualenv's dependencies.
 """
@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY / "src"))
 
 from protoprimer.settings.index_settings import read_index_settings  # noqa: E402
 
-TARGET = REPOSITORY / "src" / "protoprimer" / "tool_pins.py"
+TARGET = REPOSITORY / "src" / "protoprimer" / "fetch" / "pins.py"
 # The lowest interpreter of each band; a band ends where the next begins.
 PIP_BANDS = ("3.10", "3.9", "3.8", "3.7", "3.6")
 VIRTUALENV_BANDS = ("3.9", "3.8", "3.7", "3.6")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -212,3 +214,38 @@ def test_a_kernel_file_renews_an_older_one(new_clone: NewClone) -> None:
         in clone.run("python3", "proto_kernel.py", "kernel", "update", "old.py").output
     )
     assert (clone.root / "old.py").read_text(encoding="utf-8") == clones.generated_kernel()
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_what_an_installed_package_gives_is_written_only_if_it_is_a_kernel_of_ours(
+    new_clone: NewClone, is_ours: bool
+) -> None:
+    """The public index has a project of the same name by others, which is not even asked."""
+    clone = new_clone()
+    clone.kernel = "file"
+    program = "import sys\nopen('asked', 'w').close()\nopen(sys.argv[-1], 'w').write('print(1)')\n"
+    wheel = own_wheel.make_wheel(
+        clone.root, "99.0", {"protoprimer/__init__.py": "", "protoprimer/__main__.py": program}, is_ours
+    )
+    clone.write({"protoprimer.toml": f'backend = "venv"\ninstall = {{ args = ["./{wheel}"] }}\n'})
+    errors = clone.entry("prime", None, "boot").prime().errors
+    assert ("warning: the kernel was not updated: this is not a kernel of protoprimer" in errors) is is_ours
+    assert (clone.root / "asked").exists() is is_ours
+    assert (clone.root / "proto_kernel.py").read_text(encoding="utf-8") == clones.generated_kernel()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "--select", "ALL", "--isolated"],
+        ["ruff", "format", "--check", "--isolated"],
+        ["mypy", "--strict", "--no-incremental", "--config-file="],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_tools_leave_it_alone_and_still_know_its_names(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "proto_kernel.py").write_text(clones.generated_kernel(), encoding="utf-8")
+    if command[0] == "mypy":
+        (tmp_path / "app.py").write_text("from proto_kernel import run_main\n\nrun_main('app:main')\n")
+    done = subprocess.run([sys.executable, "-m", *command, "."], cwd=tmp_path, stdout=-1, check=False)
+    assert done.returncode == 0, done.stdout

@@ -32,6 +32,7 @@ _HEADER = """\
 # fmt: off
 # isort: skip_file
 # ruff: noqa
+# ruff: noqa: PGH004
 # flake8: noqa
 # pylint: skip-file
 # mypy: ignore-errors
