@@ -239,7 +239,7 @@ def test_what_is_whole_and_no_python_is_not_taken_for_a_kernel() -> None:
 
 def test_one_line_of_the_standard_library_verifies_it(tmp_path: Path) -> None:
     write_kernel(str(tmp_path / "proto_kernel.py"))
-    page = (ROOT / "docs" / "kernel-file.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "kernel-file.md").read_text(encoding="utf-8")
     (line,) = [line for line in page.splitlines() if line.startswith('python3 -c "import hashlib')]
     for more, answer in ("", b"True\n"), ("#", b"False\n"):
         with (tmp_path / "proto_kernel.py").open("a") as stream:
