@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protoprimer.runtime import invocation as surroundings
-from protoprimer.system import files, processes
+from protoprimer.system import files, processes, windows
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
@@ -60,11 +61,16 @@ def test_where_only_cmd_makes_junctions_its_words_are_the_reason(
 def test_any_status_of_the_child_becomes_ours(monkeypatch: pytest.MonkeyPatch, told: int, ended_with: int) -> None:
     ended: list[int] = []
     monkeypatch.setattr("signal.signal", lambda *_details: None)
-    monkeypatch.setattr(subprocess, "Popen", lambda *_details, **_options: SimpleNamespace(wait=lambda: told))
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *_details, **_options: SimpleNamespace(wait=lambda: told, _handle=3)
+    )
+    bound: list[int] = []
+    monkeypatch.setattr(processes, "end_child_with_this_process", bound.append)
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr(processes, "is_windows", lambda: True)
     processes.replace_process(["python"], {})
     assert ended == [ended_with]
+    assert bound == [3]
 
 
 @pytest.mark.parametrize("is_embeddable", [False, True])
@@ -103,3 +109,49 @@ def test_a_file_that_others_read_is_replaced_once_they_have_done(
     with pytest.raises(PermissionError):
         files.write_atomically(str(target), b"2")
     assert (target.read_bytes(), os.listdir(tmp_path)) == (b"1", ["target"])
+
+
+class FakeKernel32:
+    """What of kernel32 is called, with the answers of a host; `calls` are the names in order."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+        self.calls: list[tuple[object, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: object) -> object:
+            self.calls.append((name, *arguments))
+            return self.answers.get(name, 1)
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("opened", "waited", "error", "alive"),
+    [(7, 0x102, 0, True), (7, 0, 0, False), (None, 0, 5, True), (None, 0, 87, False)],
+    ids=["runs", "has ended", "is another user's, so it lives", "is none"],
+)
+def test_a_process_that_may_not_be_asked_lives(
+    monkeypatch: pytest.MonkeyPatch, opened: int | None, waited: int, error: int, alive: bool
+) -> None:
+    fake = FakeKernel32(OpenProcess=opened, WaitForSingleObject=waited)
+    monkeypatch.setattr(windows, "_kernel32", lambda: fake)
+    monkeypatch.setattr("ctypes.get_last_error", lambda: error, raising=False)
+    assert windows.windows_pid_is_alive(4711) is alive
+    assert (("CloseHandle", 7) in fake.calls) is (opened is not None)
+
+
+def test_a_child_is_put_into_a_job_that_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ctypes
+
+    fake = FakeKernel32(CreateJobObjectW=9)
+    monkeypatch.setattr(windows, "_kernel32", lambda: fake)
+    assert windows.end_child_with_this_process(13)
+    names = ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"]
+    assert [call[0] for call in fake.calls] == names
+    limits = fake.calls[1][3]
+    assert isinstance(limits, bytes)
+    # sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) with pointers of this width; LimitFlags follow two 64-bit numbers.
+    assert len(limits) == (144 if ctypes.sizeof(ctypes.c_void_p) == 8 else 112)
+    assert int.from_bytes(limits[16:20], "little") == 0x3000
+    assert ("CloseHandle", 9) not in fake.calls, "closing the job would end the child"

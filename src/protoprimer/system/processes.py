@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from protoprimer.system.platform import first_line_of, is_windows
+from protoprimer.system.windows import end_child_with_this_process, windows_pid_is_alive
 
 __all__ = [
     "become_command",
@@ -22,7 +23,7 @@ __all__ = [
 def pid_is_alive(pid: int) -> bool:
     """Tell whether a process with this id exists on this host."""
     if is_windows():
-        return _windows_pid_is_alive(pid)
+        return windows_pid_is_alive(pid)
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -30,18 +31,6 @@ def pid_is_alive(pid: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _windows_pid_is_alive(pid: int) -> bool:
-    import ctypes
-
-    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
-    handle = kernel32.OpenProcess(0x00100000, False, pid)
-    if not handle:
-        return False
-    alive = kernel32.WaitForSingleObject(handle, 0) == 0x102
-    kernel32.CloseHandle(handle)
-    return bool(alive)
 
 
 def options_of_process_group() -> "dict[str, object]":
@@ -132,6 +121,10 @@ def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: 
 def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> None:
     # The console sends Ctrl-C to the child too, which decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    status = subprocess.Popen(arguments, env=environ).wait()
+    child = subprocess.Popen(arguments, env=environ)
+    if is_windows():
+        # Else it would go on where only this process is ended, as by a task manager.
+        end_child_with_this_process(int(child._handle))  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001
+    status = child.wait()
     # It is told without a sign there, such as 0xC000013A after Ctrl-C, and taken with one.
     os._exit(status - (1 << 32) if status >= 1 << 31 else status)

@@ -1,0 +1,65 @@
+"""What only Windows' own library can tell or do of processes, called through `ctypes`."""
+
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["end_child_with_this_process", "windows_pid_is_alive"]
+
+# From winnt.h and winerror.h.
+_SYNCHRONIZE = 0x00100000
+_WAIT_TIMEOUT = 0x102
+_ERROR_ACCESS_DENIED = 5
+_LIMITS_EXTENDED = 9
+_KILL_ON_CLOSE, _SILENT_BREAKAWAY = 0x2000, 0x1000
+
+
+def windows_pid_is_alive(pid: int) -> bool:
+    """Tell whether a process with this id exists; one that may not be asked, since it is another user's, does."""
+    import ctypes
+
+    kernel32 = _kernel32()
+    handle = kernel32.OpenProcess(_SYNCHRONIZE, False, pid)
+    if not handle:
+        return bool(ctypes.get_last_error() == _ERROR_ACCESS_DENIED)  # type: ignore[attr-defined,unused-ignore]
+    alive = kernel32.WaitForSingleObject(handle, 0) == _WAIT_TIMEOUT
+    kernel32.CloseHandle(handle)
+    return bool(alive)
+
+
+def end_child_with_this_process(child_handle: int) -> bool:
+    """Let a child end when this process does, however that ends; what the child itself starts is not concerned.
+
+    The system closes the job's handle, which nobody else has, with this process, and ends what is in the job.
+
+    :param child_handle: that of the process, as `subprocess.Popen` keeps it
+    :return: whether the host could do that
+    """
+    kernel32 = _kernel32()
+    job = kernel32.CreateJobObjectW(None, None)
+    limits = _limits(_KILL_ON_CLOSE | _SILENT_BREAKAWAY)
+    if not job or not kernel32.SetInformationJobObject(job, _LIMITS_EXTENDED, limits, len(limits)):
+        return False
+    return bool(kernel32.AssignProcessToJobObject(job, child_handle))
+
+
+def _limits(flags: int) -> bytes:
+    """Return a JOBOBJECT_EXTENDED_LIMIT_INFORMATION that sets nothing but flags."""
+    return struct.pack("@qqINNINII6Q4N", *([0, 0, flags] + [0] * 16))
+
+
+def _kernel32() -> "Any":
+    import ctypes
+
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    # A handle is as wide as a pointer; by default a result is taken for an int.
+    for name in ("OpenProcess", "CreateJobObjectW"):
+        getattr(kernel32, name).restype = ctypes.c_void_p
+    handle, number = ctypes.c_void_p, ctypes.c_uint32
+    kernel32.WaitForSingleObject.argtypes = [handle, number]
+    kernel32.CloseHandle.argtypes = [handle]
+    kernel32.SetInformationJobObject.argtypes = [handle, ctypes.c_int, ctypes.c_char_p, number]
+    kernel32.AssignProcessToJobObject.argtypes = [handle, handle]
+    return kernel32
