@@ -45,6 +45,14 @@ def closed(properties: Schema, **more: object) -> Schema:
     }
 
 
+# What `eval` and `check` say of the environment where one is ready.
+ENVIRONMENT: Schema = {
+    "environment-path": TEXT_OR_NULL,
+    "environment-python": TEXT_OR_NULL,
+    "environment-python-version": TEXT_OR_NULL,
+}
+
+
 def eval_schema() -> Schema:
     """Return the schema of what `./prime eval --json` prints."""
     keys = {key: part for key, part in dict(CLIENT_SCHEMA["properties"]).items() if key != "env"}  # type: ignore[call-overload]
@@ -66,7 +74,7 @@ def eval_schema() -> Schema:
     return {
         "$schema": DRAFT,
         "title": "What `./prime eval --json` prints",
-        **closed({**named, "environments": names, "values": closed(values)}),
+        **closed({**named, "environments": names, **ENVIRONMENT, "values": closed(values)}),
     }
 
 
@@ -80,6 +88,7 @@ def check_schema() -> Schema:
         **closed(
             {
                 "environment": {"type": "string", "description": "current, or what is to be done."},
+                **ENVIRONMENT,
                 "interpreters": {"type": "array", "items": interpreter},
                 "backends": {"type": "object", "additionalProperties": answer},
                 "index": {"type": "array", "items": TEXT},

@@ -22,6 +22,7 @@ from protoprimer.runtime.switch import is_neo_runtime
 from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
 from protoprimer.states import DryRunEnds, bootstrap_graph
+from protoprimer.store.publishing import environment_facts
 from protoprimer.system.children import Terminated
 from protoprimer.system.console import Console, end_process, print_out
 from protoprimer.version import VERSION
@@ -77,7 +78,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
     configuration: "Configuration" = graph.evaluate("configuration")
     if leap != "derived":
         return dict(configuration.leaps[leap])
-    return configuration.effective()
+    return dict(configuration.effective(), **environment_facts(configuration))
 
 
 def _serve(kind: str, main: "str | None") -> "NoReturn":

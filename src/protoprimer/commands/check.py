@@ -7,7 +7,9 @@ from protoprimer.errors import PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.configuration import Configuration
 from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.store.publishing import environment_facts
 from protoprimer.system.console import Console, print_out
 from protoprimer.system.interpreter import Interpreter
 
@@ -19,14 +21,21 @@ __all__ = ["check_command"]
 
 
 def check_command(
-    graph: StateGraph, command_line: CommandLine, console: Console, cache_directory: str, index_settings: IndexSettings
+    graph: StateGraph,
+    command_line: CommandLine,
+    configuration: Configuration,
+    console: Console,
+    cache_directory: str,
+    index_settings: IndexSettings,
 ) -> int:
     """Say what this host can do; status 0 means that the environment is current, 1 that there is work to do."""
     health, status = _health(graph)
+    facts = environment_facts(configuration)
     interpreters = all_interpreters(cache_directory, console)
     backends = _backend_answers(graph)
     report = {
         "environment": health,
+        **facts,
         "interpreters": [_interpreter_entry(one) for one in interpreters],
         "backends": {name: reason is None or reason for name, reason in backends.items()},
         "index": index_settings.describe(),
@@ -35,6 +44,9 @@ def check_command(
         print_out(json.dumps(report, indent=2, sort_keys=True))
         return status
     print_out("environment: %s" % health)
+    for key, value in facts.items():
+        if value is not None:
+            print_out("%s: %s" % (key, value))
     for one in interpreters:
         print_out("interpreter: %s" % " ".join(str(part) for part in _interpreter_entry(one).values() if part))
     for name, reason in backends.items():

@@ -8,6 +8,7 @@ from protoprimer.pythons.required_python import RequiredPython
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import LEAPS, Configuration
 from protoprimer.settings.schema import CLIENT_SCHEMA
+from protoprimer.store.publishing import environment_facts
 from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ def eval_command(
         configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
     if "install" not in configuration.settings and plan.steps:
         configuration.derive("install", [_described_step(step, configuration.root) for step in plan.steps], "the root")
-    values = _effective_values(configuration)
+    values, facts = _effective_values(configuration), environment_facts(configuration)
     if command_line.has("json"):
         document = {
             "root": configuration.root,
@@ -36,11 +37,16 @@ def eval_command(
             "state": configuration.state_directory,
             "environment": configuration.environment_name,
             "environments": configuration.environment_names,
+            **facts,
             "values": values,
         }
         print_out(json.dumps(document, indent=2, sort_keys=True))
         return 0
-    print_out("root %s, environment %s\n" % (configuration.root, configuration.environment_name))
+    print_out("root %s, environment %s" % (configuration.root, configuration.environment_name))
+    if facts["environment-path"]:
+        told = (facts["environment-path"], facts["environment-python-version"], facts["environment-python"])
+        print_out("ready in %s, Python %s: %s" % told)
+    print_out("")
     said = [(key, _as_toml_line(one["value"]), one) for key, one in values.items() if key in configuration.settings]
     widths = [max([len(key) for key, _, _ in said] or [0]), min(60, max([len(value) for _, value, _ in said] or [0]))]
     for key, value, one in said:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link"]
+__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link", "read_record"]
 
 RECORD_NAME = "protoprimer.json"
 _TRASH_PREFIX = ".trash-"
@@ -68,7 +68,8 @@ def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
     return environment, digest, int(number or 1)
 
 
-def _read_record(path: str) -> "dict[str, Any]":
+def read_record(path: str) -> "dict[str, Any]":
+    """Return what a generation's `protoprimer.json` says, empty where it cannot be read or is not of our form."""
     try:
         with open(path, "rb") as stream:
             found = json.loads(stream.read().decode("utf-8"))
@@ -230,7 +231,7 @@ class GenerationStore:
     def last_record(self) -> "dict[str, Any]":
         """Return the record of what was built last under this environment's name; empty if that is not known."""
         generations = self.all()
-        records = [_read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
+        records = [read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
         records += [generation.record for generation in reversed(generations)]
         return next((record for record in records if isinstance(record.get("parts"), dict)), {})
 
@@ -292,7 +293,7 @@ class GenerationStore:
         for name in _sorted_names(self.directory):
             split = _split_generation_name(name)
             if split is not None:
-                record = _read_record(os.path.join(self.directory, name, RECORD_NAME))
+                record = read_record(os.path.join(self.directory, name, RECORD_NAME))
                 if (record.get("environment"), record.get("fingerprint")) == split[:2]:
                     found.append(Generation(os.path.join(self.directory, name), record))
         return sorted(found, key=lambda generation: (generation.serial, generation.number))
@@ -320,8 +321,8 @@ class GenerationStore:
             if _split_generation_name(bare) is None or path in found or not os.path.lexists(path):
                 continue
             # In this order: a builder publishes before it takes its mark away.
-            builder = _read_record(path + _BUILDING_SUFFIX)
-            if (not builder or process_is_gone(builder)) and not _read_record(os.path.join(path, RECORD_NAME)):
+            builder = read_record(path + _BUILDING_SUFFIX)
+            if (not builder or process_is_gone(builder)) and not read_record(os.path.join(path, RECORD_NAME)):
                 found.append(path)
         return found
 

@@ -1,18 +1,27 @@
 """Making a generation known: to this clone's memory, its link, and the entry scripts' fast path."""
 
 import os
+import sys
 
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.building import is_steered
-from protoprimer.store.generations import Generation, point_link
+from protoprimer.store.generations import RECORD_NAME, Generation, point_link, read_record
 from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_target, write_atomically
 from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.paths import environment_python
 
-__all__ = ["Environment", "announce_generation", "client_paths_of", "standing_environment", "tell_matrix"]
+__all__ = [
+    "Environment",
+    "announce_generation",
+    "client_paths_of",
+    "environment_facts",
+    "standing_environment",
+    "tell_matrix",
+]
 
 
 class Environment:
@@ -44,6 +53,21 @@ def standing_environment(configuration: Configuration) -> "Environment | None":
     if os.path.basename(facts["environment"]).partition("-")[0] != configuration.environment_name:
         return None
     return Environment(facts["environment"], facts["client_paths"], False)
+
+
+def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
+    """Return path and Python of the environment that this process runs in, else of the ready one; without one, `None`.
+
+    Keys: `environment-path`, `environment-python` (its interpreter), `environment-python-version`.
+    """
+    here, standing = read_record(os.path.join(sys.prefix, RECORD_NAME)), standing_environment(configuration)
+    path = sys.prefix if here.get("root") == configuration.root else standing.path if standing else None
+    record = read_record(os.path.join(path, RECORD_NAME)) if path else {}
+    return {
+        "environment-path": path,
+        "environment-python": environment_python(path) if path else None,
+        "environment-python-version": (record.get("interpreter") or {}).get("version"),
+    }
 
 
 def announce_generation(
