@@ -9,6 +9,7 @@ import support
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     import clones
 
     NewClone = Callable[..., clones.Clone]
