@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 AUTHOR_COMMANDS = ("init", "entry", "kernel write", "kernel verify", "kernel update")
 # What the documentation tells of already and the command line does not have yet; to be emptied, then removed.
-COMING = ("uv", "pip", "env", "help", "--bundle")
+COMING = ("help", "--bundle")
 SET_UP, TEST = "./prime", "./prime run -- pytest"
 
 
