@@ -102,10 +102,22 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
         "workspace without a root project",
         BACKENDS,
     ): "issue: the members of a workspace without a root project are not installed",
+    (
+        "a Python version of its own",
+        RANDOM,
+    ): "issue: without `.python-version`, the Python is that of the environment that was built last",
 }
 
 # Other tests: the reason, and for which parameters (none: the test has none).
 KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
+    "test_check_does_not_call_current_what_is_not_in_use": (
+        "issue: `check` calls an earlier environment current while another one is in use",
+        [],
+    ),
+    "test_the_python_is_not_that_of_an_environment_that_is_out_of_use": (
+        "issue: without `.python-version`, the Python is that of the environment that was built last",
+        [],
+    ),
     "test_a_boot_that_looks_closely_heals_a_damaged_file": (
         "issue: a file of the environment that changed in size is not noticed",
         ["of another size"],

@@ -294,14 +294,17 @@ def faults_after(place: Place, ready: Ready, mutations: Sequence[str]) -> list[s
     """
     project, backend, found = ready.project, ready.backend, []
     fresh = place.clone(project, mutations)
-    was, ready.known = ready.answer, follow(ready.clone, fresh, ready.known)
+    ready.known = follow(ready.clone, fresh, ready.known)
     wanted = booted(fresh, project, backend)
+    was = answer_of(ready.clone, project)
     before = ready.clone.prime("check", "--backend", backend, status=None)
     if "Traceback" in before.errors + wanted.said:
         found.append(f"a traceback: {before.errors} {wanted.said}")
-    if wanted != was and before.status == 0:
-        found.append("`./prime check` says that the environment is current, and it is not what a fresh clone gets")
     ready.answer = booted(ready.clone, project, backend)
+    # What an earlier content was built into may be there already, and only has to be taken into use.
+    is_there = "created an environment" not in ready.answer.said and ready.answer.status == 0
+    if wanted != was and before.status == 0 and not is_there:
+        found.append("`./prime check` says that the environment is current, and it is not what a fresh clone gets")
     if ready.answer != wanted:
         found.append(f"a fresh clone gets {_told(wanted)}, this one has {_told(ready.answer)}")
     if wanted.status not in {0, *REFUSALS}:

@@ -13,7 +13,7 @@ import pytest
 
 import support
 from clones import BUILD_BACKEND, BUILD_SYSTEM
-from truth.oracle import Place, answer_of, booted, distributions_of
+from truth.oracle import Place, answer_of, booted, distributions_of, faults_after, go_back, made_ready
 from truth.projects import BY_NAME, FLIT, STATIC, TOML, Project, put, rebuilt, swap
 
 if TYPE_CHECKING:
@@ -211,6 +211,29 @@ def test_because_compares_with_the_environment_that_was_in_use(place: Place) -> 
     (line,) = [one for one in clone.prime("--backend", "venv").errors.splitlines() if "because" in one]
     assert "two" in line
     assert "one" not in line.replace("environment", "")
+
+
+def test_check_does_not_call_current_what_is_not_in_use(place: Place) -> None:
+    """After a change there and back, the environment is there, and `.venv` leads to another one."""
+    project = BY_NAME["requirements that name others"]
+    ready = made_ready(place, project, "uv")
+    assert faults_after(place, ready, ["another constraint"]) == []
+    swap("limits.txt", "alpha<1.5", "alpha<2")(ready.clone.root, place)
+    assert answer_of(ready.clone, project) != ready.first
+    ready.clone.prime("check", "--backend", "uv", status=1)
+    ready.clone.prime("--backend", "uv")
+    ready.clone.prime("check", "--backend", "uv")
+    assert answer_of(ready.clone, project) == ready.first
+
+
+def test_the_python_is_not_that_of_an_environment_that_is_out_of_use(place: Place) -> None:
+    """Another branch wants 3.12, the next one does not say what it wants: as in a fresh clone, the starter's serves."""
+    support.python_of("3.12") or pytest.skip("this host has no Python 3.12")
+    project = BY_NAME["a Python version of its own"]
+    ready = made_ready(place, project, "uv")
+    assert faults_after(place, ready, ["another version"]) == []
+    assert go_back(place, ready) == []
+    assert faults_after(place, ready, ["the file is gone"]) == []
 
 
 def test_because_says_that_the_base_interpreter_is_gone(place: Place, tmp_path: os.PathLike[str]) -> None:
