@@ -47,8 +47,17 @@ def _unknown_commands(path: Path) -> Iterator[str]:
                     parse_command_line("./prime", [word.strip("[]") for word in words[1:]], has_client)
                 except UsageError as error:
                     yield f"{name}: {line.strip()}: {error.cause}"
-            elif words[:3] == ["python", "-m", "protoprimer"] and not " ".join(words[3:]).startswith(AUTHOR_COMMANDS):
+            elif _author_command(words) and not _author_command(words).startswith(AUTHOR_COMMANDS):
                 yield f"{name}: {line.strip()}: unknown command"
     for word in re.findall(r"`\./prime ([a-z]+)", text):
         if word not in (*COMMANDS, *COMING):
             yield f"{name}: ./prime {word}: unknown command"
+
+
+def _author_command(words: list[str]) -> str:
+    """Return what an author asks of the package or of a kernel file; nothing for other commands."""
+    if words[:3] == ["python", "-m", "protoprimer"]:
+        return " ".join(words[3:])
+    if words[:1] in (["python3"], ["py"]) and words[1:2] and words[1].endswith("kernel.py"):
+        return " ".join(words[2:])
+    return ""
