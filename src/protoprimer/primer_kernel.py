@@ -9,19 +9,20 @@ from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
     can_ask_client,
+    configuration_here,
     invocation_of_process,
-    is_isolated,
     keep_only_standard_library_on_path,
     share_console,
     targets_of,
     tell_unexpected,
 )
-from protoprimer.runtime.neo import boot_client, heal_or_explain
+from protoprimer.runtime.neo import boot_client, client_arguments, heal_or_explain
 from protoprimer.runtime.readiness import enter_client, ready_environment, standing_or_stale_environment
-from protoprimer.runtime.switch import is_neo_runtime
+from protoprimer.runtime.switch import is_isolated, is_neo_runtime
 from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
 from protoprimer.states import DryRunEnds, bootstrap_graph
+from protoprimer.store.carried import has_our_mark
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.children import Terminated
 from protoprimer.system.console import Console, end_process, print_out
@@ -39,30 +40,33 @@ __all__ = ["Primer", "PrimerError", "StateGraph", "boot_env", "get_config", "laz
 INTERRUPTED = 130
 
 
-def run_main(main: str) -> "NoReturn":
+def run_main(main: str, script: "str | None" = None) -> "NoReturn":
     """Heal the environment if needed, then run the client's main in it; the arguments are all the client's.
 
     :param main: `module:function`; what it returns is the exit status, as for `sys.exit`
+    :param script: the entry script, where it is one that protoprimer has written
     """
-    _serve("run", main)
+    _serve("run", main, script)
 
 
-def boot_env(main: "str | None" = None) -> "NoReturn":
+def boot_env(main: "str | None" = None, script: "str | None" = None) -> "NoReturn":
     """Serve protoprimer's command line, then run the client's main, if there is one, in the environment.
 
     :param main: `module:function`; a main with a parameter `primer` is handed the `Primer`, and may extend the graph
+    :param script: the entry script, where it is one that protoprimer has written
     """
-    _serve("boot", main)
+    _serve("boot", main, script)
 
 
-def start_app(main: str) -> "NoReturn":
+def start_app(main: str, script: "str | None" = None) -> "NoReturn":
     """Run the client's main in the environment that is there; never provision one.
 
     Without an environment it ends with exit code 8; a stale one is used, with one warning.
 
     :param main: `module:function`
+    :param script: the entry script, where it is one that protoprimer has written
     """
-    _serve("start", main)
+    _serve("start", main, script)
 
 
 def get_config(leap: str = "derived") -> "dict[str, Any]":
@@ -74,15 +78,18 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
     if leap not in LEAPS:
         near = nearest_name(leap, list(LEAPS))
         raise UsageError("there is no leap %r" % leap, None, "did you mean %r?" % near if near else ", ".join(LEAPS))
-    graph = bootstrap_graph(invocation_of_process("run", None))
-    configuration: "Configuration" = graph.evaluate("configuration")
+    configuration: "Configuration" = configuration_here()
     if leap != "derived":
         return dict(configuration.leaps[leap])
     return dict(configuration.effective(), **environment_facts(configuration))
 
 
-def _serve(kind: str, main: "str | None") -> "NoReturn":
+def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoReturn":
     console = Console()
+    if script is not None:
+        # Such a script needs nothing beside itself.
+        names = {"PROTOPRIMER_ENTRY": True, "PROTOPRIMER_SCRIPT": os.path.realpath(script)}
+        vars(sys.modules["__main__"]).update(names)
     in_neo = is_neo_runtime(dict(os.environ))
     try:
         status = _serve_neo(kind, main) if in_neo else _serve_proto(kind, main, console)
@@ -93,6 +100,9 @@ def _serve(kind: str, main: "str | None") -> "NoReturn":
         console.error(error)
         status = error.exit_code
     except KeyboardInterrupt:
+        if in_neo:
+            # The client's, which it ends as it would any program of Python's.
+            raise
         console.error("interrupted")
         status = INTERRUPTED
     except Terminated as ended:
@@ -132,9 +142,9 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
             _ = ready_environment(graph) if name == "environment" else graph.evaluate(name)
             return 0
     if kind == "start":
-        enter_client(graph, standing_or_stale_environment(graph), is_isolated())
+        enter_client(graph, standing_or_stale_environment(graph))
     elif kind == "run" or line.has("help"):
-        enter_client(graph, ready_environment(graph), is_isolated())
+        enter_client(graph, ready_environment(graph))
     elif line.command == "graph":
         _show_clients_graph(graph, main, console)
     status: int = graph.call(COMMAND_FUNCTIONS[line.command])
@@ -149,7 +159,7 @@ def _show_clients_graph(graph: StateGraph, main: "str | None", console: Console)
         return
     environment = ready_environment(graph)
     if main is not None:
-        enter_client(graph, environment, is_isolated())
+        enter_client(graph, environment)
     graph.provide("environment", environment)
 
 
@@ -160,12 +170,13 @@ def _serve_neo(kind: str, main: "str | None") -> "Any":
     installed = _installed_kernel()
     if installed is not None:
         return getattr(installed, {"run": "run_main", "boot": "boot_env", "start": "start_app"}[kind])(main)
-    answer_to_import()
+    if not is_importable():
+        answer_to_import()
     invocation = invocation_of_process(kind, main)
     if main is None:
         return _serve_proto(kind, main, Console())
     try:
-        function = client_function(main, invocation.entry_path)
+        function = client_function(main, invocation.entry_path, invocation.program, client_arguments(invocation))
     except ClientImportFailed as failure:
         return heal_or_explain(invocation, kind, failure)
     if kind == "boot":
@@ -188,15 +199,27 @@ def answer_to_import() -> None:
         sys.modules.setdefault("protoprimer" + name, this)
 
 
-def _installed_kernel() -> "Any":
-    """Return the `protoprimer.primer_kernel` that the environment has installed, unless that is this module."""
-    if __name__ == "protoprimer.primer_kernel":
-        return None
-    try:
-        from importlib import import_module
+def is_importable() -> bool:
+    """Tell whether this interpreter has a package `protoprimer`, whoever has made it."""
+    return _package_here() is not None
 
-        found = import_module("protoprimer" + ".primer_kernel")
-    except ImportError:
+
+def _package_here() -> "str | None":
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec("protoprimer")
+    except (ImportError, ValueError):
         return None
-    # The entry script has let this one answer to that name where it has already imported the client.
-    return None if found is sys.modules[__name__] else found
+    return os.path.dirname(spec.origin) if spec is not None and spec.origin else None
+
+
+def _installed_kernel() -> "Any":
+    """Return our `protoprimer.primer_kernel` that the environment has installed, unless that is this module."""
+    package = None if __name__ == "protoprimer.primer_kernel" else _package_here()
+    if package is None or not has_our_mark(package):
+        return None
+    from importlib import import_module
+
+    found = import_module("protoprimer" + ".primer_kernel")
+    return None if found is sys.modules.get(__name__) else found

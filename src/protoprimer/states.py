@@ -52,7 +52,7 @@ class Invocation:
     :param program: the entry script as it was typed
     :param arguments: what followed it
     :param client_main: `module:function` of the client, or `None`
-    :param takes_command_line: whether the arguments are protoprimer's, or all of them the client's
+    :param kind: of the entry script: `boot` takes protoprimer's arguments; those of `run` and `start` are the client's
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Invocation:
         program: str,
         arguments: "list[str]",
         client_main: "str | None",
-        takes_command_line: bool,
+        kind: str,
     ) -> None:
         self.entry_path = entry_path
         self.kernel_path = kernel_path
         self.program = program
         self.arguments = arguments
         self.client_main = client_main
-        self.takes_command_line = takes_command_line
+        self.kind = kind
         self.variables = dict(os.environ)
 
 
@@ -81,7 +81,7 @@ class DryRunEnds(PrimerError):
 
 def command_line(invocation: Invocation) -> CommandLine:
     """What is asked for."""
-    if not invocation.takes_command_line:
+    if invocation.kind != "boot":
         return CommandLine(invocation.program, client_arguments=invocation.arguments)
     return parse_command_line(invocation.program, invocation.arguments, invocation.client_main is not None)
 

@@ -353,12 +353,13 @@ def test_entry_finds_the_kernel_upwards_within_the_repository(git_repository: Pa
     author("init", where=git_repository)
     author("entry", "tools/deep/serve", "a.b:c", "--start", where=git_repository)
     text = (inner / "serve").read_text()
-    assert '"../../proto_kernel.py"' in text
+    assert '"/../../../proto_kernel.py"' in text
     assert "/../../.protoprimer/ready" in text
-    assert '.start_app("a.b:c")' in text
+    assert "serve = kernel.start_app\n" in text
+    assert 'serve("a.b:c", __file__)' in text
     assert os.access(inner / "serve", os.X_OK)
     author("entry", "tools/run", "a:c", "--kernel", "proto_kernel.py", where=git_repository)
-    assert '.run_main("a:c")' in (git_repository / "tools" / "run").read_text()
+    assert 'serve("a:c", __file__)' in (git_repository / "tools" / "run").read_text()
 
 
 @pytest.mark.parametrize("main", ["a.b", "a:b:c", "a b:c", ":c", "a:", "a.b:c.d", "1a:b"])

@@ -115,6 +115,9 @@ def reports(clone: clones.Clone, words: list[bytes], **more: Any) -> dict[str, d
 def assert_all_equal(found: dict[str, dict[str, Any]]) -> None:
     direct = found.pop("direct, direct")
     for way, report in found.items():
+        if way not in ("run, warm", "start, warm"):
+            # On the way to the kernel sh tries a Python, and dash unblocks all signals where it waits for a child.
+            report["signals"]["SigBlk"] = direct["signals"]["SigBlk"]
         assert report == direct, way
 
 

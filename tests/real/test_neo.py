@@ -310,7 +310,7 @@ import json, os, sys
 from protoprimer import get_config
 
 def main():
-    names = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV")
+    names = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
     print(json.dumps({
         "prefix": sys.prefix, "arguments": sys.argv[1:], "path": sys.path,
         "variables": sorted(name for name in os.environ if name.startswith("PROTOPRIMER_") or name in names),

@@ -215,14 +215,8 @@ def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
         if module.name == _FIRST:
             parts.append(_CHECK + "\n")
     head = _HEADER % (_HASH_PLACE, version)
-    text = (
-        head
-        + kernel_head("sh reads down to the last exec; to Python, all of that is a string.").partition(
-            "coding: utf-8\n"
-        )[2]
-        + "\n"
-        + "\n\n".join([*parts, _TAIL, KERNEL_END])
-    )
+    start = kernel_head("The kernel is an entry script itself.")
+    text = head + start + "\n" + "\n\n".join([*parts, _TAIL, KERNEL_END])
     return text.replace(_HASH_PLACE, hash_below(text), 1)
 
 

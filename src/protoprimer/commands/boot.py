@@ -14,7 +14,7 @@ def boot_command(graph: StateGraph, invocation: Invocation) -> int:
     """Make the environment ready, then run the client's main, if there is one."""
     environment = ready_environment(graph)
     if invocation.client_main is not None:
-        enter_client(graph, environment, isolated=True)
+        enter_client(graph, environment)
     return 0
 
 

@@ -70,10 +70,12 @@ class ClientImportFailed(Exception):
         return place
 
 
-def client_function(main: str, entry_path: str) -> "Callable[..., Any]":
+def client_function(main: str, entry_path: str, program: str, arguments: "list[str]") -> "Callable[..., Any]":
     """Import and return the client's main.
 
     :param main: `module:function`
+    :param program: the entry script as it was typed
+    :param arguments: those that the client sees
     :raises ConfigurationError: exit code 3: `main` is not of that form
     :raises ClientImportFailed: the module or the function is not there
     """
@@ -81,10 +83,13 @@ def client_function(main: str, entry_path: str) -> "Callable[..., Any]":
     module_name, colon, function_name = main.partition(":")
     if not (colon and all(part.isidentifier() for part in module_name.split(".") + [function_name])):
         raise ConfigurationError("the client's main must be 'module:function', not %r" % main, entry_path)
-    for path in filter(None, os.environ.get(PATH_VARIABLE, "").split(os.pathsep)):
+    forget_protoprimer_variables()
+    for path in filter(None, held_variables().get(PATH_VARIABLE, "").split(os.pathsep)):
         if path not in sys.path:
             # Last, so that no file beside the client's shadows the standard library or a package.
             sys.path.append(path)
+    # Right from the start: a default argument of the client's main may be bound to it.
+    sys.argv = [program] + arguments
     import importlib
 
     try:
@@ -152,6 +157,7 @@ def _own_files() -> "set[str]":
     modules = [sys.modules.get("__main__"), sys.modules.get("proto_kernel")]
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     files = {getattr(module, "__file__", None) for module in modules}.union([__file__])
+    files.add(getattr(sys.modules.get("__main__"), "PROTOPRIMER_LAUNCH", None))
     if os.path.basename(package) == "protoprimer":
         files.update(os.path.join(where, name) for where, _, names in os.walk(package) for name in names)
     return {str(file) for file in files if file}

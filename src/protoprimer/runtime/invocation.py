@@ -1,5 +1,6 @@
 """What the kernel finds itself in: how it was called, its path, and what is told of failures nobody foresaw."""
 
+import json
 import os
 import sys
 
@@ -7,17 +8,23 @@ from protoprimer.errors import InstallError, InterpreterError
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.client import held_variables
 from protoprimer.settings.command_line import CommandLine
-from protoprimer.settings.configuration import INPUT_VARIABLES
-from protoprimer.states import Invocation
+from protoprimer.settings.configuration import INPUT_VARIABLES, Configuration
+from protoprimer.states import Invocation, bootstrap_graph
+from protoprimer.store.generations import RECORD_NAME
 from protoprimer.store.publishing import standing_environment
 from protoprimer.system.console import Console
+from protoprimer.system.files import content_of
 from protoprimer.system.platform import is_windows
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "can_ask_client",
+    "configuration_here",
     "inputs_as_variables",
     "invocation_of_process",
-    "is_isolated",
     "keep_only_standard_library_on_path",
     "share_console",
     "targets_of",
@@ -33,14 +40,37 @@ def invocation_of_process(kind: str, main: "str | None") -> Invocation:
     entry_path = entry_path or os.path.realpath(getattr(script, "__file__", None) or program)
     loaded = getattr(sys.modules.get("proto_kernel"), "__file__", None)
     kernel_path = os.path.realpath(getattr(script, "PROTOPRIMER_KERNEL", None) or loaded or entry_path)
-    invocation = Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind == "boot")
+    invocation = Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind)
     invocation.variables.update(held_variables())
     return invocation
 
 
-def is_isolated() -> bool:
-    """Tell whether the entry script needs nothing beside itself on `sys.path`, as those that we write do not."""
-    return bool(getattr(sys.modules.get("__main__"), "PROTOPRIMER_ENTRY", False))
+def configuration_here() -> Configuration:
+    """Return the configuration of the environment that this process runs in, or of the entry script that it is.
+
+    The environment's own record says which clone and which kernel it is of, so that a test, a `python -c` or a process
+    of a pool need not be an entry script, and may be in any directory.
+    """
+    invocation = invocation_of_process("run", None)
+    record = _record_here()
+    if not isinstance(record.get("root"), str) or not isinstance(record.get("kernel"), str):
+        found: "Configuration" = bootstrap_graph(invocation).evaluate("configuration")
+        return found
+    invocation.entry_path, invocation.kernel_path = os.path.join(record["root"], "prime"), record["kernel"]
+    chosen: "Configuration" = bootstrap_graph(invocation).evaluate("configuration")
+    name = str(record.get("environment"))
+    if name != chosen.environment_name and name in chosen.environment_names:
+        invocation.variables["PROTOPRIMER_ENV"] = name
+        chosen = bootstrap_graph(invocation).evaluate("configuration")
+    return chosen
+
+
+def _record_here() -> "dict[str, Any]":
+    try:
+        found = json.loads(content_of(os.path.join(sys.prefix, RECORD_NAME)).decode("utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def keep_only_standard_library_on_path() -> None:

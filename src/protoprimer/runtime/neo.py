@@ -5,7 +5,7 @@ import sys
 
 from protoprimer.errors import NotReadyError
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, held_variables, takes_primer
-from protoprimer.runtime.invocation import inputs_as_variables, is_isolated
+from protoprimer.runtime.invocation import inputs_as_variables
 from protoprimer.runtime.readiness import enter_client
 from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.publishing import Environment
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from protoprimer.settings.command_line import CommandLine
 
-__all__ = ["boot_client", "heal_or_explain"]
+__all__ = ["boot_client", "client_arguments", "heal_or_explain"]
+
+
+def client_arguments(invocation: Invocation) -> "list[str]":
+    """Return the arguments that are the client's: in a `boot` script, those that follow protoprimer's.
+
+    :raises UsageError: exit code 2: protoprimer's are wrong
+    """
+    line: "CommandLine" = bootstrap_graph(invocation).evaluate("command_line")
+    return line.client_arguments
 
 
 def boot_client(invocation: Invocation, function: "Any") -> "Any":
@@ -49,5 +58,6 @@ def heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFail
         # Else ./prime would go by it: that a file lost its content shows in no time of a directory.
         forget_ready(os.path.dirname(store.directory))
         raise NotReadyError("the environment is damaged: %s" % store.is_intact(broken[0]), None, "run ./prime")
-    enter_client(graph, graph.evaluate("environment"), is_isolated())
+    os.environ.update(held_variables())
+    enter_client(graph, graph.evaluate("environment"))
     return 0

@@ -5,11 +5,13 @@ import os
 from protoprimer.authoring.update import renew_kernel
 from protoprimer.errors import BackendError, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
-from protoprimer.runtime.switch import enter_environment
+from protoprimer.runtime.switch import enter_environment, is_isolated
 from protoprimer.settings.configuration import Configuration
 from protoprimer.states import DryRunEnds
 from protoprimer.store.building import is_steered
+from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.publishing import Environment, standing_environment
+from protoprimer.store.ready import write_launcher
 from protoprimer.store.state_directory import remove_unused_state_directory
 
 TYPE_CHECKING = False
@@ -103,15 +105,18 @@ def standing_or_stale_environment(graph: StateGraph) -> Environment:
     return Environment(last.path, [configuration.root], False)
 
 
-def enter_client(graph: StateGraph, environment: Environment, isolated: bool) -> None:
-    """Switch to the neo runtime. Does not return."""
+def enter_client(graph: StateGraph, environment: Environment) -> None:
+    """Switch to the neo runtime. Does not return.
+
+    :raises InstallError: exit code 6: what enters the client's function cannot be written, or started
+    """
     invocation: "Invocation" = graph.evaluate("invocation")
     configuration: "Configuration" = graph.evaluate("configuration")
-    enter_environment(
-        environment.path,
-        invocation.program,
-        invocation.arguments,
-        configuration.root,
-        environment.client_paths,
-        isolated,
-    )
+    command, isolated = [invocation.program] + invocation.arguments, is_isolated()
+    if isolated:
+        try:
+            launcher = write_launcher(configuration.state_directory)
+        except OSError as error:
+            raise disk_failure("write launch.py", configuration.state_directory, error) from error
+        command = [launcher, invocation.kind, str(invocation.client_main)] + command
+    enter_environment(environment.path, command, configuration.root, environment.client_paths, isolated)

@@ -11,10 +11,10 @@ __all__ = [
     "PATH_VARIABLE",
     "READY_VARIABLE",
     "activated_environment",
-    "client_environment",
     "enter_command",
     "enter_environment",
     "interpreter_flags",
+    "is_isolated",
     "is_neo_runtime",
     "leave_protoprimer_variables",
 ]
@@ -25,7 +25,6 @@ HOPS_VARIABLE = "PROTOPRIMER_HOPS"
 MAXIMUM_HOPS = 3
 # The last two speak for `sys.executable`, even to an isolated interpreter, which then takes itself for another one.
 _STEERING_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
-_ACTIVATION_VARIABLES = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT")
 
 
 def is_neo_runtime(environ: "dict[str, str]") -> bool:
@@ -54,27 +53,24 @@ def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
     return flags
 
 
-def client_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
-    """Return the variables for client code: without what a foreign environment left, else as they were."""
-    passed = {name: value for name, value in environ.items() if name not in _STEERING_VARIABLES}
-    active = passed.get("VIRTUAL_ENV")
-    if active and os.path.realpath(active) != os.path.realpath(environment):
-        for name in _ACTIVATION_VARIABLES:
-            passed.pop(name, None)
-        if "PATH" in passed:
-            passed["PATH"] = _path_without(passed["PATH"], scripts_directory(active))
-    return passed
-
-
 def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
-    """Return the variables for a command or shell that runs with the environment active."""
-    passed = leave_protoprimer_variables(client_environment(environ, environment))
-    passed.pop("VIRTUAL_ENV_PROMPT", None)
-    scripts = scripts_directory(environment)
+    """Return the variables for client code and commands: with the environment active, and none of protoprimer's.
+
+    What another active environment has set goes; `ready.sh` does the same.
+    """
+    left_out = _STEERING_VARIABLES + ("VIRTUAL_ENV_PROMPT",)
+    passed = {name: value for name, value in environ.items() if name not in left_out}
+    scripts, rest = scripts_directory(environment), passed.get("PATH", os.defpath)
+    for active in filter(None, [environment, passed.get("VIRTUAL_ENV")]):
+        rest = _path_without(rest, scripts_directory(active))
     passed["VIRTUAL_ENV"] = environment
-    rest = _path_without(passed.get("PATH", os.defpath), scripts)
     passed["PATH"] = scripts + os.pathsep + rest if rest else scripts
-    return passed
+    return leave_protoprimer_variables(passed)
+
+
+def is_isolated() -> bool:
+    """Tell whether the entry script needs nothing beside itself on `sys.path`, as those that we write do not."""
+    return bool(getattr(sys.modules.get("__main__"), "PROTOPRIMER_ENTRY", False))
 
 
 def leave_protoprimer_variables(environ: "dict[str, str]") -> "dict[str, str]":
@@ -83,15 +79,16 @@ def leave_protoprimer_variables(environ: "dict[str, str]") -> "dict[str, str]":
 
 
 def enter_environment(
-    environment: str, script: str, arguments: "list[str]", root: str, client_paths: "list[str]", isolated: bool
+    environment: str, command: "list[str]", root: str, client_paths: "list[str]", isolated: bool
 ) -> None:
-    """Start the entry script again, with the same arguments, under the environment's interpreter. Does not return.
+    """Start a script with its arguments under the environment's interpreter. Does not return.
 
     :param client_paths: directories from which client modules are imported besides the environment
     :param isolated: false for a script that finds the kernel by its own directory on `sys.path`
     :raises InstallError: exit code 6: the switch does not lead into the environment, again and again
     """
-    passed = client_environment(dict(os.environ), environment)
+    passed = activated_environment(dict(os.environ), environment)
+    passed.update((name, value) for name, value in os.environ.items() if name.startswith("PROTOPRIMER_"))
     passed[READY_VARIABLE] = environment
     passed[HOPS_VARIABLE] = _next_hop(os.environ.get(HOPS_VARIABLE), root, environment)
     passed.pop(PATH_VARIABLE, None)
@@ -102,7 +99,7 @@ def enter_environment(
         flags[0:1] = ["-E", "-s"]
     python = environment_python(environment)
     try:
-        replace_process([python] + flags + [script] + arguments, passed)
+        replace_process([python] + flags + command, passed)
     except OSError as error:
         raise InstallError("the environment's interpreter cannot be started: %s" % error.strerror, python) from None
 

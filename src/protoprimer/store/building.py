@@ -13,6 +13,7 @@ from protoprimer.pythons.probe import (
     verify_environment_interpreter,
 )
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.store.carried import carry_module
 from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.fingerprint import Fingerprint, fingerprint_of, input_stamps
 from protoprimer.store.generations import Generation, GenerationStore
@@ -33,7 +34,7 @@ __all__ = [
     "is_steered",
 ]
 
-KERNEL_FORMAT = 1
+KERNEL_FORMAT = 2
 
 
 class NotCreatedError(InstallError):
@@ -102,7 +103,9 @@ def build_generation(
                 raise NotCreatedError(error.cause, error.place, error.advice) from error
             verify_environment_interpreter(path, interpreter, console)
         with console.step("installed %s" % plan.summary()):
-            return backend.install(interpreter, path, plan)
+            facts = backend.install(interpreter, path, plan)
+        carry_module(path, configuration.kernel_path, console)
+        return facts
 
     return _published(configuration, interpreter, inputs, fingerprint, store, make)
 
@@ -122,7 +125,8 @@ def _published(
         is_same = input_stamps(inputs[0]) == fingerprint.stamps
         after = fingerprint if is_same else fingerprint_now(configuration, interpreter, inputs)
         record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
-        record.update(interpreter=interpreter.as_dict(), root=configuration.root, steered=is_steered(configuration))
+        record.update(interpreter=interpreter.as_dict(), root=configuration.root, kernel=configuration.kernel_path)
+        record.update(steered=is_steered(configuration))
         return store.publish(path, record)
     except BaseException as error:
         store.abandon(path)

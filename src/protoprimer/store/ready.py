@@ -10,55 +10,26 @@ import time
 from shlex import quote
 
 from protoprimer.settings.configuration import INPUT_VARIABLES
-from protoprimer.system.files import link_target, replace_file, write_atomically
+from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import boot_identifier, is_windows
+from protoprimer.template_text import template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_ready"]
+__all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_launcher", "write_ready"]
 
-# Entry scripts look for exactly this first line, so another format must have another number.
-READY_FORMAT = "# protoprimer ready 1"
+# Entry scripts of version 0.1 look for exactly "# protoprimer ready 1", and leave any other to the kernel.
+READY_FORMAT = "# protoprimer ready 2"
 # The clock that dates files ticks up to a hundredth of a second behind the one that `time` reads.
 _CLOCK_TICK_NS = 20 * 10**6
 _COARSE_CLOCK_NS = 2 * 10**9
 
-# In sh, for entry scripts, which set protoprimer_ready to the fragment's path. Shells differ on what `-nt` and `-ot`
-# say of a missing file, so that is asked first. The flags are those of `switch.interpreter_flags`.
-_READY_FUNCTIONS = """\
-protoprimer_same() { [ -e "$1" ] && [ -f "$2" ] && ! [ "$1" -nt "$2" ] && ! [ "$1" -ot "$2" ]; }
-protoprimer_input() { [ -f "$1" ] && [ "$protoprimer_ready" -nt "$1" ]; }
-protoprimer_absent() { ! [ -e "$1" ] && ! [ -h "$1" ]; }
-protoprimer_boot() {
-    IFS= read -r protoprimer_rest < /proc/sys/kernel/random/boot_id && [ "$protoprimer_rest" = "$1" ]
-}
-protoprimer_enter() {
-    unset PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
-    if [ -n "${VIRTUAL_ENV-}" ] && ! [ "$VIRTUAL_ENV" -ef "$protoprimer_environment" ]; then
-        protoprimer_rest=${PATH-}: PATH=
-        while [ -n "$protoprimer_rest" ]; do
-            [ "${protoprimer_rest%%:*}" = "$VIRTUAL_ENV/bin" ] || PATH=$PATH:${protoprimer_rest%%:*}
-            protoprimer_rest=${protoprimer_rest#*:}
-        done
-        PATH=${PATH#:}
-        unset VIRTUAL_ENV VIRTUAL_ENV_PROMPT
-    fi
-    case ${PYTHONOPTIMIZE:-0} in 0) ;; [2-9]*|1[0-9]*) set -- -OO "$@" ;; *) set -- -O "$@" ;; esac
-    protoprimer_rest=,${PYTHONWARNINGS-}
-    while [ -n "$protoprimer_rest" ]; do
-        [ -z "${protoprimer_rest##*,}" ] || set -- "-W${protoprimer_rest##*,}" "$@"
-        protoprimer_rest=${protoprimer_rest%,*}
-    done
-    case ${PYTHONDONTWRITEBYTECODE:-0} in 0) ;; *) set -- -B "$@" ;; esac
-    case ${PYTHONUNBUFFERED:-0} in 0) ;; *) set -- -u "$@" ;; esac
-    export PROTOPRIMER_READY="$protoprimer_environment"
-    [ -z "$protoprimer_path" ] || export PROTOPRIMER_PATH="$protoprimer_path"
-    exec "$protoprimer_python" -I "$@"
-}"""
+# By what names protoprimer's variables go: the fast path takes each away before a command of the user's runs.
+_OTHER_VARIABLES = ("BUNDLE", "CACHE", "CELL", "HOPS", "PATH", "READY", "STATE_DIR", "VERBOSITY", "WAIT")
 
 
 def write_ready(
@@ -69,7 +40,6 @@ def write_ready(
     client_paths: "Sequence[str]",
     base_executable: str,
     read_at_ns: int,
-    has_work: bool = False,
     fingerprint: str = "",
     links: "Sequence[tuple[str, str]]" = (),
 ) -> None:
@@ -81,7 +51,6 @@ def write_ready(
     :param client_paths: directories to append to `sys.path` for client code
     :param base_executable: the interpreter from which the environment's own is made
     :param read_at_ns: wall clock in nanoseconds before the inputs were read: whatever changed later makes this stale
-    :param has_work: whether `./prime` has something to do beyond having the environment
     :param links: pairs of a link and what it must lead to, such as `.venv` and the environment
     :raises OSError: the state directory cannot be written, or an input is gone
     """
@@ -94,7 +63,6 @@ def write_ready(
         "python": environment_python(environment),
         "fingerprint": fingerprint,
         "client_paths": list(client_paths),
-        "work": has_work,
         "inputs": [[path, os.stat(path).st_mtime_ns] for path in inputs],
         "exact": [[path, os.stat(path).st_mtime_ns] for path in exact],
         "absent": list(absent_inputs),
@@ -102,9 +70,10 @@ def write_ready(
     }  # type: dict[str, Any]
     facts["stamps"] = _write_stamps(facts["state"], {moment for _, moment in facts["inputs"] + facts["exact"]})
     facts["moment"] = _safe_moment(read_at_ns, [moment for _, moment in facts["inputs"]])
+    write_launcher(facts["state"])
     path = os.path.join(facts["state"], "ready")
     # Its time is a statement like its content, so both must appear in one step.
-    unfinished = "%s.%d" % (path, os.getpid())
+    unfinished = temporary_name(path)
     # What a power loss empties decides nothing, and what is there says of which start of the computer it is.
     write_atomically(unfinished, _ready_text(facts), durable=False)
     os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
@@ -114,7 +83,7 @@ def write_ready(
 def read_ready(state_directory: str) -> "dict[str, Any] | None":
     """Return what the fragment says, or `None` if there is none that `write_ready` wrote and nobody changed.
 
-    Keys: `environment` (prefix), `python`, `fingerprint`, `client_paths`, `work`, `inputs` and `exact` (pairs of path
+    Keys: `environment` (prefix), `python`, `fingerprint`, `client_paths`, `inputs` and `exact` (pairs of path
     and time in nanoseconds), `absent`, `links`, `state`, `moment`, `stamps`.
     """
     try:
@@ -200,28 +169,57 @@ def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
     return safe
 
 
+def write_launcher(state_directory: str) -> str:
+    """Return the path of `launch.py`, which enters a client's function; it is written where it is not as it should be.
+
+    :raises OSError: it is missing, and cannot be written
+    """
+    path, content = os.path.join(state_directory, "launch.py"), template("launch.py").encode("utf-8")
+    there = content_of(path)
+    if there != content:
+        try:
+            write_atomically(path, content)
+        except OSError:
+            # Another user's, or of a read-only checkout: what another version of the kernel has left there serves.
+            if not there:
+                raise
+    return path
+
+
 def _ready_text(facts: "dict[str, Any]") -> bytes:
-    quoted = quote
+    values = {
+        "environment": facts["environment"],
+        "programs": scripts_directory(facts["environment"]),
+        "python": facts["python"],
+        "launcher": os.path.join(facts["state"], "launch.py"),
+        "path": os.pathsep.join(facts["client_paths"]),
+    }
+    lines = [READY_FORMAT, "# " + json.dumps(facts, sort_keys=True)]
+    # In braces, so that no shell runs anything of a file that is cut off.
+    lines += ["{"] + ["protoprimer_%s=%s" % (name, quote(value)) for name, value in values.items()]
+    lines += [template("ready.sh").rstrip("\n"), "protoprimer_forget() {"]
+    names = sorted(INPUT_VARIABLES) + ["PROTOPRIMER_" + name for name in _OTHER_VARIABLES]
+    lines += ["    unset " + " ".join(names), "}", "protoprimer_is_fresh() {"]
+    lines += ["    %s || return 1" % condition for condition in _conditions(facts)]
+    return os.fsencode("\n".join(lines + ["}", "}", ""]))
+
+
+def _conditions(facts: "dict[str, Any]") -> "list[str]":
+    """Return in sh what has to hold for the environment to be as fresh as it was when `ready` was written."""
     stamps = os.path.join(facts["state"], "stamps")
-    lines = [READY_FORMAT, "# " + json.dumps(facts, sort_keys=True), _READY_FUNCTIONS]
-    lines += ["protoprimer_%s=%s" % (name, quoted(facts[name])) for name in ("environment", "python")]
-    lines.append("protoprimer_path=" + quoted(os.pathsep.join(facts["client_paths"])))
-    lines.append("protoprimer_work=" + ("yes" if facts["work"] else ""))
     conditions = [
         '[ -z "%s" ]' % "".join("${%s-}" % name for name in sorted(INPUT_VARIABLES)),
-        '[ "${protoprimer_ready%/*}" -ef ' + quoted(facts["state"]) + " ]",
-        '[ -x "$protoprimer_python" ] && [ -f %s ]' % quoted(_ready_mark(facts["environment"])),
+        '[ "${protoprimer_ready%/*}" -ef ' + quote(facts["state"]) + " ]",
+        '[ -x "$protoprimer_python" ] && [ -f %s ]' % quote(_ready_mark(facts["environment"])),
+        '[ -f "$protoprimer_launcher" ]',
     ]
     if facts["boot"]:
-        conditions.append("protoprimer_boot " + quoted(facts["boot"]))
-    conditions += ["protoprimer_input " + quoted(path) for path, _ in facts["inputs"]]
+        conditions.append("protoprimer_boot " + quote(facts["boot"]))
+    conditions += ["protoprimer_input " + quote(path) for path, _ in facts["inputs"]]
     for path, moment in facts["inputs"] + facts["exact"] if facts["stamps"] else []:
-        conditions.append("protoprimer_same %s %s" % (quoted(path), quoted(os.path.join(stamps, "%d" % moment))))
-    conditions += ["protoprimer_absent " + quoted(path) for path in facts["absent"]]
-    conditions += ["[ %s -ef %s ]" % (quoted(link), quoted(target)) for link, target in facts["links"]]
-    lines += [condition + " || return 0" for condition in conditions]
-    # The decision comes last: a file that was cut off decides nothing.
-    return os.fsencode("\n".join(lines + ["protoprimer_fresh=yes", ""]))
+        conditions.append("protoprimer_same %s %s" % (quote(path), quote(os.path.join(stamps, "%d" % moment))))
+    conditions += ["protoprimer_absent " + quote(path) for path in facts["absent"]]
+    return conditions + ["[ %s -ef %s ]" % (quote(link), quote(target)) for link, target in facts["links"]]
 
 
 def _ready_mark(environment: str) -> str:

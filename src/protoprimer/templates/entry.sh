@@ -1,7 +1,7 @@
 #!/bin/sh
 """:" # Entry script of app.cli:main, written by protoprimer. sh reads down to `exit`; to Python that is one string.
 protoprimer_kind=run protoprimer_main=app.cli:main protoprimer_ready=
-[ -z "${ZSH_VERSION-}" ] || emulate sh
+[ -z "${ZSH_VERSION-}" ] || emulate sh; protoprimer_start() { :; }
 case $0 in */*) protoprimer_script=$0 ;; *) protoprimer_script=./$0 ;; esac
 [ -f "$protoprimer_script" ] || protoprimer_script=$(command -v -- "$0")
 [ -h "$protoprimer_script" ] || protoprimer_ready=${protoprimer_script%/*}/.protoprimer/ready

@@ -162,7 +162,7 @@ class MatrixRun:
             cell.status = "planned"
             try:
                 os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
-                run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, True)
+                run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, "boot")
                 graph = bootstrap_graph(run)
                 values = [graph.evaluate(name) for name in ("interpreter", "fingerprint", "store")]  # type: list[Any]
                 chosen, fingerprint, store = values
