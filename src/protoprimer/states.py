@@ -33,7 +33,7 @@ from protoprimer.store.publishing import Environment, announce_generation, clien
 from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import user_cache_directory
+from protoprimer.system.paths import owner_of, user_cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def lock(configuration: Configuration, console: Console) -> FileLock:
 
 def store(configuration: Configuration, console: Console) -> GenerationStore:
     """The generations of the selected environment."""
-    return GenerationStore(configuration.state_directory, configuration.environment_name, console)
+    directories = (configuration.state_directory, configuration.own_state_directory)
+    return GenerationStore(directories[0], configuration.environment_name, console, directories[1])
 
 
 def interpreter(
@@ -276,6 +277,11 @@ def generation(
         why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
         if plan.hint:
             console.warn(plan.hint)
+        own = configuration.own_state_directory
+        if own != configuration.state_directory:
+            keeper = owner_of(own if os.path.lexists(own) else configuration.root)
+            text = "%s can only be renewed by %s: this environment is kept in %s"
+            console.say(text % (own, keeper, configuration.state_directory))
         failed = {}  # type: dict[str, str]
         while True:
             backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration, failed)

@@ -268,13 +268,13 @@ def python_36(bench: Bench) -> World:
 # Where to write.
 
 
-@host("a checkout that is read-only", "uv", (), "the state is not kept elsewhere")
+@host("a checkout that is read-only", "uv", (r"renewed by",))
 def read_only_checkout(bench: Bench) -> World:
     world = bench.world().set(PIP_INDEX_URL=bench.index().url)
     return world.read_only(world.root)
 
 
-@host("a checkout that belongs to another user", "uv", (), "the state is not kept elsewhere")
+@host("a checkout that belongs to another user", "uv", (r"renewed by root",))
 def foreign_checkout(bench: Bench) -> World:
     world = bench.world_for_everybody()
     world.set(PIP_INDEX_URL=bench.index(python=world.python).url)

@@ -147,7 +147,6 @@ def test_3_without_network_what_is_missing_is_told(bench: Bench, arguments: list
 # 4. Where to write.
 
 
-@pytest.mark.xfail(strict=True, reason="the variable is not known")
 def test_4_the_state_directory_can_be_named_by_a_variable(bench: Bench) -> None:
     world = bench.world().without_network()
     state = world.base / "tmp" / "a state"
@@ -156,7 +155,6 @@ def test_4_the_state_directory_can_be_named_by_a_variable(bench: Bench) -> None:
     assert list(state.glob("**/protoprimer.json"))
 
 
-@pytest.mark.xfail(strict=True, reason="the state is not kept elsewhere")
 def test_4_a_cold_start_on_a_read_only_checkout_leaves_its_state_in_the_users_cache(bench: Bench) -> None:
     world = bench.world().without_network()
     world.read_only(world.root)
@@ -166,7 +164,6 @@ def test_4_a_cold_start_on_a_read_only_checkout_leaves_its_state_in_the_users_ca
     assert not world.clone.state.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="neither is told")
 def test_4_a_stale_environment_on_a_read_only_checkout_tells_which_input_changed(bench: Bench) -> None:
     world = bench.world_for_everybody().without_network()
     world.prime()
@@ -178,7 +175,6 @@ def test_4_a_stale_environment_on_a_read_only_checkout_tells_which_input_changed
     assert "root" in errors, "who can renew it is told by name"
 
 
-@pytest.mark.xfail(strict=True, reason="no command is told")
 def test_4_where_root_was_first_the_exact_command_is_told(bench: Bench) -> None:
     world = bench.world_for_everybody().without_network()
     world.prime()

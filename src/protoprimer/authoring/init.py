@@ -88,7 +88,7 @@ def _existing(directory: str) -> str:
 def _files(
     directory: str, configuration: Configuration, kernel_name: str, main: "str | None", windows: bool
 ) -> "list[RepositoryFile]":
-    state = relative_path(configuration.state_directory, directory)
+    state = relative_path(configuration.own_state_directory, directory)
     files = [RepositoryFile(directory, kernel_name, kernel_text(), is_script=True)]
     if kernel_name != ENTRY_NAME:
         text = entry_text("boot", main, kernel_name, state)
@@ -138,7 +138,7 @@ def remove_all(directory: str, console: Console, dry_run: bool) -> None:
     command = os.path.join(directory, COMMAND_NAME)
     if (repository_text(command) or "").replace("\r\n", "\n") == template(COMMAND_NAME):
         removed.append(command)
-    state, link = configuration.state_directory, configuration.path_of(configuration.text("venv-link") or ".venv")
+    state, link = configuration.own_state_directory, configuration.path_of(configuration.text("venv-link") or ".venv")
     is_our_state = link_target(state) is None and os.path.isfile(os.path.join(state, "CACHEDIR.TAG"))
     if _leads_into(link, os.path.join(state, "envs")):
         removed.append(link)
@@ -228,7 +228,7 @@ def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | 
         kernel = _nearest_kernel(directory)
     elif not os.path.isfile(kernel):
         raise UsageError("there is no kernel %s" % kernel, "--kernel", "write it with: %s init" % author_program())
-    state = relative_path(_configuration(path, os.path.abspath(kernel)).state_directory, directory)
+    state = relative_path(_configuration(path, os.path.abspath(kernel)).own_state_directory, directory)
     text = entry_text(kind, main, relative_path(kernel, directory), state)
     files = [RepositoryFile(directory, os.path.basename(path), text, is_script=True)]
     attributes = with_attributes(

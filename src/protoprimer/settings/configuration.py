@@ -8,8 +8,8 @@ from protoprimer.errors import ConfigurationError, UsageError, nearest_name
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
-from protoprimer.system.files import refuse_endless
-from protoprimer.system.paths import is_utf8_path
+from protoprimer.system.files import refuse_endless, sha256_of
+from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ INPUT_VARIABLES = {
     "PROTOPRIMER_SEED_PIP": "seed-pip",
     "PROTOPRIMER_KEEP": "keep",
     "PROTOPRIMER_KERNEL_UPDATE": "kernel-update",
+    "PROTOPRIMER_STATE_DIR": "state-dir",
 }  # type: dict[str, str]
 CELL_VARIABLE = "PROTOPRIMER_CELL"
 _ROOT_MARKS = (
@@ -95,6 +96,7 @@ class Configuration:
         self.files = []  # type: list[str]
         self.absent_files = []  # type: list[str]
         self.leaps = {leap: {} for leap in LEAPS}  # type: dict[str, dict[str, Any]]
+        self._state_directory = None  # type: str | None
 
     def get(self, key: str) -> "Any":
         """Return the effective value of `key`, its default where nothing sets it."""
@@ -123,9 +125,24 @@ class Configuration:
         return os.path.normpath(os.path.join(self.root, relative))
 
     @property
-    def state_directory(self) -> str:
-        """Where the state of this clone is kept."""
+    def own_state_directory(self) -> str:
+        """Where the state of this clone is kept by whoever can write it."""
         return self.path_of(self.get("state-dir"))
+
+    @property
+    def state_directory(self) -> str:
+        """Where this user keeps the state of this clone: in the user's cache, where the clone cannot be written."""
+        if self._state_directory is None:
+            own = self.own_state_directory
+            name = "%s-%s" % (os.path.basename(self.root), sha256_of(os.fsencode(own))[:16])
+            is_own = _can_keep_state(own, self.root)
+            self._state_directory = own if is_own else os.path.join(user_cache_directory(), "clones", name)
+        return self._state_directory
+
+    @property
+    def keeps_state_elsewhere(self) -> bool:
+        """Whether the state is not kept where others who use this checkout keep theirs."""
+        return "state-dir" in self.leaps["input"] or self.state_directory != self.own_state_directory
 
     def effective(self) -> "dict[str, Any]":
         """Return the effective value of every key, and what the leaps before decided."""
@@ -196,31 +213,38 @@ def read_configuration(
         raise ConfigurationError(_NAMING % wrong, place, "name it otherwise")
     _apply(configuration, client, "client", client_file, prefix)
     configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
+    if "state-dir" in inputs:
+        configuration.settings["state-dir"] = inputs["state-dir"]
+    _refuse_bad_place(configuration, "state-dir")
     _select_environment(configuration, inputs, remembered_environment)
     _env_leap(configuration, environments, primer, client_file, prefix)
     for key, setting in inputs.items():
         if key not in ("env", "offline"):
             configuration.settings[key] = setting
     configuration.offline = "offline" in inputs and bool(inputs["offline"].value)
-    _refuse_bad_places(configuration)
+    _refuse_bad_place(configuration, "venv-link")
     _derive_shapes(configuration)
     if environ.get(CELL_VARIABLE):
         _become_cell(configuration, environ[CELL_VARIABLE])
     return configuration
 
 
-def _refuse_bad_places(configuration: Configuration) -> None:
+def _can_keep_state(path: str, root: str) -> bool:
+    """Tell whether a state directory is this user's to write, or is in the way of one that would be."""
+    if not os.path.lexists(path):
+        return can_be_made(path)
+    return any(can_be_made(one) and is_own(one) for one in (path, root))
+
+
+def _refuse_bad_place(configuration: Configuration, key: str) -> None:
     """Refuse a state directory or link where files of ours would hide, or be, the user's, or no tool can work."""
-    root, state = os.path.join(configuration.root, ""), os.path.join(configuration.state_directory, "")
-    for key in ("state-dir", "venv-link"):
-        value = configuration.text(key)
-        if value is None:
-            continue
-        path = os.path.join(configuration.path_of(value), "")
-        is_in_state = key == "venv-link" and (path.startswith(state) or state.startswith(path))
-        if "\0" in value or root.startswith(path) or is_in_state:
-            cause = "%s cannot be %r: no path, or in the way of the root or the state directory" % (key, value)
-            raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
+    root, state = os.path.join(configuration.root, ""), os.path.join(configuration.own_state_directory, "")
+    value = configuration.text(key)
+    path = os.path.join(configuration.path_of(value), "") if value is not None else None
+    is_in_state = path is not None and key == "venv-link" and (path.startswith(state) or state.startswith(path))
+    if value is not None and ("\0" in value or root.startswith(str(path)) or is_in_state):
+        cause = "%s cannot be %r: no path, or in the way of the root or the state directory" % (key, value)
+        raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
     if not is_utf8_path(state):
         cause = "no environment can be made where the path is not UTF-8"
         raise ConfigurationError(cause, state, "rename it, or set state-dir")
@@ -350,7 +374,8 @@ def _client_leap(
 def _select_environment(
     configuration: Configuration, inputs: "dict[str, Setting]", remembered: "Callable[[str], str | None]"
 ) -> None:
-    chosen = remembered(configuration.state_directory) or DEFAULT_ENVIRONMENT
+    places = (configuration.state_directory, configuration.own_state_directory)
+    chosen = next(filter(None, map(remembered, places)), DEFAULT_ENVIRONMENT)
     name = str(inputs["env"].value) if "env" in inputs else chosen
     configuration.environment_name = name
     configuration.is_for_once = name != chosen and not inputs["env"].source.startswith("--")

@@ -117,11 +117,17 @@ def _sync_directory(path: str) -> None:
 class GenerationStore:
     """The generations of one named environment of a clone; who builds holds that environment's lock.
 
+    :param shared_directory: the clone's own state directory, whose generations serve too, where another one is written
     :raises ConfigurationError: the environment's name cannot be part of a file name (exit code 3)
     """
 
-    def __init__(self, state_directory: str, environment_name: str, console: Console) -> None:
+    def __init__(
+        self, state_directory: str, environment_name: str, console: Console, shared_directory: "str | None" = None
+    ) -> None:
         check_environment_name(environment_name)
+        self._shared = None  # type: GenerationStore | None
+        if shared_directory not in (None, state_directory):
+            self._shared = GenerationStore(str(shared_directory), environment_name, console)
         self.directory = os.path.join(state_directory, "envs")
         self._state_directory = state_directory
         self._name = environment_name
@@ -134,7 +140,7 @@ class GenerationStore:
     def last(self) -> "Generation | None":
         """Return the newest complete generation whose interpreter can be started, of whatever fingerprint."""
         usable = [generation for generation in self.all() if interpreter_fault(generation.path) is None]
-        return usable[-1] if usable else None
+        return usable[-1] if usable else self._shared.last() if self._shared else None
 
     def find(self, fingerprint: Fingerprint) -> "Generation | None":
         """Return the newest complete generation of a fingerprint if its interpreter can be started, else `None`.
@@ -233,7 +239,8 @@ class GenerationStore:
         generations = self.all()
         records = [read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
         records += [generation.record for generation in reversed(generations)]
-        return next((record for record in records if isinstance(record.get("parts"), dict)), {})
+        shared = self._shared.last_record() if self._shared else {}
+        return next((record for record in records if isinstance(record.get("parts"), dict)), shared)
 
     def reason_to_build(self, fingerprint: Fingerprint) -> str:
         """Return in one line why there is something to build, beginning with `because`."""
@@ -286,7 +293,9 @@ class GenerationStore:
 
     def _current(self, fingerprint: Fingerprint) -> "Generation | None":
         found = [generation for generation in self.all() if generation.digest == fingerprint.digest]
-        return max(found, key=lambda generation: generation.number) if found else None
+        if not found:
+            return self._shared._current(fingerprint) if self._shared else None
+        return max(found, key=lambda generation: generation.number)
 
     def _complete(self) -> "list[Generation]":
         found = []

@@ -46,13 +46,14 @@ class Environment:
 
 def standing_environment(configuration: Configuration) -> "Environment | None":
     """Return the environment that `ready` announces, if nothing has changed since and nobody steers this run."""
-    facts = read_ready(configuration.state_directory)
-    if facts is None or is_steered(configuration) or why_not_fresh(configuration.state_directory, facts) is not None:
-        return None
-    # A generation's directory is named after its environment, whose name has no dash.
-    if os.path.basename(facts["environment"]).partition("-")[0] != configuration.environment_name:
-        return None
-    return Environment(facts["environment"], facts["client_paths"], False)
+    for directory in dict.fromkeys((configuration.state_directory, configuration.own_state_directory)):
+        facts = read_ready(directory)
+        if facts is None or is_steered(configuration) or why_not_fresh(directory, facts) is not None:
+            continue
+        # A generation's directory is named after its environment, whose name has no dash.
+        if os.path.basename(facts["environment"]).partition("-")[0] == configuration.environment_name:
+            return Environment(facts["environment"], facts["client_paths"], False)
+    return None
 
 
 def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
@@ -91,7 +92,7 @@ def announce_generation(
     if is_steered(configuration):
         return
     link = configuration.get("venv-link")
-    if isinstance(link, str):
+    if isinstance(link, str) and not configuration.keeps_state_elsewhere:
         point_link(configuration.path_of(link), generation, configuration.state_directory, console)
     write_ready(
         configuration.state_directory,

@@ -1,12 +1,13 @@
 """The state directory of a clone: ours alone, marked for git and backups; which environment was chosen there."""
 
 import os
-import stat
+from shlex import quote
 
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import content_of, link_target, write_atomically
+from protoprimer.system.paths import is_own, owner_of
 
 __all__ = [
     "check_environment_name",
@@ -33,7 +34,7 @@ def prepare_state_directory(path: str) -> None:
         for directory in (path, os.path.join(path, "envs")):
             if not os.path.lexists(directory):
                 os.makedirs(directory, 0o755, exist_ok=True)
-            _refuse_foreign_directory(directory)
+            _refuse_foreign_directory(directory, path)
         names = set(os.listdir(path))
         # A directory with more in it is somebody's who set `state-dir` to it, or has its marks since long.
         if names <= {"envs", "lock", "log"}.union(_STATE_MARKS) or names.issuperset(_STATE_MARKS):
@@ -71,18 +72,16 @@ def _refuse_foreign_content(path: str) -> None:
         raise InstallError("the state directory is not protoprimer's, and not empty", place=path, advice=advice)
 
 
-def _refuse_foreign_directory(path: str) -> None:
-    status = os.lstat(path)
-    fault = None
+def _refuse_foreign_directory(path: str, state_directory: str) -> None:
+    fault, advice = None, "remove it, or set state-dir to a directory of your own"
     if link_target(path) is not None:
         fault = "is a link, which is not followed"
-    elif not stat.S_ISDIR(status.st_mode):
+    elif not os.path.isdir(path):
         fault = "is not a directory"
-    elif hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
-        # The superuser may work in anybody's clone: that is how containers see their host's.
-        fault = "belongs to another user (id %d)" % status.st_uid
+    elif not is_own(path):
+        fault = "belongs to another user (%s)" % owner_of(path)
+        advice = "run: sudo chown -R %d %s" % (os.geteuid(), quote(state_directory))
     if fault:
-        advice = "remove it, or set state-dir to a directory of your own"
         raise InstallError("the state directory " + fault, place=path, advice=advice)
 
 

@@ -12,7 +12,9 @@ __all__ = [
     "environment_executable",
     "environment_python",
     "file_url",
+    "is_own",
     "is_utf8_path",
+    "owner_of",
     "path_of_file_url",
     "scripts_directory",
     "user_cache_directory",
@@ -92,6 +94,22 @@ def can_be_made(directory: str) -> bool:
     while not os.path.lexists(directory) and os.path.dirname(directory) != directory:
         directory = os.path.dirname(directory)
     return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+
+
+def is_own(path: str) -> bool:
+    """Tell whether a file is this user's; the superuser may work with anybody's, as containers do."""
+    return not hasattr(os, "geteuid") or os.geteuid() in (0, os.lstat(path).st_uid)
+
+
+def owner_of(path: str) -> str:
+    """Return the name of the user whose a file is, or the number where it has no name."""
+    owner = os.lstat(path).st_uid
+    try:
+        import pwd
+
+        return pwd.getpwuid(owner).pw_name
+    except (ImportError, KeyError):
+        return str(owner)
 
 
 def _private_temporary_cache() -> str:
