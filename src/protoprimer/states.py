@@ -136,9 +136,9 @@ def index_settings(configuration: Configuration, console: Console) -> IndexSetti
     return settings
 
 
-def cache_directory() -> str:
+def cache_directory(console: Console) -> str:
     """Where this machine's clones share tools and what was probed; for this user alone, as programs run from it."""
-    path = user_cache_directory()
+    path = user_cache_directory(tell=console.say)
     try:
         os.makedirs(path, 0o700, exist_ok=True)
     except OSError:

@@ -302,7 +302,7 @@ def unwritable_home(bench: Bench) -> World:
     return world.as_nobody().give(world.root)
 
 
-@host("a cache that belongs to another user", "uv", (r"cache",), "not told")
+@host("a cache that belongs to another user", "uv", (r"the cache .* is not yours",))
 def foreign_cache(bench: Bench) -> World:
     world = bench.world_for_everybody()
     world.set(PIP_INDEX_URL=bench.index(python=world.python).url)
@@ -335,8 +335,6 @@ def bad_locks(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index().url).refuse_locks("EBADF")
 
 
-@host(
-    "a system without flock (ENOSYS)", "uv|virtualenv|venv", (), "uv creates an environment and then refuses to install"
-)
+@host("a system without flock (ENOSYS)", "uv|virtualenv|venv")
 def unknown_locks(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index().url).refuse_locks("ENOSYS")

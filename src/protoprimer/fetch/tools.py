@@ -14,7 +14,7 @@ from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
 from protoprimer.system.files import sha256_of, write_atomically
-from protoprimer.system.paths import can_be_made, scripts_directory
+from protoprimer.system.paths import can_lock_in, scripts_directory
 from protoprimer.system.platform import is_windows, libc_of_host, machine_of_host
 
 TYPE_CHECKING = False
@@ -146,13 +146,17 @@ class ToolBox:
         return found
 
     def _find_uv(self) -> Tool:
-        found = self._uv_of_host_or_wheel()
         usual = os.environ.get("UV_CACHE_DIR") or os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"), "uv"
         )
-        if not is_windows() and not can_be_made(usual):
-            # uv does nothing at all without a cache.
-            found.environment["UV_CACHE_DIR"] = os.path.join(self.cache_directory, "uv")
+        # uv does nothing at all without a cache, and little without locks in it.
+        cache = next(filter(can_lock_in, (usual, os.path.join(self.cache_directory, "uv"))), None)
+        if cache is None:
+            advice = "set UV_CACHE_DIR to a directory on another file system"
+            raise ToolAbsent("uv cannot write and lock files in its cache %s (%s)" % (usual, advice))
+        found = self._uv_of_host_or_wheel()
+        if cache != usual:
+            found.environment["UV_CACHE_DIR"] = cache
         return found
 
     def _uv_of_host_or_wheel(self) -> Tool:

@@ -147,7 +147,7 @@ class GenerationStore:
 
         What was built before this boot is looked at in full, as a power loss may have emptied its files.
         """
-        found = self._current(fingerprint)
+        found = self.newest(fingerprint)
         if found is None:
             return None
         is_of_this_boot = found.record.get("boot") == this_process("")["boot"]
@@ -244,7 +244,7 @@ class GenerationStore:
 
     def reason_to_build(self, fingerprint: Fingerprint) -> str:
         """Return in one line why there is something to build, beginning with `because`."""
-        current = self._current(fingerprint)
+        current = self.newest(fingerprint)
         if current is not None:
             return "because %s" % (self.is_intact(current) or "it is wanted anew")
         last = self.last_record()
@@ -291,10 +291,11 @@ class GenerationStore:
         used = paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
         return [path for path in candidates if path not in used and self._remove(path)]
 
-    def _current(self, fingerprint: Fingerprint) -> "Generation | None":
+    def newest(self, fingerprint: Fingerprint) -> "Generation | None":
+        """Return the newest complete generation of a fingerprint, whatever happened to it since."""
         found = [generation for generation in self.all() if generation.digest == fingerprint.digest]
         if not found:
-            return self._shared._current(fingerprint) if self._shared else None
+            return self._shared.newest(fingerprint) if self._shared else None
         return max(found, key=lambda generation: generation.number)
 
     def _complete(self) -> "list[Generation]":

@@ -7,8 +7,13 @@ import urllib.parse
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.platform import is_windows
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 __all__ = [
     "can_be_made",
+    "can_lock_in",
     "environment_executable",
     "environment_python",
     "file_url",
@@ -61,12 +66,13 @@ def path_of_file_url(url: str) -> str:
     return url2pathname(path)
 
 
-def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
+def user_cache_directory(environ: "dict[str, str] | None" = None, tell: "Callable[[str], None] | None" = None) -> str:
     """Return protoprimer's directory in the user's cache: `PROTOPRIMER_CACHE`, else XDG or the platform's rule.
 
-    Without a home directory that can be written, as in many containers, it lies in the temporary directory, named by
-    the user's id and private to that user.
+    Without a home directory that can be written, as in many containers, or where it is another user's, it lies in the
+    temporary directory, named by the user's id and private to that user.
 
+    :param tell: is told where it lies, if a usual one cannot be used
     :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
     """
     environ = dict(os.environ) if environ is None else environ
@@ -86,14 +92,40 @@ def user_cache_directory(environ: "dict[str, str] | None" = None) -> str:
     elif home.startswith("~") or home == "/" or not os.path.isdir(home):
         return _private_temporary_cache()
     path = os.path.join(usual, "protoprimer")
-    return path if can_be_made(path) else _private_temporary_cache()
+    # Programs are run from it: another user's will not do, even if it can be written.
+    if can_be_made(path) and (not os.path.lexists(path) or is_own(path)):
+        return path
+    private = _private_temporary_cache()
+    if tell is not None:
+        tell("the cache %s is not yours to write: keeping tools in %s" % (path, private))
+    return private
 
 
 def can_be_made(directory: str) -> bool:
     """Tell whether a directory can be written, or made and then written."""
-    while not os.path.lexists(directory) and os.path.dirname(directory) != directory:
-        directory = os.path.dirname(directory)
+    directory = _nearest_existing(directory)
     return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+
+
+def can_lock_in(directory: str) -> bool:
+    """Tell whether files can be made and locked in a directory, or where it would be made; on Windows they can."""
+    if is_windows():
+        return True
+    import fcntl
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=_nearest_existing(directory)) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _nearest_existing(path: str) -> str:
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path
 
 
 def is_own(path: str) -> bool:
