@@ -106,6 +106,13 @@ def forget_ready(state_directory: str) -> None:
 
 def why_not_fresh(state_directory: str, facts: "dict[str, Any]") -> "str | None":
     """Return the first reason why `facts`, from `read_ready`, are stale; `None` if they are fresh."""
+    try:
+        return _first_change(state_directory, facts)
+    except (TypeError, ValueError):
+        return "what was written of the environment is not understood"
+
+
+def _first_change(state_directory: str, facts: "dict[str, Any]") -> "str | None":
     if not _ready_same_file(state_directory, facts["state"]):
         return "the clone has been moved or copied"
     if facts["boot"] != boot_identifier():
