@@ -92,32 +92,30 @@ class UrlReader:
             except FileNotFoundError as error:
                 raise RoadClosed("not found", "not found") from error
             return url, "text/html"
-        server = server_of(url)
+        server, attempt = server_of(url), 0
         if server in self._closed_servers:
             raise self._closed_servers[server]
-        try:
-            return self._read_with_patience(url, target, accept, most)
-        except RoadClosed as closed:
-            if closed.closes_server:
-                self._closed_servers[server] = closed
-            raise
-
-    def _read_with_patience(self, url: str, target: "BinaryIO", accept: str, most: int) -> "tuple[str, str]":
-        for attempt in range(1, TRIES):
+        while True:
+            attempt += 1
             try:
                 return self._read_once(url, target, accept, most)
+            except RoadClosed as closed:
+                if closed.closes_server:
+                    self._closed_servers[server] = closed
+                raise
             except _TransientError as error:
+                if attempt == TRIES:
+                    raise RoadClosed("", "%s, tried %d times" % (error, TRIES)) from error
                 self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
-        try:
-            return self._read_once(url, target, accept, most)
-        except _TransientError as error:
-            raise RoadClosed("", "%s, tried %d times" % (error, TRIES)) from error
 
-    def _read_once(self, url: str, target: "BinaryIO", accept: str, most: int) -> "tuple[str, str]":
+    def _read_once(
+        self, url: str, target: "BinaryIO", accept: str, most: int, redirections: int = 10
+    ) -> "tuple[str, str]":
         import http.client
         import socket
         import urllib.error
+        from urllib.parse import urljoin
 
         try:
             with self._open(url, accept, target.tell()) as response:
@@ -125,7 +123,12 @@ class UrlReader:
                 return str(response.geturl()), str(response.headers.get_content_type())
         except urllib.error.HTTPError as error:
             error.close()
-            raise _error_of_status(error) from error
+            moved = urljoin(url, error.headers.get("Location") or "")
+            if error.code not in (301, 302, 303, 307, 308) or not redirections:
+                raise _error_of_status(error) from error
+            if url.startswith("https:") and not moved.startswith("https:"):
+                raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved) from error
+            return self._read_once(moved, target, accept, most, redirections - 1)
         except socket.timeout as error:
             raise RoadClosed("timed out", "timed out", closes_server=True) from error
         except urllib.error.URLError as error:
@@ -173,56 +176,35 @@ class UrlReader:
             raise _TransientError("the connection ended after %d of %s bytes" % (received, expected))
 
     def _open(self, url: str, accept: str, start: int) -> "Any":
-        """Open a URL, following redirections by hand: each host is shown its own credentials only."""
-        import urllib.error
-        from urllib.parse import urljoin
-
-        for _ in range(10):
-            try:
-                return self._open_one(url, accept, start)
-            except urllib.error.HTTPError as error:
-                target = error.headers.get("Location")
-                if error.code not in (301, 302, 303, 307, 308) or not target:
-                    raise
-                error.close()
-                if url.startswith("https:") and not urljoin(url, target).startswith("https:"):
-                    raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % target) from error
-                url = urljoin(url, target)
-        raise OSError("redirected too often")
-
-    def _open_one(self, url: str, accept: str, start: int) -> "Any":
+        """Open a URL, following no redirection: each host has its own credentials, proxy and trust."""
         import base64
         import urllib.request
-        from urllib.parse import urlsplit, urlunsplit
-
-        class NoRedirection(urllib.request.HTTPRedirectHandler):
-            def redirect_request(self, *_details: "Any") -> None:
-                return None
+        from urllib.parse import urlsplit
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
             raise OSError("only http, https and file URLs are read, not %s" % url)
-        server = parts.netloc.rpartition("@")[2]
-        bare_url = urlunsplit((parts.scheme, server, parts.path, parts.query, ""))
+        server, proxies = parts.netloc.rpartition("@")[2], self._settings.proxies
         encoding = "identity" if accept == "*/*" else "gzip"
         headers = {"Accept": accept, "User-Agent": "protoprimer", "Accept-Encoding": encoding}
         if start:
             headers["Range"] = "bytes=%d-" % start
-        request = urllib.request.Request(bare_url, headers=headers)  # noqa: S310 - the scheme was just looked at
         credentials = self._settings.credentials_for(url)
         if credentials:
             token = base64.b64encode(("%s:%s" % credentials).encode("utf-8")).decode("ascii")
-            request.add_unredirected_header("Authorization", "Basic " + token)
-        proxies = self._settings.proxies
-        if urllib.request.proxy_bypass_environment(server, proxies):  # type: ignore[attr-defined]
-            proxies = {}
-        proxies = {name: url for name, url in proxies.items() if name != "no"}
-        handlers = [NoRedirection(), urllib.request.ProxyHandler(proxies)]  # type: list[Any]
+            headers["Authorization"] = "Basic " + token
+        bare_url = parts._replace(netloc=server, fragment="").geturl()
+        request = urllib.request.Request(bare_url, headers=headers)  # noqa: S310 - the scheme was just looked at
+        is_direct = urllib.request.proxy_bypass_environment(server, proxies)  # type: ignore[attr-defined]
+        proxies = {} if is_direct else {name: one for name, one in proxies.items() if name != "no"}
+        handlers = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]  # type: list[Any]
+        handlers += [urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor()]
         if parts.scheme == "https":
             trusted = bool({server, parts.hostname} & set(self._settings.trusted_hosts))
-            context = self._context(trusted)
-            handlers.append(urllib.request.HTTPSHandler(context=context))
-        opener = urllib.request.build_opener(*handlers)
+            handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))
+        opener = urllib.request.OpenerDirector()
+        for handler in handlers:
+            opener.add_handler(handler)
         return opener.open(request, timeout=self._settings.timeout or SECONDS_TO_CONNECT)
 
     def _context(self, trusted: bool) -> "ssl.SSLContext":
