@@ -49,7 +49,7 @@ def settings_for(tmp_path: Path) -> Reading:
 
 def fetch(settings: IndexSettings, cache: Path, wheel: tuple[str, str], console: Console | None = None) -> bytes:
     filename, digest = wheel
-    path = fetch_wheel("sample", "1.0", {filename: digest}, settings, str(cache), console or Console(-1))
+    path = fetch_wheel(filename, digest, settings, str(cache), console or Console(-1))
     assert os.path.basename(path) == filename
     with open(path, "rb") as stream:
         return stream.read()
@@ -79,7 +79,7 @@ def test_a_name_of_several_words_is_asked_for_as_indexes_spell_it(
 ) -> None:
     filename, digest = index.add("two-words", "2.0")
     settings = settings_for(PIP_INDEX_URL=index.url)
-    assert fetch_wheel("two-words", "2.0", {filename: digest}, settings, str(tmp_path), Console(-1))
+    assert fetch_wheel(filename, digest, settings, str(tmp_path), Console(-1))
     assert index.paths()[0] == "/simple/two-words/"
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(
 ) -> None:
     wheel = index.add("sample", "1.0")
     settings = settings_for(PIP_INDEX_URL=index.url)
-    path = fetch_wheel("sample", "1.0", dict([wheel]), settings, str(tmp_path), Console(-1))
+    path = fetch_wheel(*wheel, settings, str(tmp_path), Console(-1))
     with open(path, "wb") as stream:
         stream.write(b"poison")
     assert fetch(settings, tmp_path, wheel) == index.files[wheel[0]]
@@ -262,7 +262,7 @@ def test_processes_that_fetch_and_unpack_at_once_all_succeed(index: SimpleIndex,
         from protoprimer.settings.index_settings import read_index_settings
         from protoprimer.fetch.wheels import fetch_wheel, unpack_wheels, unpacked_is_whole
         settings = read_index_settings("/", environ={{"PIP_INDEX_URL": {index.url!r}, "PIP_CONFIG_FILE": {os.devnull!r}}})
-        path = fetch_wheel("sample", "1.0", {{{filename!r}: {digest!r}}}, settings, {str(tmp_path)!r}, Console(-1))
+        path = fetch_wheel({filename!r}, {digest!r}, settings, {str(tmp_path)!r}, Console(-1))
         directory = unpack_wheels([path], {str(tmp_path / "unpacked")!r})
         assert unpacked_is_whole(directory)
         """

@@ -1,5 +1,6 @@
 """Reading pages and files by URL, the way the settings say: proxies, certificates, credentials, patience."""
 
+import functools
 import gzip
 import io
 import os
@@ -50,7 +51,8 @@ class UrlReader:
     def __init__(self, settings: IndexSettings, console: Console) -> None:
         self._settings = settings
         self._console = console
-        self._contexts = {}  # type: dict[bool, ssl.SSLContext]
+        # Reading the certificates takes a while.
+        self._context = functools.lru_cache(None)(lambda trusted: _tls_context(settings, trusted))
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
@@ -206,11 +208,6 @@ class UrlReader:
         for handler in handlers:
             opener.add_handler(handler)
         return opener.open(request, timeout=self._settings.timeout or SECONDS_TO_CONNECT)
-
-    def _context(self, trusted: bool) -> "ssl.SSLContext":
-        if trusted not in self._contexts:
-            self._contexts[trusted] = _tls_context(self._settings, trusted)
-        return self._contexts[trusted]
 
 
 def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":

@@ -8,7 +8,6 @@ _OPENS = {
     "web page": "sign in to this network, or correct the URL: %(server)s answers with a page for people",
     "refused": "give credentials for %(server)s in its URL or in netrc, or ask for access to %(file)s",
     "blocked": "let this host reach %(server)s, or set proxy or index-url to what it can reach",
-    "timed out": "let this host reach %(server)s, or set proxy or index-url to what it can reach",
     "TLS": "name the certificates of your authority: PIP_CERT or SSL_CERT_FILE is the path of that file",
     "other bytes": "let %(server)s serve the very file that is pinned: %(file)s",
     "offline": "run without --offline, or put %(file)s into a directory of find-links",
@@ -42,7 +41,10 @@ class RoadRecord:
         self.tried = tried
         self.closed = closed
         self.detail = detail
-        self.opens = _OPENS.get(closed, "") % {"server": server_of(tried), "file": filename}
+        self.opens = _OPENS.get(closed.replace("timed out", "blocked"), "") % {
+            "server": server_of(tried),
+            "file": filename,
+        }
 
     def as_document(self) -> "dict[str, str]":
         """Return the record as `check --json` tells it."""

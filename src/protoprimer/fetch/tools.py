@@ -281,12 +281,9 @@ class ToolBox:
 
     def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
         def fetch(filename: str) -> str:
-            name, version = filename.split("-")[:2]
-            name, hashes = name.replace("_", "-"), {filename: wheels[filename]}
+            more = (self.settings, self.cache_directory, self.console, self._reader)
             try:
-                return fetch_wheel(
-                    name, version, hashes, self.settings, self.cache_directory, self.console, self._reader
-                )
+                return fetch_wheel(filename, wheels[filename], *more)
             except WheelError as error:
                 self.records += error.records
                 raise

@@ -14,7 +14,7 @@ from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 __all__ = [
     "WheelError",
@@ -33,20 +33,10 @@ MOST_BYTES_UNPACKED = 800 << 20
 
 
 class WheelError(BackendError):
-    """A wheel could not be had or used: exit code 5.
+    """A wheel could not be had or used: exit code 5."""
 
-    :param records: what was tried in vain
-    """
-
-    def __init__(
-        self,
-        cause: str,
-        place: "str | None" = None,
-        advice: "str | None" = None,
-        records: "list[RoadRecord] | None" = None,
-    ) -> None:
-        super().__init__(cause, place, advice)
-        self.records = records or []
+    # What was tried in vain.
+    records = []  # type: list[RoadRecord]
 
     @property
     def tampered(self) -> bool:
@@ -55,9 +45,8 @@ class WheelError(BackendError):
 
 
 def fetch_wheel(
-    name: str,
-    version: str,
-    hashes: "dict[str, str]",
+    filename: str,
+    sha256: str,
     settings: IndexSettings,
     cache_directory: str,
     console: Console,
@@ -67,36 +56,39 @@ def fetch_wheel(
 
     Looked at in order: the cache, find-links, local indexes, other indexes.
 
-    :param hashes: file name -> sha256 (hex) of the wheels that will do, best first
     :param reader: what else this run reads with
-    :raises WheelError: none could be had (exit code 5); the message holds what each source said
+    :raises WheelError: it could not be had (exit code 5); the message holds what each source said
     """
-    for filename, sha256 in hashes.items():
-        path = _cached_wheel_path(cache_directory, filename, sha256)
-        if sha256_of_file(path) == sha256:
-            return path
+    path = _cached_wheel_path(cache_directory, filename, sha256)
+    if sha256_of_file(path) == sha256:
+        return path
     records = []  # type: list[RoadRecord]
     reader = reader or UrlReader(settings, console)
+    name, version = filename.split("-")[:2]
+    name = name.replace("_", "-")
+
+    def note(tried: str, closed: str, said: str) -> None:
+        tried = console.mask(tried)
+        records.append(RoadRecord(name, filename, tried, closed, console.mask("%s: %s" % (tried, said))))
+
     for source in _wheel_sources(name, settings):
-        tried, filename = source, next(iter(hashes))
+        tried = source
         try:
             links = reader.links(source)
-            filename = next((one for one in hashes if one in links), "")
-            if not filename:
-                raise RoadClosed("not found", "does not list %s" % " or ".join(hashes))
+            if filename not in links:
+                raise RoadClosed("not found", "does not list %s" % filename)
             tried = links[filename]
-            return _downloaded(tried, filename, hashes[filename], cache_directory, reader)
+            return _downloaded(tried, filename, sha256, cache_directory, reader)
         except (OSError, ValueError) as error:
-            kind = error.kind if isinstance(error, RoadClosed) else ""
-            detail = console.mask("%s: %s" % (tried, str(error) or type(error).__name__))
-            records.append(RoadRecord(name, filename or next(iter(hashes)), console.mask(tried), kind, detail))
+            note(tried, getattr(error, "kind", ""), str(error) or type(error).__name__)
     if settings.offline:
-        detail = "offline, and not in the cache %s" % cache_directory
-        records.append(RoadRecord(name, next(iter(hashes)), cache_directory, "offline", detail))
+        note(cache_directory, "offline", "offline, and not in this cache")
     said = "; ".join(one.detail for one in records) or "no index and no find-links to look at"
-    opens = [one.opens for one in records if one.opens]
-    advice = opens[0] if opens else "check index-url, find-links, proxy and certificates (`check` shows them)"
-    raise WheelError("%s %s could not be had: %s" % (name, version, said), None, advice, records)
+    advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
+    advice = next((one.opens for one in records if one.opens), advice)
+    closed = WheelError("%s %s could not be had: %s" % (name, version, said), None, advice)
+    closed.records = records
+    raise closed
 
 
 def _downloaded(url: str, filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
@@ -119,16 +111,9 @@ def _downloaded(url: str, filename: str, sha256: str, cache_directory: str, read
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
-            _remove_if_empty(os.path.dirname(path))
+            if not os.listdir(os.path.dirname(path)):
+                os.rmdir(os.path.dirname(path))
     return path
-
-
-def _remove_if_empty(directory: str) -> None:
-    try:
-        os.rmdir(directory)
-    except OSError:
-        # Somebody has put something there.
-        pass
 
 
 def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> str:
@@ -239,15 +224,7 @@ def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
 def remove_leftovers(directory: str) -> None:
     """Remove what killed processes left beside `directory` an hour ago or earlier: its name, then `.tmp`."""
     parent, prefix = os.path.split(directory + ".")
-    for name in os.listdir(parent) if os.path.isdir(parent) else []:
-        path = os.path.join(parent, name)
-        try:
-            is_ours = name.startswith(prefix) and ".tmp" in name
-            if is_ours and time.time() - os.lstat(path).st_mtime > SECONDS_UNTIL_LEFT:
-                remove_tree(path)
-        except OSError:
-            # Whoever was at work there has finished.
-            continue
+    remove_unused(parent, SECONDS_UNTIL_LEFT, lambda name: name.startswith(prefix) and ".tmp" in name)
 
 
 def _publish_directory(temporary: str, directory: str) -> None:
@@ -265,12 +242,16 @@ def _publish_directory(temporary: str, directory: str) -> None:
             remove_tree(damaged)
 
 
-def remove_unused(directory: str, seconds: float) -> int:
-    """Remove each entry of a directory that nobody has touched for so long; return how many there were."""
-    names, removed, now = os.listdir(directory) if os.path.isdir(directory) else [], 0, time.time()
-    for path in [os.path.join(directory, name) for name in names]:
+def remove_unused(directory: str, seconds: float, is_meant: "Callable[[str], bool] | None" = None) -> int:
+    """Remove each entry of a directory that nobody has touched for so long; return how many there were.
+
+    :param is_meant: which names are meant; all, if not given
+    """
+    names, removed = os.listdir(directory) if os.path.isdir(directory) else [], 0
+    for name in filter(is_meant, names) if is_meant else names:
+        path = os.path.join(directory, name)
         try:
-            if os.lstat(path).st_mtime < now - seconds:
+            if os.lstat(path).st_mtime < time.time() - seconds:
                 remove_tree(path)
                 removed += 1
         except OSError:
