@@ -36,7 +36,7 @@ class WheelError(BackendError):
     """A wheel could not be had or used: exit code 5."""
 
     # What was tried in vain.
-    records = []  # type: list[RoadRecord]
+    records: "tuple[RoadRecord, ...]" = ()
 
     @property
     def tampered(self) -> bool:
@@ -87,7 +87,7 @@ def fetch_wheel(
     advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
     advice = next((one.opens for one in records if one.opens), advice)
     closed = WheelError("%s %s could not be had: %s" % (name, version, said), None, advice)
-    closed.records = records
+    closed.records = tuple(records)
     raise closed
 
 
