@@ -221,7 +221,7 @@ def exit_codes_table() -> str:
 def api_text() -> str:
     """Return the description of everything that client code may import from `protoprimer`."""
     parts = []
-    for name in API:
+    for name in [*API, *sorted(set(primer_kernel.__all__) - set(API))]:
         thing = getattr(primer_kernel, name)
         parts.append(f"## `{name}`\n\n" + (described(name, thing) if callable(thing) else inspect.getdoc(thing) or ""))
         if isinstance(thing, type):
@@ -230,6 +230,7 @@ def api_text() -> str:
     return "\n\n".join(parts)
 
 
+# In the order in which a reader needs them; whatever else is public comes after these.
 API = ["run_main", "boot_env", "start_app", "get_config", "state", "lazy", "Primer", "PrimerError", "StateGraph"]
 
 
