@@ -2,9 +2,10 @@
 
 import os
 
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, ProjectToInstall
+from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,18 +36,18 @@ def sources_of_step(step: InstallStep, root: str) -> "tuple[list[ProjectToInstal
                 pending.append(found[-1])
             elif path is None:
                 lines += _line_of_source(name, source)
+            elif os.path.isfile(path):
+                lines.append("%s @ %s" % (name, file_url(path)))
     return found, lines
 
 
 def _names_required(member: ProjectToInstall, lines: "list[str]") -> "set[str]":
-    import re
-
     extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
     required = lines + member.metadata.dependencies
     for extra in member.extras:
         required = required + extras.get(normalized_project_name(extra), [])
-    names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line) for line in required)
-    return {normalized_project_name(name.group(1)) for name in names if name}
+    asked = [read_requirement(line) for line in required]
+    return {normalized_project_name(one.name) for one in asked if one is not None and one.url is None}
 
 
 def _directory_of_source(name: str, source: "dict[str, Any]", base: str, root: str) -> "str | None":

@@ -9,13 +9,13 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from protoprimer import PrimerError, state
+from protoprimer import Primer, PrimerError, state
 
 if TYPE_CHECKING:
     from protoprimer.store.publishing import Environment
     from protoprimer.system.console import Console
 
-__all__ = ["GitHooks", "git_hooks_installed", "git_hooks_settings"]
+__all__ = ["GitHooks", "git_hooks_installed", "git_hooks_settings", "main"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def git_hooks_installed(
 ) -> list[str]:
     """The git hooks, installed through pre-commit.
 
-    Hooks that this environment's pre-commit has installed are left alone, so that a second run does nothing.
+    Hooks that this environment's pre-commit has installed are left alone, so that a second run does nothing. Where
+    there is no git repository, as in an unpacked archive, or no git, one line says so.
 
     :returns: the paths of the hooks
     """
@@ -52,7 +53,9 @@ def git_hooks_installed(
         raise PrimerError(
             "there is no configuration for git hooks", git_hooks_settings.configuration, "write one for pre-commit"
         )
-    directory = _hooks_directory(root)
+    directory = _hooks_directory(root, console)
+    if directory is None:
+        return []
     hooks = {kind: os.path.join(directory, kind) for kind in git_hooks_settings.types}
     missing = [kind for kind, path in hooks.items() if not _is_installed(path, git_hooks_settings.configuration)]
     if missing:
@@ -61,7 +64,12 @@ def git_hooks_installed(
     return list(hooks.values())
 
 
-def _hooks_directory(root: str) -> str:
+def main(primer: Primer) -> None:
+    """Reach the target `git-hooks`; for `entry PATH neoprimer.git_hooks:main --boot`."""
+    primer.default_target = "git-hooks"
+
+
+def _hooks_directory(root: str, console: Console) -> str | None:
     try:
         asked = subprocess.run(
             ["git", "rev-parse", "--git-path", "hooks"],
@@ -72,11 +80,11 @@ def _hooks_directory(root: str) -> str:
             errors="surrogateescape",
         )
     except OSError as error:
-        raise PrimerError(f"git cannot be started: {error.strerror}", "PATH", "install git") from None
+        console.say(f"no git hooks are installed: git cannot be started ({error.strerror})")
+        return None
     if asked.returncode != 0:
-        raise PrimerError(
-            "the git hooks cannot be installed: this is no git repository", root, "run git init, or clone it"
-        )
+        console.say(f"no git hooks are installed: {root} is no git repository")
+        return None
     return os.path.normpath(os.path.join(root, asked.stdout.rstrip("\n")))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from protoprimer import state
+from protoprimer import Primer, state
 from protoprimer.graph_picture import PICTURE_COLOURS, graph_edges
 from protoprimer.system.files import write_atomically
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from protoprimer.graph import State
 
-__all__ = ["Picture", "graph_picture_drawn", "graph_svg", "picture_settings"]
+__all__ = ["Picture", "graph_picture_drawn", "graph_svg", "main", "picture_settings"]
 
 _LETTER, _HEIGHT, _GAP, _RISE = 7.4, 30, 18, 62
 _ROUNDS = 12
@@ -63,6 +63,11 @@ def graph_picture_drawn(
         os.makedirs(os.path.dirname(path), exist_ok=True)
     write_atomically(path, content)
     return path
+
+
+def main(primer: Primer) -> None:
+    """Reach the target `graph-picture`; for `entry PATH neoprimer.picture:main --boot`."""
+    primer.default_target = "graph-picture"
 
 
 def graph_svg(rows: list[tuple[State, str]], title: str) -> str:

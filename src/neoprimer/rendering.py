@@ -9,14 +9,14 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from protoprimer import PrimerError, state
+from protoprimer import Primer, PrimerError, state
 from protoprimer.settings.schema import CLIENT_SCHEMA
 
 if TYPE_CHECKING:
     from protoprimer.settings.command_line import CommandLine
     from protoprimer.settings.configuration import Configuration
 
-__all__ = ["Rendering", "configuration_rendered", "configuration_text", "rendering_settings"]
+__all__ = ["Rendering", "configuration_rendered", "configuration_text", "main", "rendering_settings"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def configuration_rendered(configuration_text: str, rendering_settings: Renderin
     # As wide as the text: a line that is folded or padded would no longer be the file that it shows.
     width = max(map(len, configuration_text.splitlines())) + 1
     Console(force_terminal=True, width=width, color_system="standard", no_color=False).print(syntax, end="")
+
+
+def main(primer: Primer) -> None:
+    """Reach the target `show-configuration`; for `entry PATH neoprimer.rendering:main --boot`."""
+    primer.default_target = "show-configuration"
 
 
 def _folded(text: str) -> list[str]:

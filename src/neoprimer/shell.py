@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from protoprimer import state
+from protoprimer import Primer, state
 from protoprimer.commands.shells import chosen_shell, enter_shell, shell_label
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from protoprimer.store.publishing import Environment
     from protoprimer.system.console import Console
 
-__all__ = ["Shell", "shell_activated", "shell_prepared", "shell_settings"]
+__all__ = ["Shell", "main", "shell_activated", "shell_prepared", "shell_settings"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,8 @@ def shell_activated(
     label = shell_settings.label or shell_label(configuration.root, None if name == "default" else name)
     shell = chosen_shell(shell_settings.name, console)
     enter_shell(shell, shell_settings.command, environment.path, label, configuration.state_directory, console)
+
+
+def main(primer: Primer) -> None:
+    """Reach the target `shell`; for `entry PATH neoprimer.shell:main --boot`."""
+    primer.default_target = "shell"

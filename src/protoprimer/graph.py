@@ -122,6 +122,8 @@ class StateGraph:
         # Of states that were replaced, by what replaces them.
         self._original_values = {}  # type: dict[State, object]
         self._failures = {}  # type: dict[State, BaseException]
+        # States that cannot be replaced any more, with why.
+        self.fixed = {}  # type: dict[str, str]
         self._is_checked = False
         for function in functions:
             self.add(function)
@@ -216,6 +218,10 @@ class StateGraph:
                 "the state %r is defined twice" % one.name,
                 "%s and %s" % (earlier.place(), one.place()),
                 "give one another name, or replace the first with @state(replace=True)",
+            )
+        if one.name in self.fixed:
+            raise ConfigurationError(
+                "the state %r cannot be replaced here" % one.name, one.place(), self.fixed[one.name]
             )
         if earlier is None and one.name in self._values:
             raise ConfigurationError("the state's name %r is taken by protoprimer" % one.name, one.place())

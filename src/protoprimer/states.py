@@ -8,11 +8,12 @@ import os
 import time
 
 from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
-from protoprimer.errors import InstallError, PrimerError
+from protoprimer.errors import ConfigurationError, InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
 from protoprimer.project.locks_read import check_lock
+from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
 from protoprimer.pythons.required_python import RequiredPython, required_python_of
@@ -41,7 +42,13 @@ if TYPE_CHECKING:
 
     from protoprimer.backends.base import Backend
 
-__all__ = ["DryRunEnds", "Invocation", "bootstrap_graph"]
+__all__ = ["STATES_OF_PROVISIONING", "DryRunEnds", "Invocation", "bootstrap_graph"]
+
+# What has made the environment by the time that code of the client's runs: replacing one there would change nothing.
+STATES_OF_PROVISIONING = (
+    "plan", "required_python", "index_settings", "toolbox", "lock", "store", "interpreter", "inputs", "fingerprint",
+    "readable_lock", "backends", "generation",
+)  # fmt: skip
 
 
 class Invocation:
@@ -86,8 +93,14 @@ def command_line(invocation: Invocation) -> CommandLine:
     return parse_command_line(invocation.program, invocation.arguments, invocation.client_main is not None)
 
 
-def console(command_line: CommandLine) -> Console:
+def console(invocation: Invocation, command_line: CommandLine) -> Console:
     """Where our words go."""
+    asked = invocation.variables.get("PROTOPRIMER_VERBOSITY")
+    if asked and not command_line.options.keys() & {"quiet", "verbose"}:
+        if asked not in ("-1", "0", "1", "2"):
+            cause = "PROTOPRIMER_VERBOSITY must be -1 (errors only), 0, 1 or 2 (most), not %r" % asked
+            raise ConfigurationError(cause, "the variable PROTOPRIMER_VERBOSITY")
+        return Console(int(asked), command_line.text("color") or "auto")
     return Console(command_line.verbosity(), command_line.text("color") or "auto")
 
 
@@ -226,9 +239,11 @@ def fingerprint(
     return fingerprint_now(configuration, interpreter, inputs)
 
 
-def readable_lock(plan: Plan, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
+def readable_lock(plan: Plan, index_settings: IndexSettings, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
     """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
     check_lock(plan, interpreter)
+    if plan.lock is None:
+        refuse_bare_name(plan, index_settings)
 
 
 def backends(configuration: Configuration) -> "list[type[Backend]]":

@@ -231,22 +231,28 @@ def test_the_picture_is_rewritten_only_where_it_differs(tmp_path: Path) -> None:
     assert os.stat(path).st_mtime_ns == 10**18
 
 
-@pytest.mark.parametrize(
-    ("has_git", "has_file", "says"),
-    [(False, True, "no git repository"), (True, False, "no configuration for git hooks")],
-)
-def test_git_hooks_are_refused_where_they_cannot_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_git: bool, has_file: bool, says: str
-) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    if has_git:
-        support.git("init", "-q", where=tmp_path)
-    if has_file:
-        (tmp_path / ".pre-commit-config.yaml").write_text("repos: []\n")
+def test_git_hooks_without_their_configuration_are_refused(tmp_path: Path) -> None:
+    support.git("init", "-q", where=tmp_path)
     graph = graph_with(tmp_path, environment=Environment(sys.prefix, [], False))
     add(graph, git_hooks.git_hooks_settings, git_hooks.git_hooks_installed)
-    with pytest.raises(PrimerError, match=says):
+    with pytest.raises(PrimerError, match="no configuration for git hooks"):
         graph.evaluate("git_hooks_installed")
+
+
+@pytest.mark.parametrize(("has_git", "says"), [(True, "is no git repository"), (False, "git cannot be started")])
+def test_without_a_repository_or_git_hooks_are_left_out_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], has_git: bool, says: str
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    if not has_git:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / ".pre-commit-config.yaml").write_text("repos: []\n")
+    graph = graph_with(tmp_path, environment=Environment(sys.prefix, [], False))
+    add(graph, git_hooks.git_hooks_settings, git_hooks.git_hooks_installed)
+    assert graph.evaluate("git_hooks_installed") == []
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert says in said
 
 
 def test_a_refusal_of_pre_commits_is_shown(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from protoprimer.errors import InstallError
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.graph import StateGraph
 from protoprimer.project.locks_read import load_lock
+from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
@@ -30,6 +31,7 @@ def write_lock(graph: StateGraph, plan: Plan, upgrade_all: bool, upgrade_package
     :raises InstallError: exit code 6: the requirements cannot be resolved
     """
     interpreter, console = graph.evaluate("interpreter"), graph.evaluate("console")
+    refuse_bare_name(plan, graph.evaluate("index_settings"))
     output = plan.lock_to_write()
     if os.path.exists(output):
         load_lock(output)

@@ -5,6 +5,7 @@ import re
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.project.direct_references import with_sources
 from protoprimer.project.metadata import expand_group, metadata_files, read_project
 from protoprimer.system.paths import path_of_file_url
 
@@ -22,6 +23,7 @@ __all__ = [
     "check_choices",
     "make_plan",
     "requirement_file_inputs",
+    "requirement_lines",
     "requirements_of_member",
 ]
 
@@ -261,11 +263,11 @@ def _step(
     lines = []  # type: list[str]
     for member in members:
         for group in member.groups:
-            lines += expand_group(member.metadata, group)
+            lines += with_sources(member.metadata, expand_group(member.metadata, group))
     lines = _without_references_to(members, lines)
     for member in members:
         if not member.metadata.is_package:
-            lines += requirements_of_member(member)
+            lines += with_sources(member.metadata, requirements_of_member(member))
     packages = [member for member in members if member.metadata.is_package]
     return InstallStep(packages, requirements or [], constraints or [], args or [], _unique(lines), members)
 
@@ -340,7 +342,7 @@ def requirement_file_inputs(path: str, root: str, found: "set[str]") -> None:
     :raises ConfigurationError: a nested file does not exist (exit 3)
     """
     found.add(path)
-    for number, line in _requirement_lines(path):
+    for number, line in requirement_lines(path):
         _add_inputs_of_line(line, path, number, root, found)
 
 
@@ -378,7 +380,7 @@ def _path_of_url(target: str) -> str:
     return path_of_file_url(target) if target.startswith("file:") else target
 
 
-def _requirement_lines(path: str) -> "list[tuple[int, str]]":
+def requirement_lines(path: str) -> "list[tuple[int, str]]":
     """Return the logical lines of a requirement file with their numbers: joined, uncommented, variables expanded."""
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:

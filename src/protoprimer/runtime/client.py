@@ -8,6 +8,7 @@ from protoprimer.graph import State, StateGraph
 from protoprimer.graph_picture import graph_picture
 from protoprimer.runtime.switch import PATH_VARIABLE
 from protoprimer.settings.command_line import OPTIONS, CommandLine, help_text
+from protoprimer.states import STATES_OF_PROVISIONING
 from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
@@ -229,6 +230,8 @@ class Primer:
         self._options = None  # type: Any
         self._add_states_for_clients()
         self._own_states = set(graph.states)
+        advice = "it has made this environment already; say it in the configuration, or replace `environment`"
+        graph.fixed = dict.fromkeys(STATES_OF_PROVISIONING, advice)
         graph.add_defined()
 
     def _add_states_for_clients(self) -> None:

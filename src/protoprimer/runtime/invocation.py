@@ -117,6 +117,7 @@ def inputs_as_variables(line: CommandLine) -> "dict[str, str]":
     """Return the options of this command line in the form in which variables say the same."""
     given = {name: line.text(key) for name, key in INPUT_VARIABLES.items()}
     given["PROTOPRIMER_OFFLINE"] = "true" if line.has("offline") else None
+    given["PROTOPRIMER_VERBOSITY"] = str(line.verbosity()) if line.verbosity() else None
     return {name: value for name, value in given.items() if value}
 
 
