@@ -55,16 +55,16 @@ def test_a_direct_reference_brings_neoprimer_and_its_main_is_the_whole_work(new_
 
 @pytest.mark.index
 @pytest.mark.parametrize(
-    ("place", "source"),
+    ("place", "source", "is_package", "installer"),
     [
-        ("clone", '{ path = "../ours" }'),
-        ("wheel", '{ path = "../%s" }'),
-        ("git", '{ git = "file://%s" }'),
+        ("clone", '{ path = "../ours" }', True, "uv"),
+        ("clone", '{ path = "../ours" }', False, "venv"),
+        ("wheel", '{ path = "../%s" }', False, "uv"),
+        ("wheel", '{ path = "../%s" }', True, "venv"),
+        ("git", '{ git = "file://%s" }', False, "uv"),
     ],
     indirect=["place"],
 )
-@pytest.mark.parametrize("is_package", [False, True], ids=["no package", "a package"])
-@pytest.mark.parametrize("installer", ["uv", "venv"])
 def test_a_source_of_uvs_brings_neoprimer(
     new_clone: NewClone, tmp_path: Path, place: str, source: str, is_package: bool, installer: str
 ) -> None:
