@@ -247,7 +247,7 @@ def test_without_a_repository_or_git_hooks_are_left_out_with_one_line(
     if not has_git:
         monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / ".pre-commit-config.yaml").write_text("repos: []\n")
-    graph = graph_with(tmp_path, environment=Environment(sys.prefix, [], False))
+    graph = graph_with(tmp_path, environment=Environment(sys.prefix, [], False), console=Console())
     add(graph, git_hooks.git_hooks_settings, git_hooks.git_hooks_installed)
     assert graph.evaluate("git_hooks_installed") == []
     said = capsys.readouterr().err
