@@ -9,11 +9,13 @@ import support
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import clones
 
     NewClone = Callable[..., clones.Clone]
 
+ASK = "import json, protoprimer; print(json.dumps(protoprimer.get_config()))"
 KEYS = ("environment-path", "environment-python", "environment-python-version")
 
 
@@ -39,3 +41,22 @@ def test_the_environment_of_a_shell_is_not_taken_for_that_of_another_clone(new_c
     told = clone.prime("run", "--", "python", script, "eval", "--json").json()
     assert told["root"] == str(other.root)
     assert told["environment-path"] is None
+
+
+def test_get_config_is_right_in_every_kind_of_process_and_from_any_directory(
+    new_clone: NewClone, tmp_path: Path
+) -> None:
+    module = f"import os, subprocess, sys\nASK = {ASK!r}\ndef main():\n    os.chdir('/')\n    exec(ASK)\n"
+    module += "def child():\n    os.chdir('/')\n    subprocess.run([sys.executable, '-c', ASK], check=True)\n"
+    clone = new_clone().project("demo", module=module).entry("prime", None, "boot")
+    clone.write({"proto_kernel.toml": 'root = "."\n'}).entry("cmd/main", "demo:main").entry("cmd/child", "demo:child")
+    told = [
+        clone.run("cmd/main").json(),
+        clone.run("cmd/child").json(),
+        clone.run(str(clone.root / "prime"), "run", "--", "python", "-c", ASK, cwd=tmp_path).json(),
+    ]
+    for one in told:
+        assert one["root"] == str(clone.root)
+        assert one["environment"] == "default"
+        assert os.path.samefile(one["environment-path"], clone.generations()[-1])
+        assert one["environment-python-version"] == ".".join(map(str, support.default_python().version))
