@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 from protoprimer.errors import InstallError
 from protoprimer.formats.requirements import normalized_project_name
@@ -22,6 +23,7 @@ __all__ = [
     "commands_of",
     "fault_of_installed",
     "installed_distributions",
+    "path_to_keyring",
     "run_installer",
     "site_packages_of",
 ]
@@ -153,6 +155,12 @@ def run_installer(
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
     raise InstallError("\n".join([cause] + shown), cwd, _advice_on(result.everything()))
+
+
+def path_to_keyring(python: str) -> "dict[str, str]":
+    """Return PATH such that installers find the command `keyring` which an earlier step put beside `python`."""
+    directory, path = os.path.dirname(python), os.environ.get("PATH", "")
+    return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
 
 
 _ADVICE = (

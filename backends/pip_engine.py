@@ -2,7 +2,7 @@
 
 import os
 
-from protoprimer.backends.base import Backend, commands_of, run_installer
+from protoprimer.backends.base import Backend, commands_of, path_to_keyring, run_installer
 from protoprimer.backends.editables import (
     adopt_editable,
     is_beyond_builds,
@@ -202,7 +202,7 @@ class PipBackend(Backend):
         if "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         environ.update(_build_constraint_variables(tool.version, plan, environ))
-        environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
+        environ.update(path_to_keyring(python), PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
         command = [python] + tool.command[1:] + arguments
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):

@@ -2,7 +2,7 @@
 
 import os
 
-from protoprimer.backends.base import Backend, commands_of, run_installer
+from protoprimer.backends.base import Backend, commands_of, path_to_keyring, run_installer
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.backends.uv_sources import sources_of_step
@@ -123,6 +123,7 @@ class UvBackend(Backend):
         self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]", pinned: bool = False
     ) -> None:
         options, environ = self.settings.for_uv()
+        environ.update(path_to_keyring(environment_python(environment)))
         if pinned:
             environ.pop("UV_CONSTRAINT", None)
         arguments = ["pip", "install", "--python", environment_python(environment)] + options + arguments

@@ -111,10 +111,7 @@ def unsteady_index(bench: Bench) -> World:
     return bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(failures=[503], cut=1, delay=0.05)).url)
 
 
-@host(
-    "an index whose password only the `keyring` command knows",
-    fault="the keyring is not asked",
-)
+@host("an index whose password only the `keyring` command knows")
 def keyring(bench: Bench) -> World:
     index = bench.index(Behaviour(basic=("alice", "p@ss word")))
     world = bench.world().set(PIP_INDEX_URL=index.url_with("alice"), PIP_KEYRING_PROVIDER="subprocess")

@@ -196,7 +196,6 @@ def test_4_a_cache_of_uv_that_cannot_be_written_does_not_count(bench: Bench) -> 
 # 5. Credentials.
 
 
-@pytest.mark.xfail(strict=True, reason="the keyring is not asked")
 def test_5_the_command_keyring_gets_no_terminal_and_no_endless_time(bench: Bench) -> None:
     index = bench.index(Behaviour(basic=("alice", "s3cret")))
     world = bench.world().set(PIP_INDEX_URL=index.url_with("alice"), PIP_KEYRING_PROVIDER="subprocess")
@@ -207,7 +206,6 @@ def test_5_the_command_keyring_gets_no_terminal_and_no_endless_time(bench: Bench
 
 
 @pytest.mark.parametrize("command", ["check", "eval"])
-@pytest.mark.xfail(strict=True, reason="passwords with @, tokens and arguments of pip are shown")
 def test_5_no_secret_is_ever_shown(bench: Bench, command: str) -> None:
     world = bench.world().without_network()
     world.set(
@@ -223,7 +221,6 @@ def test_5_no_secret_is_ever_shown(bench: Bench, command: str) -> None:
             assert secret not in done.output + done.errors, done
 
 
-@pytest.mark.xfail(strict=True, reason="netrc is not named")
 def test_5_check_names_where_credentials_come_from(bench: Bench) -> None:
     world = bench.world().without_network().set(PIP_INDEX_URL="https://mirror.invalid/simple/")
     netrc = world.home / ".netrc"

@@ -127,7 +127,7 @@ class UrlReader:
             error.close()
             moved = urljoin(url, error.headers.get("Location") or "")
             if error.code not in (301, 302, 303, 307, 308) or not redirections:
-                raise _error_of_status(error) from error
+                raise _error_of_status(error, self._settings.keyring_fault) from error
             if url.startswith("https:") and not moved.startswith("https:"):
                 raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved) from error
             return self._read_once(moved, target, accept, most, redirections - 1)
@@ -234,7 +234,7 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
     return context
 
 
-def _error_of_status(error: "HTTPError") -> Exception:
+def _error_of_status(error: "HTTPError", keyring_fault: str) -> Exception:
     """Return what an HTTP status means for the road."""
     reason = "HTTP %d %s" % (error.code, error.reason)
     if error.code >= 500 or error.code in (408, 429):
@@ -242,8 +242,9 @@ def _error_of_status(error: "HTTPError") -> Exception:
         return _TransientError(reason, float(pause) if pause.isdigit() else None)
     if error.code in (404, 410):
         return RoadClosed("not found", reason)
-    needed = {401: ": needs credentials in its URL or in netrc", 403: ": the credentials do not suffice"}
-    return RoadClosed("refused", reason + needed.get(error.code, ""), closes_server=error.code == 407)
+    needed = {401: ": needs credentials in its URL, netrc or keyring", 403: ": the credentials do not suffice"}
+    detail = reason + (needed[error.code] + keyring_fault if error.code in needed else "")
+    return RoadClosed("refused", detail, closes_server=error.code == 407)
 
 
 def _links_of_json(text: str) -> "dict[str, str]":

@@ -6,7 +6,7 @@ __all__ = ["RoadClosed", "RoadRecord", "server_of"]
 _OPENS = {
     "not found": "let %(server)s serve %(file)s, or put that file into a directory of find-links",
     "web page": "sign in to this network, or correct the URL: %(server)s answers with a page for people",
-    "refused": "give credentials for %(server)s in its URL or in netrc, or ask for access to %(file)s",
+    "refused": "give credentials for %(server)s in its URL, netrc or keyring, or ask for access to %(file)s",
     "blocked": "let this host reach %(server)s, or set proxy or index-url to what it can reach",
     "TLS": "name the certificates of your authority: PIP_CERT or SSL_CERT_FILE is the path of that file",
     "other bytes": "let %(server)s serve the very file that is pinned: %(file)s",

@@ -8,7 +8,7 @@ Indexes have equal standing, as pip knows nothing else, unless uv's `index-strat
 
 import netrc
 import os
-import re
+import shutil
 import sys
 import urllib.parse
 
@@ -21,11 +21,19 @@ from protoprimer.settings.index_sources import (
     read_index_sources,
     url_credentials,
 )
+from protoprimer.system.children import STATUS_OF_LATE, run_child
+from protoprimer.system.console import Console, mask_urls
 from protoprimer.system.paths import path_of_file_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
 
 __all__ = ["IndexSettings", "read_index_settings"]
 
 # The public index serves when nothing is configured, and only what the kernel itself fetches needs its address.
+# A keyring may have to be unlocked by whoever sits at the terminal.
+_SECONDS_OF_KEYRING = {False: 10.0, True: 60.0}
 PUBLIC_INDEX_LABELS = ("pypi", "org")
 
 
@@ -60,6 +68,10 @@ class IndexSettings:
         self.index_strategy = self._one("index-strategy")
         self.uploaded_prior_to = self._one("uploaded-prior-to")
         self.proxies = _proxies(self._one("proxy"), self._one("no-proxy"), environ)
+        # As with pip that may ask nobody: only if it was chosen.
+        self.uses_keyring = self._one("keyring-provider") in ("auto", "import", "subprocess")
+        self._keyring_answers = {}  # type: dict[tuple[str, ...], str]
+        self.keyring_fault = ""
 
     def index_urls(self) -> "list[str]":
         """Return every index to look at, the public one if none is configured; only local ones when offline."""
@@ -69,13 +81,45 @@ class IndexSettings:
         return [url for url in urls if url.startswith("file:")] if self.offline else urls
 
     def credentials_for(self, url: str) -> "tuple[str, str] | None":
-        """Return user and password for a URL: its own, those of a configured URL on the same host, or netrc's."""
-        server = _server(url)
+        """Return user and password for a URL, where they are known or can be had from the keyring."""
+        found = self._credentials(url, self._keyring_password)
+        return found and found[:2]
+
+    def _credentials(self, url: str, ask_keyring: "Callable[[str, str], str | None]") -> "tuple[str, str, str] | None":
+        """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring."""
+        server, user = _server(url), ""
         for known in [url, self.index_url or ""] + self.extra_index_urls + self.find_links:
             found = url_credentials(known)
             if found and _server(known) == server:
-                return found
-        return self._netrc_credentials(server[1]) if server else None
+                if found[1]:
+                    return found[0], found[1], "the URL"
+                user = user or found[0]
+        in_netrc = self._netrc_credentials(server[1]) if server else None
+        if in_netrc and user in ("", in_netrc[0]):
+            return in_netrc
+        password = ask_keyring(url, user) if user and self.uses_keyring else None
+        if password is not None:
+            return user, password, "the command keyring"
+        return (user, "", "the URL") if user else None
+
+    def _keyring_password(self, url: str, user: str) -> "str | None":
+        """Return what the command `keyring` knows, asked as pip asks it: for the index, then for its host."""
+        server, program = _server(url), shutil.which("keyring")
+        indexes = [one for one in [self.index_url or url] + self.extra_index_urls if _server(one) == server]
+        for service in [_without_credentials(one) for one in indexes] + [
+            urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
+        ]:
+            command = (program or "", "get", service, user)
+            if program and command not in self._keyring_answers and not self.keyring_fault:
+                patience = _SECONDS_OF_KEYRING[sys.stderr is not None and sys.stderr.isatty()]
+                # A console without a log: what it prints is the password.
+                done = run_child(list(command), Console(-1), timeout=patience)
+                if done.status == STATUS_OF_LATE:
+                    self.keyring_fault = " (keyring did not answer within %d s)" % patience
+                self._keyring_answers[command] = done.output.rstrip("\r\n") if done.status == 0 else ""
+            if self._keyring_answers.get(command):
+                return self._keyring_answers[command]
+        return None
 
     def for_pip(self, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
         """Return arguments and variables with which pip uses these settings and no others.
@@ -102,6 +146,7 @@ class IndexSettings:
             "PIP_CONSTRAINT": " ".join(self.constraints),
             "PIP_BUILD_CONSTRAINT": " ".join(self.build_constraints),
             "PIP_TRUSTED_HOST": " ".join(self.trusted_hosts),
+            "PIP_KEYRING_PROVIDER": self._keyring_provider(),
             "PIP_DEFAULT_TIMEOUT": "%g" % self.timeout if self.timeout else None,
         }
         env.update((name, value) for name, value in told.items() if value)
@@ -133,6 +178,7 @@ class IndexSettings:
             "UV_CONSTRAINT": " ".join(self.constraints),
             "UV_BUILD_CONSTRAINT": " ".join(self.build_constraints),
             "UV_INSECURE_HOST": " ".join(self.trusted_hosts),
+            "UV_KEYRING_PROVIDER": self._keyring_provider(),
             "SSL_CERT_FILE": self.ca_file,
             "SSL_CLIENT_CERT": self.client_certificate,
             "UV_HTTP_TIMEOUT": "%d" % max(1, self.timeout) if self.timeout else None,
@@ -157,8 +203,13 @@ class IndexSettings:
             for value in self._many(key) if key in INDEX_LISTS else [self._one(key)]:
                 if value:
                     place = next(one.place for one in self._sources if value in one.values.get(key, ()))
-                    lines.append("%s: %s (%s)" % (key, re.sub(r"://[^/@]*@", "://****@", value), place))
-        return lines or ["index-url: the public index (nothing is configured)"]
+                    lines.append("%s: %s (%s)" % (key, mask_urls(value), place))
+        lines = lines or ["index-url: the public index (nothing is configured)"]
+        for url in dict.fromkeys(self.index_urls() + self.find_links):
+            found = self._credentials(url, lambda _url, _user: "") if "://" in url else None
+            if found:
+                lines.append("credentials for %s: %s" % (mask_urls(url), found[2]))
+        return lines
 
     def _one(self, key: str, not_from_uv_files: bool = False) -> "str | None":
         for source in self._sources:
@@ -187,12 +238,15 @@ class IndexSettings:
             return list(indexes), list(links)
         return [url for url in indexes if not url.startswith("file:")], [one for one in links if one.startswith("http")]
 
+    def _keyring_provider(self) -> "str | None":
+        return "subprocess" if self.uses_keyring and not self.keyring_fault else None
+
     def _proxy_variables(self) -> "dict[str, str]":
         # Tools disagree on which case counts.
         names = [(name + "_proxy", value) for name, value in self.proxies.items()]
         return dict(names + [(name.upper(), value) for name, value in names])
 
-    def _netrc_credentials(self, host: str) -> "tuple[str, str] | None":
+    def _netrc_credentials(self, host: str) -> "tuple[str, str, str] | None":
         usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
         for path in [self._environ.get("NETRC", "")] + usual:
             try:
@@ -200,7 +254,7 @@ class IndexSettings:
             except (OSError, ValueError, netrc.NetrcParseError):
                 continue
             if found:
-                return found[0], found[2] or ""
+                return found[0], found[2] or "", path
         return None
 
 
@@ -219,6 +273,11 @@ def _is_there(place: str) -> bool:
     if place.startswith("http"):
         return True
     return os.path.exists(path_of_file_url(place) if place.startswith("file://") else place)
+
+
+def _without_credentials(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _server(url: str) -> "tuple[str, str, int | None] | None":

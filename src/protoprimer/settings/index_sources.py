@@ -41,6 +41,7 @@ INDEX_SETTINGS = {
     "default-timeout": ("", ""),
     "index-strategy": ("UV_INDEX_STRATEGY", "index-strategy"),
     "uploaded-prior-to": ("UV_EXCLUDE_NEWER", "exclude-newer"),
+    "keyring-provider": ("UV_KEYRING_PROVIDER", "keyring-provider"),
     "system-certs": ("UV_SYSTEM_CERTS UV_NATIVE_TLS", "system-certs native-tls"),
 }
 INDEX_LISTS = ("extra-index-url", "find-links", "trusted-host", "constraint", "build-constraint")

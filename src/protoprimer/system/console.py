@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn, TextIO
 
-__all__ = ["Console", "Step", "end_process", "print_out"]
+__all__ = ["Console", "Step", "end_process", "mask_urls", "print_out"]
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 
@@ -152,11 +152,7 @@ class Console:
         """Return `text` without secrets: those registered, and the credentials of any URL."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "****")
-        if "@" in text.partition("://")[2]:
-            import re
-
-            text = re.sub(r"(://)[^/@\s'\"]+@", r"\1****@", text)
-        return text
+        return mask_urls(text)
 
     def draw(self, text: str) -> None:
         """Show some lines below all else, in the place of those drawn before; only where `is_terminal`."""
@@ -247,12 +243,22 @@ class Console:
             self._log = None
 
 
+def mask_urls(text: str) -> str:
+    """Return a text without the credentials of the URLs in it."""
+    if "://" not in text:
+        return text
+    import re
+
+    text = re.sub(r"(://)[^/\s'\"]+@", r"\1****@", text)
+    return re.sub(r"(?i)([?&][\w-]*(?:token|key|secret|password|signature)=)[^&#\s'\"]+", r"\1****", text)
+
+
 def print_out(text: str, end: str = "\n") -> None:
     """Print what was asked for to stdout; all of it has left this process afterwards.
 
     :raises OutputLost: the disk is full, or failed (exit code 120); who reads no more has had enough
     """
-    stream = sys.stdout
+    stream, text = sys.stdout, mask_urls(text)
     if stream is None:
         return
     try:
