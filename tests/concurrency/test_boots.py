@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., clones.Clone]
 
-needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="without FIFOs nobody waits in sh")
 
 SETTINGS = 'backend = "venv"\ninstall = [{ projects = ["piece"] }]\n'
 
@@ -118,78 +114,3 @@ def test_the_one_who_waits_gives_up_after_its_own_patience(clone: clones.Clone) 
     (clone.root / "piece" / "go").touch()
     assert clones.finished(first).status == 0
     assert clone.builds() == 1
-
-
-def waiting_place(clone: clones.Clone, name: str) -> tuple[Path, Path]:
-    """Return where others wait in sh for the first to start this script: the FIFO, and who claims to be first."""
-    place = f"{clone.environ['PROTOPRIMER_CACHE']}/waits{clone.root}/{name}"
-    return Path(place + ".fifo"), Path(place + ".claim")
-
-
-@needs_fifo
-def test_a_first_start_leaves_a_place_to_wait_in_sh(clone: clones.Clone) -> None:
-    clone.prime()
-    fifo, claim = waiting_place(clone, "prime")
-    assert stat.S_IMODE(fifo.lstat().st_mode) == 0o600
-    assert stat.S_IMODE(Path(clone.environ["PROTOPRIMER_CACHE"], "waits").lstat().st_mode) == 0o700
-    for _ in range(2):
-        # Whoever was killed has left it.
-        claim.touch()
-        shutil.rmtree(clone.state)
-        assert clone.report("./app")["prefix"] == str(clone.generations()[0])
-        clone.prime()
-        shutil.rmtree(clone.state)
-        clone.prime()
-        assert not claim.exists()
-
-
-@needs_fifo
-@pytest.mark.parametrize("danger", ["writable for all", "a link"])
-def test_no_place_to_wait_is_left_where_others_can_write(clone: clones.Clone, tmp_path: Path, danger: str) -> None:
-    clone.environ["PROTOPRIMER_CACHE"] = str(tmp_path / "cache of its own")
-    waits = tmp_path / "cache of its own" / "waits"
-    waits.parent.mkdir()
-    if danger == "a link":
-        (tmp_path / "elsewhere").mkdir()
-        waits.symlink_to(tmp_path / "elsewhere")
-    else:
-        waits.mkdir()
-        waits.chmod(0o777)
-    clone.prime()
-    assert list(waits.iterdir()) == []
-
-
-@needs_fifo
-def test_the_first_lets_the_others_go_before_it_starts_a_child(clone: clones.Clone) -> None:
-    """They get as far as the lock, which says for whom they wait."""
-    clone.run("./app")
-    shutil.rmtree(clone.state)
-    slow = "import os, time\nopen('begun', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
-    # Else its wheel is remembered, and nothing is built.
-    clone.project("piece", "piece", more='description = "built slowly"')
-    (clone.root / "piece" / "builder.py").write_text(slow + clones.BUILD_BACKEND)
-    fifo, claim = waiting_place(clone, "app")
-    assert fifo.exists()
-    first = clone.start("./app")
-    while first.poll() is None and not (clone.root / "piece" / "begun").exists():
-        pass
-    assert not claim.exists()
-    second = clone.start("./app")
-    assert second.stderr is not None
-    assert f"waiting for pid {first.pid}" in second.stderr.readline().decode()
-    (clone.root / "piece" / "go").touch()
-    assert [clones.finished(one).status for one in (first, second)] == [0, 0]
-    assert clone.builds() == 1
-    assert not claim.exists()
-
-
-@needs_fifo
-def test_twenty_at_once_where_an_earlier_run_left_a_place_to_wait(clone: clones.Clone) -> None:
-    clone.run("./app")
-    shutil.rmtree(clone.state)
-    ends = ends_of(clone, [["./app", str(number)] for number in range(20)])
-    assert [done.status for done in ends] == [0] * 20
-    assert [done.json()["argv"] for done in ends] == [[str(number).encode().hex()] for number in range(20)]
-    assert {name for done in ends for name in done.json()["environ"] if name.startswith("PROTOPRIMER_")} == set()
-    assert clone.builds() == 1
-    assert not waiting_place(clone, "app")[1].exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -388,3 +389,34 @@ def test_run_becomes_the_command(clone: clones.Clone) -> None:
     assert not [line for line in variables if line.startswith("PROTOPRIMER")]
     missing = clone.prime("run", "--", "no-such-command", status=2)
     assert "no-such-command" in missing.errors
+
+
+OLD_SCRIPTS = Path(__file__).parent
+
+
+def test_entry_scripts_of_version_0_1_go_on_working_with_a_new_kernel(clone: clones.Clone) -> None:
+    """Their text as `init` and `entry` wrote it then; they leave `ready` alone, and start the kernel each time."""
+    for name in ("app", "prime"):
+        script = clone.root / name
+        script.write_text((OLD_SCRIPTS / f"entry_0_1_{name}.txt").read_text(encoding="utf-8"), encoding="utf-8")
+        script.chmod(0o755)
+    for _start in ("cold", "warm"):
+        report = clone.report("./app", "a b")
+        assert report["prefix"] == str(clone.generations()[0])
+        assert report["argv"] == ["a b".encode().hex()]
+        assert not [name for name in report["environ"] if name.startswith("PROTOPRIMER_")]
+        assert clone.prime().status == 0
+    assert clone.prime("run", "--", "python", "-c", "print(6 * 7)").output == "42\n"
+    assert clone.builds() == 1
+
+
+def test_a_package_of_the_same_name_by_others_is_left_alone(clone: clones.Clone) -> None:
+    """It is told of once, never called by the kernel, and what a client imports by that name."""
+    clone.project("protoprimer", "foreign", module="word = 'theirs'\n")
+    clone.write({"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["foreign"] }]\n'})
+    done = clone.prime()
+    assert done.errors.count("is not ours") == 1
+    clone.write({"client.py": "import protoprimer\ndef main():\n    print(protoprimer.word)\n"})
+    for start in ("warm", "touched"):
+        assert clone.run(prepare(clone, "run", start)).output == "theirs\n"
+        assert clone.run(prepare(clone, "boot", start)).output == "theirs\n"
