@@ -1,6 +1,6 @@
 """Runs a client's function in this clone's environment: launch.py KIND MODULE:FUNCTION SCRIPT [ARGUMENT...].
 
-Written by protoprimer. `ready` beside it starts this, and so does the kernel. Python compiles it each time: it is short.
+Written by protoprimer. `ready` and the kernel start it. Python compiles it each time, so it is short.
 """
 
 import os
