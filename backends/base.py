@@ -1,16 +1,14 @@
 """The interface of a backend, and what every backend needs: running an installer, checking what it did."""
 
-import json
 import os
 import shutil
 
+from protoprimer.backends.installed import fault_of_installed, installed_distributions
 from protoprimer.errors import InstallError
-from protoprimer.formats.requirements import normalized_project_name
-from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.plan import InstallStep, Plan
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.paths import environment_python, file_url, path_of_file_url
-from protoprimer.system.platform import is_windows
+from protoprimer.system.paths import environment_python, file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,11 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Backend",
     "commands_of",
-    "fault_of_installed",
-    "installed_distributions",
     "path_to_keyring",
     "run_installer",
-    "site_packages_of",
 ]
 
 _LINES_OF_OUTPUT_SHOWN = 40
@@ -190,119 +185,3 @@ def _advice_on(output: str) -> str:
 
     found = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
     return next(found, "correct what the output above names, and run again")
-
-
-def site_packages_of(environment: str) -> "str | None":
-    """Return the directory an environment's packages are in, or `None` if there is none."""
-    if is_windows():
-        candidates = [os.path.join(environment, "Lib", "site-packages"), os.path.join(environment, "site-packages")]
-    else:
-        library = os.path.join(environment, "lib")
-        names = sorted(os.listdir(library)) if os.path.isdir(library) else []
-        candidates = [os.path.join(library, name, "site-packages") for name in names]
-        # PyPy before 3.8 has it at the top.
-        candidates.append(os.path.join(environment, "site-packages"))
-    return next(filter(os.path.isdir, candidates), None)
-
-
-def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
-    """Return what is installed, found without starting the interpreter: normal name to version and metadata's path."""
-    site_packages = site_packages_of(environment)
-    found = {}  # type: dict[str, tuple[str, str]]
-    for entry in sorted(os.listdir(site_packages)) if site_packages else []:
-        stem, extension = os.path.splitext(entry)
-        path = os.path.join(site_packages or "", entry)
-        if extension == ".dist-info" or (extension == ".egg-info" and "-" in stem):
-            name, _, version = stem.partition("-")
-            found[normalized_project_name(name)] = (version.split("-py")[0], path)
-        elif extension == ".egg-link":
-            found[normalized_project_name(stem)] = ("", path)
-    return found
-
-
-def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":
-    """Return the first project that is not installed as the plan asks, editable from this checkout, and why not.
-
-    An installer's exit status 0 proves neither, nor does a matching version.
-    """
-    distributions = installed_distributions(environment)
-    for project in plan.projects():
-        fault = _fault_of_project(project, distributions)
-        if fault is not None:
-            return project.path, fault
-    return None
-
-
-def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple[str, str]]") -> "str | None":
-    if project.metadata.name:
-        candidates = {normalized_project_name(project.metadata.name)}
-    else:
-        # A name computed in setup.py: whichever distribution came from this directory.
-        candidates = {name for name, (_, path) in distributions.items() if _is_from(path, project.path)}
-    name = next((name for name in candidates if name in distributions), None)
-    if name is None:
-        what = project.metadata.name or "nothing from %s" % project.path
-        unknown = ", having found no name in its metadata" if "unknown" in distributions else ""
-        return "%s is %sinstalled%s" % (what, "not " if project.metadata.name else "", unknown)
-    path = distributions[name][1]
-    if not project.editable:
-        return None
-    if not _is_from(path, project.path):
-        return "%s is not the editable project in this checkout" % name
-    return _fault_of_editable_files(name, path)
-
-
-def _is_from(metadata_path: str, project: str) -> bool:
-    """Tell whether a distribution's metadata say that it is this directory's."""
-    if metadata_path.endswith(".egg-link"):
-        with open(metadata_path, encoding="utf-8") as stream:
-            linked = stream.readline().strip()
-        return (os.path.realpath(linked) + os.sep).startswith(os.path.realpath(project) + os.sep)
-    try:
-        with open(os.path.join(metadata_path, "direct_url.json"), encoding="utf-8") as stream:
-            origin = json.loads(stream.read())
-    except (OSError, ValueError):
-        return False
-    return os.path.realpath(path_of_file_url(origin.get("url", ""))) == os.path.realpath(project)
-
-
-def _fault_of_editable_files(name: str, metadata_path: str) -> "str | None":
-    """Return what is wrong with the files that put an editable project on the path, or `None`."""
-    site_packages = os.path.dirname(metadata_path)
-    if metadata_path.endswith(".egg-link"):
-        return None
-    try:
-        with open(os.path.join(metadata_path, "RECORD"), encoding="utf-8") as stream:
-            recorded = [line.split(",")[0].strip('"') for line in stream if line.strip()]
-    except OSError:
-        return "%s has no RECORD of its files" % name
-    for entry in recorded:
-        path = os.path.join(site_packages, entry)
-        if entry.startswith("__editable__") and entry.endswith("_finder.py") and os.path.isfile(path):
-            missing = [source for source in _sources_of_finder(path) if not _has_source(source)]
-            if missing:
-                return "%s expects its sources in %s, which does not exist" % (name, missing[0])
-        if not os.path.exists(path) and not entry.endswith(".pyc"):
-            return "%s lacks its file %s" % (name, path)
-        if entry.endswith(".pth") and "/" not in entry:
-            with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-                for line in stream.read().splitlines():
-                    if os.path.isabs(line) and not os.path.isdir(line):
-                        return "%s expects its sources in %s, which does not exist" % (name, line)
-    return None
-
-
-def _has_source(path: str) -> bool:
-    """Tell whether a package is at `path`, or a module, whose suffix (`.py`, an extension's) setuptools leaves out."""
-    directory, name = os.path.split(path)
-    return os.path.isdir(directory) and any(one == name or one.startswith(name + ".") for one in os.listdir(directory))
-
-
-def _sources_of_finder(path: str) -> "list[str]":
-    """Return where setuptools's finder looks for the packages of an editable project."""
-    import ast
-    import re
-
-    with open(path, encoding="utf-8") as stream:
-        mapping = re.search(r"^MAPPING[^=]*= (\{.*\})$", stream.read(), re.MULTILINE)
-    return [str(source) for source in ast.literal_eval(mapping.group(1)).values()] if mapping else []

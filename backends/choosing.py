@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protoprimer.settings.configuration import Configuration
     from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["BACKENDS", "check_backend_names", "is_built_in", "probe_backends", "select_backend", "wanted_backends"]
+__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backends"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
@@ -55,11 +55,6 @@ def select_backend(
     for one in sorted(set(opens), key=opens.index):
         advice += "\n  or: " + one
     raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
-
-
-def is_built_in(backend: Backend) -> bool:
-    """Tell whether a backend is one of protoprimer's own, and not a client's, which may be made from one."""
-    return type(backend) in BACKENDS.values()
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: "Configuration", key: str = "backend") -> None:

@@ -4,13 +4,15 @@ pip could install such a project there in no way, so the kernel writes the edita
 Every newer Python has build backends that do this themselves, and they are asked in every environment.
 """
 
+import base64
+import hashlib
 import json
 import os
 
-from protoprimer.backends.base import installed_distributions
+from protoprimer.backends.installed import installed_distributions
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
-from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.system.files import write_atomically
 from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
@@ -97,11 +99,8 @@ def _write_wheel(directory: str, stem: str, contents: "dict[str, bytes]") -> str
 
 
 def _hash_for_record(content: bytes) -> str:
-    """Return what a line of RECORD (PEP 376, PEP 627) has behind the name of a file with this content."""
-    from binascii import a2b_hex, b2a_base64
-
-    digest = b2a_base64(a2b_hex(sha256_of(content))).decode("ascii").rstrip("=\n")
-    return ",sha256=%s,%d\n" % (digest.replace("+", "-").replace("/", "_"), len(content))
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode("ascii").rstrip("=")
+    return ",sha256=%s,%d\n" % (digest, len(content))
 
 
 def adopt_editable(project: ProjectToInstall, environment: str) -> None:

@@ -192,7 +192,7 @@ def _leave_generations(bench: Bench, where: Path, size: int) -> None:
         (left / "bin").mkdir(parents=True)
         (left / "bin" / "python").symlink_to(os.path.realpath(records[-1].parent / "bin" / "python"))
         shutil.copy(records[-1].parent / "pyvenv.cfg", left)
-        copied = {**newest, "fingerprint": digest, "serial": -number, "distributions": [], "never_installed": []}
+        copied = {**newest, "fingerprint": digest, "serial": -number, "distributions": [], "faults_when_new": []}
         (left / "protoprimer.json").write_text(json.dumps(copied))
 
 

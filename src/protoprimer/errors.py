@@ -3,6 +3,7 @@
 __all__ = [
     "BackendError",
     "ConfigurationError",
+    "DryRunEnds",
     "InstallError",
     "InterpreterError",
     "LockTimeoutError",
@@ -37,6 +38,12 @@ class PrimerError(Exception):
         if self.advice:
             lines.append("  next: " + self.advice)
         return "\n".join(lines)
+
+
+class DryRunEnds(PrimerError):
+    """A dry run has said what it would do: exit code 0."""
+
+    exit_code = 0
 
 
 class UsageError(PrimerError):

@@ -146,6 +146,14 @@ class StateGraph:
         """Set the value of a state, which is then never evaluated."""
         self._values[name] = value
 
+    def forget_all_but(self, names: "Iterable[str]") -> None:
+        """Forget what states have yielded, apart from these, so that they are evaluated again."""
+        kept = set(names)
+        for name in [name for name in self._values if name in self.states and name not in kept]:
+            del self._values[name]
+        self._failures.clear()
+        self._original_values.clear()
+
     def check(self) -> None:
         """Refuse what cannot be evaluated, before anything is.
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from protoprimer.commands.table import COMMAND_FUNCTIONS
-from protoprimer.errors import PrimerError, UsageError, nearest_name
+from protoprimer.errors import DryRunEnds, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
@@ -17,11 +17,11 @@ from protoprimer.runtime.invocation import (
     tell_unexpected,
 )
 from protoprimer.runtime.neo import boot_client, client_arguments, heal_or_explain
-from protoprimer.runtime.readiness import enter_client, ready_environment, standing_or_stale_environment
+from protoprimer.runtime.readiness import enter_client, ready_environment, ready_or_stale_environment
 from protoprimer.runtime.switch import is_isolated, is_neo_runtime
 from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
-from protoprimer.states import DryRunEnds, bootstrap_graph
+from protoprimer.states import bootstrap_graph
 from protoprimer.store.carried import has_our_mark
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.children import Terminated
@@ -142,7 +142,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
             _ = ready_environment(graph) if name == "environment" else graph.evaluate(name)
             return 0
     if kind == "start":
-        enter_client(graph, standing_or_stale_environment(graph))
+        enter_client(graph, ready_or_stale_environment(graph))
     elif kind == "run" or line.has("help"):
         enter_client(graph, ready_environment(graph))
     elif line.command == "graph":

@@ -7,11 +7,12 @@ reaches them.
 import os
 import time
 
-from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
-from protoprimer.errors import ConfigurationError, InstallError, PrimerError
+from protoprimer.backends.choosing import check_backend_names, wanted_backends
+from protoprimer.errors import ConfigurationError, DryRunEnds
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
+from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import check_lock
 from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
@@ -21,20 +22,21 @@ from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.store.building import (
-    NotCreatedError,
-    build_generation,
+    BuildRequest,
+    build_under_lock,
     environment_lock,
+    find_generation,
     fingerprint_now,
-    interpreter_of_last_generation,
 )
 from protoprimer.store.file_lock import FileLock
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import Generation, GenerationStore
-from protoprimer.store.publishing import Environment, announce_generation, client_paths_of, tell_matrix
+from protoprimer.store.last_interpreter import interpreter_of_last_generation
+from protoprimer.store.publishing import Environment, publish_environment
 from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import owner_of, user_cache_directory
+from protoprimer.system.paths import user_cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,12 +44,12 @@ if TYPE_CHECKING:
 
     from protoprimer.backends.base import Backend
 
-__all__ = ["STATES_OF_PROVISIONING", "DryRunEnds", "Invocation", "bootstrap_graph"]
+__all__ = ["STATES_OF_PROVISIONING", "Invocation", "bootstrap_graph"]
 
 # What has made the environment by the time that code of the client's runs: replacing one there would change nothing.
 STATES_OF_PROVISIONING = (
     "plan", "required_python", "index_settings", "toolbox", "lock", "store", "interpreter", "inputs", "fingerprint",
-    "readable_lock", "backends", "generation",
+    "request", "readable_lock", "backends", "generation",
 )  # fmt: skip
 
 
@@ -78,12 +80,6 @@ class Invocation:
         self.client_main = client_main
         self.kind = kind
         self.variables = dict(os.environ)
-
-
-class DryRunEnds(PrimerError):
-    """A dry run has said what it would do: exit code 0."""
-
-    exit_code = 0
 
 
 def command_line(invocation: Invocation) -> CommandLine:
@@ -199,9 +195,9 @@ def interpreter(
         if selected is not None:
             return selected
     if command_line.command != "reboot":
-        standing = interpreter_of_last_generation(store, request, cache_directory, console)
-        if standing is not None:
-            return standing
+        kept = interpreter_of_last_generation(store, request, cache_directory, console)
+        if kept is not None:
+            return kept
     if required_python.note:
         console.warn(required_python.note)
     return choose_interpreter(
@@ -216,9 +212,9 @@ def interpreter(
     )
 
 
-def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPython) -> "tuple[list[str], list[str]]":
+def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPython) -> Inputs:
     """The files that the environment is a function of: those that are there, and those whose appearance would count."""
-    planned, planned_absent = plan.inputs()
+    planned = plan.inputs()
     watched = [configuration.path_of(name) for name in configuration.texts("watch")]
     for path in filter(os.path.isdir, watched):
         raise configuration.error("watch", "%s is a directory, not a file" % path, "name the files in it that count")
@@ -227,16 +223,29 @@ def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPy
         watched.append(configuration.path_of(selector))
     present = [path for path in watched if os.path.isfile(path)]
     missing = [path for path in watched if path not in present]
-    present += planned + configuration.files + required_python.files
-    missing += planned_absent + configuration.absent_files + required_python.absent_files
-    return sorted(set(present)), sorted(set(missing))
+    return Inputs(
+        present + planned.present + configuration.files + required_python.files,
+        missing + planned.absent + configuration.absent_files + required_python.absent_files,
+    )
 
 
-def fingerprint(
-    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
-) -> Fingerprint:
+def fingerprint(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
     """The name of everything that the environment is a function of; which backend makes it is no part of that."""
     return fingerprint_now(configuration, interpreter, inputs)
+
+
+def request(
+    configuration: Configuration,
+    interpreter: Interpreter,
+    plan: Plan,
+    inputs: Inputs,
+    fingerprint: Fingerprint,
+    store: GenerationStore,
+    console: Console,
+    is_second_try: bool,
+) -> BuildRequest:
+    """The environment that is asked for, with all that finding or building it depends on."""
+    return BuildRequest(configuration, interpreter, plan, inputs, fingerprint, store, console, is_second_try)
 
 
 def readable_lock(plan: Plan, index_settings: IndexSettings, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
@@ -252,89 +261,30 @@ def backends(configuration: Configuration) -> "list[type[Backend]]":
 
 
 def generation(
-    configuration: Configuration,
-    command_line: CommandLine,
-    interpreter: Interpreter,
-    plan: Plan,
-    inputs: "tuple[list[str], list[str]]",
-    fingerprint: Fingerprint,
-    store: GenerationStore,
+    request: BuildRequest,
     lock: FileLock,
-    console: Console,
-    cache_directory: str,
+    command_line: CommandLine,
     readable_lock: "Callable[[], None]" = lazy,
     backends: "Callable[[], list[type[Backend]]]" = lazy,
     toolbox: "Callable[[], ToolBox]" = lazy,
-) -> "tuple[Generation, bool]":
-    """The complete generation of this fingerprint, and whether it was built just now; one run builds, others wait."""
-    from_scratch = command_line.command == "reboot"
-    started = store.find(fingerprint)
-    if started is not None and not from_scratch and store.is_intact(started) is None:
+) -> Generation:
+    """The complete generation of what is asked for: found, or built by one run while the others wait."""
+    found = find_generation(request)
+    if found is not None:
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")
-        return started, False
+        return found
     # What is wrong with the lock, the backends or the settings of indexes is said before anything is written.
     readable_lock()
-    backends()
-    toolbox()
+    wanted, tools = backends(), toolbox()
     if command_line.has("dry-run"):
-        raise DryRunEnds("would build %s with %s" % (fingerprint, interpreter.executable))
-    with lock:
-        standing = store.find(fingerprint)
-        others_work = standing is not None and (started is None or standing.path != started.path)
-        if standing is not None and (others_work or not from_scratch) and store.is_intact(standing) is None:
-            return standing, False
-        fault = store.repeated_fault(fingerprint)
-        if fault and started is None and not from_scratch:
-            raise InstallError(
-                fault, configuration.state_directory, "keep those files still, or run reboot once they are"
-            )
-        why = "from scratch, as asked" if from_scratch else store.reason_to_build(fingerprint)
-        if plan.hint:
-            console.warn(plan.hint)
-        own = configuration.own_state_directory
-        if own != configuration.state_directory:
-            keeper = owner_of(own if os.path.lexists(own) else configuration.root)
-            text = "%s can only be renewed by %s: this environment is kept in %s"
-            console.say(text % (own, keeper, configuration.state_directory))
-        failed = {}  # type: dict[str, str]
-        while True:
-            backend, why_this = select_backend(backends(), interpreter, plan, toolbox(), console, configuration, failed)
-            console.say("building an environment %s, with %s" % (why, why_this))
-            try:
-                built = build_generation(configuration, interpreter, plan, inputs, fingerprint, store, backend, console)
-            except NotCreatedError as error:
-                if len(backends()) == len(failed) + 1:
-                    raise
-                failed[backend.name] = error.cause.splitlines()[0]
-                continue
-            return built, True
+        raise DryRunEnds("would build %s with %s" % (request.fingerprint, request.interpreter.executable))
+    return build_under_lock(request, lock, wanted, tools)
 
 
-def environment(
-    configuration: Configuration,
-    plan: Plan,
-    interpreter: Interpreter,
-    generation: "tuple[Generation, bool]",
-    inputs: "tuple[list[str], list[str]]",
-    read_at_ns: int,
-    store: GenerationStore,
-    console: Console,
-) -> Environment:
+def environment(request: BuildRequest, generation: Generation, read_at_ns: int) -> Environment:
     """The ready environment: remembered, linked, and known to the entry scripts' fast path."""
-    complete, built = generation
-    client_paths = client_paths_of(configuration, plan)
-    try:
-        if configuration.cell:
-            tell_matrix(configuration, interpreter, complete, built)
-        else:
-            announce_generation(configuration, complete, interpreter, inputs, client_paths, read_at_ns, console)
-    except (OSError, InstallError) as error:
-        # A foreign user or a read-only checkout can use what is there without recording it.
-        console.detail("the ready environment could not be recorded: %s" % error)
-    if built:
-        store.collect(configuration.get("keep"), [complete.path])
-    return Environment(complete.path, client_paths, built)
+    return publish_environment(request, generation, read_at_ns)
 
 
 def bootstrap_graph(invocation: Invocation) -> StateGraph:
@@ -355,6 +305,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             interpreter,
             inputs,
             fingerprint,
+            request,
             readable_lock,
             backends,
             generation,
@@ -362,6 +313,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
         ]
     )
     graph.provide("invocation", invocation)
+    graph.provide("is_second_try", False)
     graph.provide("graph", graph)
     graph.check()
     return graph

@@ -21,8 +21,8 @@ import pytest
 
 import simple_index
 import support
-from protoprimer.backends.base import installed_distributions
 from protoprimer.backends.choosing import check_backend_names, select_backend, wanted_backends
+from protoprimer.backends.installed import installed_distributions
 from protoprimer.errors import BackendError, ConfigurationError, InstallError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.plan import make_plan

@@ -129,3 +129,91 @@ def test_only_what_pyproject_toml_describes_in_full_is_taken_from_the_cache_of_u
     shutil.rmtree(clone.state)
     clone.write({"setup.py": "from setuptools import setup\nsetup()\n"}).prime()
     assert "--reinstall-package plain" in logged(clone)
+
+
+SWITCHING = """
+def build_editable(directory, settings=None, metadata=None):
+    %s
+    return build(directory, True)
+"""
+
+
+@pytest.mark.parametrize("how", ["there and back", "there"])
+def test_inputs_that_change_while_a_build_runs_are_planned_anew(
+    new_clone: Callable[..., clones.Clone], how: str
+) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": "a"})
+    switch = "import time; time.sleep(0.05); open('data', 'w').write('b')"
+    switch += "; time.sleep(0.05); open('data', 'w').write('a')" if how == "there and back" else ""
+    once = f"os.path.exists('switched') or exec(\"open('switched', 'w').close(); {switch}\")"
+    builder = clone.root / "builder.py"
+    builder.write_text(builder.read_text() + SWITCHING % once)
+    done = clone.prime()
+    assert "data changed while the environment was built from it: planning anew" in done.errors
+    assert clone.builds() == 2
+    (published,) = clone.generations()
+    assert clone.prime().errors == ""
+    clone.write({"data": "a" if how == "there" else "b"})
+    clone.prime()
+    assert clone.generations()[0] == published
+    assert clone.builds() == 3
+
+
+def test_a_build_that_changes_its_own_input_each_time_is_a_fault(new_clone: Callable[..., clones.Clone]) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": ""})
+    builder = clone.root / "builder.py"
+    builder.write_text(builder.read_text() + SWITCHING % "open('data', 'a').write('x')")
+    done = clone.prime(status=6)
+    assert "data changed while the environment was built from it" in done.errors
+    assert clone.builds() == 2
+    assert clone.generations() == []
+
+
+def test_a_build_that_writes_the_same_again_is_no_fault(new_clone: Callable[..., clones.Clone]) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": "x"})
+    builder = clone.root / "builder.py"
+    builder.write_text(builder.read_text() + SWITCHING % "open('data', 'w').write('x')")
+    clone.prime()
+    assert len(clone.generations()) == 1
+
+
+def test_check_names_each_file_that_is_gone_or_of_another_size_and_reboot_heals(
+    new_clone: Callable[..., clones.Clone],
+) -> None:
+    clone = new_clone().project("demo", ".", 'dependencies = ["iniconfig", "pluggy"]').entry("prime", None, "boot")
+    clone.prime("lock")
+    pins = (clone.root / "pylock.toml").read_bytes()
+    clone.prime()
+    assert "environment: current" in clone.prime("check").output
+    (one,) = (clone.root / ".venv").rglob("iniconfig/__init__.py")
+    (other,) = (clone.root / ".venv").rglob("pluggy/_hooks.py")
+    one.unlink()
+    other.write_text("broken\n")
+    told = clone.prime("check", status=1).output
+    for words in ("iniconfig/__init__.py is missing", "pluggy/_hooks.py has 7 bytes instead of ", "./prime reboot"):
+        assert words in told
+    clone.prime("reboot")
+    assert "environment: current" in clone.prime("check").output
+    assert (clone.root / "pylock.toml").read_bytes() == pins
+    (other,) = (clone.root / ".venv").rglob("pluggy/_hooks.py")
+    other.write_text("broken\n")
+    (clone.state / "ready").unlink()
+    assert "pluggy/_hooks.py has 7 bytes" in clone.prime().errors
+    assert "environment: current" in clone.prime("check").output
+
+
+def test_the_reason_compares_with_the_environment_that_was_in_use(new_clone: Callable[..., clones.Clone]) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": "a"})
+    clone.prime()
+    clone.write({"data": "b"})
+    clone.prime()
+    clone.write({"data": "a"})
+    clone.prime()
+    # What was built last had another `data`; what is in use has this one.
+    project = clone.root / "pyproject.toml"
+    project.write_text(project.read_text() + "# more\n")
+    assert "because pyproject.toml changed, with" in clone.prime().errors

@@ -59,8 +59,8 @@ SEEDS: dict[str, list[bytes]] = {
     "records": [
         (
             b'{"fingerprint": "0123456789abcdef", "environment": "default", "parts": {"a": "1"}, "serial": 1, "interpreter":'
-            b' {"executable": "/x", "version": "3"}, "distributions": ["a.dist-info"], "never_installed": ["x"],'
-            b' "changed_again": [], "changed_while_building": [], "host": "h", "built_seconds": 1, "boot": "b"}'
+            b' {"executable": "/x", "version": "3"}, "distributions": ["a.dist-info"], "faults_when_new": ["x"],'
+            b' "host": "h", "built_seconds": 1, "boot": "b"}'
         ),
     ],
     "probes": [
@@ -299,6 +299,7 @@ def fuzz_records(data: bytes) -> None:
     """Whatever a generation's record says, it is one or none, and a reason to build is a sentence."""
     from protoprimer.store.fingerprint import Fingerprint
     from protoprimer.store.generations import GenerationStore
+    from protoprimer.store.reasons import reason_to_build
     from protoprimer.system.console import Console
 
     with tempfile.TemporaryDirectory() as base:
@@ -313,9 +314,8 @@ def fuzz_records(data: bytes) -> None:
         for generation in store.all():
             store.is_intact(generation)
         store.find(wanted)
-        if not store.reason_to_build(wanted).startswith("because "):
-            raise FindingError(store.reason_to_build(wanted))
-        store.repeated_fault(wanted)
+        if not reason_to_build(store, wanted).startswith("because "):
+            raise FindingError(reason_to_build(store, wanted))
         store.begin(wanted)
         store.collect(1, [])
 

@@ -31,6 +31,7 @@ from protoprimer.store.generations import (
     GenerationStore,
     point_link,
 )
+from protoprimer.store.reasons import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory, remember_environment, remembered_environment
 from protoprimer.system.console import Console
 from protoprimer.system.paths import environment_python
@@ -117,7 +118,7 @@ class TestPublishing:
         found = store.find(fingerprint_named())
         assert found is not None
         assert (found.path, found.digest, found.number) == (built.path, "a" * 16, 1)
-        assert os.path.samefile(found.python, sys.executable) or os.path.exists(found.python)
+        assert os.path.exists(environment_python(found.path))
         for key in ("backend", "tool", "parts", "fingerprint", "protoprimer", "built", "host", "environment"):
             assert found.record[key], key
         assert not any(name.endswith(".building") for name in os.listdir(store.directory))
@@ -177,17 +178,11 @@ class TestPublishing:
         store.abandon(path)
         assert os.listdir(store.directory) == [os.path.basename(path) + ".building"]
 
-    @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", "a b", "x" * 65, "ä", "-x", "a\n"])
-    def test_name_that_is_no_file_name_is_a_configuration_error(self, state: Path, console: Console, name: str) -> None:
-        with pytest.raises(ConfigurationError):
-            GenerationStore(str(state), name, console)
-        assert not state.exists()
-
 
 class TestHealth:
     def test_new_one_is_intact_though_a_wheel_listed_a_file_it_never_had(self, store: GenerationStore) -> None:
         built = build(store, fingerprint_named())
-        assert built.record["never_installed"] == ["never.txt"]
+        assert built.record["faults_when_new"] == ["never.txt is missing"]
         assert store.is_intact(built) is None
 
     def test_environment_with_packages_from_a_real_installer_is_intact_until_one_of_their_files_is_gone(
@@ -198,7 +193,7 @@ class TestHealth:
         if made.returncode != 0:
             pytest.skip("this Python cannot put pip into an environment")
         built = store.publish(path, {"fingerprint": "a" * 16, "parts": {}})
-        assert built.record["never_installed"] == []
+        assert built.record["faults_when_new"] == []
         assert any(name.startswith("pip-") for name in built.record["distributions"])
         assert store.is_intact(built) is None
         next(Path(path).rglob("pip/__main__.py")).unlink()
@@ -209,6 +204,7 @@ class TestHealth:
         [
             (lambda path: site_packages(path).joinpath("demo.py").unlink(), "demo.py"),
             (lambda path: site_packages(path).joinpath("demo.py").write_text(""), "demo.py"),
+            (lambda path: site_packages(path).joinpath("demo.py").write_text("x = 12\n"), "7 bytes instead of 6"),
             (lambda path: site_packages(path).joinpath("demo-1.dist-info", "RECORD").unlink(), "RECORD"),
             (lambda path: site_packages(path).joinpath("demo-1.dist-info", "RECORD").write_bytes(b"\xff"), "RECORD"),
             (lambda path: shutil.rmtree(site_packages(path)), "demo-1.dist-info"),
@@ -238,7 +234,7 @@ class TestHealth:
         python.unlink()
         python.symlink_to(tmp_path / target)
         assert store.find(fingerprint_named()) is None
-        assert "interpreter" in store.reason_to_build(fingerprint_named())
+        assert "interpreter" in reason_to_build(store, fingerprint_named())
         assert build(store, fingerprint_named()).number == 2
 
     def test_after_a_reboot_emptied_files_are_noticed_at_once(self, store: GenerationStore) -> None:
@@ -252,13 +248,13 @@ class TestHealth:
 
 class TestReasons:
     def test_first_next_broken_and_missing_are_told_apart(self, store: GenerationStore) -> None:
-        assert store.reason_to_build(fingerprint_named()) == "because nothing was built yet"
+        assert reason_to_build(store, fingerprint_named()) == "because nothing was built yet"
         built = build(store, fingerprint_named())
-        assert store.reason_to_build(fingerprint_named("b")) == "because pyproject.toml changed"
+        assert reason_to_build(store, fingerprint_named("b")) == "because pyproject.toml changed"
         site_packages(built.path).joinpath("demo.py").unlink()
-        assert "demo.py" in store.reason_to_build(fingerprint_named())
+        assert "demo.py" in reason_to_build(store, fingerprint_named())
         shutil.rmtree(built.path)
-        assert store.reason_to_build(fingerprint_named()) == "because the environment is gone"
+        assert reason_to_build(store, fingerprint_named()) == "because the environment is gone"
 
     def test_last_record_outlives_its_generation_and_its_own_loss(self, store: GenerationStore) -> None:
         first = build(store, fingerprint_named("a"))
@@ -268,22 +264,13 @@ class TestReasons:
         Path(store.directory, "default.last.json").write_text("{")
         assert store.last_record()["fingerprint"] == first.digest
 
-    def test_building_that_changes_its_own_input_each_time_is_a_fault_the_second_time(
-        self, store: GenerationStore
-    ) -> None:
-        for current, after in (("a", "b"), ("b", "c")):
-            assert store.repeated_fault(fingerprint_named(current)) is None
-            build(store, fingerprint_named(current), parts_after=fingerprint_named(after).parts)
-        assert "pyproject.toml" in (store.repeated_fault(fingerprint_named("c")) or "")
-
-    def test_what_a_person_does_again_and_again_is_never_a_fault(self, store: GenerationStore) -> None:
-        for letter in "abcdef":
-            assert store.repeated_fault(fingerprint_named(letter)) is None
-            built = build(store, fingerprint_named(letter), parts_after=fingerprint_named(letter).parts)
-            for _again in range(3):
-                shutil.rmtree(built.path)
-                assert store.repeated_fault(fingerprint_named(letter)) is None
-                built = build(store, fingerprint_named(letter))
+    def test_an_interrupted_build_and_a_base_interpreter_that_is_gone_are_named(self, store: GenerationStore) -> None:
+        begun = store.begin(fingerprint_named())
+        Path(begun + ".building").unlink()
+        assert reason_to_build(store, fingerprint_named()) == "because the last build was interrupted"
+        build(store, fingerprint_named("b"), interpreter={"executable": "/nowhere/bin/python3"})
+        told = "because its base interpreter /nowhere/bin/python3 is gone"
+        assert reason_to_build(store, fingerprint_named("c")) == told
 
 
 class TestCollection:
@@ -345,7 +332,7 @@ class TestCollection:
         build(store, fingerprint_named("c"))
         wait = "import sys; print(flush=True); sys.stdin.read()"
         command = {
-            "runs from": [used.python, "-S", "-c", wait],
+            "runs from": [environment_python(used.path), "-S", "-c", wait],
             "stands in": [sys.executable, "-c", wait],
             "was told of": [sys.executable, "-c", wait, "--prefix", used.path],
         }[how]

@@ -159,7 +159,8 @@ def test_inputs_follow_requirement_files_through_all_their_spellings(
         "reqs/lib3/setup.cfg": "",
         "wheels/w-1-py3-none-any.whl": "",
     }
-    present, absent = plan_of(tmp_path, files).inputs()
+    inputs = plan_of(tmp_path, files).inputs()
+    present, absent = inputs.present, inputs.absent
     names = [os.path.relpath(path, tmp_path) for path in present]
     assert set(names) == set(files)
     missing = {os.path.relpath(path, tmp_path) for path in absent}
@@ -175,7 +176,8 @@ def test_missing_nested_requirement_file_is_told_with_its_line(tmp_path: Path) -
 
 
 def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path: Path) -> None:
-    present, absent = plan_of(tmp_path, {"pyproject.toml": PACKAGE}).inputs()
+    inputs = plan_of(tmp_path, {"pyproject.toml": PACKAGE}).inputs()
+    present, absent = inputs.present, inputs.absent
     assert present == [str(tmp_path / "pyproject.toml")]
     assert {os.path.basename(path) for path in absent} == {
         "setup.py",

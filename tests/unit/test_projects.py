@@ -18,7 +18,7 @@ import support
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.versions import poetry_python_range
-from protoprimer.project.metadata import ProjectMetadata, console_entry, expand_group, metadata_files, read_project
+from protoprimer.project.metadata import ProjectMetadata, expand_group, metadata_files, read_project
 
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
@@ -385,27 +385,6 @@ def test_requirements_in_groups_are_taken_as_written(tmp_path: Path, entry: str)
     assert expand_group(project, "a") == [entry]
 
 
-# The console script that stands for the project.
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"pyproject_toml": FULL}, "my_app.cli:main"),
-        ({"pyproject_toml": '[project]\nname = "x"\n[project.scripts]\ny = "a.b:c.d"'}, "a.b:c.d"),
-        ({"pyproject_toml": '[project]\nname = "x"\n[project.scripts]\ny = "a:b"\nz = "a:b"'}, None),
-        ({"pyproject_toml": '[project]\nname = "x"\n[project.scripts]\nx = "a"'}, None),
-        ({"pyproject_toml": '[project]\nname = "x"'}, None),
-        ({"pyproject_toml": '[tool.poetry]\nname = "x"\n[tool.poetry.scripts]\nX = {reference = "a:b", type = "console"}\ny = "a:c"'}, "a:b"),
-        ({"setup_cfg": "[metadata]\nname = x\n[options.entry_points]\nconsole_scripts =\n  x = a.b : c\n  y = d:e\n"}, "a.b:c"),
-    ],
-)  # fmt: skip
-def test_the_console_script_that_stands_for_the_project(
-    tmp_path: Path, files: dict[str, str], expected: str | None
-) -> None:
-    assert console_entry(made(tmp_path, **files)) == expected
-
-
 @pytest.mark.parametrize("python", support.wild_pythons(), ids=lambda python: python.name)
 def test_projects_are_read_the_same_by_every_python_of_this_host(python: support.WildPython, tmp_path: Path) -> None:
     kinds = {
@@ -424,12 +403,12 @@ def test_projects_are_read_the_same_by_every_python_of_this_host(python: support
     program = """
 import sys, json, os
 sys.path.insert(0, sys.argv[1])
-from protoprimer.project.metadata import read_project, expand_group, console_entry
+from protoprimer.project.metadata import read_project, expand_group
 found = []
 for kind in ("full", "poetry", "cfg", "py"):
     p = read_project(os.path.join(sys.argv[2], kind))
     groups = {name: expand_group(p, name) for name in p.groups}
-    found.append([p.name, p.requires_python, p.requires_python_place, p.is_package, p.extras, groups, console_entry(p)])
+    found.append([p.name, p.requires_python, p.requires_python_place, p.is_package, p.extras, groups, p.scripts])
 print(json.dumps(found))
 """
 

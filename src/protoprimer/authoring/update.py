@@ -4,10 +4,10 @@ import os
 import tempfile
 
 from protoprimer.authoring.kernel import replace_older_kernel
+from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.formats.versions import InvalidVersion, Version
 from protoprimer.settings.configuration import Configuration
-from protoprimer.store.integrity import metadata_directories
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.paths import environment_python

@@ -9,7 +9,7 @@ from protoprimer.backends.editables import is_beyond_builds, static_project_tabl
 from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.commands.matrix.cells import expanded_pythons
-from protoprimer.errors import ConfigurationError, InstallError, UsageError
+from protoprimer.errors import ConfigurationError, DryRunEnds, InstallError, UsageError
 from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
 from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
@@ -20,7 +20,6 @@ from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
 from protoprimer.pythons.choice import choose_interpreter
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
-from protoprimer.states import DryRunEnds
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console

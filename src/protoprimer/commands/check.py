@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_command"]
 
+_FAULTS_SHOWN = 20
+
 
 def check_command(
     graph: StateGraph,
@@ -57,15 +59,21 @@ def check_command(
 
 
 def _health(graph: StateGraph) -> "tuple[str, int]":
+    """Return in a few words how the environment is, and the status; each of its files is looked at."""
     # By content, not by what `ready` says: an edit whose time was set back is found here.
     store = graph.evaluate("store")
     try:
         graph.evaluate("readable_lock")
-        found = store.find(graph.evaluate("fingerprint"))
+        found = store.newest(graph.evaluate("fingerprint"))
     except PrimerError as error:
         return str(error), 1
-    reason = store.is_intact(found) if found is not None else "not built for what the repository asks now"
-    return ("current", 0) if reason is None else (reason, 1)
+    if found is None:
+        return "not built for what the repository asks now", 1
+    faults = store.faults(found)
+    if not faults:
+        return "current", 0
+    shown = faults[:_FAULTS_SHOWN] + ["%d more" % (len(faults) - _FAULTS_SHOWN)] * (len(faults) > _FAULTS_SHOWN)
+    return "; ".join(shown) + ": ./prime reboot makes it anew", 1
 
 
 def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":

@@ -3,7 +3,7 @@
 import os
 
 from protoprimer.backends.choosing import select_backend
-from protoprimer.errors import InstallError
+from protoprimer.errors import DryRunEnds, InstallError
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.graph import StateGraph
 from protoprimer.project.locks_read import load_lock
@@ -11,7 +11,6 @@ from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
-from protoprimer.states import DryRunEnds
 
 __all__ = ["lock_command", "write_lock"]
 

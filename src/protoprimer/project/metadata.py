@@ -9,7 +9,6 @@ from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_
 
 __all__ = [
     "ProjectMetadata",
-    "console_entry",
     "expand_group",
     "metadata_files",
     "read_project",
@@ -329,14 +328,3 @@ def _expanded_group(
             raise ConfigurationError("the entry %r of a dependency group is invalid" % (entry,), place, advice)
         requirements += _expanded_group(project, names, entry["include-group"], above + [name], place)
     return requirements
-
-
-def console_entry(project: ProjectMetadata) -> "str | None":
-    """Return `module:function` of the console script that stands for the project: of its name, else the only one."""
-    import re
-
-    wanted = normalized_project_name(project.name or "")
-    named = [target for name, target in project.scripts.items() if normalized_project_name(name) == wanted]
-    targets = named or list(project.scripts.values())
-    target = targets[0].split("[")[0].replace(" ", "") if len(targets) == 1 else ""
-    return target if re.match(r"[^\W\d][\w.]*:[^\W\d][\w.]*\Z", target) else None

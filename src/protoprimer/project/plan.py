@@ -6,6 +6,7 @@ import re
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.project.direct_references import with_sources
+from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import expand_group, metadata_files, read_project
 from protoprimer.system.paths import path_of_file_url
 
@@ -142,7 +143,7 @@ class Plan:
         """Return the lock file that `lock` writes: the one in use, else `pylock.toml` at the root, which all read."""
         return self.lock or os.path.join(self.root, "pylock.toml")
 
-    def inputs(self) -> "tuple[list[str], list[str]]":
+    def inputs(self) -> Inputs:
         """Return the files the plan is a function of: those that exist, and those whose appearance would change it.
 
         :raises ConfigurationError: a requirement file names one that does not exist (exit 3)
@@ -157,7 +158,7 @@ class Plan:
                 requirement_file_inputs(path, self.root, found)
         if self.build_constraints:
             requirement_file_inputs(self.build_constraints, self.root, found)
-        return sorted(filter(os.path.isfile, found)), sorted(path for path in found if not os.path.exists(path))
+        return Inputs(filter(os.path.isfile, found), (path for path in found if not os.path.exists(path)))
 
 
 def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> Plan:

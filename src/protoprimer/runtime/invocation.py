@@ -11,7 +11,7 @@ from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import INPUT_VARIABLES, Configuration
 from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.generations import RECORD_NAME
-from protoprimer.store.publishing import standing_environment
+from protoprimer.store.publishing import environment_of_ready
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of
 from protoprimer.system.platform import is_windows
@@ -128,7 +128,7 @@ def targets_of(graph: StateGraph) -> "set[str]":
 
 def can_ask_client(graph: StateGraph) -> bool:
     """Tell whether there is an environment in which the client's main can run."""
-    return standing_environment(graph.evaluate("configuration")) is not None
+    return environment_of_ready(graph.evaluate("configuration")) is not None
 
 
 def share_console(graph: StateGraph, console: Console) -> None:

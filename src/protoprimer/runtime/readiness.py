@@ -3,14 +3,13 @@
 import os
 
 from protoprimer.authoring.update import renew_kernel
-from protoprimer.errors import BackendError, InstallError, NotReadyError, PrimerError
+from protoprimer.errors import BackendError, DryRunEnds, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.switch import enter_environment, is_isolated
 from protoprimer.settings.configuration import Configuration
-from protoprimer.states import DryRunEnds
-from protoprimer.store.building import is_steered
+from protoprimer.store.building import InputsChangedError, is_for_this_run_only
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.store.publishing import Environment, standing_environment
+from protoprimer.store.publishing import Environment, environment_of_ready
 from protoprimer.store.ready import write_launcher
 from protoprimer.store.state_directory import remove_unused_state_directory
 
@@ -20,7 +19,11 @@ if TYPE_CHECKING:
     from protoprimer.states import Invocation
     from protoprimer.store.file_lock import FileLock
 
-__all__ = ["enter_client", "ready_environment", "standing_or_stale_environment"]
+__all__ = ["enter_client", "ready_environment", "ready_or_stale_environment"]
+
+
+# States that are the same whatever the repository's files say; the lock may be held.
+_APART_FROM_INPUTS = ("command_line", "console", "cache_directory", "lock", "store")
 
 
 def ready_environment(graph: StateGraph) -> Environment:
@@ -28,18 +31,18 @@ def ready_environment(graph: StateGraph) -> Environment:
     line: "CommandLine" = graph.evaluate("command_line")
     configuration: "Configuration" = graph.evaluate("configuration")
     if line.command != "reboot":
-        standing = standing_environment(configuration)
-        if standing is not None:
+        found = environment_of_ready(configuration)
+        if found is not None:
             if line.has("dry-run"):
                 raise DryRunEnds("nothing to do: the environment is ready")
-            return standing
+            return found
     is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
     is_new = not os.path.lexists(configuration.state_directory)
     try:
-        if is_first and not (line.command == "reboot" or line.has("dry-run") or is_steered(configuration)):
+        if is_first and not (line.command == "reboot" or line.has("dry-run") or is_for_this_run_only(configuration)):
             environment = _first_environment(graph, configuration)
         else:
-            environment = graph.evaluate("environment")
+            environment = _environment_as_planned(graph)
     except BackendError:
         if is_new:
             _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
@@ -59,16 +62,28 @@ def _first_environment(graph: StateGraph, configuration: Configuration) -> Envir
         graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
-        is_held = lock.acquire(unless=lambda: standing_environment(configuration) is not None)
+        is_held = lock.acquire(unless=lambda: environment_of_ready(configuration) is not None)
     except InstallError:
         # Nobody can build here; perhaps nothing has to be built.
         is_held = False
     try:
-        made: "Environment" = standing_environment(configuration) or graph.evaluate("environment")
-        return made
+        return environment_of_ready(configuration) or _environment_as_planned(graph)
     finally:
         if is_held:
             lock.release()
+
+
+def _environment_as_planned(graph: StateGraph) -> Environment:
+    """Return the environment; where what it is made from changed while it was built, plan it anew, once."""
+    try:
+        made = graph.evaluate("environment")  # type: Environment
+    except InputsChangedError as changed:
+        console = graph.evaluate("console")
+        console.say("%s: planning anew" % changed.cause)
+        graph.forget_all_but(_APART_FROM_INPUTS)
+        graph.provide("is_second_try", True)
+        made = graph.evaluate("environment")
+    return made
 
 
 def _leave_nothing(lock: "FileLock", state_directory: str) -> None:
@@ -82,20 +97,20 @@ def _leave_nothing(lock: "FileLock", state_directory: str) -> None:
         pass
 
 
-def standing_or_stale_environment(graph: StateGraph) -> Environment:
+def ready_or_stale_environment(graph: StateGraph) -> Environment:
     """Return the environment for `start_app`, which never provisions: warn if it is stale.
 
     :raises NotReadyError: exit code 8: there is none
     """
     configuration: "Configuration" = graph.evaluate("configuration")
-    standing = standing_environment(configuration)
-    if standing is not None:
-        return standing
+    found = environment_of_ready(configuration)
+    if found is not None:
+        return found
     store, console = graph.evaluate("store"), graph.evaluate("console")
     fingerprint = graph.evaluate("fingerprint")
     current = store.find(fingerprint)
     if current is not None:
-        graph.provide("generation", (current, False))
+        graph.provide("generation", current)
         made: "Environment" = graph.evaluate("environment")
         return made
     last = store.last()

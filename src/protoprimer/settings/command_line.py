@@ -41,7 +41,7 @@ class Option:
 
 COMMANDS = {
     "boot": "ready environment, then the client's main if there is one (the default)",
-    "reboot": "the same from scratch; pins resolved anew",
+    "reboot": "the same from scratch, with the pins as they are",
     "lock": "resolve and write the pins",
     "run": "run a command inside the environment",
     "shell": "a shell with the environment active",

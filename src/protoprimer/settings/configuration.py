@@ -24,6 +24,7 @@ __all__ = [
     "Configuration",
     "Setting",
     "find_root",
+    "is_environment_name",
     "read_configuration",
 ]
 
@@ -207,7 +208,7 @@ def read_configuration(
     _note_primer_file(configuration, primer, primer_file)
     client, client_file, prefix = _client_leap(configuration, primer)
     environments = client.pop("env", {})
-    wrong = next((name for name in environments if not _is_environment_name(name)), None)
+    wrong = next((name for name in environments if not is_environment_name(name)), None)
     if wrong is not None:
         place = place_in_file(client_file, prefix + ("env", wrong), configuration.root)
         raise ConfigurationError(_NAMING % wrong, place, "name it otherwise")
@@ -379,11 +380,12 @@ def _select_environment(
     name = str(inputs["env"].value) if "env" in inputs else chosen
     configuration.environment_name = name
     configuration.is_for_once = name != chosen and not inputs["env"].source.startswith("--")
-    if not _is_environment_name(name):
+    if not is_environment_name(name):
         raise UsageError(_NAMING % name, inputs["env"].source if "env" in inputs else None)
 
 
-def _is_environment_name(name: str) -> bool:
+def is_environment_name(name: str) -> bool:
+    """Tell whether an environment can have this name, which becomes a part of file names."""
     return re.match(r"[A-Za-z0-9_][A-Za-z0-9._]{0,63}\Z", name) is not None
 
 

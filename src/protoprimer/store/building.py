@@ -1,39 +1,37 @@
-"""Building a generation: under the lock, through one backend, published only when it is whole."""
+"""Building a generation: under the lock, through one backend, published only when it is whole and still asked for."""
 
 import os
 
 from protoprimer.backends.base import Backend
+from protoprimer.backends.choosing import select_backend
 from protoprimer.errors import InstallError
-from protoprimer.formats.versions import PythonRequest
+from protoprimer.fetch.tools import ToolBox
+from protoprimer.project.inputs import Inputs
 from protoprimer.project.plan import Plan
-from protoprimer.pythons.choice import interpreter_misfit
-from protoprimer.pythons.probe import (
-    ORIGIN_OF_WILD,
-    probe_interpreter,
-    verify_environment_interpreter,
-)
+from protoprimer.pythons.probe import verify_environment_interpreter
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.store.carried import carry_module
 from protoprimer.store.file_lock import FileLock, disk_failure
-from protoprimer.store.fingerprint import Fingerprint, fingerprint_of, input_stamps
+from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps
 from protoprimer.store.generations import Generation, GenerationStore
+from protoprimer.store.reasons import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.paths import owner_of
 
 __all__ = [
+    "BuildRequest",
+    "InputsChangedError",
     "NotCreatedError",
-    "build_generation",
+    "build_under_lock",
     "environment_lock",
+    "find_generation",
     "fingerprint_now",
-    "interpreter_of_last_generation",
-    "is_steered",
+    "is_for_this_run_only",
 ]
 
+# Grows when this kernel builds other environments from the same inputs.
 KERNEL_FORMAT = 2
 
 
@@ -41,25 +39,68 @@ class NotCreatedError(InstallError):
     """A backend could not even create an empty environment, so another one may be tried: exit code 6."""
 
 
-def is_steered(configuration: Configuration) -> bool:
+class InputsChangedError(InstallError):
+    """What an environment is made from changed after it was read, so that it is to be planned anew: exit code 6."""
+
+
+class BuildRequest:
+    """An environment that is asked for: everything that finding or building it depends on.
+
+    :param is_second_try: whether this was planned anew, since the inputs changed during the first build
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        interpreter: Interpreter,
+        plan: Plan,
+        inputs: Inputs,
+        fingerprint: Fingerprint,
+        store: GenerationStore,
+        console: Console,
+        is_second_try: bool,
+    ) -> None:
+        self.configuration = configuration
+        self.interpreter = interpreter
+        self.plan = plan
+        self.inputs = inputs
+        self.fingerprint = fingerprint
+        self.store = store
+        self.console = console
+        self.is_second_try = is_second_try
+
+    def changed_inputs(self) -> "list[str]":
+        """Return the inputs that are not what they were when the fingerprint was taken.
+
+        Files that were written anew with the same content may have had another one meanwhile, as when a branch was
+        switched back and forth. The second time they are taken for files that the build itself writes.
+        """
+        appeared = [path for path in self.inputs.absent if os.path.lexists(path)]
+        stamps = zip(self.inputs.present, self.fingerprint.stamps, input_stamps(self.inputs.present))
+        touched = [path for path, before, now in stamps if before != now]
+        if touched and self.is_second_try:
+            now = fingerprint_now(self.configuration, self.interpreter, self.inputs)
+            return appeared + changed_parts(self.fingerprint.parts, now.parts)
+        return appeared + touched
+
+    def refuse_changed_inputs(self) -> None:
+        """Refuse to go on with a plan of what is no longer so.
+
+        :raises InputsChangedError: an input has changed
+        """
+        changed = self.changed_inputs()
+        if changed:
+            names = [name.partition("file:")[2] or os.path.relpath(name, self.configuration.root) for name in changed]
+            advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
+            cause = "%s changed while the environment was built from it" % ", ".join(names[:3])
+            raise InputsChangedError(cause, self.configuration.root, advice)
+
+
+def is_for_this_run_only(configuration: Configuration) -> bool:
     """Tell whether this run was asked for another environment than the clone's: it speaks for itself only."""
     # The other inputs make no other environment; which backend makes it does not matter either.
     asked = {"python", "lock", "resolution", "seed-pip"}.intersection(configuration.leaps["input"])
     return bool(asked or configuration.cell or configuration.is_for_once)
-
-
-def interpreter_of_last_generation(
-    store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
-) -> "Interpreter | None":
-    """Return what the last generation was made from, if it is still there and is what is asked for."""
-    records = [store.last_record()] + [generation.record for generation in reversed(store.all())]
-    known = next((record.get("interpreter") for record in records if record and not record.get("steered")), None)
-    if not isinstance(known, dict) or not os.path.exists(str(known.get("executable"))):
-        return None
-    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
-    if isinstance(probed, InterpreterRefusal):
-        return None
-    return probed if interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD) is None else None
 
 
 def environment_lock(configuration: Configuration, console: Console) -> FileLock:
@@ -70,67 +111,101 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
     return FileLock(path, console, seconds, prepare=lambda: prepare_state_directory(directory))
 
 
-def fingerprint_now(
-    configuration: Configuration, interpreter: Interpreter, inputs: "tuple[list[str], list[str]]"
-) -> Fingerprint:
+def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
     """Return the fingerprint of what the inputs are at this moment."""
     settings = {
         key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
     }
-    return fingerprint_of(interpreter, inputs[0], settings, configuration.root, KERNEL_FORMAT)
+    return fingerprint_of(interpreter, inputs.present, settings, configuration.root, KERNEL_FORMAT)
 
 
-def build_generation(
-    configuration: Configuration,
-    interpreter: Interpreter,
-    plan: Plan,
-    inputs: "tuple[list[str], list[str]]",
-    fingerprint: Fingerprint,
-    store: GenerationStore,
-    backend: Backend,
-    console: Console,
+def find_generation(request: BuildRequest) -> "Generation | None":
+    """Return the whole generation of what is asked for, if there is one and it is not to be built from scratch."""
+    found = None if request.plan.rebuild else request.store.find(request.fingerprint)
+    return found if found is not None and request.store.is_intact(found) is None else None
+
+
+def build_under_lock(
+    request: BuildRequest, lock: FileLock, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
-    """Make, fill, check and publish a new generation; what fails is removed and raised again (exit codes 5 and 6).
+    """Return the generation that this run builds, or that another one has built while this one waited.
 
-    :raises NotCreatedError: the backend failed before anything was installed
+    :raises InstallError: that failed, or an input changed meanwhile; nothing is published (exit code 6)
     """
-
-    def make(path: str) -> "dict[str, object]":
-        with console.step("created an environment for %s" % interpreter):
-            try:
-                backend.create(interpreter, path)
-            except InstallError as error:
-                raise NotCreatedError(error.cause, error.place, error.advice) from error
-            verify_environment_interpreter(path, interpreter, console)
-        with console.step("installed %s" % plan.summary()):
-            facts = backend.install(interpreter, path, plan)
-        carry_module(path, configuration.kernel_path, console)
-        return facts
-
-    return _published(configuration, interpreter, inputs, fingerprint, store, make)
+    store, before = request.store, request.store.find(request.fingerprint)
+    with lock:
+        now = store.find(request.fingerprint)
+        is_others = now is not None and (before is None or now.path != before.path)
+        if now is not None and (is_others or not request.plan.rebuild) and store.is_intact(now) is None:
+            return now
+        # Waiting for the lock may have taken minutes.
+        request.refuse_changed_inputs()
+        _tell_beforehand(request)
+        why = reason_to_build(store, request.fingerprint, request.plan.rebuild)
+        return _built_by_first_able(request, why, backends, toolbox)
 
 
-def _published(
-    configuration: Configuration,
-    interpreter: Interpreter,
-    inputs: "tuple[list[str], list[str]]",
-    fingerprint: Fingerprint,
-    store: GenerationStore,
-    make: "Callable[[str], dict[str, object]]",
+def _tell_beforehand(request: BuildRequest) -> None:
+    configuration, console = request.configuration, request.console
+    if request.plan.hint:
+        console.warn(request.plan.hint)
+    own = configuration.own_state_directory
+    if own != configuration.state_directory:
+        keeper = owner_of(own if os.path.lexists(own) else configuration.root)
+        text = "%s can only be renewed by %s: this environment is kept in %s"
+        console.say(text % (own, keeper, configuration.state_directory))
+
+
+def _built_by_first_able(
+    request: BuildRequest, why: str, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
-    path = store.begin(fingerprint)
+    """Return what the first backend has built that can create an environment on this host."""
+    failed = {}  # type: dict[str, str]
+    while True:
+        backend, why_this = select_backend(
+            backends, request.interpreter, request.plan, toolbox, request.console, request.configuration, failed
+        )
+        request.console.say("building an environment %s, with %s" % (why, why_this))
+        try:
+            return _built(request, backend)
+        except NotCreatedError as error:
+            if len(backends) == len(failed) + 1:
+                raise
+            failed[backend.name] = error.cause.splitlines()[0]
+
+
+def _built(request: BuildRequest, backend: Backend) -> Generation:
+    """Make, fill, check and publish a new generation; what fails is removed, and the error raised again."""
+    path = request.store.begin(request.fingerprint)
     try:
-        facts = make(path)
-        # A build that changes its own inputs would be repeated for ever: the store tells such a fault by these parts.
-        is_same = input_stamps(inputs[0]) == fingerprint.stamps
-        after = fingerprint if is_same else fingerprint_now(configuration, interpreter, inputs)
-        record = dict(facts, fingerprint=fingerprint.digest, parts=fingerprint.parts, parts_after=after.parts)
-        record.update(interpreter=interpreter.as_dict(), root=configuration.root, kernel=configuration.kernel_path)
-        record.update(steered=is_steered(configuration))
-        return store.publish(path, record)
+        record = _made(request, backend, path)
+        request.refuse_changed_inputs()
+        record.update(
+            fingerprint=request.fingerprint.digest,
+            parts=request.fingerprint.parts,
+            interpreter=request.interpreter.as_dict(),
+            root=request.configuration.root,
+            kernel=request.configuration.kernel_path,
+            for_this_run_only=is_for_this_run_only(request.configuration),
+        )
+        return request.store.publish(path, record)
     except BaseException as error:
-        store.abandon(path)
+        request.store.abandon(path)
         if isinstance(error, OSError):
             # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
             raise disk_failure("build the environment", str(error.filename or path), error) from error
         raise
+
+
+def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, object]":
+    interpreter, console = request.interpreter, request.console
+    with console.step("created an environment for %s" % interpreter):
+        try:
+            backend.create(interpreter, path)
+        except InstallError as error:
+            raise NotCreatedError(error.cause, error.place, error.advice) from error
+        verify_environment_interpreter(path, interpreter, console)
+    with console.step("installed %s" % request.plan.summary()):
+        record = dict(backend.install(interpreter, path, request.plan))
+    carry_module(path, request.configuration.kernel_path, console)
+    return record

@@ -7,7 +7,7 @@ same name by others, which is left alone and never handed control.
 import os
 import subprocess
 
-from protoprimer.store.integrity import metadata_directories
+from protoprimer.backends.installed import metadata_directories
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, write_atomically
 from protoprimer.system.paths import environment_python

@@ -22,16 +22,12 @@ class Fingerprint:
     :param digest: 16 hexadecimal digits, part of the generation's name
     :param parts: for each part a value that a person can read, or a short hash; nothing secret
     :param stamps: what tells without reading them that no input has changed
-    :param contents: a digest of all that is the same in another clone
     """
 
-    def __init__(
-        self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = (), contents: str = ""
-    ) -> None:
+    def __init__(self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = ()) -> None:
         self.digest = digest
         self.parts = parts
         self.stamps = stamps
-        self.contents = contents
 
     def __str__(self) -> str:
         return self.digest
@@ -72,8 +68,7 @@ def fingerprint_of(
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
         shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
     digest = sha256_of(json.dumps(full, sort_keys=True).encode("utf-8"))[:16]
-    del full["clone"]
-    return Fingerprint(digest, shown, stamps, sha256_of(json.dumps(full, sort_keys=True).encode("utf-8")))
+    return Fingerprint(digest, shown, stamps)
 
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":

@@ -8,15 +8,15 @@ import json
 import os
 import time
 
+from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import InstallError
 from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process
-from protoprimer.store.fingerprint import Fingerprint, changed_parts, explain_change
+from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import paths_in_use
-from protoprimer.store.integrity import environment_fault, interpreter_fault, metadata_directories, missing_files
-from protoprimer.store.state_directory import check_environment_name, prepare_state_directory
+from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
+from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_directory, link_target, remove_tree, write_atomically
-from protoprimer.system.paths import environment_python
 from protoprimer.system.platform import is_windows
 from protoprimer.version import VERSION
 
@@ -41,21 +41,18 @@ class Generation:
 
     :param path: its directory
     :param record: what, from what, by whom, when
+    :param is_new: whether this run has built it
     """
 
-    def __init__(self, path: str, record: "dict[str, Any]") -> None:
+    def __init__(self, path: str, record: "dict[str, Any]", is_new: bool = False) -> None:
         self.path = path
         self.record = record
+        self.is_new = is_new
         self.digest = str(record["fingerprint"])
         self.environment_name = str(record["environment"])
         self.number = (_split_generation_name(os.path.basename(path)) or ("", "", 1))[2]
         # Counts the builds of this environment, as clocks may be set back.
         self.serial = record["serial"] if isinstance(record.get("serial"), int) else 0
-
-    @property
-    def python(self) -> str:
-        """Its interpreter, whether or not it exists."""
-        return environment_python(self.path)
 
 
 def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
@@ -80,7 +77,7 @@ def read_record(path: str) -> "dict[str, Any]":
 
 def _has_known_types(record: "dict[str, Any]") -> bool:
     """Tell whether what is read of a record is what this version writes: another version's may not be."""
-    names = ("distributions", "never_installed", "changed_while_building", "changed_again")
+    names = ("distributions", "faults_when_new")
     lists = [record.get(name) or [] for name in names]
     tables = [record.get(name) or {} for name in ("parts", "interpreter")]
     if not all(isinstance(one, list) for one in lists) or not all(isinstance(one, dict) for one in tables):
@@ -118,18 +115,16 @@ class GenerationStore:
     """The generations of one named environment of a clone; who builds holds that environment's lock.
 
     :param shared_directory: the clone's own state directory, whose generations serve too, where another one is written
-    :raises ConfigurationError: the environment's name cannot be part of a file name (exit code 3)
     """
 
     def __init__(
         self, state_directory: str, environment_name: str, console: Console, shared_directory: "str | None" = None
     ) -> None:
-        check_environment_name(environment_name)
         self._shared = None  # type: GenerationStore | None
         if shared_directory not in (None, state_directory):
             self._shared = GenerationStore(str(shared_directory), environment_name, console)
         self.directory = os.path.join(state_directory, "envs")
-        self._state_directory = state_directory
+        self.state_directory = state_directory
         self._name = environment_name
         self._console = console
 
@@ -171,7 +166,7 @@ class GenerationStore:
 
         :raises InstallError: it cannot be created (exit code 6)
         """
-        prepare_state_directory(self._state_directory)
+        prepare_state_directory(self.state_directory)
         path = self.next_path(fingerprint)
         try:
             # First the builder's mark, so that nobody sees this as a leftover.
@@ -184,20 +179,15 @@ class GenerationStore:
     def publish(self, path: str, record: "dict[str, Any]") -> Generation:
         """Make what was built at `path`, a directory from `begin`, the current generation of its fingerprint.
 
-        :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on;
-            `parts_after`, where they were taken again after building, are for `repeated_fault`; `never_installed`,
-            where every file was looked at, spares looking again
+        :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on
         :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
         """
         fault = interpreter_fault(path)
         if fault:
             raise InstallError("what was just built is no environment: " + fault, place=path)
         here, content = this_process(""), dict(record)
-        if "never_installed" not in content:
-            # Some wheels list files that no installer writes; only what vanishes later is damage.
-            content["never_installed"] = missing_files(path)
-        moved = changed_parts(record["parts"], content.pop("parts_after", record["parts"]))
-        moved_before = self.last_record().get("changed_while_building") or []
+        # Some wheels list files that no installer writes, or writes otherwise; only what changes later is damage.
+        content["faults_when_new"] = faults_of_files(path)
         content.update(
             environment=self._name,
             protoprimer=VERSION,
@@ -207,8 +197,6 @@ class GenerationStore:
             by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
             boot=here["boot"],
             serial=1 + max([generation.serial for generation in self.all()] or [0]),
-            changed_while_building=moved,
-            changed_again=sorted(set(moved) & set(moved_before)),
             distributions=sorted(metadata_directories(path)),
         )
         try:
@@ -228,7 +216,7 @@ class GenerationStore:
         except OSError as error:
             # The environment is whole; what is lost only explains or tidies.
             self._console.detail("could not note what was built last: %s" % error)
-        return Generation(path, content)
+        return Generation(path, content, is_new=True)
 
     def abandon(self, path: str) -> None:
         """Remove what was begun at `path` and will not be published."""
@@ -242,33 +230,25 @@ class GenerationStore:
         shared = self._shared.last_record() if self._shared else {}
         return next((record for record in records if isinstance(record.get("parts"), dict)), shared)
 
-    def reason_to_build(self, fingerprint: Fingerprint) -> str:
-        """Return in one line why there is something to build, beginning with `because`."""
-        current = self.newest(fingerprint)
-        if current is not None:
-            return "because %s" % (self.is_intact(current) or "it is wanted anew")
-        last = self.last_record()
-        if not last:
-            return "because nothing was built yet"
-        return explain_change(last["parts"], fingerprint.parts) or "because the environment is gone"
+    def record_of(self, path: str, digest: str) -> "dict[str, Any]":
+        """Return the record of a generation by its path, also if it is gone and was the last; else an empty one."""
+        records = [read_record(os.path.join(path, RECORD_NAME)), self.last_record()]
+        same = [one for one in records if (one.get("environment"), one.get("fingerprint")) == (self._name, digest)]
+        return next((one for one in same if isinstance(one.get("parts"), dict)), {})
 
-    def repeated_fault(self, fingerprint: Fingerprint) -> "str | None":
-        """Return why another build would be in vain, or `None`.
-
-        That is so if all that changed since the last build changed during it, and during the one before: then
-        building is what changes it. What a person changes between builds is always built.
-        """
-        last = self.last_record()
-        changed = changed_parts(last.get("parts") or {}, fingerprint.parts)
-        if not changed or not set(changed) <= set(last.get("changed_again") or []):
-            return None
-        names = ", ".join(name.partition(":")[2] or name for name in changed)
-        return "building the environment changes what it is built from, each time: " + names
+    def was_interrupted(self, fingerprint: Fingerprint) -> bool:
+        """Tell whether a build of this fingerprint ended without a result that is whole."""
+        begun = "%s-%s" % (self._name, fingerprint.digest)
+        return any(os.path.basename(path).partition(".")[0] == begun for path in self._leftovers())
 
     def is_intact(self, generation: Generation) -> "str | None":
         """Return what is broken in a generation, or `None`; files are looked for, not read."""
-        known, never = generation.record.get("distributions"), generation.record.get("never_installed")
-        return environment_fault(generation.path, known or [], never or [])
+        return next(iter(self.faults(generation)), None)
+
+    def faults(self, generation: Generation) -> "list[str]":
+        """Return all that is broken in a generation, each as a phrase that names the file."""
+        known, when_new = generation.record.get("distributions"), generation.record.get("faults_when_new")
+        return environment_faults(generation.path, known or [], when_new or [])
 
     def collect(self, keep: int, protect: "Sequence[str]") -> "list[str]":
         """Remove the old generations of every environment, and what killed runs left; return the paths removed.
@@ -288,7 +268,7 @@ class GenerationStore:
             candidates += [generation.path for generation in old if not _is_spared(generation)]
         protected = {os.path.abspath(path) for path in protect}
         candidates = [path for path in candidates if os.path.abspath(path) not in protected]
-        used = paths_in_use(candidates, os.path.join(self._state_directory, "ready")) if candidates else set()
+        used = paths_in_use(candidates, os.path.join(self.state_directory, "ready")) if candidates else set()
         return [path for path in candidates if path not in used and self._remove(path)]
 
     def newest(self, fingerprint: Fingerprint) -> "Generation | None":
@@ -309,7 +289,7 @@ class GenerationStore:
         return sorted(found, key=lambda generation: (generation.serial, generation.number))
 
     def _tidy(self) -> None:
-        for directory in (self.directory, self._state_directory):
+        for directory in (self.directory, self.state_directory):
             for name in _sorted_names(directory):
                 path = os.path.join(directory, name)
                 built = path[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else ""

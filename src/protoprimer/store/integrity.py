@@ -2,27 +2,28 @@
 
 import os
 
+from protoprimer.backends.installed import metadata_directories, rows_of_record
 from protoprimer.system.paths import environment_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["environment_fault", "interpreter_fault", "metadata_directories", "missing_files"]
+__all__ = ["environment_faults", "faults_of_files", "interpreter_fault"]
 
 
-def environment_fault(path: str, distributions: "Sequence[str]", never_installed: "Sequence[str]") -> "str | None":
-    """Return what is broken in the environment at `path`, or `None`.
+def environment_faults(path: str, distributions: "Sequence[str]", when_new: "Sequence[str]") -> "list[str]":
+    """Return what is broken in the environment at `path`, each as a phrase.
 
     :param distributions: names of the `.dist-info` directories that must be there
-    :param never_installed: what `missing_files` said when the environment was new
+    :param when_new: what `faults_of_files` said when the environment was new
     """
     fault = interpreter_fault(path)
     if fault:
-        return fault
-    gone = set(distributions) - set(metadata_directories(path))
-    missing = sorted(gone) or sorted(set(missing_files(path)) - set(never_installed))
-    return "%s is missing or empty in %s" % (missing[0], path) if missing else None
+        return [fault]
+    gone = sorted(set(distributions) - set(metadata_directories(path)))
+    broken = ["%s is missing" % name for name in gone] + sorted(set(faults_of_files(path)) - set(when_new))
+    return ["%s, in %s" % (one, path) for one in broken]
 
 
 def interpreter_fault(path: str) -> "str | None":
@@ -46,71 +47,22 @@ def interpreter_fault(path: str) -> "str | None":
     return None if os.path.isdir(settings["home"]) else "the Python it was made from, in %s, is gone" % settings["home"]
 
 
-def metadata_directories(path: str) -> "dict[str, str]":
-    """Return the names of the `.dist-info` directories of an environment, each with the directory it is in."""
-    libraries = [os.path.join(path, name) for name in ("lib", "Lib", "lib64")]
-    libraries = [library for library in libraries if os.path.isdir(library)]
-    nested = [os.path.join(library, name) for library in libraries for name in sorted(os.listdir(library))]
-    found = {}  # type: dict[str, str]
-    for directory in libraries + nested:
-        packages = os.path.join(directory, "site-packages")
-        if os.path.isdir(packages):
-            for name in os.listdir(packages):
-                if name.endswith(".dist-info"):
-                    # lib64 may be a link to lib, and Lib the same as lib.
-                    found.setdefault(name, packages)
-    return found
-
-
-def missing_files(path: str) -> "list[str]":
-    """Return the files that RECORDs (PEP 376, PEP 627) list and that are not there, or empty and should not be."""
-    missing = []
-    directories = metadata_directories(path)
-    opened = _opened(set(directories.values()))
-    for name, directory in directories.items():
-        rows = _rows_of_record(os.path.join(directory, name, "RECORD"))
+def faults_of_files(path: str) -> "list[str]":
+    """Return the files of RECORDs (PEP 376, PEP 627) that are not there, or of another size than is recorded."""
+    faults = []
+    for name, directory in metadata_directories(path).items():
+        rows = rows_of_record(os.path.join(directory, name, "RECORD"))
         if not rows:
-            missing.append(name + "/RECORD")
-        near = opened.get(directory)
+            faults.append(name + "/RECORD is missing or empty")
         for row in rows:
             # Bytecode comes and goes with the interpreter that runs.
             if not row or row[0].endswith((".pyc", "__pycache__")):
                 continue
             try:
-                is_empty = os.stat(row[0] if near else directory + "/" + row[0], dir_fd=near).st_size == 0
+                size = os.stat(os.path.join(directory, row[0])).st_size
             except (OSError, ValueError):
-                missing.append(row[0])
+                faults.append(row[0] + " is missing")
                 continue
-            if is_empty and len(row) > 2 and row[2] not in ("", "0"):
-                missing.append(row[0])
-    for descriptor in opened.values():
-        os.close(descriptor)
-    return sorted(missing)
-
-
-def _opened(directories: "set[str]") -> "dict[str, int]":
-    """Return descriptors of those that can be opened: from there a file is found in half the time."""
-    opened = {}  # type: dict[str, int]
-    for directory in directories if os.stat in os.supports_dir_fd else ():
-        try:
-            opened[directory] = os.open(directory, os.O_RDONLY)
-        except OSError:
-            pass
-    return opened
-
-
-def _rows_of_record(path: str) -> "list[list[str]]":
-    """Return the rows of a RECORD, none if it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            text = stream.read()
-    except (OSError, ValueError):
-        return []
-    if '"' not in text:
-        return [line.rstrip("\r").rsplit(",", 2) for line in text.split("\n") if line.strip()]
-    import csv
-
-    try:
-        return list(csv.reader(line + "\n" for line in text.split("\n")))
-    except csv.Error:
-        return []
+            if len(row) > 2 and row[2].isdigit() and size != int(row[2]):
+                faults.append("%s has %d bytes instead of %s" % (row[0], size, row[2]))
+    return sorted(faults)

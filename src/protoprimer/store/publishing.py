@@ -3,13 +3,13 @@
 import os
 import sys
 
+from protoprimer.errors import InstallError
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
-from protoprimer.store.building import is_steered
+from protoprimer.store.building import BuildRequest, is_for_this_run_only
 from protoprimer.store.generations import RECORD_NAME, Generation, point_link, read_record
 from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
 from protoprimer.store.state_directory import remember_environment
-from protoprimer.system.console import Console
 from protoprimer.system.files import link_target, write_atomically
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import environment_python
@@ -17,9 +17,9 @@ from protoprimer.system.paths import environment_python
 __all__ = [
     "Environment",
     "announce_generation",
-    "client_paths_of",
     "environment_facts",
-    "standing_environment",
+    "environment_of_ready",
+    "publish_environment",
     "tell_matrix",
 ]
 
@@ -44,11 +44,11 @@ class Environment:
         return self.path
 
 
-def standing_environment(configuration: Configuration) -> "Environment | None":
-    """Return the environment that `ready` announces, if nothing has changed since and nobody steers this run."""
+def environment_of_ready(configuration: Configuration) -> "Environment | None":
+    """Return the environment that `ready` announces, if nothing has changed since and this run asks for it."""
     for directory in dict.fromkeys((configuration.state_directory, configuration.own_state_directory)):
         facts = read_ready(directory)
-        if facts is None or is_steered(configuration) or why_not_fresh(directory, facts) is not None:
+        if facts is None or is_for_this_run_only(configuration) or why_not_fresh(directory, facts) is not None:
             continue
         # A generation's directory is named after its environment, whose name has no dash.
         if os.path.basename(facts["environment"]).partition("-")[0] == configuration.environment_name:
@@ -61,8 +61,8 @@ def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
 
     Keys: `environment-path`, `environment-python` (its interpreter), `environment-python-version`.
     """
-    here, standing = read_record(os.path.join(sys.prefix, RECORD_NAME)), standing_environment(configuration)
-    path = sys.prefix if here.get("root") == configuration.root else standing.path if standing else None
+    here, ready = read_record(os.path.join(sys.prefix, RECORD_NAME)), environment_of_ready(configuration)
+    path = sys.prefix if here.get("root") == configuration.root else ready.path if ready else None
     record = read_record(os.path.join(path, RECORD_NAME)) if path else {}
     return {
         "environment-path": path,
@@ -71,14 +71,28 @@ def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
     }
 
 
+def publish_environment(request: BuildRequest, generation: Generation, read_at_ns: int) -> Environment:
+    """Make a generation the one in use, as far as this run may say so, and collect what is old.
+
+    :param read_at_ns: as for `write_ready`
+    """
+    configuration, console = request.configuration, request.console
+    client_paths = client_paths_of(configuration, request.plan)
+    try:
+        if configuration.cell:
+            tell_matrix(configuration, request.interpreter, generation)
+        else:
+            announce_generation(request, generation, client_paths, read_at_ns)
+    except (OSError, InstallError) as error:
+        # A foreign user or a read-only checkout can use what is there without recording it.
+        console.detail("the ready environment could not be recorded: %s" % error)
+    if generation.is_new:
+        request.store.collect(configuration.get("keep"), [generation.path])
+    return Environment(generation.path, client_paths, generation.is_new)
+
+
 def announce_generation(
-    configuration: Configuration,
-    generation: Generation,
-    interpreter: Interpreter,
-    inputs: "tuple[list[str], list[str]]",
-    client_paths: "list[str]",
-    read_at_ns: int,
-    console: Console,
+    request: BuildRequest, generation: Generation, client_paths: "list[str]", read_at_ns: int
 ) -> None:
     """Remember the environment, point the link to it, and write `ready`, last.
 
@@ -87,9 +101,10 @@ def announce_generation(
     :raises OSError: the state directory cannot be written
     :raises InstallError: it is not ours to write (exit code 6)
     """
+    configuration, console = request.configuration, request.console
     if not (configuration.is_for_once or configuration.is_fallback):
         remember_environment(configuration.state_directory, configuration.environment_name)
-    if is_steered(configuration):
+    if is_for_this_run_only(configuration):
         return
     link = configuration.get("venv-link")
     if isinstance(link, str) and not configuration.keeps_state_elsewhere:
@@ -97,22 +112,22 @@ def announce_generation(
     write_ready(
         configuration.state_directory,
         generation.path,
-        inputs[0],
-        inputs[1],
+        request.inputs.present,
+        request.inputs.absent,
         client_paths,
-        interpreter.executable,
+        request.interpreter.executable,
         read_at_ns,
         fingerprint=generation.digest,
-        links=_links_to_watch(configuration, generation, inputs[0]),
+        links=_links_to_watch(configuration, generation, request.inputs.present),
     )
 
 
-def tell_matrix(configuration: Configuration, interpreter: Interpreter, generation: Generation, built: bool) -> None:
+def tell_matrix(configuration: Configuration, interpreter: Interpreter, generation: Generation) -> None:
     """Leave word for the matrix that this run is a cell of; what the clone has chosen stays."""
     import json
 
     told = {"interpreter": interpreter.version, "executable": interpreter.executable, "environment": generation.path,
-            "built": built, "fingerprint": generation.digest}  # fmt: skip
+            "built": generation.is_new, "fingerprint": generation.digest}  # fmt: skip
     write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
 
 

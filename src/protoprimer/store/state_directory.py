@@ -3,21 +3,19 @@
 import os
 from shlex import quote
 
-from protoprimer.errors import ConfigurationError, InstallError
-from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
+from protoprimer.errors import InstallError
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, is_environment_name
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import content_of, link_target, write_atomically
 from protoprimer.system.paths import is_own, owner_of
 
 __all__ = [
-    "check_environment_name",
     "prepare_state_directory",
     "remember_environment",
     "remembered_environment",
     "remove_unused_state_directory",
 ]
 
-_LETTERS_OF_NAMES = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
 _STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell")
@@ -85,16 +83,6 @@ def _refuse_foreign_directory(path: str, state_directory: str) -> None:
         raise InstallError("the state directory " + fault, place=path, advice=advice)
 
 
-def check_environment_name(name: str) -> None:
-    """Refuse a name that cannot be part of a file's.
-
-    :raises ConfigurationError: it cannot (exit code 3)
-    """
-    if not 0 < len(name) <= 64 or name[0] in ".-" or not _LETTERS_OF_NAMES.issuperset(name):
-        advice = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, 64 at most"
-        raise ConfigurationError("an environment cannot be named %r" % name, advice=advice)
-
-
 def remember_environment(state_directory: str, name: str) -> None:
     """Let `name` be the environment of this clone until another one is chosen.
 
@@ -102,7 +90,6 @@ def remember_environment(state_directory: str, name: str) -> None:
     """
     if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
         return
-    check_environment_name(name)
     prepare_state_directory(state_directory)
     path = os.path.join(state_directory, "environment")
     try:
@@ -115,7 +102,6 @@ def remembered_environment(state_directory: str) -> "str | None":
     """Return the environment chosen for this clone earlier, or `None`."""
     try:
         name = content_of(os.path.join(state_directory, "environment")).decode("ascii").strip()
-        check_environment_name(name)
-    except (ValueError, ConfigurationError):
+    except ValueError:
         return None
-    return name
+    return name if is_environment_name(name) else None
