@@ -255,7 +255,7 @@ def test_start_app_in_a_damaged_environment_tells_to_run_prime_which_then_heals(
     assert clone.run("./service").output == "whole\n"
     next(clone.generations()[0].glob("lib/python*/site-packages/piece.py")).write_bytes(b"")
     done = clone.run("./service", status=8)
-    assert "piece.py is missing or empty" in done.errors
+    assert "piece.py has 0 bytes instead of" in done.errors
     assert "next: run ./prime" in done.errors
     assert clone.builds() == 1
     assert "because piece.py is missing or empty" in clone.prime().errors
