@@ -258,7 +258,7 @@ def test_start_app_in_a_damaged_environment_tells_to_run_prime_which_then_heals(
     assert "piece.py has 0 bytes instead of" in done.errors
     assert "next: run ./prime" in done.errors
     assert clone.builds() == 1
-    assert "because piece.py is missing or empty" in clone.prime().errors
+    assert "because piece.py has 0 bytes" in clone.prime().errors
     assert clone.run("./service").output == "whole\n"
 
 
