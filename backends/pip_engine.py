@@ -46,6 +46,11 @@ class PipBackend(Backend):
             self.toolbox.pip(interpreter)
         except ToolAbsent as absent:
             return str(absent)
+        refusal = self.settings.refusal("pip")
+        if refusal is not None:
+            return refusal
+        if self.settings.uploaded_prior_to and _pip_version_tuple(self.toolbox.pip(interpreter).version) < (26,):
+            return "the pip for Python %s cannot do what exclude-newer asks" % interpreter.version
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
         if plan.projects() and not is_utf8_path(plan.root):
@@ -196,14 +201,17 @@ class PipBackend(Backend):
         """
         import tempfile
 
-        tool, environ = self.toolbox.pip(interpreter), self.settings.for_pip(locking=locking)[1]
+        tool = self.toolbox.pip(interpreter)
+        options, environ = self.settings.for_pip(locking=locking)
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
+        else:
+            pins = pins + self.settings.constraint_lines()
         if "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         environ.update(_build_constraint_variables(tool.version, plan, environ))
         environ.update(path_to_keyring(python), PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
-        command = [python] + tool.command[1:] + arguments
+        command = [python] + tool.command[1:] + arguments + options
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):
                 if content:

@@ -29,6 +29,9 @@ class UvBackend(Backend):
         if is_beyond_builds(interpreter) and any(project.editable for project in plan.projects()):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
             return "uv cannot install an editable project into Python 3.6"
+        refusal = self.settings.refusal("uv")
+        if refusal is not None:
+            return refusal
         files = [plan.lock] + [path for step in plan.steps for path in step.requirements + step.constraints]
         if not is_utf8_path(plan.root) and (any(files) or any(project.editable for project in plan.projects())):
             return "uv takes no file and no editable project whose path is not UTF-8"

@@ -140,7 +140,7 @@ def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
 def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
     """Where packages come from."""
     settings = read_index_settings(configuration.root, configuration.offline)
-    for secret in settings.secrets():
+    for secret in settings.credentials.secrets():
         console.add_secret(secret)
     return settings
 

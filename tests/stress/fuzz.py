@@ -221,12 +221,12 @@ def fuzz_markers(data: bytes) -> None:
 
 def fuzz_pip_conf(data: bytes) -> None:
     from protoprimer.errors import ConfigurationError
-    from protoprimer.settings.index_sources import read_index_sources
+    from protoprimer.settings.index_sources import read_settings_sources
 
     with tempfile.TemporaryDirectory() as base:
         path = Path(base, "pip.conf")
         path.write_bytes(data)
-        _or_none(lambda: read_index_sources(base, {"PIP_CONFIG_FILE": str(path), "HOME": base}), ConfigurationError)
+        _or_none(lambda: read_settings_sources(base, {"PIP_CONFIG_FILE": str(path), "HOME": base}), ConfigurationError)
 
 
 def fuzz_environment(data: bytes) -> None:

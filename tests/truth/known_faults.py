@@ -122,10 +122,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: a file of the environment that changed in size is not noticed",
         ["of another size"],
     ),
-    "test_a_configuration_file_that_a_variable_names_must_be_there": (
-        "issue: a file that UV_CONFIG_FILE names and that is not there is ignored",
-        ["uv", "venv"],
-    ),
     "test_a_directory_of_wheels_in_the_repository_may_be_locked": (
         "issue: a directory of wheels that lies in the repository is left out of a lock",
         ["uv", "venv"],
@@ -136,7 +132,7 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     ),
     "test_a_keyring_is_asked_for_credentials": (
         "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
-        ["uv", "venv"],
+        ["venv"],
     ),
     "test_a_lock_of_uv_that_lacks_a_selected_extra_is_refused_by_pip_too": (
         "issue: pip installs from a `uv.lock` that lacks a selected extra",
@@ -153,10 +149,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     "test_a_marker_that_compares_oddly_is_judged_as_packaging_does": (
         "issue: a marker that compares a release of Linux makes a lock malformed",
         [],
-    ),
-    "test_a_persons_certificates_go_before_the_hosts": (
-        "issue: with uv, `cert` of the host's pip.conf goes before a person's SSL_CERT_FILE",
-        ["uv"],
     ),
     "test_a_range_of_poetry_that_cannot_be_read_is_a_configuration_error": (
         "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
@@ -221,14 +213,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: `check` does not look at every file, or does not name `./prime reboot`",
         ["gone", "of another size"],
     ),
-    "test_exclude_newer_is_heeded_or_refused_in_each_of_its_forms": (
-        "issue: `exclude-newer` as a span of days is handed to pip as it is, or dropped",
-        ["7 days-venv"],
-    ),
-    "test_hashes_that_are_required_are_required": (
-        "issue: PIP_REQUIRE_HASHES is dropped",
-        ["uv", "venv"],
-    ),
     "test_init_lists_the_inputs": (
         "issue: the kernel has no command `init`, so that nothing lists the inputs",
         [],
@@ -248,27 +232,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     "test_looking_fetches_no_interpreter": (
         "issue: `check` and `--dry-run` run `uv python install`",
         ["check", "dry-run", "json"],
-    ),
-    "test_metadata_that_the_project_states_for_a_dependency_are_used_or_refused": (
-        "issue: `dependency-metadata` is dropped",
-        ["uv", "venv"],
-    ),
-    "test_no_source_is_built_where_that_is_forbidden": (
-        "issue: the setting is dropped, and the setup.py of a source runs although that is forbidden",
-        [
-            "PIP_ONLY_BINARY-uv",
-            "PIP_ONLY_BINARY-venv",
-            "UV_NO_BUILD-uv",
-            "UV_NO_BUILD-venv",
-            "no-build of uv's pip-uv",
-            "no-build of uv's pip-venv",
-            "no-build-uv",
-            "no-build-venv",
-        ],
-    ),
-    "test_no_wheel_is_taken_where_that_is_forbidden": (
-        "issue: `no-binary` is dropped",
-        ["uv", "venv"],
     ),
     "test_pins_that_do_not_satisfy_each_other_are_refused": (
         "issue: the metadata of what is installed are not checked against each other",

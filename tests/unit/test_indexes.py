@@ -209,9 +209,9 @@ def test_credentials_are_found_told_by_variables_and_masked(read: Reading, varia
     assert settings.credentials_for(f"{HOST}/files/x.whl") == ("me", SECRET)
     assert settings.credentials_for("https://elsewhere.example.test/x.whl") is None
     assert settings.credentials_for(f"http{HOST[5:]}/simple") is None
-    assert SECRET in settings.secrets()
+    assert SECRET in settings.credentials.secrets()
     console = Console(-1)
-    for secret in settings.secrets():
+    for secret in settings.credentials.secrets():
         console.add_secret(secret)
     for args, env in (settings.for_pip(), settings.for_uv(), settings.for_uv(project=True)):
         assert "pa55word" not in " ".join(args)
@@ -234,7 +234,8 @@ def test_other_settings_are_translated_for_both(read: Reading) -> None:
     assert (pip["PIP_NO_INDEX"], uv["UV_OFFLINE"]) == ("1", "1")
     assert pip["PIP_CONSTRAINT"] == uv["UV_CONSTRAINT"] == "/c.txt"
     assert pip["PIP_BUILD_CONSTRAINT"] == uv["UV_BUILD_CONSTRAINT"] == "/b.txt"
-    assert pip["PIP_UPLOADED_PRIOR_TO"] == uv["UV_EXCLUDE_NEWER"] == "2026-01-01"
+    # To uv a date is over, to pip it has not begun.
+    assert (pip["PIP_UPLOADED_PRIOR_TO"][:19], uv["UV_EXCLUDE_NEWER"]) == ("2026-01-02T00:00:00", "2026-01-01")
     assert (pip["PIP_DEFAULT_TIMEOUT"], uv["UV_HTTP_TIMEOUT"]) == ("3", "3")
 
 
@@ -268,15 +269,53 @@ def test_offline_leaves_local_indexes_in_use(read: Reading, tmp_path: Path) -> N
     assert "PIP_NO_INDEX" not in settings.for_pip()[1]
 
 
-def test_uv_reads_its_own_files_in_a_project_and_is_told_only_the_rest(read: Reading, tmp_path: Path) -> None:
+def test_uv_reads_its_own_files_and_is_told_only_the_rest(read: Reading, tmp_path: Path) -> None:
     (tmp_path / "root" / "uv.toml").write_text(f'index-url = "{HOST}/of-project"\nextra-index-url = ["{HOST}/more"]')
-    args, env = read(PIP_EXTRA_INDEX_URL=f"{HOST}/of-pip").for_uv(project=True)
-    assert args == []
-    assert "UV_DEFAULT_INDEX" not in env
-    assert env["UV_INDEX"] == f"{HOST}/of-pip"
-    args, env = read().for_uv()
-    assert args == ["--no-config"]
-    assert (env["UV_DEFAULT_INDEX"], env["UV_INDEX"]) == (f"{HOST}/of-project", f"{HOST}/more")
+    for project in (True, False):
+        args, env = read(PIP_EXTRA_INDEX_URL=f"{HOST}/of-pip").for_uv(project=project)
+        assert args == []
+        assert "UV_DEFAULT_INDEX" not in env
+        assert env["UV_INDEX"] == f"{HOST}/of-pip"
+
+
+@pytest.mark.parametrize(
+    ("variables", "installer", "named"),
+    [
+        ({"PIP_PREFER_BINARY": "1"}, "uv", "prefer-binary"),
+        ({"UV_PRERELEASE": "disallow"}, "pip", "prerelease"),
+        ({"UV_RESOLUTION": "lowest"}, "pip", "resolution"),
+        ({"UV_INDEX_STRATEGY": "first-index", "UV_INDEX": f"{HOST}/more"}, "pip", "index-strategy"),
+        ({"UV_EXCLUDE_NEWER": "1 month"}, "pip", "exclude-newer"),
+        ({"UV_TORCH_BACKEND": "cpu"}, "pip", "torch-backend"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_an_installer_cannot_do_is_refused_by_name(
+    read: Reading, variables: dict[str, str], installer: str, named: str
+) -> None:
+    settings, other = read(**variables), {"pip": "uv", "uv": "pip"}[installer]
+    assert named in str(settings.refusal(installer))
+    assert settings.refusal(other) is None
+    assert read(PIP_PREFER_BINARY="0", UV_RESOLUTION="highest").refusal(installer) is None
+
+
+def test_pip_is_told_what_uv_is_told_in_its_own_words(read: Reading, tmp_path: Path) -> None:
+    (tmp_path / "root" / "uv.toml").write_text(
+        'prerelease = "allow"\nno-build-package = ["a", "b"]\nconstraint-dependencies = ["c<2"]\n'
+        'override-dependencies = ["d==1"]\nconfig-settings = { fast = "yes" }\nexclude-newer = "7 days"\n'
+    )
+    settings = read(UV_NO_BINARY="1")
+    args, env = settings.for_pip()
+    assert settings.refusal("pip") is None
+    assert args == ["--config-settings", "fast=yes"]
+    assert (env["PIP_PRE"], env["PIP_ONLY_BINARY"], env["PIP_NO_BINARY"]) == ("1", "a,b", ":all:")
+    assert settings.constraint_lines() == ["c<2", "d==1"]
+    assert env["PIP_UPLOADED_PRIOR_TO"].endswith("+00:00")
+
+
+def test_what_chooses_is_told_without_credentials(read: Reading) -> None:
+    settings = read(PIP_INDEX_URL="https://me:secret@index.example.test/simple", PIP_CERT="/ca.pem")
+    assert settings.facts() == {"index-url": [f"{HOST}/simple"]}
 
 
 def uv_executable() -> str:

@@ -127,7 +127,7 @@ class UrlReader:
             error.close()
             moved = urljoin(url, error.headers.get("Location") or "")
             if error.code not in (301, 302, 303, 307, 308) or not redirections:
-                raise _error_of_status(error, self._settings.keyring_fault) from error
+                raise _error_of_status(error, self._settings.credentials.keyring_fault) from error
             if url.startswith("https:") and not moved.startswith("https:"):
                 raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved) from error
             return self._read_once(moved, target, accept, most, redirections - 1)

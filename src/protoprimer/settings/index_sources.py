@@ -1,12 +1,15 @@
-"""Reading pip's and uv's variables and files: each a source of settings under pip's names for them."""
+"""pip's and uv's settings: the table of all that bear on what is installed, and where each tool is told them."""
 
 import configparser
+import json
 import os
+import re
 import sys
 import urllib.parse
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.toml import load_toml
+from protoprimer.settings.credentials import home_path, url_credentials
 from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
@@ -14,77 +17,110 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "INDEX_LISTS",
-    "INDEX_SETTINGS",
-    "IndexSource",
-    "home_path",
+    "SETTINGS",
+    "PackageSetting",
+    "SettingsSource",
+    "is_false_text",
     "is_true_text",
-    "read_index_sources",
-    "url_credentials",
+    "read_settings_sources",
 ]
 
-# pip's name of a setting: uv's variables for it, uv's names in files.
-INDEX_SETTINGS = {
-    "index-url": ("UV_DEFAULT_INDEX UV_INDEX_URL", "index-url"),
-    "extra-index-url": ("UV_INDEX UV_EXTRA_INDEX_URL", "extra-index-url"),
-    "find-links": ("UV_FIND_LINKS", "find-links"),
-    "no-index": ("UV_NO_INDEX", "no-index"),
-    "offline": ("UV_OFFLINE", "offline"),
-    "trusted-host": ("UV_INSECURE_HOST", "allow-insecure-host"),
-    "constraint": ("UV_CONSTRAINT", ""),
-    "build-constraint": ("UV_BUILD_CONSTRAINT", ""),
-    "cert": ("", ""),
-    "client-cert": ("", ""),
-    "proxy": ("", "https-proxy http-proxy"),
-    "no-proxy": ("", "no-proxy"),
-    "timeout": ("UV_HTTP_TIMEOUT UV_REQUEST_TIMEOUT", ""),
-    "default-timeout": ("", ""),
-    "index-strategy": ("UV_INDEX_STRATEGY", "index-strategy"),
-    "uploaded-prior-to": ("UV_EXCLUDE_NEWER", "exclude-newer"),
-    "keyring-provider": ("UV_KEYRING_PROVIDER", "keyring-provider"),
-    "system-certs": ("UV_SYSTEM_CERTS UV_NATIVE_TLS", "system-certs native-tls"),
-}
-INDEX_LISTS = ("extra-index-url", "find-links", "trusted-host", "constraint", "build-constraint")
+# Name, uv's variables, uv's names in files, kind, what pip gets, what uv gets. The name is pip's, but of the kind `uv`,
+# which pip does not know. `what` bears on what is installed, `how` only on the way there; a `list` has several values.
+# uv reads its own variables and files; what it gets is for pip's settings. Who cannot do what is asked refuses.
+_TABLE = """
+index-url | UV_DEFAULT_INDEX UV_INDEX_URL | index-url | what | PIP_INDEX_URL | UV_DEFAULT_INDEX
+extra-index-url | UV_INDEX UV_EXTRA_INDEX_URL | extra-index-url | what list | PIP_EXTRA_INDEX_URL | UV_INDEX
+find-links | UV_FIND_LINKS | find-links | what list | PIP_FIND_LINKS | UV_FIND_LINKS
+no-index | UV_NO_INDEX | no-index | what | PIP_NO_INDEX | --no-index
+index-strategy | UV_INDEX_STRATEGY | index-strategy | what uv | refused unless unsafe-best-match | reads it
+constraint | UV_CONSTRAINT | | what list | PIP_CONSTRAINT | UV_CONSTRAINT
+build-constraint | UV_BUILD_CONSTRAINT | | what list | PIP_BUILD_CONSTRAINT | UV_BUILD_CONSTRAINT
+constraint-dependencies | | constraint-dependencies | what list uv | further constraints | reads it
+build-constraint-dependencies | | build-constraint-dependencies | what list uv | refused | reads it
+override-dependencies | | override-dependencies | what list uv | exact pins are constraints, others refused | reads it
+exclude-dependencies | | exclude-dependencies | what list uv | refused | reads it
+dependency-metadata | | dependency-metadata | what uv | refused | reads it
+uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO, as a moment | UV_EXCLUDE_NEWER
+exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE | exclude-newer-package | what uv | refused | reads it
+pre | | | what | PIP_PRE | UV_PRERELEASE=allow
+prerelease | UV_PRERELEASE | prerelease | what uv | PIP_PRE, refused unless allow if-necessary if-necessary-or-explicit | reads it
+prerelease-package | | prerelease-package | what uv | refused | reads it
+resolution | UV_RESOLUTION | resolution | what uv | refused unless highest | reads it
+only-binary | UV_NO_BUILD UV_NO_BUILD_PACKAGE | no-build no-build-package only-binary | what list | PIP_ONLY_BINARY | --only-binary
+no-binary | UV_NO_BINARY UV_NO_BINARY_PACKAGE | no-binary no-binary-package | what list | PIP_NO_BINARY | --no-binary
+prefer-binary | | | what | PIP_PREFER_BINARY | refused
+require-hashes | UV_REQUIRE_HASHES | require-hashes | what | --require-hashes | --require-hashes
+no-deps | | no-deps | what | --no-deps | --no-deps
+config-settings | | config-settings | what list | --config-settings | --config-setting
+config-settings-package | | config-settings-package | what uv | refused | reads it
+no-build-isolation | UV_NO_BUILD_ISOLATION | no-build-isolation | what | --no-build-isolation | UV_NO_BUILD_ISOLATION
+no-build-isolation-package | | no-build-isolation-package | what list uv | refused | reads it
+extra-build-dependencies | | extra-build-dependencies | what uv | refused | reads it
+extra-build-variables | | extra-build-variables | what uv | refused | reads it
+no-sources | UV_NO_SOURCES | no-sources | what uv | refused | reads it
+no-sources-package | | no-sources-package | what list uv | refused | reads it
+torch-backend | UV_TORCH_BACKEND | torch-backend | what uv | refused | reads it
+python-platform | | python-platform | what uv | refused | reads it
+python-version | | python-version | what uv | refused | reads it
+target | | target | what uv | its environment is given | refused
+prefix | | prefix | what uv | its environment is given | refused
+offline | UV_OFFLINE | offline | how uv | PIP_NO_INDEX, but for local indexes | reads it
+trusted-host | UV_INSECURE_HOST | allow-insecure-host | how list | PIP_TRUSTED_HOST | UV_INSECURE_HOST
+cert | | | how | PIP_CERT | SSL_CERT_FILE
+client-cert | | | how | PIP_CLIENT_CERT | SSL_CLIENT_CERT
+system-certs | UV_SYSTEM_CERTS UV_NATIVE_TLS | system-certs native-tls | how uv | has them anyway | reads it
+proxy | | https-proxy http-proxy | how | http_proxy, https_proxy | http_proxy, https_proxy
+no-proxy | | no-proxy | how | no_proxy | no_proxy
+keyring-provider | UV_KEYRING_PROVIDER | keyring-provider | how | PIP_KEYRING_PROVIDER | UV_KEYRING_PROVIDER
+timeout | UV_HTTP_TIMEOUT UV_REQUEST_TIMEOUT | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
+default-timeout | | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
+"""  # noqa: E501
+
+
+class PackageSetting:
+    """A row of the table."""
+
+    def __init__(self, row: str) -> None:
+        self.name, self.variables, self.keys, self.kind, self.pip, self.uv = (cell.strip() for cell in row.split("|"))
+
+
+SETTINGS = {setting.name: setting for setting in map(PackageSetting, _TABLE.strip().splitlines())}
 _PATHS = ("index-url", "extra-index-url", "find-links", "constraint", "build-constraint", "cert", "client-cert")
+_BINARY = ("only-binary", "no-binary")
+_UV_FILES = ("uv.toml", "pyproject.toml")
 
 
-class IndexSource:
-    """One tool's variables, or one of its files: values by pip's name of the setting."""
+class SettingsSource:
+    """One tool's variables, or one of its files: values by the name of the setting in the table."""
 
-    def __init__(self, family: str, place: str, directory: str, is_file: bool = True) -> None:
-        self.family = family
+    def __init__(self, is_pips: bool, is_file: bool, place: str, directory: str) -> None:
+        self.is_pips = is_pips
         self.place = place
-        self.is_uv_file = is_file and family == "uv"
+        self.is_file = is_file
         self.values = {}  # type: dict[str, list[str]]
         self._directory = directory
 
-    def add(self, key: str, values: "list[str]") -> None:
-        """Add values; paths become absolute."""
-        if key in _PATHS:
-            values = [_absolute_place(value, self._directory, "index" in key) for value in values if value]
-        self.values.setdefault(key, []).extend(value for value in values if value)
+    def add(self, name: str, values: "list[str]") -> None:
+        """Add values; paths become absolute, and what is said of all packages is `:all:`."""
+        values = [value.strip() for value in values]
+        if name in _PATHS:
+            values = [_absolute_place(value, self._directory, "index" in name) for value in values if value]
+        elif name in _BINARY:
+            values = [":all:" if is_true_text(value) else value for value in values if not is_false_text(value)]
+        self.values.setdefault(name, []).extend(filter(None, values))
 
 
-def read_index_sources(root: str, environ: "dict[str, str]") -> "list[IndexSource]":
-    """Return every variable set and file in which pip or uv is told about indexes, the strongest first.
+def read_settings_sources(root: str, environ: "dict[str, str]") -> "tuple[list[SettingsSource], list[str]]":
+    """Return every variable set and file in which pip or uv is told something, the strongest first, and all such files.
 
-    :raises ConfigurationError: a file cannot be understood (exit code 3)
+    :raises ConfigurationError: a file cannot be understood, or UV_CONFIG_FILE is not there (exit code 3)
     """
     sources = [_uv_variables(environ), _pip_source("pip's variables", False, _pip_variables(environ))]
-    sources += [_uv_file(path, environ) for path in _uv_files(root, environ) if os.path.isfile(path)]
-    for path in filter(os.path.isfile, _pip_files(environ)):
-        sources.append(_pip_source(path, True, _pip_file(path)))
-    return sources
-
-
-def url_credentials(url: str) -> "tuple[str, str] | None":
-    """Return the user and password that a URL holds."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return None
-    unquote = urllib.parse.unquote
-    return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+    uv_files, pip_files = _uv_files(root, environ), _pip_files(environ)
+    sources += [_uv_file(path, environ) for path in uv_files if os.path.isfile(path)]
+    sources += [_pip_source(path, True, _pip_file(path)) for path in pip_files if os.path.isfile(path)]
+    return sources, uv_files + pip_files
 
 
 def is_true_text(text: "str | None") -> bool:
@@ -92,25 +128,35 @@ def is_true_text(text: "str | None") -> bool:
     return (text or "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 
 
-def _uv_variables(environ: "dict[str, str]") -> IndexSource:
-    source = IndexSource("uv", "uv's variables", _working_directory(), is_file=False)
-    for key, (names, _) in INDEX_SETTINGS.items():
-        for name in names.split():
-            text = environ.get(name, "")
-            values = text.split("," if key == "find-links" else None) if key in INDEX_LISTS else [text.strip()]
-            source.add(key, [_named_index(value, environ) for value in values] if "index-url" in key else values)
+def is_false_text(text: str) -> bool:
+    """Tell whether a setting's text means no."""
+    return text.strip().lower() in ("0", "false", "no", "off", "n", "f")
+
+
+def _split(name: str, text: str, separator: "str | None" = None) -> "list[str]":
+    if "list" not in SETTINGS[name].kind:
+        return [text]
+    return re.split(r"[\s,]+", text) if name in _BINARY else text.split(separator)
+
+
+def _uv_variables(environ: "dict[str, str]") -> SettingsSource:
+    source = SettingsSource(False, False, "uv's variables", _working_directory())
+    for name, setting in SETTINGS.items():
+        for variable in setting.variables.split():
+            values = _split(name, environ.get(variable, ""), "," if name == "find-links" else None)
+            source.add(name, [_named_index(value, environ) for value in values] if "index-url" in name else values)
     return source
 
 
 def _pip_variables(environ: "dict[str, str]") -> "dict[str, str]":
-    return {key: environ.get("PIP_" + key.upper().replace("-", "_"), "") for key in INDEX_SETTINGS}
+    return {name: environ.get("PIP_" + name.upper().replace("-", "_"), "") for name in SETTINGS}
 
 
-def _pip_source(place: str, is_file: bool, texts: "dict[str, str]") -> IndexSource:
-    source = IndexSource("pip", place, _working_directory(), is_file)
-    for key in INDEX_SETTINGS:
-        text = texts.get(key, "")
-        source.add(key, text.split() if key in INDEX_LISTS else [text.strip()])
+def _pip_source(place: str, is_file: bool, texts: "dict[str, str]") -> SettingsSource:
+    source = SettingsSource(True, is_file, place, _working_directory())
+    for name, setting in SETTINGS.items():
+        if "uv" not in setting.kind.split():
+            source.add(name, _split(name, texts.get(name, "")))
     return source
 
 
@@ -132,10 +178,19 @@ def _with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
 def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
     if is_true_text(environ.get("UV_NO_CONFIG")):
         return []
-    if environ.get("UV_CONFIG_FILE"):
-        return [os.path.abspath(environ["UV_CONFIG_FILE"])]
-    local = os.path.join(root, "uv.toml")
-    files = [local if os.path.isfile(local) else os.path.join(root, "pyproject.toml")]
+    chosen = environ.get("UV_CONFIG_FILE")
+    if chosen:
+        if not os.path.isfile(chosen):
+            cause = "the file %s does not exist" % os.path.abspath(chosen)
+            raise ConfigurationError(cause, "the variable UV_CONFIG_FILE", "create it, or unset the variable")
+        return [os.path.abspath(chosen)]
+    # As uv does it, `uv.toml` goes before; where the root has neither, the next directory above counts.
+    above = root
+    while not any(os.path.isfile(os.path.join(above, name)) for name in _UV_FILES) and above != os.path.dirname(above):
+        above = os.path.dirname(above)
+    files = [os.path.join(directory, _UV_FILES[0]) for directory in sorted({root, above}, reverse=True)]
+    if not os.path.isfile(files[-1]):
+        files.append(os.path.join(above, _UV_FILES[1]))
     if os.name == "nt":
         system = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]
         files.append(os.path.join(environ.get("APPDATA", ""), "uv", "uv.toml"))
@@ -145,8 +200,8 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
     return files + list(filter(os.path.isfile, (os.path.join(place, "uv", "uv.toml") for place in system)))[:1]
 
 
-def _uv_file(path: str, environ: "dict[str, str]") -> IndexSource:
-    source = IndexSource("uv", path, os.path.dirname(path))
+def _uv_file(path: str, environ: "dict[str, str]") -> SettingsSource:
+    source = SettingsSource(False, True, path, os.path.dirname(path))
     is_project = os.path.basename(path) == "pyproject.toml"
     table: "Any" = load_toml(path)
     for name in ("tool", "uv") if is_project else ():
@@ -160,11 +215,16 @@ def _uv_file(path: str, environ: "dict[str, str]") -> IndexSource:
             source.add("index-url" if index.get("default") else "extra-index-url", [url])
     pip_table = table.get("pip")
     merged = dict(table, **pip_table) if isinstance(pip_table, dict) else table
-    for key, (_, names) in INDEX_SETTINGS.items():
-        for value in [merged[name] for name in names.split() if name in merged]:
-            values = value if isinstance(value, list) else [value]
-            source.add(key, [str(one).lower() if isinstance(one, bool) else str(one) for one in values])
+    for name, setting in SETTINGS.items():
+        for value in [merged[key] for key in setting.keys.split() if key in merged]:
+            if isinstance(value, dict):
+                value = ["%s=%s" % (key, _text_of_value(one)) for key, one in value.items()]
+            source.add(name, list(map(_text_of_value, value if isinstance(value, list) else [value])))
     return source
+
+
+def _text_of_value(value: "Any") -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def _pip_files(environ: "dict[str, str]") -> "list[str]":
@@ -204,11 +264,6 @@ def _pip_file(path: str) -> "dict[str, str]":
         raise ConfigurationError(cause, path, advice) from error
     items = [item for one in ("global", "install") if parser.has_section(one) for item in parser.items(one)]
     return {key.lstrip("-").replace("_", "-"): value for key, value in items}
-
-
-def home_path(environ: "dict[str, str]", *names: str) -> str:
-    """Return a path below the user's home directory."""
-    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), *names)
 
 
 def _absolute_place(text: str, directory: str, as_url: bool) -> str:

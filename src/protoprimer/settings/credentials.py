@@ -1,0 +1,128 @@
+"""Users and passwords of indexes: in URLs, in netrc, in the keyring."""
+
+import netrc
+import os
+import shutil
+import sys
+import urllib.parse
+
+from protoprimer.system.children import STATUS_OF_LATE, run_child
+from protoprimer.system.console import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+__all__ = ["Credentials", "home_path", "url_credentials", "without_credentials"]
+
+# A keyring may have to be unlocked by whoever sits at the terminal.
+_SECONDS_OF_KEYRING = {False: 10.0, True: 60.0}
+
+
+class Credentials:
+    """What is known of the users of the configured URLs.
+
+    :param indexes: URLs of indexes, the main one first
+    :param others: further URLs that may hold credentials
+    :param uses_keyring: whether the command `keyring` is asked
+    :param keyring_fault: why it is asked no more, for the end of a message
+    """
+
+    def __init__(
+        self, indexes: "list[str]", others: "list[str]", uses_keyring: bool, environ: "dict[str, str]"
+    ) -> None:
+        self._indexes = indexes
+        self._urls = indexes + others
+        self._environ = environ
+        self.uses_keyring = uses_keyring
+        self.keyring_fault = ""
+        self._keyring_answers = {}  # type: dict[tuple[str, ...], str]
+
+    def of_url(
+        self, url: str, ask_keyring: "Callable[[str, str], str | None] | None" = None
+    ) -> "tuple[str, str, str] | None":
+        """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring.
+
+        :param ask_keyring: answers instead of the command `keyring`
+        """
+        server, user = _server(url), ""
+        for known in [url] + self._urls:
+            found = url_credentials(known)
+            if found and _server(known) == server:
+                if found[1]:
+                    return found[0], found[1], "the URL"
+                user = user or found[0]
+        in_netrc = self._of_netrc(server[1]) if server else None
+        if in_netrc and user in ("", in_netrc[0]):
+            return in_netrc
+        password = (ask_keyring or self._of_keyring)(url, user) if user and self.uses_keyring else None
+        if password is not None:
+            return user, password, "the command keyring"
+        return (user, "", "the URL") if user else None
+
+    def secrets(self) -> "list[str]":
+        """Return what must never be shown, for `Console.add_secret`."""
+        words = [found[1] or found[0] for found in map(url_credentials, self._urls) if found]
+        words += [
+            text for one, text in self._environ.items() if one.startswith("UV_INDEX_") and one.endswith("_PASSWORD")
+        ]
+        return sorted(set(filter(None, words)) | {urllib.parse.quote(word, safe="") for word in words if word})
+
+    def _of_keyring(self, url: str, user: str) -> "str | None":
+        """Return what the command `keyring` knows, asked as pip asks it: for the index, then for its host."""
+        server, program = _server(url), shutil.which("keyring")
+        services = [without_credentials(one) for one in self._indexes or [url] if _server(one) == server]
+        for service in services + [urllib.parse.urlsplit(url).netloc.rpartition("@")[2]]:
+            command = (program or "", "get", service, user)
+            if program and command not in self._keyring_answers and not self.keyring_fault:
+                patience = _SECONDS_OF_KEYRING[sys.stderr is not None and sys.stderr.isatty()]
+                # A console without a log: what it prints is the password.
+                done = run_child(list(command), Console(-1), timeout=patience)
+                if done.status == STATUS_OF_LATE:
+                    self.keyring_fault = " (keyring did not answer within %d s)" % patience
+                self._keyring_answers[command] = done.output.rstrip("\r\n") if done.status == 0 else ""
+            if self._keyring_answers.get(command):
+                return self._keyring_answers[command]
+        return None
+
+    def _of_netrc(self, host: str) -> "tuple[str, str, str] | None":
+        usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
+        for path in [self._environ.get("NETRC", "")] + usual:
+            try:
+                found = netrc.netrc(path).authenticators(host) if path and os.path.isfile(path) else None
+            except (OSError, ValueError, netrc.NetrcParseError):
+                continue
+            if found:
+                return found[0], found[2] or "", path
+        return None
+
+
+def home_path(environ: "dict[str, str]", *names: str) -> str:
+    """Return a path below the user's home directory."""
+    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), *names)
+
+
+def url_credentials(url: str) -> "tuple[str, str] | None":
+    """Return the user and password that a URL holds."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return None
+    unquote = urllib.parse.unquote
+    return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without its user and password; any other text as it is."""
+    before, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return before + mark + place.rpartition("@")[2] + slash + path if mark else url
+
+
+def _server(url: str) -> "tuple[str, str, int | None] | None":
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
