@@ -8,37 +8,57 @@ if TYPE_CHECKING:
 
 __all__ = ["CLIENT_SCHEMA", "ENV_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "default_of_key", "first_violation"]
 
-_STRINGS = {"type": "array", "items": {"type": "string"}}  # type: dict[str, Any]
 
-_PROJECT = {
-    "type": "object",
-    "description": "A project of this repository: a directory with pyproject.toml, setup.cfg or setup.py.",
-    "additionalProperties": False,
-    "required": ["path"],
-    "properties": {
-        "path": {"type": "string", "description": "Its directory, relative to the root."},
-        "editable": {"type": "boolean", "default": True, "description": "Whether its sources stay in place."},
-        "extras": dict(_STRINGS, default=[], description="Extras to install with it."),
-        "groups": dict(_STRINGS, default=[], description="Dependency groups (PEP 735) to install with it."),
-    },
-}  # type: dict[str, Any]
+def _list_of_items(items: "dict[str, Any]", description: str, **more: "Any") -> "dict[str, Any]":
+    return dict({"type": "array", "items": items, "description": description}, **more)
 
-_INSTALL_STEP = {
-    "type": "object",
-    "description": "One step: all of it goes to the installer in one command.",
-    "additionalProperties": False,
-    "properties": {
-        "projects": {
-            "type": "array",
-            "items": {"anyOf": [{"type": "string"}, _PROJECT]},
-            "default": [],
-            "description": "Projects of this repository, as directories or tables.",
-        },
-        "requirements": dict(_STRINGS, default=[], description="Requirement files, relative to the root."),
-        "constraints": dict(_STRINGS, default=[], description="Constraint files, relative to the root."),
-        "args": dict(_STRINGS, default=[], description="Further requirements, as on an installer's command line."),
+
+def _strings(description: str, **more: "Any") -> "dict[str, Any]":
+    return _list_of_items({"type": "string"}, description, **more)
+
+
+def _text(description: str, **more: "Any") -> "dict[str, Any]":
+    return dict({"type": "string", "description": description}, **more)
+
+
+def _flag(default: bool, description: str) -> "dict[str, Any]":
+    return {"type": "boolean", "default": default, "description": description}
+
+
+def _table_of(description: str, properties: "dict[str, Any]", **more: "Any") -> "dict[str, Any]":
+    table = {"type": "object", "description": description, "additionalProperties": False, "properties": properties}
+    return dict(table, **more)
+
+
+def _or_false(description: str, **more: "Any") -> "dict[str, Any]":
+    kinds = [{"type": "string"}, {"type": "boolean", "enum": [False]}]
+    return dict({"anyOf": kinds, "description": description}, **more)
+
+
+_PROJECT = _table_of(
+    "A project of this repository: a directory with pyproject.toml, setup.cfg or setup.py.",
+    {
+        "path": _text("Its directory, relative to the root."),
+        "editable": _flag(True, "Whether its sources stay in place."),
+        "extras": _strings("Extras to install with it.", default=[]),
+        "groups": _strings("Dependency groups (PEP 735) to install with it.", default=[]),
     },
-}  # type: dict[str, Any]
+    required=["path"],
+)
+
+_INSTALL_STEP = _table_of(
+    "One step: all of it goes to the installer in one command.",
+    {
+        "projects": _list_of_items(
+            {"anyOf": [{"type": "string"}, _PROJECT]},
+            "Projects of this repository, as directories or tables.",
+            default=[],
+        ),
+        "requirements": _strings("Requirement files, relative to the root.", default=[]),
+        "constraints": _strings("Constraint files, relative to the root.", default=[]),
+        "args": _strings("Further requirements, as on an installer's command line.", default=[]),
+    },
+)
 
 _RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}  # type: dict[str, Any]
 
@@ -50,66 +70,45 @@ _MATRIX_AXES = {
     "groups": "Dependency groups of the first project of `install`, with commas.",
     "extras": "Extras of that project, with commas.",
 }
-
 _MATRIX_CELL = {
     "type": "object",
     "additionalProperties": False,
     "properties": dict({name: {"type": "string"} for name in _MATRIX_AXES}, resolution=_RESOLUTION),
 }  # type: dict[str, Any]
-
-_MATRIX = {
-    "type": "object",
-    "description": "What `matrix` runs on: one cell for each combination, less `exclude`, plus `include`.",
-    "additionalProperties": False,
-    "properties": dict(
-        {name: dict(_STRINGS, description=meaning) for name, meaning in _MATRIX_AXES.items()},
-        resolution={"type": "array", "items": _RESOLUTION, "description": _MATRIX_AXES["resolution"]},
-        include={"type": "array", "items": _MATRIX_CELL, "description": "Further cells."},
-        exclude={"type": "array", "items": _MATRIX_CELL, "description": "Cells to leave out: those that agree."},
+_MATRIX = _table_of(
+    "What `matrix` runs on: one cell for each combination, less `exclude`, plus `include`.",
+    dict(
+        {name: _strings(meaning) for name, meaning in _MATRIX_AXES.items()},
+        resolution=_list_of_items(_RESOLUTION, _MATRIX_AXES["resolution"]),
+        include=_list_of_items(_MATRIX_CELL, "Further cells."),
+        exclude=_list_of_items(_MATRIX_CELL, "Cells to leave out: those that agree."),
         jobs={"type": "integer", "minimum": 1, "description": "Cells at once. Default: by cores and memory."},
-        command=dict(_STRINGS, description="The command of each cell."),
+        command=_strings("The command of each cell."),
     ),
-}  # type: dict[str, Any]
+)
 
-_TOOLS = {
-    "type": "object",
-    "description": "Other tools than those that the kernel pins.",
-    "additionalProperties": False,
-    "properties": {
-        "uv": {
+_UV = _table_of(
+    "The uv of this repository.",
+    {
+        "version": _text("The only version that serves."),
+        "hashes": {
             "type": "object",
-            "description": "The uv of this repository.",
-            "additionalProperties": False,
-            "required": ["version", "hashes"],
-            "properties": {
-                "version": {"type": "string", "description": "The only version that serves."},
-                "hashes": {
-                    "type": "object",
-                    "description": "The sha256 of each wheel that may be fetched, by its file name.",
-                    "additionalProperties": {"type": "string"},
-                },
-            },
+            "description": "The sha256 of each wheel that may be fetched, by its file name.",
+            "additionalProperties": {"type": "string"},
         },
     },
-}  # type: dict[str, Any]
+    required=["version", "hashes"],
+)
 
 _KEYS = {
-    "python": {
-        "type": "string",
-        "description": "The Python that is required: a version or a PEP 440 specifier. "
-        "Default: .python-version, else requires-python, else any supported one.",
-    },
-    "python-downloads": {
-        "type": "boolean",
-        "default": True,
-        "description": "Whether uv may fetch an interpreter that the host lacks.",
-    },
-    "python-selector": {
-        "type": "string",
-        "description": "A file of the repository with select_python(required) -> path or None.",
-    },
+    "python": _text(
+        "The Python that is required: a version or a PEP 440 specifier. "
+        "Default: .python-version, else requires-python, else any supported one."
+    ),
+    "python-downloads": _flag(True, "Whether uv may fetch an interpreter that the host lacks."),
+    "python-selector": _text("A file of the repository with select_python(required) -> path or None."),
     "backend": {
-        "anyOf": [{"type": "string"}, dict(_STRINGS, minItems=1)],
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
         "default": "auto",
         "description": "auto, a backend's name, a list of names in the order to try, or a path to your own.",
     },
@@ -118,37 +117,29 @@ _KEYS = {
         "description": "Ordered steps of what is installed. "
         "Default: the root project, editable, if there is one; else requirements.txt.",
     },
-    "lock": {
-        "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
-        "description": "The lock file to install from, or false. Default: pylock.toml or uv.lock if present.",
-    },
+    "lock": _or_false("The lock file to install from, or false. Default: pylock.toml or uv.lock if present."),
     "resolution": dict(
         _RESOLUTION,
         default="highest",
         description="Which versions are taken; the lowest ones ignore the lock, and need the backend uv.",
     ),
-    "watch": dict(_STRINGS, default=[], description="Further files whose change makes the environment stale."),
-    "venv-link": {
-        "anyOf": [{"type": "string"}, {"type": "boolean", "enum": [False]}],
-        "default": ".venv",
-        "description": "The convenience link to the environment, or false.",
-    },
-    "state-dir": {"type": "string", "default": ".protoprimer", "description": "Where the clone's state is kept."},
+    "watch": _strings("Further files, or globs, whose change makes the environment stale.", default=[]),
+    "venv-link": _or_false("The convenience link to the environment, or false.", default=".venv"),
+    "state-dir": _text("Where the clone's state is kept.", default=".protoprimer"),
     "keep": {"type": "integer", "minimum": 1, "default": 3, "description": "Generations kept per environment."},
-    "build-constraints": {"type": "string", "description": "Constraint file for isolated builds."},
-    "seed-pip": {"type": "boolean", "default": False, "description": "Whether pip is put into the environment."},
+    "build-constraints": _text("Constraint file for isolated builds."),
+    "seed-pip": _flag(False, "Whether pip is put into the environment."),
     "lock-timeout": {
         "type": "number",
         "minimum": 0,
         "description": "Seconds to wait for another run. Default: wait, saying for whom.",
     },
-    "kernel-update": {
-        "type": "string",
-        "enum": ["auto", "check", "off"],
-        "default": "auto",
-        "description": "What to do when the installed protoprimer is newer than the committed kernel.",
-    },
-    "tools": _TOOLS,
+    "kernel-update": _text(
+        "What to do when the installed protoprimer is newer than the committed kernel.",
+        enum=["auto", "check", "off"],
+        default="auto",
+    ),
+    "tools": _table_of("Other tools than those that the kernel pins.", {"uv": _UV}),
     "matrix": _MATRIX,
 }  # type: dict[str, dict[str, Any]]
 
@@ -188,14 +179,15 @@ PRIMER_SCHEMA = {
     },
 }  # type: dict[str, Any]
 
-_TYPE_NAMES = {
-    "object": "a table",
-    "array": "a list",
-    "string": "a string",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-}
+# To Python, but not to JSON, a boolean is a number.
+_TYPES = {
+    "boolean": (bool, "true or false"),
+    "integer": (int, "a whole number"),
+    "number": ((int, float), "a number"),
+    "string": (str, "a string"),
+    "array": (list, "a list"),
+    "object": (dict, "a table"),
+}  # type: dict[str, tuple[Any, str]]
 
 
 class SchemaViolation:
@@ -222,102 +214,57 @@ def first_violation(
     value: object, schema: "dict[str, Any]", path: "tuple[str | int, ...]" = ()
 ) -> "SchemaViolation | None":
     """Check `value` against the part of JSON Schema that our tables use; return what is wrong, or `None`."""
-    alternatives = schema.get("anyOf")
-    if alternatives:
-        return _violation_of_all(value, alternatives, path)
-    if not _has_schema_type(value, schema["type"]):
-        return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), _expected(schema), _described(value)))
-    allowed = schema.get("enum")
-    if allowed and value not in allowed:
-        return _bad_choice(value, [str(choice) for choice in allowed], path)
-    minimum = schema.get("minimum")
+    kinds = schema.get("anyOf", [schema])
+    fitting = [one for one in kinds if _has_type(value, one["type"]) and (one.get("enum") != [False] or not value)]
+    if not fitting:
+        expected = " or ".join("false" if one.get("enum") == [False] else _TYPES[one["type"]][1] for one in kinds)
+        return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), expected, _described(value)))
+    return _violation_of_value(value, fitting[0], path)
+
+
+def _violation_of_value(
+    value: "Any", schema: "dict[str, Any]", path: "tuple[str | int, ...]"
+) -> "SchemaViolation | None":
+    allowed, minimum = schema.get("enum", [value]), schema.get("minimum")
+    if value not in allowed:
+        near = nearest_name(str(value), allowed)
+        advice = ("did you mean %r? " % near if near else "") + "possible: " + ", ".join(allowed)
+        return SchemaViolation(path, "%s cannot be %r" % (_dotted(path), value), advice)
     if minimum is not None and not value >= minimum:  # nan is neither
         return SchemaViolation(path, "%s must be at least %s, not %s" % (_dotted(path), minimum, value))
-    if isinstance(value, list):
-        return _violation_in_list(value, schema, path)
-    if isinstance(value, dict):
-        return _violation_in_table(value, schema, path)
-    return None
-
-
-def _violation_of_all(
-    value: object, alternatives: "list[dict[str, Any]]", path: "tuple[str | int, ...]"
-) -> "SchemaViolation | None":
-    fitting = [
-        schema
-        for schema in alternatives
-        if _has_schema_type(value, schema["type"]) and value in schema.get("enum", [value])
-    ]
-    if not fitting:
-        expected = " or ".join(_expected(schema) for schema in alternatives)
-        return SchemaViolation(path, "%s must be %s, not %s" % (_dotted(path), expected, _described(value)))
-    return first_violation(value, fitting[0], path)
-
-
-def _violation_in_list(
-    value: "list[object]", schema: "dict[str, Any]", path: "tuple[str | int, ...]"
-) -> "SchemaViolation | None":
-    if not value and schema.get("minItems"):
+    if value == [] and schema.get("minItems"):
         return SchemaViolation(path, "%s must not be empty" % _dotted(path))
-    items = schema["items"]
-    for index, item in enumerate(value):
-        violation = first_violation(item, items, path + (index,))
-        if violation:
-            return violation
-    return None
-
-
-def _violation_in_table(
-    value: "dict[str, Any]", schema: "dict[str, Any]", path: "tuple[str | int, ...]"
-) -> "SchemaViolation | None":
-    properties = schema.get("properties") or {}
-    others = schema.get("additionalProperties")
-    for key, item in value.items():
-        part = properties.get(key, others)
+    known = schema.get("properties", {})
+    for key, item in enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else []:
+        part = schema["items"] if isinstance(value, list) else known.get(key) or schema.get("additionalProperties")
         if part is True:
             continue
-        if not isinstance(part, dict):
-            near = nearest_name(key, sorted(properties))
-            advice = "did you mean %r?" % near if near else "known keys: " + ", ".join(sorted(properties))
+        if not part:
+            near = nearest_name(str(key), sorted(known))
+            advice = "did you mean %r?" % near if near else "known keys: " + ", ".join(sorted(known))
             return SchemaViolation(path + (key,), "unknown key %r" % key, advice)
         violation = first_violation(item, part, path + (key,))
         if violation:
             return violation
-    for key in schema.get("required") or []:
-        if key not in value:
-            return SchemaViolation(path, "%s needs the key %r" % (_dotted(path), key))
-    return None
+    missing = [key for key in schema.get("required", []) if key not in value]
+    return SchemaViolation(path, "%s needs the key %r" % (_dotted(path), missing[0])) if missing else None
 
 
-def _bad_choice(value: object, allowed: "list[str]", path: "tuple[str | int, ...]") -> SchemaViolation:
-    near = nearest_name(str(value), allowed)
-    advice = ("did you mean %r? " % near if near else "") + "possible: " + ", ".join(allowed)
-    return SchemaViolation(path, "%s cannot be %r" % (_dotted(path), value), advice)
-
-
-def _has_schema_type(value: object, name: str) -> bool:
-    types = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
-    # To Python, but not to JSON, a boolean is a number.
-    return isinstance(value, types[name]) and (name == "boolean" or not isinstance(value, bool))  # type: ignore[arg-type]
-
-
-def _expected(schema: "dict[str, Any]") -> str:
-    if schema.get("enum") == [False]:
-        return "false"
-    return _TYPE_NAMES[schema["type"]]
+def _has_type(value: object, name: str) -> bool:
+    return isinstance(value, _TYPES[name][0]) and (name == "boolean" or not isinstance(value, bool))
 
 
 def _described(value: object) -> str:
-    for name in ("boolean", "integer", "number", "string", "array", "object"):
-        if _has_schema_type(value, name):
-            if name == "boolean":
-                return "true" if value else "false"
-            return repr(value) if name not in ("array", "object") else _TYPE_NAMES[name]
-    return type(value).__name__
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    is_shown = isinstance(value, (int, float, str))
+    return (
+        repr(value)
+        if is_shown
+        else next((told for kind, told in _TYPES.values() if isinstance(value, kind)), type(value).__name__)
+    )
 
 
 def _dotted(path: "tuple[str | int, ...]") -> str:
-    text = ""
-    for part in path:
-        text += "[%d]" % part if isinstance(part, int) else ("." if text else "") + part
-    return text or "the document"
+    text = "".join("[%d]" % part if isinstance(part, int) else "." + part for part in path)
+    return text.lstrip(".") or "the document"
