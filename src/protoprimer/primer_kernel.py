@@ -17,7 +17,7 @@ from protoprimer.runtime.invocation import (
     tell_unexpected,
 )
 from protoprimer.runtime.neo import boot_client, client_arguments, heal_or_explain
-from protoprimer.runtime.readiness import enter_client, ready_environment, ready_or_stale_environment
+from protoprimer.runtime.readiness import enter_client, enter_script, ready_environment, ready_or_stale_environment
 from protoprimer.runtime.switch import is_isolated, is_neo_runtime
 from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
@@ -35,7 +35,18 @@ if TYPE_CHECKING:
     from protoprimer.settings.command_line import CommandLine
     from protoprimer.settings.configuration import Configuration
 
-__all__ = ["Primer", "PrimerError", "StateGraph", "boot_env", "get_config", "lazy", "run_main", "start_app", "state"]
+__all__ = [
+    "Primer",
+    "PrimerError",
+    "StateGraph",
+    "boot_env",
+    "get_config",
+    "lazy",
+    "main",
+    "run_main",
+    "start_app",
+    "state",
+]
 
 INTERRUPTED = 130
 
@@ -56,6 +67,16 @@ def boot_env(main: "str | None" = None, script: "str | None" = None) -> "NoRetur
     :param script: the entry script, where it is one that protoprimer has written
     """
     _serve("boot", main, script)
+
+
+def main() -> "NoReturn":
+    """Make the environment ready, then start this script again in it: for scripts that import the client themselves.
+
+    Such a script tries `from app import main as selected_main`, and where that is an ImportError, imports this instead.
+
+    :raises InstallError: exit code 6: this is the environment already, and what the script imports is not in it
+    """
+    _serve("main", None)
 
 
 def start_app(main: str, script: "str | None" = None) -> "NoReturn":
@@ -145,6 +166,8 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         enter_client(graph, ready_or_stale_environment(graph))
     elif kind == "run" or line.has("help"):
         enter_client(graph, ready_environment(graph))
+    elif kind == "main":
+        enter_script(graph, ready_environment(graph))
     elif line.command == "graph":
         _show_clients_graph(graph, main, console)
     status: int = graph.call(COMMAND_FUNCTIONS[line.command])
@@ -169,6 +192,8 @@ _HOW_TO_SEE_MORE = "the repository's own %s are shown once its environment is re
 def _serve_neo(kind: str, main: "str | None") -> "Any":
     installed = _installed_kernel()
     if installed is not None:
+        # It cannot know which kernel has called it.
+        vars(sys.modules["__main__"]).setdefault("PROTOPRIMER_KERNEL", __file__)
         return getattr(installed, {"run": "run_main", "boot": "boot_env", "start": "start_app"}[kind])(main)
     if not is_importable():
         answer_to_import()
@@ -186,7 +211,11 @@ def _serve_neo(kind: str, main: "str | None") -> "Any":
 
 def answer_to_import() -> None:
     """Let `import protoprimer`, and a client's backend file, find this kernel where there is no such package."""
-    this = sys.modules[__name__]
+    this = sys.modules.get(__name__)
+    if this is None or vars(this) is not globals():
+        # Loaded by its path, without an entry there.
+        this = type(sys)(__name__)
+        vars(this).update(globals())
     for name in (
         "",
         ".primer_kernel",

@@ -39,7 +39,9 @@ def invocation_of_process(kind: str, main: "str | None") -> Invocation:
     entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None)
     entry_path = entry_path or os.path.realpath(getattr(script, "__file__", None) or program)
     loaded = getattr(sys.modules.get("proto_kernel"), "__file__", None)
-    kernel_path = os.path.realpath(getattr(script, "PROTOPRIMER_KERNEL", None) or loaded or entry_path)
+    # As one file, this is the kernel, by whatever name it was loaded.
+    own = None if __name__.startswith("protoprimer.") else globals().get("__file__")
+    kernel_path = os.path.realpath(getattr(script, "PROTOPRIMER_KERNEL", None) or loaded or own or entry_path)
     invocation = Invocation(entry_path, kernel_path, program, sys.argv[1:], main, kind)
     invocation.variables.update(held_variables())
     return invocation

@@ -1,6 +1,7 @@
 """The ready environment: found by the shortest way, built by one run of many, or the last one for `start_app`."""
 
 import os
+import sys
 
 from protoprimer.authoring.update import renew_kernel
 from protoprimer.errors import BackendError, DryRunEnds, InstallError, NotReadyError, PrimerError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from protoprimer.states import Invocation
     from protoprimer.store.file_lock import FileLock
 
-__all__ = ["enter_client", "ready_environment", "ready_or_stale_environment"]
+__all__ = ["enter_client", "enter_script", "ready_environment", "ready_or_stale_environment"]
 
 
 # States that are the same whatever the repository's files say; the lock may be held.
@@ -135,3 +136,17 @@ def enter_client(graph: StateGraph, environment: Environment) -> None:
             raise disk_failure("write launch.py", configuration.state_directory, error) from error
         command = [launcher, invocation.kind, str(invocation.client_main)] + command
     enter_environment(environment.path, command, configuration.root, environment.client_paths, isolated)
+
+
+def enter_script(graph: StateGraph, environment: Environment) -> None:
+    """Start a script that imports the client itself again, in the environment. Does not return.
+
+    :raises InstallError: exit code 6: this is the environment, so that starting it again would change nothing
+    """
+    invocation: "Invocation" = graph.evaluate("invocation")
+    if os.path.realpath(sys.prefix) == os.path.realpath(environment.path):
+        cause = "what %s imports first is not in the environment" % invocation.program
+        advice = "name the project or requirement that brings it in 'install', or correct the import"
+        raise InstallError(cause, environment.path, advice)
+    root = graph.evaluate("configuration").root
+    enter_environment(environment.path, [invocation.program] + invocation.arguments, root, [], False, False)

@@ -79,21 +79,23 @@ def leave_protoprimer_variables(environ: "dict[str, str]") -> "dict[str, str]":
 
 
 def enter_environment(
-    environment: str, command: "list[str]", root: str, client_paths: "list[str]", isolated: bool
+    environment: str, command: "list[str]", root: str, client_paths: "list[str]", isolated: bool, told: bool = True
 ) -> None:
     """Start a script with its arguments under the environment's interpreter. Does not return.
 
     :param client_paths: directories from which client modules are imported besides the environment
     :param isolated: false for a script that finds the kernel by its own directory on `sys.path`
+    :param told: whether it is told of the switch by variables; false where no kernel would take them away again
     :raises InstallError: exit code 6: the switch does not lead into the environment, again and again
     """
     passed = activated_environment(dict(os.environ), environment)
-    passed.update((name, value) for name, value in os.environ.items() if name.startswith("PROTOPRIMER_"))
-    passed[READY_VARIABLE] = environment
-    passed[HOPS_VARIABLE] = _next_hop(os.environ.get(HOPS_VARIABLE), root, environment)
-    passed.pop(PATH_VARIABLE, None)
-    if client_paths:
-        passed[PATH_VARIABLE] = os.pathsep.join(client_paths)
+    if told:
+        passed.update((name, value) for name, value in os.environ.items() if name.startswith("PROTOPRIMER_"))
+        passed[READY_VARIABLE] = environment
+        passed[HOPS_VARIABLE] = _next_hop(os.environ.get(HOPS_VARIABLE), root, environment)
+        passed.pop(PATH_VARIABLE, None)
+        if client_paths:
+            passed[PATH_VARIABLE] = os.pathsep.join(client_paths)
     flags = interpreter_flags(dict(os.environ))
     if not isolated:
         flags[0:1] = ["-E", "-s"]

@@ -317,9 +317,15 @@ def _bad_input(source: str, cause: str, advice: "str | None" = None) -> "Configu
     return ConfigurationError(cause, "the variable " + source, advice)
 
 
+def _primer_files(kernel_path: str) -> "list[str]":
+    # A kernel under another name has a primer file of that name; the usual one serves it too.
+    directory, name = os.path.split(kernel_path)
+    stems = dict.fromkeys([os.path.splitext(name)[0], "proto_kernel"])
+    return [os.path.join(directory, stem + end) for stem in stems for end in (".toml", ".json")]
+
+
 def _primer_leap(kernel_path: str) -> "tuple[dict[str, Any], str | None]":
-    stem = os.path.join(os.path.dirname(kernel_path), "proto_kernel")
-    found = [path for path in (stem + ".toml", stem + ".json") if os.path.lexists(path)]
+    found = [path for path in _primer_files(kernel_path) if os.path.lexists(path)]
     _refuse_two(found)
     if not found:
         return {}, None
@@ -332,8 +338,7 @@ def _note_primer_file(configuration: Configuration, primer: "dict[str, Any]", fi
     root = configuration.root
     configuration.leaps["primer"] = dict(primer, root=root, kernel=configuration.kernel_path)
     if file is None:
-        stem = os.path.join(os.path.dirname(configuration.kernel_path), "proto_kernel")
-        configuration.absent_files.extend([stem + ".toml", stem + ".json"])
+        configuration.absent_files.extend(_primer_files(configuration.kernel_path))
         return
     configuration.files.append(file)
     if not os.path.isdir(root):
