@@ -420,3 +420,27 @@ def test_a_package_of_the_same_name_by_others_is_left_alone(clone: clones.Clone)
     for start in ("warm", "touched"):
         assert clone.run(prepare(clone, "run", start)).output == "theirs\n"
         assert clone.run(prepare(clone, "boot", start)).output == "theirs\n"
+
+
+@pytest.mark.parametrize("words", [["./app"], ["./tool"], ["./tool", "--", "x"], ["./service"]])
+def test_an_interrupt_ends_a_client_by_the_signal(clone: clones.Clone, words: list[str]) -> None:
+    clone.write({"client.py": "import time\ndef main():\n    print('up', flush=True)\n    time.sleep(60)\n"})
+    clone.prime()
+    process = clone.start(*words)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGINT)
+    done = clones.finished(process)
+    assert done.status == -signal.SIGINT
+    assert "launch.py" not in done.errors
+    assert "proto_kernel" not in done.errors
+
+
+def test_it_works_from_a_directory_that_is_gone(clone: clones.Clone) -> None:
+    gone = clone.root / "gone"
+    for start in STARTS:
+        gone.mkdir()
+        script = os.path.abspath(clone.root / prepare(clone, "run", start))
+        done = clone.run("sh", "-c", 'rmdir "$PWD" && exec "$0"', script, cwd=gone)
+        assert done.json()["prefix"] == str(clone.generations()[0])
+        assert "Traceback" not in done.errors

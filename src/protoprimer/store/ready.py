@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_launcher", "write_ready"]
 
-# Entry scripts of version 0.1 look for exactly "# protoprimer ready 1", and leave any other to the kernel.
+# Entry scripts look for exactly this first line, and leave any other file to the kernel: those of version 0.1 for
+# "# protoprimer ready 1". What defines `protoprimer_start` keeps this number, since entry scripts are never renewed.
 READY_FORMAT = "# protoprimer ready 2"
 # The clock that dates files ticks up to a hundredth of a second behind the one that `time` reads.
 _CLOCK_TICK_NS = 20 * 10**6
