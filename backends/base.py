@@ -164,12 +164,13 @@ _ADVICE = (
         "failed to symlink|(implemented|permitted|supported): '.*' -> '",
         "this file system has no links, it seems: set state-dir to a directory on another one",
     ),
+    ("certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE, and run again"),
+    ("server error", "look at this index, and run again"),
     (
         "name resolution|dns error|is unreachable|connection refused|newconnection|error sending request|max retries",
         "check the network, the proxy and the index (./prime check shows them), and run again",
     ),
-    ("certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE, and run again"),
-    (r"\b40[13] |\b40[13]:", "check the index's credentials (URL, netrc), and run again"),
+    (r"\b40[13] |\b40[13]:", "check the index's credentials (URL, netrc, keyring), and run again"),
     ("do not match the hashes|hash mismatch", "find out why what is offered is not what was locked, or ./prime lock"),
     ("needs to be updated|not supported by the lockfile", "the lock does not fit (any more): ./prime lock"),
     (

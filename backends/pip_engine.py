@@ -1,6 +1,7 @@
 """Installing and locking with pip, for backends without an installer of their own."""
 
 import os
+import re
 
 from protoprimer.backends.base import Backend, commands_of, path_to_keyring, run_installer
 from protoprimer.backends.editables import (
@@ -11,8 +12,7 @@ from protoprimer.backends.editables import (
 )
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.fetch.tools import ToolAbsent
-from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
+from protoprimer.fetch.wheels import ToolAbsent, remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import load_toml
 from protoprimer.project.locks_read import marker_environment, read_lock
@@ -218,7 +218,17 @@ class PipBackend(Backend):
                     path = os.path.join(directory, name)
                     write_atomically(path, "".join(line + "\n" for line in content).encode("utf-8"), durable=False)
                     command += [option, path]
-            return run_installer(self.console, self.name, what, command, plan.root, environ)
+            try:
+                return run_installer(self.console, self.name, what, command, plan.root, environ)
+            except InstallError as error:
+                # pip takes an index that refuses or fails for one that has nothing, and does not say so.
+                missing = re.search("No matching distribution found for ([A-Za-z0-9._-]+)", error.cause)
+                closed = self.toolbox.why_not_found(missing.group(1)) if missing else None
+                if closed is None:
+                    raise
+                first, _, rest = error.cause.partition("\n")
+                advice = closed.opens or "look at this index, and run again"
+                raise InstallError("%s: %s\n%s" % (first, closed.detail, rest), error.place, advice) from error
 
 
 def _is_whole(place: str, pin: str) -> bool:
@@ -286,8 +296,6 @@ def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, st
 
 
 def _pip_version_tuple(version: str) -> "tuple[int, ...]":
-    import re
-
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 

@@ -7,7 +7,7 @@ from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.fetch.tools import ToolAbsent
+from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs

@@ -4,7 +4,7 @@ import os
 
 from protoprimer.backends.base import run_installer
 from protoprimer.backends.pip_engine import PipBackend
-from protoprimer.fetch.tools import ToolAbsent
+from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.plan import Plan
 
 TYPE_CHECKING = False

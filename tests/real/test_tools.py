@@ -17,7 +17,8 @@ import pytest
 
 from protoprimer.fetch import tools
 from protoprimer.fetch.pins import PIP_WHEELS, UV_VERSION, UV_WHEELS, VIRTUALENV_WHEELS
-from protoprimer.fetch.tools import ToolAbsent, ToolBox, uv_wheel_for_host
+from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
+from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
 from simple_index import serving
@@ -151,7 +152,7 @@ def test_a_uv_that_is_none_is_absent_with_its_reason(toolbox: Boxes, tmp_path: P
     with pytest.raises(ToolAbsent, match=reason) as absent:
         box.uv()
     assert absent.value.exit_code == 5
-    assert "offline" in absent.value.reason
+    assert "offline" in absent.value.cause
     assert box.refusals
 
 

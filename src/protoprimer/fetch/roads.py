@@ -1,5 +1,7 @@
 """What closed a road to a tool, told by kind, and what would open it."""
 
+from protoprimer.system.console import mask_urls
+
 __all__ = ["RoadClosed", "RoadRecord", "server_of"]
 
 # What opens each kind of closed road; `%(server)s` is whom we asked, `%(file)s` what for.
@@ -31,20 +33,18 @@ class RoadRecord:
     """One place that was tried for a file in vain.
 
     :param tool: name of the distribution
-    :param tried: URL or directory
-    :param closed: kind of what closed it, empty where nothing better is known
-    :param detail: the sentence for a person
+    :param filename: what was wanted of it
+    :param tried: URL or directory; it is kept without its credentials, as the error is
+    :param error: what happened there
     """
 
-    def __init__(self, tool: str, filename: str, tried: str, closed: str, detail: str) -> None:
+    def __init__(self, tool: str, filename: str, tried: str, error: Exception) -> None:
         self.tool = tool
-        self.tried = tried
-        self.closed = closed
-        self.detail = detail
-        self.opens = _OPENS.get(closed.replace("timed out", "blocked"), "") % {
-            "server": server_of(tried),
-            "file": filename,
-        }
+        self.tried = mask_urls(tried)
+        self.closed = str(getattr(error, "kind", ""))
+        self.detail = mask_urls("%s: %s" % (tried, str(error) or type(error).__name__))
+        opens = _OPENS.get(self.closed.replace("timed out", "blocked"), "")
+        self.opens = opens % {"server": server_of(tried), "file": filename}
 
     def as_document(self) -> "dict[str, str]":
         """Return the record as `check --json` tells it."""

@@ -5,11 +5,11 @@ import os
 import sys
 import time
 
-from protoprimer.errors import BackendError, PrimerError
+from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.pins import PIP_WHEELS, UV_WHEELS, VIRTUALENV_WHEELS
 from protoprimer.fetch.uv_pin import UvPin
-from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
+from protoprimer.fetch.wheels import ToolAbsent, WheelError, closed_roads, fetch_wheel, unpack_wheels, unpacked_is_whole
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from protoprimer.fetch.roads import RoadRecord
     from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["Tool", "ToolAbsent", "ToolBox", "uv_wheel_for_host"]
+__all__ = ["Tool", "ToolBox", "uv_wheel_for_host"]
 
 SECONDS_TO_PRINT_A_VERSION = 5.0
 # A program that is none may have been stopped by what is no part of its file.
@@ -34,14 +34,6 @@ OLDEST_PIP = (19, 0)
 OLDEST_VIRTUALENV = (20, 17)
 
 _RUN_AS_MAIN = "import runpy\n\nrunpy.run_module(%r, run_name='__main__', alter_sys=True)\n"
-
-
-class ToolAbsent(BackendError):
-    """A tool cannot be had, and why: exit code 5."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Tool:
@@ -129,10 +121,11 @@ class ToolBox:
         wheels.update(_pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv"))
         if uv_wheel is not None:
             wheels[uv_wheel] = UV_WHEELS[uv_wheel]
-        try:
-            return self._fetched(wheels)
-        except WheelError as error:
-            raise ToolAbsent(self.console.mask(error.cause)) from error
+        return self._fetched(wheels)
+
+    def why_not_found(self, name: str) -> "RoadRecord | None":
+        """Return what closed the first road to a distribution that an installer did not find, if one is closed."""
+        return next(closed_roads(name, self.settings, self._reader), None)
 
     def _once(self, key: object, find: "Callable[[], Tool]") -> Tool:
         if key not in self._found:
@@ -183,7 +176,7 @@ class ToolBox:
             path = os.path.join(directory, "bin", _executable("uv"))
             return self._checked("uv", [path], path, "verified wheel", OLDEST_UV)
         except ToolAbsent as absent:
-            raise ToolAbsent("; ".join(refusals + [absent.reason])) from absent
+            raise ToolAbsent("; ".join(refusals + [absent.cause])) from absent
 
     def _find_virtualenv(self, interpreter: "Interpreter") -> Tool:
         python = interpreter.executable
@@ -211,20 +204,23 @@ class ToolBox:
             directory = self._unpacked(wheels, "pip")
             return _pip_tool(interpreter, directory, _wheel_version("pip", wheels), "verified wheel")
         except ToolAbsent as absent:
-            if isinstance(absent.__cause__, WheelError) and absent.__cause__.tampered:
+            if isinstance(absent, WheelError) and absent.tampered:
                 raise
             return self._pip_of_interpreter(interpreter, absent)
 
     def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
         """Return a pip of this host where the pinned wheel cannot be had: ensurepip's, importable, or virtualenv's."""
-        found, refusals = self._pip_of_wheels(interpreter, _bundled_pips(interpreter.stdlib), "ensurepip's wheel")
+        # The second is where Debian and Fedora keep what they take out of ensurepip.
+        directories = (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels")
+        wheels = [path for directory in directories for path in _wheels_of_pip(directory)]
+        found, refusals = self._pip_of_wheels(interpreter, wheels, "ensurepip's wheel")
         if found is None:
             found, further = self._pip_of_wheels(
                 interpreter, self._pips_of_virtualenv(interpreter), "virtualenv's wheel"
             )
             refusals += further
         if found is None:
-            raise ToolAbsent("; ".join([absent.reason] + refusals)) from absent
+            raise ToolAbsent("; ".join([absent.cause] + refusals)) from absent
         return found
 
     def _pip_of_wheels(
@@ -276,8 +272,6 @@ class ToolBox:
                 return unpack_wheels(self._fetched(wheels), directory, main_module)
         except OSError as error:
             raise ToolAbsent("%s %s could not be unpacked into the cache: %s" % (name, version, error)) from error
-        except WheelError as error:
-            raise ToolAbsent(self.console.mask(error.cause)) from error
 
     def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
         def fetch(filename: str) -> str:
@@ -311,9 +305,9 @@ class ToolBox:
             try:
                 return self._checked(name, command, path, origin, oldest, newest), refusals
             except ToolAbsent as absent:
-                refusals.append(absent.reason)
-                self.refusals.append(absent.reason)
-                self.console.detail(absent.reason)
+                refusals.append(absent.cause)
+                self.refusals.append(absent.cause)
+                self.console.detail(absent.cause)
         return None, refusals
 
     def _checked(
@@ -436,11 +430,6 @@ def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: 
     program = os.path.join(directory, "pip", "__pip-runner__.py")
     program = program if os.path.isfile(program) else os.path.dirname(program)
     return Tool([interpreter.executable, "-I", program], version, origin)
-
-
-def _bundled_pips(stdlib: str) -> "list[str]":
-    # The second is where Debian and Fedora keep what they take out of ensurepip.
-    return _wheels_of_pip(os.path.join(stdlib, "ensurepip", "_bundled")) + _wheels_of_pip("/usr/share/python-wheels")
 
 
 def _wheels_of_pip(directory: str) -> "list[str]":

@@ -14,10 +14,12 @@ from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Iterator
 
 __all__ = [
+    "ToolAbsent",
     "WheelError",
+    "closed_roads",
     "fetch_wheel",
     "remove_leftovers",
     "remove_unused",
@@ -32,7 +34,11 @@ SECONDS_UNTIL_LEFT = 3600
 MOST_BYTES_UNPACKED = 800 << 20
 
 
-class WheelError(BackendError):
+class ToolAbsent(BackendError):
+    """A tool cannot be had, and why: exit code 5."""
+
+
+class WheelError(ToolAbsent):
     """A wheel could not be had or used: exit code 5."""
 
     # What was tried in vain.
@@ -67,10 +73,6 @@ def fetch_wheel(
     name, version = filename.split("-")[:2]
     name = name.replace("_", "-")
 
-    def note(tried: str, closed: str, said: str) -> None:
-        tried = console.mask(tried)
-        records.append(RoadRecord(name, filename, tried, closed, console.mask("%s: %s" % (tried, said))))
-
     for source in _wheel_sources(name, settings):
         tried = source
         try:
@@ -80,15 +82,25 @@ def fetch_wheel(
             tried = links[filename]
             return _downloaded(tried, filename, sha256, cache_directory, reader)
         except (OSError, ValueError) as error:
-            note(tried, getattr(error, "kind", ""), str(error) or type(error).__name__)
+            records.append(RoadRecord(name, filename, tried, error))
     if settings.offline:
-        note(cache_directory, "offline", "offline, and not in this cache")
+        closed = RoadClosed("offline", "offline, and not in this cache")
+        records.append(RoadRecord(name, filename, cache_directory, closed))
     said = "; ".join(one.detail for one in records) or "no index and no find-links to look at"
     advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
     advice = next((one.opens for one in records if one.opens), advice)
-    closed = WheelError("%s %s could not be had: %s" % (name, version, said), None, advice)
-    closed.records = tuple(records)
-    raise closed
+    failed = WheelError("%s %s could not be had: %s" % (name, version, said), None, advice)
+    failed.records = tuple(records)
+    raise failed
+
+
+def closed_roads(name: str, settings: IndexSettings, reader: UrlReader) -> "Iterator[RoadRecord]":
+    """Give each index and page of links that does not tell which files of a distribution it has, and why not."""
+    for source in _wheel_sources(name, settings):
+        try:
+            reader.links(source)
+        except (OSError, ValueError) as error:
+            yield RoadRecord(name, name, source, error)
 
 
 def _downloaded(url: str, filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
