@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -437,10 +438,12 @@ def test_an_interrupt_ends_a_client_by_the_signal(clone: clones.Clone, words: li
 
 
 def test_it_works_from_a_directory_that_is_gone(clone: clones.Clone) -> None:
+    clone.write({"client.py": "import sys\ndef main():\n    print(sys.prefix)\n"})
     gone = clone.root / "gone"
     for start in STARTS:
         gone.mkdir()
         script = os.path.abspath(clone.root / prepare(clone, "run", start))
-        done = clone.run("sh", "-c", 'rmdir "$PWD" && exec "$0"', script, cwd=gone)
-        assert done.json()["prefix"] == str(clone.generations()[0])
+        leave = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+        done = clone.run(sys.executable, "-I", "-c", leave, script, cwd=gone)
+        assert done.output == f"{clone.generations()[0]}\n"
         assert "Traceback" not in done.errors
