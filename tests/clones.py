@@ -191,7 +191,7 @@ class Clone:
     def builds(self) -> int:
         """Return how many environments were begun in this clone, as its logs tell."""
         logs = [path.read_text(encoding="utf-8") for path in self.state.glob("log/*.log")]
-        return sum(log.count(" begin: created an environment ") + log.count(" begin: linked ") for log in logs)
+        return sum(log.count(" begin: creating an environment ") + log.count(" begin: linked ") for log in logs)
 
     def generations(self) -> list[Path]:
         """Return the published environments, the oldest first."""

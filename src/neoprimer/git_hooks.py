@@ -59,7 +59,9 @@ def git_hooks_installed(
     hooks = {kind: os.path.join(directory, kind) for kind in git_hooks_settings.types}
     missing = [kind for kind, path in hooks.items() if not _is_installed(path, git_hooks_settings.configuration)]
     if missing:
-        with console.step("installed the git hooks " + ", ".join(missing)):
+        with console.step(
+            "installing the git hooks " + ", ".join(missing), "installed the git hooks " + ", ".join(missing)
+        ):
             _install(root, git_hooks_settings, missing)
     return list(hooks.values())
 

@@ -11,14 +11,17 @@ import pytest
 
 import clones
 import support
-from protoprimer.commands.completion import COMPLETION_SHELLS, completion_text
+from protoprimer.commands.completion import completion_text, words_that_follow
 from protoprimer.commands.shells import SHELL_KINDS
+from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the scripts are for shells of POSIX hosts")
+
+COMPLETION_SHELLS = ("bash", "zsh", "fish")
 
 # What follows `./prime`, and what Tab then offers; `None` in a set stands for words that differ from host to host.
 CASES: list[tuple[str, set[str]]] = [
@@ -37,6 +40,7 @@ CASES: list[tuple[str, set[str]]] = [
     ("graph --target envi", {"environment"}),
     ("run -- only-h", {"only-here"}),
     ("run only-h", {"only-here"}),
+    ("help re", {"reboot"}),
 ]
 # Each shell takes a value after `=` apart in its own way.
 EQUALS = [("--color=al", {"always"}), ("graph --format=", {"text", "mermaid", "dot"})]
@@ -137,7 +141,7 @@ def test_a_script_is_sound_whatever_the_entry_script_is_called(
     executable = support.needed_tool(shell)
     script = os.path.join(tmp_path, "script")
     with open(script, "w", encoding="utf-8") as stream:
-        stream.write(completion_text(shell, name, ["environment"]))
+        stream.write(completion_text(shell, name))
     setup = "autoload -Uz compinit; compinit -u -D; " if shell == "zsh" else ""
     options = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
     done = subprocess.run(
@@ -150,17 +154,21 @@ def test_a_script_is_sound_whatever_the_entry_script_is_called(
     assert (done.returncode, done.stdout) == (0, b"")
 
 
-def test_every_command_option_and_choice_is_in_every_script() -> None:
-    for shell in COMPLETION_SHELLS:
-        text = completion_text(shell, "prime", ["environment"])
-        for option in OPTIONS:
-            for name in option.names:
-                letter_or_word = (
-                    name if shell != "fish" else ("-l " if name.startswith("--") else "-s ") + name.lstrip("-")
-                )
-                assert letter_or_word in text, (shell, name)
-        for word in [*COMMANDS, *SHELL_KINDS, "auto", "mermaid", "virtualenv"]:
-            assert word in text, (shell, word)
+def test_every_command_option_and_choice_is_offered() -> None:
+    def words(*typed: str) -> set[str]:
+        return {line.split("\t")[0] for line in words_that_follow(list(typed), StateGraph())}
+
+    assert words("") == set(COMMANDS)
+    for option in OPTIONS:
+        for command in option.commands or COMMANDS:
+            assert set(option.names) <= words(command, "-"), (command, option.names)
+        if option.choices:
+            command = (option.commands or ("boot",))[0]
+            assert words(command, option.names[0], "") == set(option.choices)
+            assert words(command, option.names[0] + "=") == {f"{option.names[0]}={one}" for one in option.choices}
+    assert words("shell", "--shell", "") == set(SHELL_KINDS)
+    assert {"auto", "uv", "virtualenv", "venv"} <= words("--backend", "")
+    assert words("help", "") == set(COMMANDS)
 
 
 def test_zsh_finds_the_script_in_a_directory_of_its_functions(new_clone: Callable[..., clones.Clone]) -> None:

@@ -68,7 +68,7 @@ def test_a_bare_interpreter_gets_all_tools_and_they_run(python: WildPython, tmp_
     found, said = fetched_by(python, tmp_path / "cache", tmp_path)
     assert found["uv"]["version"] == UV_VERSION
     for name, tool in found.items():
-        assert f"Fetch {name}" in said
+        assert f"fetched {name}" in said
         environ = {"PATH": os.defpath, "HOME": str(tmp_path), **tool["environment"]}
         printed = subprocess.run(
             [*tool["command"], "--version"], env=environ, capture_output=True, text=True, cwd=tmp_path
@@ -99,8 +99,8 @@ def test_tools_are_healed_where_the_cache_lost_content(tmp_path: Path) -> None:
     os.truncate(found["pip"]["command"][-1], 0)
     again, said = fetched_by(python, tmp_path / "cache", tmp_path)
     assert again == found
-    assert "Fetch uv" in said
-    assert "Fetch pip" in said
+    assert "fetched uv" in said
+    assert "fetched pip" in said
 
 
 @pytest.fixture

@@ -40,7 +40,9 @@ def write_lock(graph: StateGraph, plan: Plan, upgrade_all: bool, upgrade_package
     backend, why = select_backend(wanted, interpreter, plan, tools, console, graph.evaluate("configuration"))
     name, settings = os.path.basename(output), graph.evaluate("index_settings")
     try:
-        with graph.evaluate("lock"), console.step("locked %s with %s" % (name, why)):
+        with graph.evaluate("lock"), console.step(
+            "locking %s with %s" % (name, why), "locked %s with %s" % (name, why)
+        ):
             backend.lock(interpreter, plan, output, upgrade_all, upgrade_packages)
     except InstallError as error:
         if settings.left_out_of_locks():

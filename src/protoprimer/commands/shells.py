@@ -1,16 +1,16 @@
 """`./prime shell`: a shell of the user's, with the environment active whatever their own files do.
 
-See docs/how-to/shell.md. The files written for shells are the same for every environment: they learn from the variables
-which one it is, run the user's own files, which may change any variable, and only then activate.
+Each shell runs the user's own files first, which may change any variable, and then activates.
 """
 
 import os
+from shlex import quote
 
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.project.metadata import read_project
 from protoprimer.runtime.switch import activated_environment
 from protoprimer.system.console import Console
-from protoprimer.system.files import write_atomically
+from protoprimer.system.files import content_of, write_atomically
 from protoprimer.system.paths import scripts_directory, user_cache_directory
 from protoprimer.system.platform import is_windows
 from protoprimer.system.processes import become_command
@@ -23,30 +23,48 @@ SHELL_KINDS = {
     "pwsh": "powershell", "powershell": "powershell",
 }  # fmt: skip
 
-_KNOW_ENVIRONMENT = "protoprimer_environment=$VIRTUAL_ENV protoprimer_name=$VIRTUAL_ENV_PROMPT\n"
+# What comes before the user's own file, by the name of ours, and how the prompt is marked at the end.
+_KNOW = "protoprimer_environment=$VIRTUAL_ENV protoprimer_name=$VIRTUAL_ENV_PROMPT\n"
+_SHELL_FILES = {
+    "bashrc": ("[ ! -f ~/.bashrc ] || . ~/.bashrc\n", r"""PROMPT_COMMAND="${PROMPT_COMMAND:+$PROMPT_COMMAND
+}! declare -F protoprimer_mark > /dev/null || protoprimer_mark"
+"""),
+    "shrc": ("""unset ENV protoprimer_files
+if [ -n "${protoprimer_user-}" ]; then
+    export ENV="$protoprimer_user"
+    eval "protoprimer_user=\\"$protoprimer_user\\""
+    [ ! -f "$protoprimer_user" ] || . "$protoprimer_user"
+fi
+unset protoprimer_user
+""", "protoprimer_mark\n"),
+    # The host's own file may have put the history beside ours.
+    ".zshrc": ("""protoprimer_files=$ZDOTDIR
+if [[ -n ${protoprimer_user-} ]]; then export ZDOTDIR=$protoprimer_user; else unset ZDOTDIR; fi
+unset protoprimer_user
+[[ ${HISTFILE-} != $protoprimer_files/* ]] || HISTFILE=${ZDOTDIR-$HOME}/${HISTFILE##*/}
+[[ ! -f ${ZDOTDIR-$HOME}/.zshenv ]] || source ${ZDOTDIR-$HOME}/.zshenv
+[[ ! -f ${ZDOTDIR-$HOME}/.zshrc ]] || source ${ZDOTDIR-$HOME}/.zshrc
+""", "typeset -ga precmd_functions\nprecmd_functions+=(protoprimer_mark)\n"),
+}  # fmt: skip
 # For bash, zsh and any POSIX sh. `errexit`, `nounset` and the like may be on, and aliases may stand for programs.
 _ACTIVATE = r"""
+if [ "${VIRTUAL_ENV-}" != "$protoprimer_environment" ] && command -v deactivate > /dev/null; then deactivate || :; fi
 protoprimer_scripts=$protoprimer_environment/bin
 if command -v cygpath > /dev/null; then protoprimer_scripts=$(cygpath "$protoprimer_environment")/Scripts; fi
 protoprimer_clear_path() {
-    protoprimer_rest=${PATH-}: PATH=
-    while [ -n "$protoprimer_rest" ]; do
-        [ "${protoprimer_rest%%:*}" = "$protoprimer_scripts" ] || PATH=$PATH:${protoprimer_rest%%:*}
-        protoprimer_rest=${protoprimer_rest#*:}
-    done
-    PATH=${PATH#:}
+    case :${PATH-}: in *":$protoprimer_scripts:"*) ;; *) return 0 ;; esac
+    PATH=:$PATH:
+    PATH=${PATH%%":$protoprimer_scripts:"*}:${PATH#*":$protoprimer_scripts:"}
+    PATH=${PATH#:} PATH=${PATH%:}
 }
 protoprimer_mark() {
     [ "${VIRTUAL_ENV-}" = "$protoprimer_environment" ] && [ -z "${VIRTUAL_ENV_DISABLE_PROMPT-}" ] || return 0
     case ${PS1-} in *"($protoprimer_name)"*) ;; *) PS1="($protoprimer_name) ${PS1-}" ;; esac
 }
-# Another environment that the user's files have activated.
-if [ "${VIRTUAL_ENV-}" != "$protoprimer_environment" ] && command -v deactivate > /dev/null; then deactivate || :; fi
 deactivate() {
-    [ "${1-}" != nondestructive ] || return 0
     protoprimer_clear_path
     hash -r
-    [ -z "${PS1-}" ] || PS1=${PS1#"($protoprimer_name) "}
+    PS1=${PS1#"($protoprimer_name) "}
     unset VIRTUAL_ENV VIRTUAL_ENV_PROMPT
     unset -f deactivate
 }
@@ -56,55 +74,12 @@ export PATH VIRTUAL_ENV="$protoprimer_environment" VIRTUAL_ENV_PROMPT="$protopri
 unset PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
 hash -r
 """
-# In a prompt's hook, since many prompts are made anew each time; a child that inherits the hook has no such function.
-_BASH_MARK = """\
-case ${PROMPT_COMMAND-} in *protoprimer_mark*) ;; *)
-    PROMPT_COMMAND="${PROMPT_COMMAND:+$PROMPT_COMMAND
-}! declare -F protoprimer_mark > /dev/null || protoprimer_mark" ;;
-esac
-"""
-# What sh reads when interactive (ENV), and bash when not (BASH_ENV); both expand the value.
-_FILE_IN_VARIABLE = r"""
-unset @HOOK@ protoprimer_files
-if [ -n "${protoprimer_user-}" ]; then
-    export @HOOK@="$protoprimer_user"
-    case $protoprimer_user in *[\\\`\"]*) ;; *) eval "protoprimer_user=\"$protoprimer_user\"" ;; esac
-    [ ! -f "$protoprimer_user" ] || . "$protoprimer_user"
-fi
-unset protoprimer_user
-"""
-_ZSH_FIRST = """
-protoprimer_files=$ZDOTDIR
-unset ZDOTDIR
-[[ -z ${protoprimer_user-} ]] || export ZDOTDIR=$protoprimer_user
-unset protoprimer_user
-[[ ! -f ${ZDOTDIR-$HOME}/.zshenv ]] || source ${ZDOTDIR-$HOME}/.zshenv
-if [[ -o interactive && -o rcs ]]; then
-    [[ -z ${ZDOTDIR+set} ]] || protoprimer_user=$ZDOTDIR
-    ZDOTDIR=$protoprimer_files
-else"""
-# Between the two, the host's own file may have put the history beside this one.
-_ZSH_SECOND = """\
-if [[ -n ${protoprimer_user+set} ]]; then ZDOTDIR=$protoprimer_user; else unset ZDOTDIR; fi
-unset protoprimer_user
-[[ ${HISTFILE-} != $protoprimer_files/* ]] || HISTFILE=${ZDOTDIR-$HOME}/${HISTFILE##*/}
-[[ ! -f ${ZDOTDIR-$HOME}/.zshrc ]] || source ${ZDOTDIR-$HOME}/.zshrc
-"""
-_SHELL_FILES = {
-    "bashrc": _KNOW_ENVIRONMENT + "if [ -f ~/.bashrc ]; then . ~/.bashrc; fi\n" + _ACTIVATE + _BASH_MARK,
-    "BASH_ENV": _KNOW_ENVIRONMENT + _FILE_IN_VARIABLE.replace("@HOOK@", "BASH_ENV") + _ACTIVATE,
-    "ENV": _KNOW_ENVIRONMENT + _FILE_IN_VARIABLE.replace("@HOOK@", "ENV") + _ACTIVATE + "protoprimer_mark\n",
-    ".zshenv": _KNOW_ENVIRONMENT + _ZSH_FIRST + _ACTIVATE + "fi\n",
-    ".zshrc": _ZSH_SECOND + _ACTIVATE + "typeset -ga precmd_functions\nprecmd_functions+=(protoprimer_mark)\n",
-}
+# Where the user's files are read before a command, or before commands from a pipe.
+_ACTIVATE_ONCE = "export PATH=%s:$PATH VIRTUAL_ENV=%s VIRTUAL_ENV_PROMPT=%s; unset PYTHONHOME PYTHONPATH; "
 # Quoted values stand for @SCRIPTS@, @ENVIRONMENT@ and @NAME@.
 _FISH = """\
 function protoprimer_clear_path
-    set -l rest
-    for part in $PATH
-        test "$part" = @SCRIPTS@; or set rest $rest $part
-    end
-    set -gx PATH $rest
+    set -l found (contains -i -- @SCRIPTS@ $PATH); and set -e PATH[$found]
 end
 if functions -q deactivate; and test "$VIRTUAL_ENV" != @ENVIRONMENT@; deactivate; end
 function deactivate -d 'Leave the environment'
@@ -117,9 +92,7 @@ protoprimer_clear_path
 set -gx PATH @SCRIPTS@ $PATH
 set -gx VIRTUAL_ENV @ENVIRONMENT@
 set -gx VIRTUAL_ENV_PROMPT @NAME@
-for name in PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__
-    set -e $name
-end
+for name in PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__; set -e $name; end
 if status is-interactive
     functions -c fish_prompt protoprimer_prompt
     function protoprimer_status; return $argv[1]; end
@@ -133,7 +106,7 @@ end
 """
 _POWERSHELL = """\
 $separator = [IO.Path]::PathSeparator
-function global:protoprimer_path { @($env:PATH -split $separator | Where-Object { $_ -ne @SCRIPTS@ }) }
+function global:protoprimer_path { @($env:PATH -split [IO.Path]::PathSeparator | Where-Object { $_ -ne @SCRIPTS@ }) }
 function global:deactivate {
     $env:PATH = (protoprimer_path) -join [IO.Path]::PathSeparator
     Remove-Item Env:VIRTUAL_ENV, Env:VIRTUAL_ENV_PROMPT, function:deactivate -ErrorAction SilentlyContinue
@@ -141,7 +114,7 @@ function global:deactivate {
 $env:PATH = (@(@SCRIPTS@) + (protoprimer_path)) -join $separator
 $env:VIRTUAL_ENV = @ENVIRONMENT@
 $env:VIRTUAL_ENV_PROMPT = @NAME@
-Remove-Item Env:PYTHONHOME, Env:PYTHONPATH, Env:PYTHONEXECUTABLE, Env:__PYVENV_LAUNCHER__ -ErrorAction SilentlyContinue
+Remove-Item Env:PYTHONHOME, Env:PYTHONPATH -ErrorAction SilentlyContinue
 $global:protoprimer_prompt = $function:prompt
 function global:prompt {
     if ($env:VIRTUAL_ENV -and -not $env:VIRTUAL_ENV_DISABLE_PROMPT) { Write-Host -NoNewline ('(' + @NAME@ + ') ') }
@@ -159,23 +132,21 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
     """
     import shutil
 
-    if asked:
-        kind, found = _kind_of_shell(asked), shutil.which(os.path.expanduser(asked))
-        if kind is None:
+    usual = os.environ.get("SHELL") or ""
+    defaults = [usual, _parent_shell(), "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"]
+    for name in [os.path.expanduser(asked)] if asked else defaults:
+        kind, found = _kind_of_shell(name), shutil.which(name)
+        if asked and kind is None:
             near = nearest_name(asked, sorted(SHELL_KINDS))
             advice = "did you mean %s?" % near if near else "one of: " + ", ".join(sorted(SHELL_KINDS))
             raise UsageError("%r is not a shell that can be prepared" % asked, "--shell", advice)
-        if found is None:
-            raise UsageError("there is no shell %s on this host" % asked, "--shell", "install it, or choose another")
-        return _shell_program(kind, found)
-    usual = os.environ.get("SHELL") or ""
-    for name in (usual, _parent_shell(), "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"):
-        kind, found = _kind_of_shell(name), shutil.which(name)
-        if kind is not None and found is not None:
-            if usual and name != usual:
+        if kind and found:
+            if not asked and usual and name != usual:
                 console.say("SHELL is %s, which cannot be prepared; this is %s" % (usual, found))
-            return _shell_program(kind, found)
-    raise UsageError("no shell was found on this host", None, "name one: --shell PATH")
+            is_many = os.path.basename(found).startswith("busybox")
+            return kind, [os.path.abspath(found)] + (["sh"] if is_many else [])
+    cause = "there is no shell %s on this host" % asked if asked else "no shell was found on this host"
+    raise UsageError(cause, "--shell", "install it, or choose another" if asked else "name one: --shell PATH")
 
 
 def shell_label(root: str, environment_name: "str | None") -> str:
@@ -217,9 +188,17 @@ def enter_shell(
         (console.say if is_interactive else console.detail)(told)
     variables = activated_environment(dict(os.environ), environment)
     variables["VIRTUAL_ENV_PROMPT"] = label
-    more = _shell_arguments(kind, command, is_interactive, variables, state_directory)
+    if kind == "powershell":
+        arguments = arguments + _powershell_arguments(command, is_interactive, variables)
+    elif kind == "fish":
+        said = [] if command is None else ["-c", command]
+        arguments = arguments + ["--init-command", _with_quoted(_FISH, variables, "\\'", "\\\\")] + said
+    elif is_interactive:
+        arguments = arguments + _led_to_our_file(kind, variables, state_directory)
+    else:
+        arguments = arguments + _activating_once(kind, arguments[0], command, variables)
     try:
-        become_command(arguments[0], arguments + more, variables)
+        become_command(arguments[0], arguments, variables)
     except OSError as error:
         raise UsageError("%s cannot be started: %s" % (arguments[0], error.strerror), "--shell") from None
 
@@ -227,95 +206,69 @@ def enter_shell(
 def _kind_of_shell(name: str) -> "str | None":
     import re
 
-    base = os.path.basename(name).lower()
-    return SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", base))
-
-
-def _shell_program(kind: str, found: str) -> "tuple[str, list[str]]":
-    program = [os.path.abspath(found)]
-    return kind, program + ["sh"] if os.path.basename(found).startswith("busybox") else program
+    return SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", os.path.basename(name).lower()))
 
 
 def _parent_shell() -> str:
-    """Return the name of the program that started this one, such as the shell in which it was typed."""
-    import subprocess
-
+    """Return the name of the program that started this one, where the host tells it."""
     try:
         with open("/proc/%d/comm" % os.getppid()) as stream:
             return stream.read().strip().lstrip("-")
     except OSError:
-        pass
-    try:
-        asked = ["ps", "-o", "comm=", "-p", str(os.getppid())]
-        return os.fsdecode(subprocess.check_output(asked, stderr=subprocess.DEVNULL)).strip().lstrip("-")
-    except (OSError, subprocess.CalledProcessError):
         return ""
 
 
-def _shell_arguments(
-    kind: str, command: "str | None", is_interactive: bool, variables: "dict[str, str]", state_directory: str
-) -> "list[str]":
-    """Return what follows the shell's program, and set in `variables` what leads it to our files."""
-    said = [] if command is None else ["-c", command]
-    if kind == "powershell":
-        return _powershell_arguments(command, is_interactive, variables)
-    if kind == "fish":
-        return ["--init-command", _with_quoted(_FISH, variables, "\\'", "\\\\")] + said
-    if kind == "zsh":
-        _lead_to(variables, "ZDOTDIR", _written_files(state_directory, [".zshenv", ".zshrc"]))
-    elif kind == "bash" and is_interactive:
-        return ["--rcfile", os.path.join(_written_files(state_directory, ["bashrc"]), "bashrc")]
-    elif is_interactive or (kind == "bash" and variables.get("BASH_ENV")):
-        hook = "ENV" if kind == "sh" else "BASH_ENV"
-        variables["protoprimer_files"] = _written_files(state_directory, [hook])
-        _lead_to(variables, hook, "$protoprimer_files/" + hook)
-    return said
+def _led_to_our_file(kind: str, variables: "dict[str, str]", state_directory: str) -> "list[str]":
+    """Return the arguments, and set the variables, by which a shell reads our file instead of the user's."""
+    if kind == "bash":
+        return ["--rcfile", os.path.join(_written_file(state_directory, "bashrc"), "bashrc")]
+    hook, name = ("ZDOTDIR", ".zshrc") if kind == "zsh" else ("ENV", "shrc")
+    if variables.get(hook):
+        variables["protoprimer_user"] = variables[hook]
+    variables[hook] = _written_file(state_directory, name)
+    if kind == "sh":
+        # The value is expanded, and the directory's name may have a `$` in it.
+        variables.update(protoprimer_files=variables[hook], ENV="$protoprimer_files/" + name)
+    return []
 
 
-def _lead_to(variables: "dict[str, str]", name: str, value: str) -> None:
-    """Set a variable that shells look at, and leave the user's own where our file finds it."""
-    if variables.get(name):
-        variables["protoprimer_user"] = variables[name]
-    variables[name] = value
+def _activating_once(kind: str, program: str, command: "str | None", variables: "dict[str, str]") -> "list[str]":
+    """Return the arguments for commands without a terminal: after the user's file, if such a shell reads one."""
+    values = (scripts_directory(variables["VIRTUAL_ENV"]), variables["VIRTUAL_ENV"], variables["VIRTUAL_ENV_PROMPT"])
+    if kind != "zsh" and not (kind == "bash" and variables.get("BASH_ENV")):
+        return [] if command is None else ["-c", command]
+    if command is None:
+        # What reads the pipe reads no file again.
+        command = "exec %s -f" % quote(program) if kind == "zsh" else "unset BASH_ENV; exec %s" % quote(program)
+    return ["-c", _ACTIVATE_ONCE % tuple(quote(value) for value in values) + command]
 
 
-def _written_files(state_directory: str, names: "list[str]") -> str:
-    """Return a directory that has these files: in the clone's state, else in the user's cache, else a new one."""
+def _written_file(state_directory: str, name: str) -> str:
+    """Return the directory that has a file for shells: in the clone's state, else the user's cache, else a new one."""
     import tempfile
 
-    for parent in (state_directory, user_cache_directory(), None):
-        directory = os.path.join(parent or tempfile.mkdtemp(prefix="protoprimer-"), "shell")
+    before, after = _SHELL_FILES[name]
+    content = (_KNOW + before + _ACTIVATE + after).encode("ascii")
+    for parent in (state_directory, user_cache_directory()):
+        directory = os.path.join(parent, "shell")
         try:
             os.makedirs(directory, exist_ok=True)
-            for name in names:
-                _write_unless_same(os.path.join(directory, name), _SHELL_FILES[name].encode("ascii"))
+            if content_of(os.path.join(directory, name)) != content:
+                write_atomically(os.path.join(directory, name), content)
             return directory
         except OSError:
-            if parent is None:
-                raise
-    raise AssertionError
+            continue
+    directory = tempfile.mkdtemp(prefix="protoprimer-")
+    write_atomically(os.path.join(directory, name), content)
+    return directory
 
 
-def _write_unless_same(path: str, content: bytes) -> None:
-    try:
-        with open(path, "rb") as stream:
-            if stream.read() == content:
-                return
-    except OSError:
-        pass
-    write_atomically(path, content)
-
-
-def _with_quoted(text: str, variables: "dict[str, str]", quote: str, backslash: str) -> str:
-    """Fill in the values, in single quotes; `quote` and `backslash` are how these stand within them."""
-    environment = variables["VIRTUAL_ENV"]
-    values = {
-        "@SCRIPTS@": scripts_directory(environment),
-        "@ENVIRONMENT@": environment,
-        "@NAME@": variables["VIRTUAL_ENV_PROMPT"],
-    }
-    for name, value in values.items():
-        text = text.replace(name, "'%s'" % value.replace("\\", backslash).replace("'", quote))
+def _with_quoted(text: str, variables: "dict[str, str]", quote_mark: str, backslash: str) -> str:
+    """Fill in the values, in single quotes; `quote_mark` and `backslash` are how these stand within them."""
+    environment, name = variables["VIRTUAL_ENV"], variables["VIRTUAL_ENV_PROMPT"]
+    values = {"@SCRIPTS@": scripts_directory(environment), "@ENVIRONMENT@": environment, "@NAME@": name}
+    for mark, value in values.items():
+        text = text.replace(mark, "'%s'" % value.replace("\\", backslash).replace("'", quote_mark))
     return text
 
 
@@ -325,8 +278,7 @@ def _powershell_arguments(command: "str | None", is_interactive: bool, variables
     if command is None and not is_interactive:
         return ["-NoLogo", "-Command", "-"]
     script = _with_quoted(_POWERSHELL, variables, "''", "\\")
-    if command is not None:
-        script += command + _POWERSHELL_STATUS
+    script += "" if command is None else command + _POWERSHELL_STATUS
     # Encoded, since it passes through the rules of quoting of two programs.
     encoded = base64.b64encode(script.encode("utf-16-le")).decode("ascii")
     return (["-NoLogo", "-NoExit"] if command is None else []) + ["-EncodedCommand", encoded]

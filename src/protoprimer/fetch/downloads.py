@@ -173,7 +173,9 @@ class UrlReader:
             if start + received > most:
                 raise RoadClosed("web page", "more than %d MB, which it cannot be" % (most >> 20))
             target.write(part)
-            self._console.sign_of_life()
+            self._console.transferred(
+                response.geturl(), received, int(expected) if expected.isdigit() and not is_packed else 0
+            )
         if expected.isdigit() and not is_packed and received < int(expected):
             raise _TransientError("the connection ended after %d of %s bytes" % (received, expected))
 

@@ -268,7 +268,8 @@ class ToolBox:
         if unpacked_is_whole(directory):
             return directory
         try:
-            with self.console.step("Fetch %s %s" % (name, version)):
+            what = "%s %s" % (name, version)
+            with self.console.step("fetching " + what, "fetched " + what, may_fail=True):
                 return unpack_wheels(self._fetched(wheels), directory, main_module)
         except OSError as error:
             raise ToolAbsent("%s %s could not be unpacked into the cache: %s" % (name, version, error)) from error

@@ -214,7 +214,7 @@ def _fetched_interpreter(
     wanted = request.text if request.free_threaded else (request.implementation or "cpython") + str(request.specifiers)
     try:
         uv = toolbox.uv()
-        with console.step("fetching %s through uv" % wanted):
+        with console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
             _uv_python_command(uv, ["install", wanted], root, console)
         path = _uv_python_command(uv, ["find", "--managed-python", wanted], root, console)
     except PrimerError as error:

@@ -55,6 +55,7 @@ COMMANDS = {
     "bundle": "everything that a host without network needs",
     "gc": "remove generations and cached environments that are not needed",
     "completion": "shell completion for bash, zsh or fish",
+    "help": "this text, or that of one command",
 }  # type: dict[str, str]
 
 OPTIONS = [
@@ -86,8 +87,8 @@ OPTIONS = [
 ]  # type: list[Option]
 
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
-_TAKING_THE_REST = ("run", "matrix", "uv", "pip")
-_TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish", "env": "[NAME]"}
+_TAKING_THE_REST = ("run", "matrix", "uv", "pip", "completion")
+_TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish", "env": "[NAME]", "help": "[COMMAND]"}
 _CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"))
 
 
@@ -159,8 +160,21 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
             line.operands.append(word)
         else:
             _take_unknown(line, word, None, carries)
+    if line.command == "help":
+        _become_help(line)
     _check_command_is_whole(line)
     return line
+
+
+def _become_help(line: CommandLine) -> None:
+    """Let `help COMMAND` be `COMMAND --help`."""
+    command = (line.operands or ["boot"])[0]
+    if command not in COMMANDS:
+        near = nearest_name(command, list(COMMANDS))
+        advice = "did you mean %s?" % near if near else "known: " + ", ".join(COMMANDS)
+        raise UsageError("unknown command %r" % command, "help", advice)
+    line.command, line.operands = command, []
+    line.options["help"] = True
 
 
 def _options_in(word: str) -> "list[tuple[Option | None, str | None, str]]":

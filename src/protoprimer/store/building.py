@@ -199,13 +199,13 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
 
 def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, object]":
     interpreter, console = request.interpreter, request.console
-    with console.step("created an environment for %s" % interpreter):
+    with console.step("creating an environment for %s" % interpreter, "created an environment for %s" % interpreter):
         try:
             backend.create(interpreter, path)
         except InstallError as error:
             raise NotCreatedError(error.cause, error.place, error.advice) from error
         verify_environment_interpreter(path, interpreter, console)
-    with console.step("installed %s" % request.plan.summary()):
+    with console.step("installing " + request.plan.summary(), "installed " + request.plan.summary()):
         record = dict(backend.install(interpreter, path, request.plan))
     carry_module(path, request.configuration.kernel_path, console)
     return record

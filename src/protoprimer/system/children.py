@@ -1,13 +1,14 @@
 """Child processes: scrubbed environment, no input, all output kept, a sign of life while they run."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
 
 from protoprimer.errors import InstallError
-from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
+from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, Console
 from protoprimer.system.processes import end_processes, processes_below
 
 TYPE_CHECKING = False
@@ -110,7 +111,7 @@ def run_child(
             except subprocess.TimeoutExpired as error:
                 # It keeps what it has not written yet, and takes no input a second time.
                 given, printed = None, (error.output or b"", error.stderr or b"")
-            console.sign_of_life()
+            console.progress(_figures_of(b"\n".join(printed)))
             is_late = deadline is not None and time.monotonic() >= deadline
         if is_late:
             # What a wrapper has started would go on without it, and keep the pipes open for ever.
@@ -165,9 +166,19 @@ def _restore_handlers(handlers: "dict[int, Any]") -> None:
 
 
 def _seconds_of_patience(deadline: "float | None") -> float:
-    if deadline is None:
-        return SECONDS_BETWEEN_SIGNS_OF_LIFE
-    return max(0.0, min(SECONDS_BETWEEN_SIGNS_OF_LIFE, deadline - time.monotonic()))
+    left = SECONDS_BETWEEN_PICTURES if deadline is None else deadline - time.monotonic()
+    return max(0.0, min(SECONDS_BETWEEN_PICTURES, left))
+
+
+def _figures_of(printed: bytes) -> str:
+    """Return how far an installer is, by what it has printed: pip names each package, uv how many and large ones."""
+    text = printed.decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    done = {line.split()[1] for line in lines if line.startswith(("Collecting ", "Downloaded ", "Built "))}
+    total = re.findall(r"(?m)^(?:Resolved|Installing) (\d+) packages", text)
+    figures = "%d%s packages" % (len(done), " of " + total[-1] if total else "") if done else ""
+    last = lines[-1][:60] if lines and lines[-1].startswith(("Downloading ", "Building ", "Resolved ")) else ""
+    return ", ".join(filter(None, [figures, last]))
 
 
 def _end_family(child: "subprocess.Popen[bytes]") -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Console", "Step", "end_process", "mask_urls", "print_out"]
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
+SECONDS_BETWEEN_PICTURES = 0.2
 
 _COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
@@ -27,26 +28,40 @@ def _open_log_file(path: str, flags: int) -> int:
 
 
 class Step:
-    """One named piece of work, printed with its time once it is done; use it in a `with` statement."""
+    """One named piece of work; use it in a `with` statement. Once it is done, it is a line with its time.
 
-    def __init__(self, console: "Console", title: str) -> None:
+    :param doing: what it does, in the present tense: shown while it runs, and where it fails
+    :param done: the same in the past tense
+    :param may_fail: whether something else serves then, so that a failure is told under `-v` only
+    """
+
+    def __init__(self, console: "Console", doing: str, done: str, may_fail: bool) -> None:
         self._console = console
-        self._title = title
-        self._started = 0.0
+        self.doing = doing
+        self.done = done
+        self.may_fail = may_fail
+        self.started = time.monotonic()
+        # By name: bytes that have arrived, and bytes in all, 0 if unknown.
+        self.transfers = {}  # type: dict[str, tuple[int, int]]
 
     def __enter__(self) -> "Step":
-        self._started = time.monotonic()
-        self._console.begin_step(self._title)
+        self.started = time.monotonic()
+        self._console.begin_step(self)
         return self
 
     def __exit__(
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
-        self._console.end_step(self._title, time.monotonic() - self._started, failed=kind is not None)
+        self._console.end_step(self, kind)
 
-    def rename(self, title: str) -> None:
-        """Give the line that is printed at the end another text, such as what was found."""
-        self._title = title
+    def bytes_so_far(self) -> str:
+        """Return how much has arrived, of how much and how fast, where anything has."""
+        received, total = (sum(pair[i] for pair in list(self.transfers.values())) for i in (0, 1))
+        if not received:
+            return ""
+        of = " of %.1f" % (total / 1e6) if total >= received else ""
+        rate = received / 1e6 / max(0.001, time.monotonic() - self.started)
+        return "%.1f%s MB, %.1f MB/s" % (received / 1e6, of, rate)
 
 
 class Console:
@@ -67,9 +82,8 @@ class Console:
         self._log = None  # type: TextIO | None
         self._held_log_lines = []  # type: list[str]
         self._secrets = set()  # type: set[str]
-        self._steps = []  # type: list[tuple[str, float]]
-        self._last_words = time.monotonic()
-        self._unfinished_line = False
+        self._steps = []  # type: list[Step]
+        self._last_words = self._last_drawn = time.monotonic()
         self._drawn_lines = 0
 
     def say(self, text: str) -> None:
@@ -97,37 +111,54 @@ class Console:
         if self.log_path:
             self._print("  log: " + self.log_path)
 
-    def step(self, title: str) -> Step:
-        """Return a context manager around a piece of work that changes something."""
-        return Step(self, title)
+    def step(self, doing: str, done: str, may_fail: bool = False) -> Step:
+        """Return a context manager around a piece of work that changes something; see `Step`."""
+        return Step(self, doing, done, may_fail)
 
-    def begin_step(self, title: str) -> None:
+    def begin_step(self, step: Step) -> None:
         """Name a step before it starts: at once on a terminal, else in the log only."""
-        self._steps.append((title, time.monotonic()))
-        self._record("begin: " + title)
+        self._steps.append(step)
+        self._record("begin: " + step.doing)
         if self.verbosity >= 0 and self.is_terminal():
-            self._write("\r" + self.mask(title) + " ...")
-            self._unfinished_line = True
+            self.draw(step.doing)
 
-    def end_step(self, title: str, seconds: float, failed: bool) -> None:
-        """Print a step's line with its time in seconds."""
-        self._steps.pop()
-        line = "%s %s %.2f s" % (title, "failed after" if failed else "in", seconds)
+    def end_step(self, step: Step, failure: "type[BaseException] | None") -> None:
+        """Print a step's line with its time."""
+        self._steps.remove(step)
+        seconds = time.monotonic() - step.started
+        if failure is None:
+            line, colour = "%s in %.2f s" % (step.done, seconds), "green"
+        else:
+            how = "failed" if issubclass(failure, Exception) else "was interrupted"
+            line, colour = "%s %s after %.2f s" % (step.doing, how, seconds), "red"
+        self._write(self._undrawn())
         self._record(line)
-        if self.verbosity >= 0:
-            if self._unfinished_line:
-                self._write("\r\033[K")
-                self._unfinished_line = False
-            self._print(self.painted(line, "red" if failed else "green"))
+        if self.verbosity >= (1 if failure and step.may_fail else 0):
+            self._print(self.painted(line, colour))
 
-    def sign_of_life(self) -> None:
-        """Say what is still being done if nothing was printed for ten seconds; called from every slow loop."""
+    def progress(self, told: str = "") -> None:
+        """Show what the innermost step is doing now; called often, from every slow loop.
+
+        A terminal has one line that is rewritten. Elsewhere a line is printed if there was none for ten seconds.
+
+        :param told: figures or words, such as `12 of 95 packages`
+        """
         if self.verbosity < 0 or not self._steps:
             return
-        now = time.monotonic()
-        if now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
-            title, started = self._steps[-1]
-            self._print("still %s (%d s)" % (title, now - started))
+        step, now = self._steps[-1], time.monotonic()
+        told = ": ".join(filter(None, [step.doing, told or step.bytes_so_far()]))
+        line = "%s (%d s)" % (told, now - step.started)
+        if self.is_terminal():
+            if now - self._last_drawn >= SECONDS_BETWEEN_PICTURES:
+                self.draw(line)
+        elif now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
+            self._print("still " + line)
+
+    def transferred(self, name: str, received: int, total: int) -> None:
+        """Count what has arrived of a download, in bytes; a `total` of 0 is not known."""
+        if self._steps:
+            self._steps[-1].transfers[name] = (received, total)
+            self.progress()
 
     def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None] | None" = None) -> None:
         """Let the run's log be a new file in `directory`, created when the first step begins; `None`: none.
@@ -156,8 +187,12 @@ class Console:
 
     def draw(self, text: str) -> None:
         """Show some lines below all else, in the place of those drawn before; only where `is_terminal`."""
-        self._write(self._undrawn() + self.mask(text) + "\n")
-        self._drawn_lines = text.count("\n") + 1
+        import shutil
+
+        columns = shutil.get_terminal_size().columns
+        lines = [line[: columns - 1] for line in self.mask(text).split("\n")]
+        self._write(self._undrawn() + "\n".join(lines))
+        self._drawn_lines, self._last_drawn = len(lines), time.monotonic()
 
     def is_terminal(self) -> bool:
         """Tell whether a person looks at a terminal that can be drawn on."""
@@ -178,15 +213,11 @@ class Console:
     def _undrawn(self) -> str:
         """Return what takes the drawn lines away again."""
         drawn, self._drawn_lines = self._drawn_lines, 0
-        return "\033[%dA\r\033[J" % drawn if drawn else ""
+        return ("\033[%dA" % (drawn - 1) if drawn > 1 else "") + "\r\033[J" if drawn else ""
 
     def _print(self, text: str) -> None:
         self._last_words = time.monotonic()
-        text = self._undrawn() + text
-        if self._unfinished_line:
-            self._unfinished_line = False
-            text = "\r\033[K" + text
-        self._write(self.mask(text) + "\n")
+        self._write(self._undrawn() + self.mask(text) + "\n")
 
     def _write(self, text: str) -> None:
         stream = self._stream or sys.stderr
