@@ -31,7 +31,7 @@ def test_options_stand_on_either_side_of_the_command(words: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize(
-    "command", [name for name in COMMANDS if name not in ("run", "bundle", "completion", "matrix")]
+    "command", [name for name in COMMANDS if name not in ("run", "bundle", "completion", "matrix", "help")]
 )
 def test_every_command_is_known_with_the_options_of_all(command: str) -> None:
     assert parse(command, "--offline", "-e", "x").command == command
@@ -170,3 +170,10 @@ def test_help_names_every_option_of_a_command_and_no_other(command: str | None) 
         ), option.names
     assert text.endswith("of this repository: --name")
     assert all(len(line) <= 130 for line in text.splitlines())
+
+
+def test_help_of_a_command_is_asked_for_in_either_way() -> None:
+    assert vars(parse("help", "lock")) == vars(parse("lock", "--help"))
+    assert vars(parse("help")) == vars(parse("boot", "--help"))
+    with pytest.raises(UsageError, match="unknown command 'lck'"):
+        parse("help", "lck")
