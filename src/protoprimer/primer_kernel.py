@@ -4,12 +4,13 @@ import os
 import sys
 
 from protoprimer.commands.table import COMMAND_FUNCTIONS
+from protoprimer.commands.uv import become_pip
 from protoprimer.errors import DryRunEnds, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
     can_ask_client,
-    configuration_here,
+    graph_here,
     invocation_of_process,
     keep_only_standard_library_on_path,
     share_console,
@@ -23,9 +24,11 @@ from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
 from protoprimer.states import bootstrap_graph
 from protoprimer.store.carried import has_our_mark
+from protoprimer.store.generations import RECORD_NAME, read_record
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.children import Terminated
 from protoprimer.system.console import Console, end_process, print_out
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
@@ -99,10 +102,23 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
     if leap not in LEAPS:
         near = nearest_name(leap, list(LEAPS))
         raise UsageError("there is no leap %r" % leap, None, "did you mean %r?" % near if near else ", ".join(LEAPS))
-    configuration: "Configuration" = configuration_here()
+    configuration: "Configuration" = graph_here().evaluate("configuration")
     if leap != "derived":
         return dict(configuration.leaps[leap])
     return dict(configuration.effective(), **environment_facts(configuration))
+
+
+def pip_main() -> "NoReturn":
+    """Be pip for the environment that this process runs in: what its command `pip` starts, where it has no pip."""
+    console = Console()
+    try:
+        known = dict(read_record(os.path.join(sys.prefix, RECORD_NAME)).get("interpreter") or {})
+        interpreter = Interpreter(known, str(known.pop("origin", "")))
+        become_pip(sys.prefix, interpreter, sys.argv[1:], graph_here().evaluate("toolbox"), console)
+    except PrimerError as error:
+        console.error(error)
+        sys.exit(error.exit_code)
+    sys.exit(0)
 
 
 def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoReturn":

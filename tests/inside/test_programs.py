@@ -137,6 +137,27 @@ def test_pip_acts_on_this_environment_and_says_that_the_next_one_forgets(host: c
     host.prime("run", "--", "python", "-c", "import pip", status=1)
 
 
+@posix
+@pytest.mark.index
+def test_pip_in_run_and_in_a_shell_acts_on_this_environment_and_not_on_the_hosts(
+    host: clones.Clone, tmp_path: Path
+) -> None:
+    for name in ("pip", "pip3"):
+        put(tmp_path / "host", name, "#!/bin/sh\necho the host is changed\n")
+    clones.Clone(tmp_path / "other", host.environ, host.kernel).project("added")
+    install = f"install -q --no-index --no-deps '{tmp_path / 'other'}'"
+    done = host.prime("shell", "--shell", "sh", "-c", f"cd / && pip3 {install}")
+    assert "the host" not in done.output
+    assert "this environment only" in done.errors
+    listed = host.prime("run", "--", "pip", "list", "--format=json", cwd=host.root)
+    assert {one["name"] for one in json.loads(listed.output)} == {"demo", "added"}
+    # The next environment has what the repository asks for, and no more.
+    host.prime("reboot")
+    assert {one["name"] for one in json.loads(host.prime("run", "--", "pip", "list", "--format=json").output)} == {
+        "demo"
+    }
+
+
 @pytest.mark.index
 def test_uv_is_itself_with_its_status_its_stdin_and_the_users_variables(new_clone: NewClone) -> None:
     clone = new_clone().project("demo").entry("prime", None, "boot")

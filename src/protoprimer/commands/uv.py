@@ -8,10 +8,11 @@ from protoprimer.runtime.readiness import ready_environment
 from protoprimer.runtime.switch import activated_environment, leave_protoprimer_variables
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import environment_python
 from protoprimer.system.processes import become_command
 
-__all__ = ["pip_command", "uv_command"]
+__all__ = ["become_pip", "pip_command", "uv_command"]
 
 
 def uv_command(command_line: CommandLine, toolbox: ToolBox) -> int:
@@ -21,12 +22,19 @@ def uv_command(command_line: CommandLine, toolbox: ToolBox) -> int:
     return 0
 
 
-def pip_command(graph: StateGraph, command_line: CommandLine, toolbox: ToolBox, console: Console) -> int:
+def pip_command(
+    graph: StateGraph, command_line: CommandLine, interpreter: Interpreter, toolbox: ToolBox, console: Console
+) -> int:
     """Become the verified pip, run by the environment's interpreter, with the environment active."""
-    environment = ready_environment(graph)
-    python, program = environment_python(environment.path), toolbox.pip(graph.evaluate("interpreter")).command[1:]
-    if command_line.operands[:1] in (["install"], ["uninstall"]):
-        console.say("pip changes this environment only: to keep it in the next one, change the dependencies too")
-    variables = activated_environment(dict(os.environ), environment.path)
-    become_command(python, [python] + program + command_line.operands, variables)
+    become_pip(ready_environment(graph).path, interpreter, command_line.operands, toolbox, console)
     return 0
+
+
+def become_pip(
+    environment: str, interpreter: Interpreter, arguments: "list[str]", toolbox: ToolBox, console: Console
+) -> None:
+    """Become the verified pip for an environment made from `interpreter`. Does not return."""
+    python, program = environment_python(environment), toolbox.pip(interpreter).command[1:]
+    if arguments[:1] in (["install"], ["uninstall"]):
+        console.say("pip changes this environment only: to keep it in the next one, change the dependencies too")
+    become_command(python, [python] + program + arguments, activated_environment(dict(os.environ), environment))

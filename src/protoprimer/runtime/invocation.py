@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "can_ask_client",
-    "configuration_here",
+    "graph_here",
     "inputs_as_variables",
     "invocation_of_process",
     "keep_only_standard_library_on_path",
@@ -47,8 +47,8 @@ def invocation_of_process(kind: str, main: "str | None") -> Invocation:
     return invocation
 
 
-def configuration_here() -> Configuration:
-    """Return the configuration of the environment that this process runs in, or of the entry script that it is.
+def graph_here() -> StateGraph:
+    """Return the graph of the environment that this process runs in, or of the entry script that it is.
 
     The environment's own record says which clone and which kernel it is of, so that a test, a `python -c` or a process
     of a pool need not be an entry script, and may be in any directory.
@@ -56,15 +56,15 @@ def configuration_here() -> Configuration:
     invocation = invocation_of_process("run", None)
     record = _record_here()
     if not isinstance(record.get("root"), str) or not isinstance(record.get("kernel"), str):
-        found: "Configuration" = bootstrap_graph(invocation).evaluate("configuration")
-        return found
+        return bootstrap_graph(invocation)
     invocation.entry_path, invocation.kernel_path = os.path.join(record["root"], "prime"), record["kernel"]
-    chosen: "Configuration" = bootstrap_graph(invocation).evaluate("configuration")
+    graph = bootstrap_graph(invocation)
+    chosen: "Configuration" = graph.evaluate("configuration")
     name = str(record.get("environment"))
     if name != chosen.environment_name and name in chosen.environment_names:
         invocation.variables["PROTOPRIMER_ENV"] = name
-        chosen = bootstrap_graph(invocation).evaluate("configuration")
-    return chosen
+        graph = bootstrap_graph(invocation)
+    return graph
 
 
 def _record_here() -> "dict[str, Any]":

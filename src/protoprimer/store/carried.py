@@ -6,17 +6,25 @@ same name by others, which is left alone and never handed control.
 
 import os
 import subprocess
+from shlex import quote
 
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, write_atomically
-from protoprimer.system.paths import environment_python
+from protoprimer.system.paths import environment_python, scripts_directory
+from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
 from protoprimer.version import PROTOPRIMER_MARK
 
 __all__ = ["carry_module", "has_our_mark", "installed_package"]
 
 _NAME = "protoprimer"
+_PIP_PROGRAM = """\
+#!/bin/sh
+# Written by protoprimer: a verified pip for this environment, which has none of its own.
+exec %s -I -c 'from protoprimer.primer_kernel import pip_main; pip_main()' "$@"
+"""
+_PIP_PROGRAM_OF_WINDOWS = '@"%s" -I -c "from protoprimer.primer_kernel import pip_main; pip_main()" %%*\r\n'
 # Finds a package without running it; an editable one is found by what its installer has put into the environment.
 _FIND = "import importlib.util as u; s = u.find_spec('protoprimer'); print((s and s.origin) or '')"
 
@@ -29,15 +37,32 @@ def carry_module(environment: str, kernel_path: str, console: Console) -> None:
     """
     package = installed_package(environment)
     if package is not None:
-        if not has_our_mark(package):
+        if has_our_mark(package):
+            _carry_pip(environment)
+        else:
             console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
         return
+    _carry_pip(environment)
     for packages in _package_directories(environment):
         directory = os.path.join(packages, _NAME)
         os.makedirs(directory, exist_ok=True)
         program = template("module.py").replace('KERNEL = "proto_kernel.py"', "KERNEL = " + ascii(kernel_path))
         for name, text in (("__init__.py", program), ("__init__.pyi", template("module.pyi")), ("py.typed", "")):
             write_atomically(os.path.join(directory, name), text.encode("utf-8"), durable=False)
+
+
+def _carry_pip(environment: str) -> None:
+    """Put a command `pip` into an environment that has none: else a shell would find the host's."""
+    scripts, python = scripts_directory(environment), environment_python(environment)
+    if any(name.startswith("pip") for name in os.listdir(scripts)):
+        return
+    # `python3.12` stands beside it, and so `pip3.12` is what somebody may type.
+    versions = [name[len("python") :] for name in os.listdir(scripts) if name.startswith("python")]
+    for version in {one[:-4] if one.endswith(".exe") else one for one in versions}:
+        path, program = os.path.join(scripts, "pip" + version), _PIP_PROGRAM % quote(python)
+        if is_windows():
+            path, program = path + ".cmd", _PIP_PROGRAM_OF_WINDOWS % python
+        write_atomically(path, os.fsencode(program), mode=0o755, durable=False)
 
 
 def installed_package(environment: str) -> "str | None":

@@ -7,6 +7,7 @@ if sys.version_info < (3, 6):
 if not sys.flags.isolated and os.name == "posix":  # Nothing here or on PYTHONPATH may hide the standard library.
     os.execv(sys.executable, [sys.executable, "-I"] + sys.argv)
 from importlib import machinery, util
+
 loader = machinery.SourceFileLoader("proto_kernel", os.path.realpath(__file__ + "/../proto_kernel.py"))
 kernel = sys.modules["proto_kernel"] = util.module_from_spec(util.spec_from_loader("proto_kernel", loader))
 cache = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
