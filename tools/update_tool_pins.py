@@ -1,6 +1,6 @@
 """Write `src/protoprimer/fetch/pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
 
-An author's script. The index is the configured one. Needs `packaging`, and uv to resolve virtualenv's dependencies.
+An author's script; `.github/workflows/pins.yml` runs it once a week. The index is the configured one. Needs `packaging`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def newest_wheels(name: str, python: str, version: str | None = None) -> tuple[s
 
 def virtualenv_wheels(python: str) -> dict[str, str]:
     """Return file name -> sha256 of virtualenv and all that it needs on `python`."""
-    command = ["uv", "pip", "compile", "-q", "--no-header", "--no-annotate", "--python-version", python, "-"]
+    uv = [str(REPOSITORY / "prime"), "uv", "--"]
+    command = [*uv, "pip", "compile", "-q", "--no-header", "--no-annotate", "--python-version", python, "-"]
     environ = {**os.environ, **read_index_settings(str(REPOSITORY)).for_uv()[1]}
     resolved = subprocess.run(command, input="virtualenv", capture_output=True, text=True, check=True, env=environ)
     wheels: dict[str, str] = {}

@@ -320,7 +320,6 @@ def test_7_check_tells_what_an_administrator_needs(bench: Bench) -> None:
 # 8. Pins.
 
 
-@pytest.mark.xfail(strict=True, reason="no workflow is scheduled, and the command writes to a file that is gone")
 def test_8_a_scheduled_workflow_renews_the_tools_with_the_authors_command() -> None:
     workflows = [path.read_text() for path in (support.ROOT / ".github" / "workflows").glob("*.yml")]
     assert any("schedule:" in text and "update_tool_pins" in text for text in workflows)
