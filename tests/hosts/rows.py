@@ -229,10 +229,7 @@ def no_road(bench: Bench) -> World:
 # What programs may do.
 
 
-@host(
-    "an index with HTTPS, a Python without ssl, and another Python with it",
-    fault="no other interpreter is asked to fetch",
-)
+@host("an index with HTTPS, a Python without ssl, and another Python with it")
 def python_without_ssl(bench: Bench) -> World:
     certificates = bench.certificates()
     index = bench.index(tls=certificates.good)

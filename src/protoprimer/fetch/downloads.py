@@ -2,24 +2,27 @@
 
 import functools
 import gzip
+import importlib.util
 import io
 import os
+import re
 import shutil
 import sys
 import time
 
 from protoprimer.fetch.roads import RoadClosed, server_of
-from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.settings.index_settings import IndexSettings, read_index_settings
+from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.paths import file_url, path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, Iterator
     from urllib.error import HTTPError
 
-__all__ = ["UrlReader"]
+__all__ = ["UrlReader", "read_for_another_python"]
 
 TRIES = 3
 SECONDS_TO_CONNECT = 30.0
@@ -32,6 +35,19 @@ _ENDS_OF_FILES = (".whl", ".gz", ".zip", ".egg", ".bz2", ".xz", ".tgz")
 _ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # Where distributions keep their certificates, for an interpreter that was built to look elsewhere.
 _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+# This file, a module of the package or the joined kernel, is run by another Python for one of its functions.
+_READ_FOR_ANOTHER = """\
+import importlib.machinery, importlib.util, os, sys
+path = sys.argv[1]
+if path.endswith("downloads.py"):
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(path))))
+loader = importlib.machinery.SourceFileLoader("kernel", path)
+module = sys.modules["kernel"] = importlib.util.module_from_spec(importlib.util.spec_from_loader("kernel", loader))
+loader.exec_module(module)
+module.read_for_another_python()
+"""
 
 
 class _TransientError(Exception):
@@ -53,6 +69,7 @@ class UrlReader:
         self._console = console
         # Reading the certificates takes a while.
         self._context = functools.lru_cache(None)(lambda trusted: _tls_context(settings, trusted))
+        self._python_with_ssl = ""
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
@@ -94,6 +111,8 @@ class UrlReader:
             except FileNotFoundError as error:
                 raise RoadClosed("not found", "not found") from error
             return url, "text/html"
+        if url.startswith("https:") and importlib.util.find_spec("_ssl") is None:
+            return self._read_by_another_python(url, target, accept, most)
         server, attempt = server_of(url), 0
         if server in self._closed_servers:
             raise self._closed_servers[server]
@@ -110,6 +129,28 @@ class UrlReader:
                     raise RoadClosed("", "%s, tried %d times" % (error, TRIES)) from error
                 self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
+
+    def _read_by_another_python(self, url: str, target: "BinaryIO", accept: str, most: int) -> "tuple[str, str]":
+        """Let an interpreter of this host that has `ssl` read a URL, by this very code."""
+        import json
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
+            path = os.path.join(directory, "content")
+            asked = json.dumps([self._settings.root, url, path, accept, most])
+            for python in [self._python_with_ssl] if self._python_with_ssl else _pythons_on_path():
+                command = [python, "-I", "-c", _READ_FOR_ANOTHER, os.path.abspath(__file__)]
+                # The variables say where the indexes are.
+                done = run_child(command, self._console, environ=dict(os.environ), input_text=asked)
+                if done.status == 0:
+                    self._python_with_ssl = python
+                    answer = json.loads(done.output)
+                    if len(answer) == 3:
+                        raise RoadClosed(*answer)
+                    with open(path, "rb") as stream:
+                        shutil.copyfileobj(stream, target)
+                    return answer[0], answer[1]
+        raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl, as all on PATH" % sys.executable)
 
     def _read_once(
         self, url: str, target: "BinaryIO", accept: str, most: int, redirections: int = 10
@@ -212,11 +253,33 @@ class UrlReader:
         return opener.open(request, timeout=self._settings.timeout or SECONDS_TO_CONNECT)
 
 
-def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
+def read_for_another_python() -> None:
+    """Read what stdin asks for, as JSON, into a file; print URL and media type, or what a `RoadClosed` is made of."""
+    import json
+    import ssl  # noqa: F401 - whoever has not is not asked again
+
+    root, url, path, accept, most = json.load(sys.stdin)
+    answer = ()  # type: tuple[object, ...]
     try:
-        import ssl
-    except ImportError as error:
-        raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl" % sys.executable) from error
+        with open(path, "w+b") as target:
+            answer = UrlReader(read_index_settings(root), Console(-1)).read(url, target, accept, most)
+    except OSError as error:
+        answer = (getattr(error, "kind", ""), str(error), getattr(error, "closes_server", False))
+    print(json.dumps(answer))
+
+
+def _pythons_on_path() -> "Iterator[str]":
+    for directory in filter(os.path.isdir, os.environ.get("PATH", "").split(os.pathsep)):
+        for name in sorted(os.listdir(directory)):
+            path = os.path.join(os.path.abspath(directory), name)
+            if re.match(r"python3(\.\d+)?(\.exe)?\Z", name) and os.path.realpath(path) != os.path.realpath(
+                sys.executable
+            ):
+                yield path
+
+
+def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
+    import ssl
 
     bundle = settings.ca_file
     try:
@@ -260,7 +323,6 @@ def _links_of_json(text: str) -> "dict[str, str]":
 
 def _links_of_html(text: str) -> "dict[str, str]":
     import html
-    import re
     from urllib.parse import unquote, urljoin
 
     # A real parser needs a second for the two megabytes of a large project; the tags of a simple page need none.

@@ -53,6 +53,7 @@ class IndexSettings:
         self._sources = sources
         self._environ = environ
         self.files = files
+        self.root = ""
         self.index_url = self._one("index-url")
         self.extra_index_urls = [url for url in self._many("extra-index-url") if url != self.index_url]
         self.find_links = self._many("find-links")
@@ -295,7 +296,9 @@ def read_index_settings(root: str, offline: bool = False, environ: "dict[str, st
     """
     environ = dict(os.environ) if environ is None else environ
     sources, files = read_settings_sources(root, environ)
-    return IndexSettings(sources, files, offline, environ)
+    settings = IndexSettings(sources, files, offline, environ)
+    settings.root = root
+    return settings
 
 
 def moment_of(text: str, days: int) -> "str | None":
