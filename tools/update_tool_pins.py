@@ -1,6 +1,6 @@
 """Write `src/protoprimer/fetch/pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
 
-An author's script; `.github/workflows/pins.yml` runs it once a week. The index is the configured one. Needs `packaging`.
+An author's script; `.github/workflows/pins.yml` runs it once a week. Needs `packaging`. Asks the configured index.
 """
 
 from __future__ import annotations

@@ -69,7 +69,6 @@ class UrlReader:
         self._console = console
         # Reading the certificates takes a while.
         self._context = functools.lru_cache(None)(lambda trusted: _tls_context(settings, trusted))
-        self._python_with_ssl = ""
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
@@ -138,12 +137,11 @@ class UrlReader:
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             path = os.path.join(directory, "content")
             asked = json.dumps([self._settings.root, url, path, accept, most])
-            for python in [self._python_with_ssl] if self._python_with_ssl else _pythons_on_path():
+            for python in _pythons_on_path():
                 command = [python, "-I", "-c", _READ_FOR_ANOTHER, os.path.abspath(__file__)]
                 # The variables say where the indexes are.
                 done = run_child(command, self._console, environ=dict(os.environ), input_text=asked)
                 if done.status == 0:
-                    self._python_with_ssl = python
                     answer = json.loads(done.output)
                     if len(answer) == 3:
                         raise RoadClosed(*answer)
