@@ -200,6 +200,12 @@ class Clone:
         ]
         return [path for _, path in sorted(found)]
 
+    def age_marks(self, hours: float = 2) -> None:
+        """Let the environments have been made current or replaced some hours ago, so that they may be collected."""
+        for mark in self.state.glob("envs/*.used-*"):
+            moment = mark.stat().st_mtime - hours * 3600
+            os.utime(mark, (moment, moment))
+
     def end(self) -> None:
         """End what is left of the processes that were started."""
         for process in self.started:

@@ -28,6 +28,7 @@ from protoprimer.store.building import (
     find_generation,
     fingerprint_now,
 )
+from protoprimer.store.cache import collect_cache_once_a_day
 from protoprimer.store.file_lock import FileLock
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import Generation, GenerationStore
@@ -282,8 +283,10 @@ def generation(
     return build_under_lock(request, lock, wanted, tools)
 
 
-def environment(request: BuildRequest, generation: Generation, read_at_ns: int) -> Environment:
+def environment(request: BuildRequest, generation: Generation, read_at_ns: int, cache_directory: str) -> Environment:
     """The ready environment: remembered, linked, and known to the entry scripts' fast path."""
+    if generation.is_new:
+        collect_cache_once_a_day(cache_directory)
     return publish_environment(request, generation, read_at_ns)
 
 

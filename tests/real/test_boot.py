@@ -182,6 +182,7 @@ def test_reboot_builds_from_scratch_and_gc_keeps_what_is_wanted(clone: clones.Cl
     clone.write({"protoprimer.toml": 'backend = "venv"\nkeep = 1\n'})
     clone.prime("reboot")
     (clone.state / "envs" / "default-0123456789abcdef").mkdir()
+    clone.age_marks()
     assert "removed" in clone.prime("gc").errors
     assert [path.name for path in clone.generations()] == [os.path.basename(clone.report("./app")["prefix"])]
     assert not (clone.state / "envs" / "default-0123456789abcdef").exists()
@@ -199,6 +200,7 @@ def test_gc_spares_what_a_process_uses(clone: clones.Clone) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"here\n"
     clone.prime("reboot")
+    clone.age_marks()
     clone.prime("gc")
     assert len(clone.generations()) == 2
     clones.finished(process)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import protoprimer
 import support
 from protoprimer.errors import InstallError
+from protoprimer.store.cache import collect_cache
 from protoprimer.store.file_lock import this_process
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import (
@@ -32,8 +34,10 @@ from protoprimer.store.generations import (
     point_link,
 )
 from protoprimer.store.reasons import reason_to_build
+from protoprimer.store.sharing import note_use
 from protoprimer.store.state_directory import prepare_state_directory, remember_environment, remembered_environment
 from protoprimer.system.console import Console
+from protoprimer.system.files import temporary_name
 from protoprimer.system.paths import environment_python
 from protoprimer.system.platform import boot_identifier
 
@@ -366,14 +370,69 @@ class TestCollection:
             assert store.collect(1, []) == []
             child.communicate()
 
-    def test_one_built_by_another_host_is_spared_for_a_week(self, store: GenerationStore) -> None:
+    def test_one_built_by_another_machine_is_spared_for_a_week(self, store: GenerationStore) -> None:
         built = [build(store, fingerprint_named(letter)) for letter in "abc"]
         for generation, age in zip(built, (0, 8)):
             path = Path(generation.path, "protoprimer.json")
             record = json.loads(path.read_text())
-            record.update(host="elsewhere", built_seconds=record["built_seconds"] - age * 86400)
+            record.update(machine="elsewhere", built_seconds=record["built_seconds"] - age * 86400)
             path.write_text(json.dumps(record))
         assert store.collect(1, []) == [built[1].path]
+
+    def test_one_that_was_just_replaced_is_spared_for_an_hour(self, store: GenerationStore) -> None:
+        built = [build(store, fingerprint_named(letter)) for letter in "abc"]
+        for generation, minutes in zip(built, (59, 61)):
+            note_use(generation.path)
+            (mark,) = Path(store.directory).glob(Path(generation.path).name + ".used-*")
+            os.utime(mark, (time.time() - minutes * 60,) * 2)
+        assert store.collect(1, []) == [built[1].path]
+        store.collect(1, [])
+        assert not list(Path(store.directory).glob(Path(built[1].path).name + "*"))
+
+    def test_one_that_another_container_has_made_current_is_spared_for_a_week(self, store: GenerationStore) -> None:
+        built = [build(store, fingerprint_named(letter)) for letter in "abc"]
+        for generation, days in zip(built, (6, 8)):
+            record = Path(generation.path, "protoprimer.json")
+            known = json.loads(record.read_text())
+            record.write_text(json.dumps({**known, "built_seconds": known["built_seconds"] - 9 * 86400}))
+            mark = Path(generation.path + ".used-0123456789ab")
+            mark.touch()
+            os.utime(mark, (time.time() - days * 86400,) * 2)
+        assert store.collect(1, []) == [built[1].path]
+
+    def test_logs_beyond_the_newest_twenty_go(self, store: GenerationStore, state: Path) -> None:
+        build(store, fingerprint_named())
+        (state / "log").mkdir()
+        for number in range(25):
+            (state / "log" / f"20260101T0000{number:02}-x.log").touch()
+        store.collect(3, [])
+        assert len(list((state / "log").iterdir())) == 20
+        assert (state / "log" / "20260101T000024-x.log").exists()
+
+    def test_unfinished_files_of_killed_runs_go_after_a_day(self, store: GenerationStore, state: Path) -> None:
+        build(store, fingerprint_named())
+        left = [Path(temporary_name(str(place))) for place in (state / "ready", Path(store.directory, "x.last.json"))]
+        for path in left:
+            path.touch()
+        store.collect(3, [])
+        assert all(path.exists() for path in left)
+        for path in left:
+            os.utime(path, (1, 1))
+        store.collect(3, [])
+        assert not any(path.exists() for path in left)
+
+    def test_cache_loses_what_nobody_used_for_long(self, tmp_path: Path) -> None:
+        old = [tmp_path / "pins" / "a" / "a.whl", tmp_path / "pyc" / "home" / "clone" / "kernel.pyc"]
+        old += [tmp_path / "tools" / "uv-1" / "uv", tmp_path / "kernels" / "k"]
+        new = [tmp_path / "pins" / "b" / "b.whl", tmp_path / "pyc" / "home" / "other" / "kernel.pyc"]
+        for path in old + new:
+            path.parent.mkdir(parents=True)
+            path.touch()
+        for path in [old[0].parent, old[1], old[2].parent]:
+            os.utime(path, (1, 1))
+        assert collect_cache(str(tmp_path)) == 4
+        assert [path.exists() for path in old + new] == [False] * 4 + [True] * 2
+        assert not old[1].parent.exists()
 
 
 class TestStateDirectory:

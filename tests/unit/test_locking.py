@@ -263,7 +263,7 @@ def test_weaker_form_is_taken_after_a_reboot_and_when_the_pid_was_given_to_anoth
             pass
 
 
-@pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"namespace": "pid:[1]"}, {"pid": "?"}])
+@pytest.mark.parametrize("change", [{"machine": "elsewhere"}, {"namespace": "pid:[1]"}, {"pid": "?"}])
 def test_weaker_form_waits_for_a_holder_whose_end_cannot_be_known(
     tmp_path: Path, console: Console, change: dict[str, Any]
 ) -> None:

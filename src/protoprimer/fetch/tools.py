@@ -266,6 +266,11 @@ class ToolBox:
         version = _wheel_version(name, wheels)
         directory = os.path.join(self.cache_directory, "tools", "%s-%s-%s" % (name, version, digest[:12]))
         if unpacked_is_whole(directory):
+            try:
+                # What is in use is not collected.
+                os.utime(directory)
+            except OSError:
+                pass
             return directory
         try:
             what = "%s %s" % (name, version)

@@ -15,7 +15,7 @@ import time
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 from protoprimer.system.files import remove_tree
-from protoprimer.system.platform import boot_identifier, first_line_of, is_windows
+from protoprimer.system.platform import boot_identifier, first_line_of, is_windows, machine_identifier
 from protoprimer.system.processes import pid_is_alive
 
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ def this_process(what: str) -> "dict[str, Any]":
     return {
         "pid": os.getpid(),
         "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"),
+        "machine": machine_identifier(),
         "boot": boot_identifier(),
         # A container may share its host's name and boot, but pids mean something else there.
         "namespace": _pid_namespace(),
@@ -62,13 +63,17 @@ def this_process(what: str) -> "dict[str, Any]":
 
 
 def process_is_gone(holder: "dict[str, Any]") -> bool:
-    """Tell whether the process that `this_process` described has certainly ended; on another host nobody can tell."""
+    """Tell whether the process that `this_process` described has certainly ended.
+
+    On another machine, and in another container, nobody can tell. Machines may be copies of each other that have one
+    identifier, so that an earlier start of this computer is known by its name as well.
+    """
     here = this_process("")
     pid = holder.get("pid")
-    if not isinstance(pid, int) or pid <= 0 or holder.get("host") != here["host"]:
+    if not isinstance(pid, int) or pid <= 0 or holder.get("machine") != here["machine"]:
         return False
     if holder.get("boot") != here["boot"]:
-        return True
+        return bool(holder.get("host") == here["host"])
     if holder.get("namespace") != here["namespace"]:
         return False
     if not pid_is_alive(pid):
@@ -319,7 +324,7 @@ class FileLock:
     def _try_weakly(self) -> bool:
         held = self.path + ".held"
         strong_holder = self._written_holder()
-        if strong_holder.get("host") == this_process("")["host"] and not process_is_gone(strong_holder):
+        if strong_holder.get("machine") == this_process("")["machine"] and not process_is_gone(strong_holder):
             return False
         name, holder = _weak_holder(held)
         if name and not process_is_gone(holder):

@@ -6,6 +6,7 @@ What lies where, and what may be deleted, is told in `docs/developers/state-dire
 import errno
 import json
 import os
+import re
 import time
 
 from protoprimer.backends.installed import metadata_directories
@@ -14,6 +15,7 @@ from protoprimer.store.file_lock import disk_failure, process_is_gone, this_proc
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import paths_in_use
 from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
+from protoprimer.store.sharing import MARK_OF_USE, is_spared
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_directory, link_target, remove_tree, write_atomically
@@ -31,9 +33,11 @@ RECORD_NAME = "protoprimer.json"
 _TRASH_PREFIX = ".trash-"
 _BUILDING_SUFFIX = ".building"
 _LAST_SUFFIX = ".last.json"
+_LOGS_KEPT = 20
 # The mark of a build that failed outlives its directory, as an orphaned installer may still write to that name.
 _SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
-_SECONDS_ANOTHER_HOST_IS_SPARED = 7 * 24 * 3600
+# Of another host's builder nobody can tell whether it lives; no build takes that long.
+_SECONDS_A_BUILD_MAY_TAKE = 7 * 24 * 3600
 
 
 class Generation:
@@ -194,6 +198,8 @@ class GenerationStore:
             built=here["since"],
             built_seconds=int(time.time()),
             host=here["host"],
+            machine=here["machine"],
+            namespace=here["namespace"],
             by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
             boot=here["boot"],
             serial=1 + max([generation.serial for generation in self.all()] or [0]),
@@ -265,7 +271,7 @@ class GenerationStore:
             of_name.setdefault(generation.environment_name, []).append(generation)
         for generations in of_name.values():
             old = generations[: -max(1, keep)]
-            candidates += [generation.path for generation in old if not _is_spared(generation)]
+            candidates += [generation.path for generation in old if not is_spared(generation.path, generation.record)]
         protected = {os.path.abspath(path) for path in protect}
         candidates = [path for path in candidates if os.path.abspath(path) not in protected]
         used = paths_in_use(candidates, os.path.join(self.state_directory, "ready")) if candidates else set()
@@ -293,15 +299,17 @@ class GenerationStore:
             for name in _sorted_names(directory):
                 path = os.path.join(directory, name)
                 built = path[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else ""
-                is_mark = built and (not os.path.lexists(built) or os.path.lexists(os.path.join(built, RECORD_NAME)))
+                is_over = built and (not os.path.lexists(built) or os.path.lexists(os.path.join(built, RECORD_NAME)))
+                used, is_mark, _ = path.partition(MARK_OF_USE)
                 if name.startswith(_TRASH_PREFIX) and directory == self.directory:
                     remove_tree(path)
-                elif is_mark or _is_unfinished_file(path):
-                    try:
-                        if time.time() - os.lstat(path).st_mtime > _SECONDS_A_NAME_STAYS_TAKEN:
-                            os.unlink(path)
-                    except OSError:
-                        pass
+                elif is_mark and not os.path.lexists(used):
+                    _unlink_if_older(path, 0)
+                elif is_over or _is_unfinished_file(path):
+                    _unlink_if_older(path, _SECONDS_A_NAME_STAYS_TAKEN)
+        logs = os.path.join(self.state_directory, "log")
+        for name in _sorted_names(logs)[:-_LOGS_KEPT]:
+            _unlink_if_older(os.path.join(logs, name), 0)
 
     def _leftovers(self) -> "list[str]":
         found = []
@@ -312,7 +320,10 @@ class GenerationStore:
                 continue
             # In this order: a builder publishes before it takes its mark away.
             builder = read_record(path + _BUILDING_SUFFIX)
-            if (not builder or process_is_gone(builder)) and not read_record(os.path.join(path, RECORD_NAME)):
+            is_late = _age(path + _BUILDING_SUFFIX) > _SECONDS_A_BUILD_MAY_TAKE
+            if (not builder or is_late or process_is_gone(builder)) and not read_record(
+                os.path.join(path, RECORD_NAME)
+            ):
                 found.append(path)
         return found
 
@@ -329,22 +340,26 @@ class GenerationStore:
         return True
 
 
+def _age(path: str) -> float:
+    """Return for how many seconds a file has been as it is; none if it is not there."""
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _unlink_if_older(path: str, seconds: float) -> None:
+    try:
+        if _age(path) >= seconds:
+            os.unlink(path)
+    except OSError:
+        # Somebody else has removed it, or may.
+        pass
+
+
 def _is_unfinished_file(path: str) -> bool:
     """Tell whether this is what a process that was killed had not yet renamed to the name of a file or link of ours."""
-    name = os.path.basename(path)
-    if not name.startswith("ready.") and not name.endswith(".tmp"):
-        return False
-    import re
-
-    ours = r"(ready(\.\d+)?|environment|\.gitignore|CACHEDIR\.TAG|.+\.building|.+\.last\.json)\.\d+\.tmp|ready\.\d+"
-    return bool(re.match(ours + r"\Z", name)) or (os.path.islink(path) and bool(re.match(r".+\.\d+\.tmp\Z", name)))
-
-
-def _is_spared(generation: Generation) -> bool:
-    # Processes of another host or container that shares this directory cannot be seen from here.
-    built = generation.record.get("built_seconds")
-    age = time.time() - (built if isinstance(built, int) else 0)
-    return generation.record.get("host") != this_process("")["host"] and age < _SECONDS_ANOTHER_HOST_IS_SPARED
+    return re.search(r"\.([0-9a-f]{16}|\d+)\.tmp\Z|\Aready\.\d+\Z", os.path.basename(path)) is not None
 
 
 def point_link(link_path: str, generation: Generation, state_directory: str, console: Console) -> None:

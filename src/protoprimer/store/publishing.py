@@ -9,6 +9,7 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.building import BuildRequest, is_for_this_run_only
 from protoprimer.store.generations import RECORD_NAME, Generation, point_link, read_record
 from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
+from protoprimer.store.sharing import note_use
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.files import link_target, write_atomically
 from protoprimer.system.interpreter import Interpreter
@@ -106,6 +107,12 @@ def announce_generation(
         remember_environment(configuration.state_directory, configuration.environment_name)
     if is_for_this_run_only(configuration):
         return
+    ready = read_ready(configuration.state_directory)
+    # The one that is replaced may be about to be started.
+    replaced = ready["environment"] if ready is not None else generation.path
+    for path in {generation.path, replaced}:
+        if os.path.dirname(path) == request.store.directory and os.path.isdir(path):
+            note_use(path)
     link = configuration.get("venv-link")
     if isinstance(link, str) and not configuration.keeps_state_elsewhere:
         point_link(configuration.path_of(link), generation, configuration.state_directory, console)

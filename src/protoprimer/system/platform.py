@@ -9,6 +9,7 @@ __all__ = [
     "first_line_of",
     "is_windows",
     "libc_of_host",
+    "machine_identifier",
     "machine_of_host",
     "usable_cores",
     "usable_memory",
@@ -61,6 +62,14 @@ def usable_memory() -> "int | None":
 def boot_identifier() -> str:
     """Return what differs from one start of this computer to the next; empty where the host does not tell."""
     return first_line_of(BOOT_IDENTIFIER_FILE)
+
+
+def machine_identifier() -> str:
+    """Return what tells this machine from others, which may have the same name; without better, that name."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        if first_line_of(path):
+            return first_line_of(path)
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host")
 
 
 def first_line_of(path: str) -> str:
