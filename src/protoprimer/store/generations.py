@@ -15,7 +15,7 @@ from protoprimer.store.file_lock import disk_failure, process_is_gone, this_proc
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import paths_in_use
 from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
-from protoprimer.store.sharing import MARK_OF_USE, is_spared
+from protoprimer.store.sharing import MARK_OF_USE, is_spared, just_replaced
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_directory, link_target, remove_tree, write_atomically
@@ -272,7 +272,8 @@ class GenerationStore:
         for generations in of_name.values():
             old = generations[: -max(1, keep)]
             candidates += [generation.path for generation in old if not is_spared(generation.path, generation.record)]
-        protected = {os.path.abspath(path) for path in protect}
+        replaced = just_replaced([generation.path for generation in self._complete()])
+        protected = {os.path.abspath(path) for path in list(protect) + replaced}
         candidates = [path for path in candidates if os.path.abspath(path) not in protected]
         used = paths_in_use(candidates, os.path.join(self.state_directory, "ready")) if candidates else set()
         return [path for path in candidates if path not in used and self._remove(path)]

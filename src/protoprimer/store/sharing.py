@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["MARK_OF_USE", "is_spared", "note_use"]
+__all__ = ["MARK_OF_USE", "is_spared", "just_replaced", "note_use"]
 
 MARK_OF_USE = ".used-"
 # An entry script that has just read `ready` is about to start what it named.
@@ -35,6 +35,14 @@ def note_use(generation: str) -> None:
     write_atomically(generation + MARK_OF_USE + _place_of(this_process("")), b"", durable=False)
 
 
+def just_replaced(generations: "list[str]") -> "list[str]":
+    """Return the current environment and the one that it has replaced within an hour, as far as seen from here."""
+    place = _place_of(this_process(""))
+    moments = {path: _moments_of_use(path).get(place, 0.0) for path in generations}
+    newest = sorted(generations, key=lambda path: moments[path])[-2:]
+    return [path for path in newest if time.time() - moments[path] < _SECONDS_OF_GRACE]
+
+
 def is_spared(generation: str, record: "dict[str, Any]") -> bool:
     """Tell whether somebody who cannot be seen from here may still use an old environment."""
     here, moments = this_process(""), _moments_of_use(generation)
@@ -43,7 +51,7 @@ def is_spared(generation: str, record: "dict[str, Any]") -> bool:
         others |= {_place_of(record)} - {_place_of(here)}
     sees_all = here["namespace"] in ("", _FIRST_NAMESPACE)
     if sees_all and not others:
-        return time.time() - max(moments.values(), default=0) < _SECONDS_OF_GRACE
+        return False
     last = max([float(record.get("built_seconds") or 0), *moments.values()])
     return time.time() - last < (_SECONDS_OTHERS_ARE_SPARED if others else _SECONDS_SIBLINGS_ARE_SPARED)
 
