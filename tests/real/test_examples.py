@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.index
 
-# What the author of each example ran, from its README: entry script, and the arguments of `python -m protoprimer entry`.
-ENTRIES = {
-    "packaged-app": ("app", ["packaged_app.cli:main", "--start"]),
-    "monorepo": ("count", ["counting_app:main"]),
-    "requirements-app": ("app", ["main:main"]),
+# What the author of each example ran, from its README, as arguments of `python -m protoprimer`.
+COMMANDS = {
+    "packaged-app": (
+        ["init", "--main", "packaged_app.cli:main"],
+        ["entry", "app", "packaged_app.cli:main", "--start"],
+    ),
+    "monorepo": (["init"], ["entry", "count", "counting_app:main"]),
+    "requirements-app": (["init"], ["entry", "app", "main:main"]),
 }
 
 
@@ -70,8 +73,7 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         left_out = shutil.ignore_patterns("__pycache__", ".venv", ".protoprimer", "*.egg-info")
         shutil.copytree(support.ROOT / "examples" / name, directory, ignore=left_out)
         support.git("init", "-q", where=directory)
-        entry, arguments = ENTRIES[name]
-        for command in (["init", str(directory)], ["entry", str(directory / entry), *arguments]):
+        for command in COMMANDS[name]:
             done = subprocess.run(
                 [sys.executable, "-m", "protoprimer", *command],
                 cwd=directory,
@@ -176,7 +178,10 @@ def _assert_own_environment(
         assert report["python"] == list(wild_python.version), "the wild Python fits, so it is taken"
     assert report["leaked"] == []
     assert os.path.realpath(report["cwd"]) == root
-    assert report["environ"]["PATH"] == clone.environment["PATH"]
+    first, rest = report["environ"]["PATH"].split(os.pathsep, 1)
+    assert os.path.realpath(os.path.dirname(first)) == os.path.realpath(report["prefix"])
+    assert rest == clone.environment["PATH"]
+    assert os.path.realpath(report["environ"]["VIRTUAL_ENV"]) == os.path.realpath(report["prefix"])
     assert report["environ"]["PYTHONPATH"] is None
     for module, path in report["modules"].items():
         assert os.path.realpath(path).startswith(root), module
