@@ -210,7 +210,10 @@ class PipBackend(Backend):
         if "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         environ.update(_build_constraint_variables(tool.version, plan, environ))
-        environ.update(path_to_keyring(python), PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
+        environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
+        if "PIP_KEYRING_PROVIDER" in environ and path_to_keyring(python):
+            # pip passes over the command that is installed beside it.
+            environ["PIP_KEYRING_PROVIDER"] = "import"
         command = [python] + tool.command[1:] + arguments + options
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             for option, name, content in (("-r", "requirements.txt", lines), ("-c", "pins.txt", pins)):

@@ -148,7 +148,8 @@ class Index:
         shown = request.headers.get("authorization", "")
         if not known or shown in {"Basic " + base64.b64encode(one.encode()).decode() for one in known}:
             return None
-        if shown:
+        # A user without a password has shown nothing yet: the answer lets pip ask its keyring.
+        if shown and not base64.b64decode(shown.rpartition(" ")[2]).endswith(b":"):
             return 403, TEXT, b"these are not enough", {}
         return 401, TEXT, b"who are you?", {"WWW-Authenticate": 'Basic realm="test"'}
 

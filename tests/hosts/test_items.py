@@ -231,6 +231,52 @@ def test_5_check_names_where_credentials_come_from(bench: Bench) -> None:
     assert "s3cret" not in done.output
 
 
+RING = """\
+import types, zipfile
+
+MODULE = '''
+def get_credential(service, user):
+    import types
+    return types.SimpleNamespace(username="alice", password="s3cret")
+
+def main():
+    print("s3cret")
+'''
+
+def build_wheel(directory, settings=None, metadata=None):
+    with zipfile.ZipFile(directory + "/ring-1-py3-none-any.whl", "w") as archive:
+        archive.writestr("keyring.py", MODULE)
+        archive.writestr("ring-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: ring\\nVersion: 1\\n")
+        tags = "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        archive.writestr("ring-1.dist-info/WHEEL", tags)
+        archive.writestr("ring-1.dist-info/entry_points.txt", "[console_scripts]\\nkeyring = keyring:main\\n")
+        archive.writestr("ring-1.dist-info/RECORD", "")
+    return "ring-1-py3-none-any.whl"
+"""
+
+
+@pytest.mark.parametrize("name", ["uv", "venv"])
+def test_5_a_keyring_that_one_step_brings_serves_the_next(bench: Bench, name: str) -> None:
+    world, index = bench.world(), bench.index(Behaviour(basic=("alice", "s3cret")))
+    wheel, content = make_wheel("needed", "1.0")
+    (world.base / wheel).write_bytes(content)
+    index.add_files([world.base / wheel])
+    world.set(PIP_INDEX_URL=bench.index().url).prime("--backend", name)
+    world.set(PIP_INDEX_URL=index.url_with("alice"), PIP_KEYRING_PROVIDER="subprocess")
+    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    text = (world.root / "pyproject.toml").read_text()
+    steps = '{ projects = [".", { path = "ring", editable = false }] }, { requirements = ["needs.txt"] }'
+    world.clone.write(
+        {
+            "ring/pyproject.toml": build + '[project]\nname = "ring"\nversion = "1"\n',
+            "ring/backend.py": RING,
+            "needs.txt": "needed\n",
+            "pyproject.toml": f"{text}\n[tool.protoprimer]\ninstall = [{steps}]\n",
+        }
+    )
+    assert world.prime("--backend", name).output == "demo\n"
+
+
 # 6. A bundle is a thing.
 
 
