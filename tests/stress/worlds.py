@@ -18,7 +18,7 @@ import support
 REAL_BOOT_IDENTIFIER = "/proc/sys/kernel/random/boot_id"
 # What a run may change in a clone.
 OURS = (".protoprimer", ".venv")
-KNOWN_STATE = {".gitignore", "CACHEDIR.TAG", "ready", "stamps", "environment", "lock", "log", "envs"}
+KNOWN_STATE = {".gitignore", "CACHEDIR.TAG", "launch.py", "ready", "stamps", "environment", "lock", "log", "envs"}
 
 CLIENT = "import solid, piece\n\ndef main():\n    print(solid.say(), piece.NAME)\n"
 SAID = "whole piece\n"
@@ -122,7 +122,7 @@ class World:
         """Return what is left in the state directory, by a `gc` two days later, that is no part of it."""
         for parent, _names, files in os.walk(self.clone.state):
             for name in files:
-                if re.search(r"\.building\Z|\d\.tmp\Z|\Aready\.", name):
+                if re.search(r"\.building\Z|\.tmp\Z|\Aready\.", name):
                     os.utime(Path(parent, name), (time.time() - 2 * 24 * 3600,) * 2, follow_symlinks=False)
         environments = Path(self.clone.environ["PROTOPRIMER_CACHE"], "environments")
         for path in environments.glob("*.tmp") if self.scenario in WITH_CACHE else []:
@@ -166,7 +166,7 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     clone.entry("prime", None, "boot").entry("app", "client:main", "run")
     world = World(base, clone, scenario)
     world.boot_identifier.write_text("first\n")
-    found = clones.generated_kernel(plain=True).count(REAL_BOOT_IDENTIFIER)
+    found = clones.generated_kernel().count(REAL_BOOT_IDENTIFIER)
     assert found == 2, "the kernel asks for the boot's identifier in one constant and in sh"
     kernel = own_wheel.changed_kernel(lambda text: text.replace(REAL_BOOT_IDENTIFIER, str(world.boot_identifier)))
     (clone.root / "proto_kernel.py").write_text(kernel, encoding="utf-8")
