@@ -5,6 +5,7 @@ import shutil
 
 from protoprimer.backends.installed import fault_of_installed, installed_distributions
 from protoprimer.errors import InstallError
+from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
@@ -98,6 +99,13 @@ class Backend:
         :raises BackendError: this backend cannot write that kind of lock (exit 5)
         """
         raise NotImplementedError
+
+    def check_lock(self, interpreter: "Interpreter", plan: Plan) -> None:
+        """Look whether the plan's lock has all that the plan asks for; nothing is written.
+
+        :raises InstallError: it has not (exit 6)
+        """
+        read_lock(plan, marker_environment(interpreter.executable, self.console))
 
     def _seed_pip(self, interpreter: "Interpreter", environment: str) -> None:
         """Put the pip that the kernel pins into the environment; the same whichever backend it is.

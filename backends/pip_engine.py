@@ -10,7 +10,6 @@ from protoprimer.backends.editables import (
     why_not_buildable,
     write_editable,
 )
-from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import ToolAbsent, remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
@@ -18,6 +17,7 @@ from protoprimer.formats.toml import load_toml
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.uv_sources import Sources, sources_of_step
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import remove_tree, sha256_of, write_atomically
 from protoprimer.system.paths import environment_python, file_url, is_utf8_path
@@ -62,7 +62,7 @@ class PipBackend(Backend):
 
     def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
         if plan.lock:
-            pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
+            pins = read_lock(plan, marker_environment(interpreter.executable, self.console))
             if pins.hashed:
                 self._install_pins(interpreter, environment, plan, pins.hashed)
             if pins.unhashed:
@@ -70,8 +70,18 @@ class PipBackend(Backend):
                     interpreter, environment, plan, InstallStep([], [], [], [], pins.unhashed, []), False
                 )
         for step, deep in commands_of(plan):
-            step = _step_with_sources(step, plan) if deep else step
+            if deep:
+                sources = self._sources(interpreter, step, plan)
+                step = _step_with_sources(step, plan, sources)
+                for line, index in sources.indexes:
+                    # What is there and satisfies what is asked for is left as it is by the step itself.
+                    arguments = _INSTALL + ["--no-deps"]
+                    python = environment_python(environment)
+                    self.run_pip(interpreter, python, plan, "install", arguments, [line], [], index=index)
             self._install_step(interpreter, environment, plan, step, deep)
+
+    def _sources(self, interpreter: "Interpreter", step: InstallStep, plan: Plan) -> Sources:
+        return sources_of_step(step, plan.root, marker_environment(interpreter.executable, self.console))
 
     def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan, pins: "list[str]") -> None:
         what, python = "install from %s" % plan.lock, environment_python(environment)
@@ -169,7 +179,12 @@ class PipBackend(Backend):
 
         arguments = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
         lines = []  # type: list[str]
-        for step in (_step_with_sources(step, plan) for step in plan.steps):
+        for step in plan.steps:
+            sources = self._sources(interpreter, step, plan)
+            for line, index in sources.indexes:
+                cause = "pip cannot lock %s from one index, %s, alone" % (line, self.console.mask(index))
+                raise BackendError(cause, plan.root, "use the backend uv to write the lock")
+            step = _step_with_sources(step, plan, sources)
             arguments += _arguments_of_step(step, {})
             lines += step.lines
         python = interpreter.executable
@@ -191,12 +206,14 @@ class PipBackend(Backend):
         pins: "list[str]",
         locking: bool = False,
         pinned: bool = False,
+        index: "str | None" = None,
     ) -> ChildResult:
         """Run pip by `python`, with further requirement lines and pins in files outside the environment.
 
         :param what: as for `run_installer`
         :param locking: as for `IndexSettings.for_pip`
         :param pinned: the lines are a lock's, which knows of no constraints
+        :param index: the only index to ask
         :raises InstallError: pip says that it failed (exit 6)
         """
         import tempfile
@@ -207,6 +224,11 @@ class PipBackend(Backend):
             environ.pop("PIP_CONSTRAINT", None)
         else:
             pins = pins + self.settings.constraint_lines()
+        if index:
+            environ = {
+                key: value for key, value in environ.items() if key not in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
+            }
+            environ["PIP_INDEX_URL"] = index
         if "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         environ.update(_build_constraint_variables(tool.version, plan, environ))
@@ -248,12 +270,11 @@ def _is_whole(place: str, pin: str) -> bool:
     return kept == 1
 
 
-def _step_with_sources(step: InstallStep, plan: Plan) -> InstallStep:
-    projects, lines = sources_of_step(step, plan.root)
-    projects = [project for project in projects if project.path not in [other.path for other in plan.projects()]]
-    return InstallStep(
-        step.projects + projects, step.requirements, step.constraints, step.args, step.lines + lines, step.members
-    )
+def _step_with_sources(step: InstallStep, plan: Plan, sources: Sources) -> InstallStep:
+    own = [project.path for project in plan.projects()]
+    projects = step.projects + [project for project in sources.projects if project.path not in own]
+    lines = step.lines + sources.lines
+    return InstallStep(projects, step.requirements, step.constraints, step.args, lines, step.members)
 
 
 def _written_editables(interpreter: "Interpreter", step: InstallStep, directory: str) -> "dict[ProjectToInstall, str]":

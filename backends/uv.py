@@ -5,16 +5,18 @@ import os
 from protoprimer.backends.base import Backend, commands_of, path_to_keyring, run_installer
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
-from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
+from protoprimer.project.uv_sources import sources_of_lines, sources_of_step
 from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["UvBackend"]
@@ -57,15 +59,15 @@ class UvBackend(Backend):
         is_for_sync = follows_lock and _is_for_sync(plan)
         try:
             if is_for_sync:
-                self._sync(environment, plan)
+                self._sync(interpreter, environment, plan)
             elif plan.lock:
-                self._install_pins(environment, plan, follows_lock)
+                self._install_pins(interpreter, environment, plan, follows_lock)
         except InstallError:
             # Whether the lock can be read at all is asked only now, as uv reads large ones in no time.
             load_lock(plan.lock or "")
             raise
         for step, deep in [] if is_for_sync else commands_of(plan):
-            self._install_step(environment, plan, step, deep)
+            self._install_step(interpreter, environment, plan, step, deep)
 
     def lock(
         self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -78,8 +80,17 @@ class UvBackend(Backend):
             return
         if output != os.path.join(plan.root, "uv.lock"):
             raise BackendError("uv writes uv.lock at the root only", output, "set `lock` to a pylock.toml, or move it")
+        self._lock_project(interpreter, plan, upgrades)
+
+    def check_lock(self, interpreter: "Interpreter", plan: Plan) -> None:
+        if plan.lock == os.path.join(plan.root, "uv.lock"):
+            self._lock_project(interpreter, plan, ["--locked"])
+        else:
+            super().check_lock(interpreter, plan)
+
+    def _lock_project(self, interpreter: "Interpreter", plan: Plan, arguments: "list[str]") -> None:
         options, environ = self.settings.for_uv(project=True, locking=True)
-        arguments = ["lock", "--python", interpreter.executable] + upgrades + options
+        arguments = ["lock", "--python", interpreter.executable] + arguments + options
         self._run("resolve uv.lock", arguments, plan.root, environ)
 
     def _run(
@@ -102,7 +113,7 @@ class UvBackend(Backend):
             return False
         return "UV_DEFAULT_INDEX" not in settings.for_uv(project=True)[1] and not settings.no_index
 
-    def _sync(self, environment: str, plan: Plan) -> None:
+    def _sync(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
         project = plan.steps[0].members[0]
         options, environ = self.settings.for_uv(project=True)
         arguments = [
@@ -118,15 +129,26 @@ class UvBackend(Backend):
                 arguments += [option, name]
         if not project.editable:
             arguments.append("--no-editable")
-        arguments += self._built_anew(plan, plan.steps[0].members)
+        arguments += self._built_anew(interpreter, plan, plan.steps[0].members)
         environ["UV_PROJECT_ENVIRONMENT"] = environment
         self._run("install from uv.lock", arguments + options, plan.root, environ)
 
     def _pip_install(
-        self, what: str, environment: str, plan: Plan, arguments: "list[str]", lines: "list[str]", pinned: bool = False
+        self,
+        what: str,
+        environment: str,
+        plan: Plan,
+        arguments: "list[str]",
+        lines: "list[str]",
+        pinned: bool = False,
+        index: "str | None" = None,
     ) -> None:
         options, environ = self.settings.for_uv()
         environ.update(path_to_keyring(environment_python(environment)))
+        if index:
+            environ = {key: text for key, text in environ.items() if key not in ("UV_INDEX", "UV_FIND_LINKS")}
+            environ["UV_DEFAULT_INDEX"] = index
+            options = options + ["--no-config"]
         if pinned:
             environ.pop("UV_CONSTRAINT", None)
         arguments = ["pip", "install", "--python", environment_python(environment)] + options + arguments
@@ -138,21 +160,26 @@ class UvBackend(Backend):
             arguments += ["--build-constraints", plan.build_constraints]
         self._run(what, arguments, plan.root, environ, lines)
 
-    def _install_pins(self, environment: str, plan: Plan, follows_lock: bool) -> None:
+    def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan, follows_lock: bool) -> None:
         lock = plan.lock or ""
-        anew = self._built_anew(plan, _projects_of_lock(lock)) if plan.lock_kind == "pylock.toml" else []
+        anew = self._built_anew(interpreter, plan, _projects_of_lock(lock)) if plan.lock_kind == "pylock.toml" else []
         if follows_lock and plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
             options = ["--requirements", lock] + anew
             self._pip_install("install from " + lock, environment, plan, options, [], pinned=True)
             return
-        pins = read_lock(plan, marker_environment(environment_python(environment), self.console))
+        pins = read_lock(plan, self._markers(interpreter))
         for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
             if lines:
                 self._pip_install("install from " + lock, environment, plan, options, lines, pinned=True)
 
-    def _install_step(self, environment: str, plan: Plan, step: InstallStep, deep: bool) -> None:
+    def _markers(self, interpreter: "Interpreter") -> "dict[str, Any]":
+        return marker_environment(interpreter.executable, self.console)
+
+    def _install_step(
+        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, deep: bool
+    ) -> None:
         arguments = (list(step.args) if deep else ["--no-deps"]) + _files_of_step(step)
-        arguments += self._built_anew(plan, step.members + _projects_of_files(step, plan.root))
+        arguments += self._built_anew(interpreter, plan, step.members + _projects_of_files(step, plan.root))
         lines = []
         for project in step.projects:
             words = _words_of_project(project, plan.root)
@@ -161,11 +188,18 @@ class UvBackend(Backend):
             else:
                 # Only with its name can uv be told to build it; as an argument, uv builds it each time.
                 arguments += words
+        # uv knows the sources of projects, but not whose lines these are.
+        sources = sources_of_lines(step, plan.root, self._markers(interpreter))
+        for line, index in sources.indexes if deep else []:
+            # What is there and satisfies what is asked for is left as it is by the step itself.
+            self._pip_install("install", environment, plan, ["--no-deps"], [line], index=index)
+        lines += [" ".join(_words_of_project(project, plan.root)) for project in sources.projects] + sources.lines
         self._pip_install("install", environment, plan, arguments, lines + step.lines)
 
-    def _built_anew(self, plan: Plan, projects: "list[ProjectToInstall]") -> "list[str]":
+    def _built_anew(self, interpreter: "Interpreter", plan: Plan, projects: "list[ProjectToInstall]") -> "list[str]":
         """Return the options by which uv builds what it may not keep of these projects and of their sources."""
-        found = projects + sources_of_step(InstallStep([], [], [], [], [], projects), plan.root)[0]
+        step = InstallStep([], [], [], [], [], projects)
+        found = projects + sources_of_step(step, plan.root, self._markers(interpreter)).projects
         anew = [project for project in found if plan.rebuild or not is_declarative(project)]
         names = {project.metadata.name for project in anew if project.metadata.is_package}
         options = [word for name in sorted(filter(None, names)) for word in ("--reinstall-package", name)]
@@ -187,8 +221,13 @@ class UvBackend(Backend):
             # `compile` has no option for requirement files.
             arguments += step.requirements + _files_of_step(InstallStep([], [], step.constraints, [], [], []))
             arguments += [arg for arg in step.args if arg.startswith("-")]
-            lines += [" ".join(_words_of_project(project, plan.root)) for project in step.projects]
-            lines += step.lines + [arg for arg in step.args if not arg.startswith("-")]
+            sources = sources_of_lines(step, plan.root, self._markers(interpreter))
+            for line, index in sources.indexes:
+                cause = "uv pip cannot lock %s of a group from one index, %s, alone" % (line, self.console.mask(index))
+                raise BackendError(cause, plan.root, 'set lock = "uv.lock", and lock again')
+            projects = step.projects + sources.projects
+            lines += [" ".join(_words_of_project(project, plan.root)) for project in projects]
+            lines += step.lines + sources.lines + [arg for arg in step.args if not arg.startswith("-")]
         for project in plan.projects():
             arguments += ["--no-emit-package", project.metadata.name] if project.metadata.name else []
         try:

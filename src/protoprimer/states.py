@@ -13,7 +13,7 @@ from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
 from protoprimer.project.inputs import Inputs
-from protoprimer.project.locks_read import check_lock
+from protoprimer.project.locks_read import check_lock, marker_environment
 from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
@@ -158,11 +158,15 @@ def cache_directory(console: Console) -> str:
 
 
 def toolbox(
-    configuration: Configuration, index_settings: IndexSettings, cache_directory: str, console: Console
+    configuration: Configuration,
+    index_settings: IndexSettings,
+    cache_directory: str,
+    console: Console,
+    command_line: CommandLine,
 ) -> ToolBox:
     """The tools of this host, and those that can be fetched."""
     pin = read_uv_pin(configuration)
-    return ToolBox(index_settings, cache_directory, console, index_settings.offline, pin)
+    return ToolBox(index_settings, cache_directory, console, index_settings.offline or _only_looks(command_line), pin)
 
 
 def lock(configuration: Configuration, console: Console) -> FileLock:
@@ -207,10 +211,14 @@ def interpreter(
         console,
         cache_directory,
         configuration.root,
-        downloads=configuration.get("python-downloads"),
+        downloads=configuration.get("python-downloads") and not _only_looks(command_line),
         offline=configuration.offline,
         place=required_python,
     )
+
+
+def _only_looks(command_line: CommandLine) -> bool:
+    return command_line.has("dry-run") or command_line.command == "check"
 
 
 def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPython) -> Inputs:
@@ -249,9 +257,11 @@ def request(
     return BuildRequest(configuration, interpreter, plan, inputs, fingerprint, store, console, is_second_try)
 
 
-def readable_lock(plan: Plan, index_settings: IndexSettings, interpreter: "Callable[[], Interpreter]" = lazy) -> None:
+def readable_lock(
+    plan: Plan, index_settings: IndexSettings, console: Console, interpreter: "Callable[[], Interpreter]" = lazy
+) -> None:
     """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
-    check_lock(plan, interpreter)
+    check_lock(plan, lambda: marker_environment(interpreter().executable, console))
     if plan.lock is None:
         refuse_bare_name(plan, index_settings)
 

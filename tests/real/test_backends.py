@@ -193,10 +193,10 @@ class Workshop:
         interpreter = self.interpreter(python)
         wanted = self.backends(backend, configuration)
         chosen, _why = select_backend(wanted, interpreter, plan, self.toolbox(), self.console, configuration)
-        chosen.lock(interpreter, plan, plan.lock_to_write(), upgrade, list(packages))
+        chosen.lock(interpreter, plan, plan.lock_to_write, upgrade, list(packages))
         from protoprimer.formats.toml import load_toml
 
-        packages_of_lock: list[dict[str, Any]] = load_toml(plan.lock_to_write()).get("packages", [])
+        packages_of_lock: list[dict[str, Any]] = load_toml(plan.lock_to_write).get("packages", [])
         return {package["name"]: package["version"] for package in packages_of_lock}
 
 

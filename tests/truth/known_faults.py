@@ -38,10 +38,6 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
         "another pin",
     ): "issue: pip refuses an editable project beside requirements with hashes",
     ("hatch-vcs", "another tag"): "issue: a tag is no input",
-    (
-        "no build-system, and a source",
-        BACKENDS,
-    ): "issue: with uv, the index's package is taken for a source of a project without `[build-system]`",
     ("pdm, version from a file", "the version in the file"): "issue: what metadata name is no input",
     (
         "poetry's own table",
@@ -74,17 +70,7 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
     ("source in a directory", "another version there"): "issue: a project that is a source is no input",
     ("source in a directory", "the directory is gone"): "issue: a project that is a source is no input",
     ("source in a directory, not editable", "another content there"): "issue: a project that is a source is no input",
-    ("source in an index", BACKENDS): "issue: pip knows no source that is an index",
-    ("source is a wheel in the repository", BACKENDS): "issue: pip knows no source that is a wheel",
     ("source is a wheel in the repository", "the wheel is built anew"): "issue: a wheel that is a source is no input",
-    (
-        "sources with markers",
-        BACKENDS,
-    ): "issue: pip does not read the markers of sources, and takes the index's package of that name",
-    (
-        "uv.lock of a workspace",
-        BACKENDS,
-    ): "issue: pip cannot install the projects of a `uv.lock` where the path has a space",
     ("uv.lock of a workspace", "a script of a member"): "issue: a project of the workspace is no input",
     ("uv.lock of a workspace", "a syntax error in a member"): "issue: a project of the workspace is no input",
     ("uv.lock of a workspace", "another Python of a member"): "issue: a project of the workspace is no input",
@@ -122,33 +108,9 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: a file of the environment that changed in size is not noticed",
         ["of another size"],
     ),
-    "test_a_directory_of_wheels_in_the_repository_may_be_locked": (
-        "issue: a directory of wheels that lies in the repository is left out of a lock",
-        ["uv", "venv"],
-    ),
-    "test_a_host_that_has_the_names_of_the_workspace_in_its_index_is_no_source_of_them": (
-        "issue: with uv, the index's package is taken for a source of a project without `[build-system]`",
-        [],
-    ),
     "test_a_keyring_is_asked_for_credentials": (
         "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
         ["venv"],
-    ),
-    "test_a_lock_of_uv_that_lacks_a_selected_extra_is_refused_by_pip_too": (
-        "issue: pip installs from a `uv.lock` that lacks a selected extra",
-        [],
-    ),
-    "test_a_lock_that_is_missing_is_told_with_the_command_that_writes_it": (
-        "issue: the advice for the missing lock of a named environment names `./prime lock`, which writes another one",
-        [],
-    ),
-    "test_a_lock_with_conflict_marks_is_told_and_written_anew": (
-        "issue: a lock with conflict marks is called bad TOML, and `./prime lock` does not write it anew",
-        ["pylock.toml", "uv.lock"],
-    ),
-    "test_a_marker_that_compares_oddly_is_judged_as_packaging_does": (
-        "issue: a marker that compares a release of Linux makes a lock malformed",
-        [],
     ),
     "test_a_range_of_poetry_that_cannot_be_read_is_a_configuration_error": (
         "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
@@ -162,36 +124,9 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: a range that contradicts itself is looked for, and fetched through uv",
         [],
     ),
-    "test_a_source_brings_extras_and_is_held_to_its_version": (
-        "issue: with uv, the version that is asked of a source in a directory is not checked",
-        ["uv"],
-    ),
-    "test_a_stale_lock_is_refused_with_the_requirement_that_no_pin_satisfies": (
-        "issue: a stale `pylock.toml` is installed silently",
-        [
-            "a group-uv",
-            "a group-venv",
-            "a line of a requirements file-uv",
-            "a line of a requirements file-venv",
-            "a requirement of the project-uv",
-            "a requirement of the project-venv",
-            "an argument-uv",
-            "an argument-venv",
-            "an extra of a requirement-uv",
-            "an extra of a requirement-venv",
-            "an extra-uv",
-            "an extra-venv",
-            "another range-uv",
-            "another range-venv",
-        ],
-    ),
     "test_a_wheel_rebuilt_under_its_name_is_installed_anew": (
         "issue: a glob of `watch` does nothing, so a wheel that is built anew under its name is not noticed",
         ["boot-uv", "boot-venv"],
-    ),
-    "test_an_upgrade_of_what_is_not_there_is_an_error": (
-        "issue: `lock --upgrade-package nosuch` only warns",
-        ["uv", "venv"],
     ),
     "test_because_compares_with_the_environment_that_was_in_use": (
         "issue: `because` compares with the environment that was built last, not with the one in use",
@@ -221,26 +156,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: what was built while its inputs changed is found later under the fingerprint that it began with",
         ["uv", "venv"],
     ),
-    "test_lock_check_says_whether_the_lock_is_stale_and_changes_nothing": (
-        "issue: there is no `lock --check`",
-        [],
-    ),
-    "test_locking_one_environment_leaves_what_the_others_get": (
-        "issue: the lock of a named environment is written where that of the default one belongs",
-        [],
-    ),
-    "test_looking_fetches_no_interpreter": (
-        "issue: `check` and `--dry-run` run `uv python install`",
-        ["check", "dry-run", "json"],
-    ),
-    "test_pins_that_do_not_satisfy_each_other_are_refused": (
-        "issue: the metadata of what is installed are not checked against each other",
-        ["uv", "venv"],
-    ),
-    "test_reboot_keeps_the_pins_and_an_upgrade_says_what_moved": (
-        "issue: `reboot` resolves the pins anew",
-        ["uv", "venv"],
-    ),
     "test_requirements_that_are_gone_are_told_instead_of_installing_nothing": (
         "issue: where `requirements.txt` is gone, nothing is installed and that is called a success",
         [],
@@ -251,10 +166,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     ),
     "test_watch_takes_globs_and_warns_of_one_that_matches_nothing": (
         "issue: `watch` takes globs that do nothing, without a warning",
-        [],
-    ),
-    "test_what_is_said_to_be_installed_is_what_was_installed": (
-        "issue: values of options are printed as installed packages",
         [],
     ),
 }

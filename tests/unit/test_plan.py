@@ -140,7 +140,7 @@ def test_uv_lock_of_others_does_not_steer_a_plan_of_requirement_files(tmp_path: 
 
 def test_lock_command_may_name_a_lock_that_does_not_exist_yet(tmp_path: Path) -> None:
     files = {"pyproject.toml": PACKAGE, "protoprimer.toml": 'lock = "pylock.dev.toml"\n'}
-    assert plan_of(tmp_path, files, lock_must_exist=False).lock_to_write() == str(tmp_path / "pylock.dev.toml")
+    assert plan_of(tmp_path, files, lock_must_exist=False).lock_to_write == str(tmp_path / "pylock.dev.toml")
 
 
 def test_inputs_follow_requirement_files_through_all_their_spellings(

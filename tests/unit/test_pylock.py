@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +16,7 @@ from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.toml import parse_toml
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
+from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.system.console import Console
 
@@ -98,10 +98,19 @@ def test_interpreter_tells_the_marker_variables_as_packaging_does() -> None:
     assert marker_environment(sys.executable, Console(-1)) == HERE
 
 
-def plan_with(lock: Path, *, extras: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Plan:
-    metadata: Any = SimpleNamespace(dependencies=["lib>=1"], name="demo")
+def plan_with(
+    lock: Path,
+    *,
+    extras: tuple[str, ...] = (),
+    groups: tuple[str, ...] = (),
+    lines: tuple[str, ...] = (),
+    arguments: tuple[str, ...] = (),
+) -> Plan:
+    (lock.parent / "setup.cfg").write_text("[metadata]\nname = demo\n", encoding="utf-8")
+    metadata = read_project(str(lock.parent))
+    assert metadata is not None
     member = ProjectToInstall(str(lock.parent), True, list(extras), list(groups), metadata)
-    return Plan(str(lock.parent), [InstallStep([member], [], [], [], [], [member])], str(lock))
+    return Plan(str(lock.parent), [InstallStep([member], [], [], list(arguments), list(lines), [member])], str(lock))
 
 
 def lock_of(directory: Path, text: str, name: str = "pylock.toml") -> Path:
@@ -280,6 +289,68 @@ def test_uv_lock_is_walked_over_the_edges_that_hold_here(tmp_path: Path) -> None
     pins = read_lock(plan_with(lock, extras=("more_x",), groups=("dev",)), HERE)
     assert "direct @ https://x/direct.whl --hash=sha256:05" in pins.hashed
     assert pins.unhashed == ["git @ git+https://x/git@abc#subdirectory=sub", f"-e {tmp_path / 'parts' / 'member'}"]
+
+
+GIT = 'vcs = { type = "git", url = "https://x/d.git", commit-id = "abc", requested-revision = "v1" }\n'
+PINNED = {
+    "d": '[[packages]]\nname = "d"\n' + GIT,
+    "w": '[[packages]]\nname = "w"\narchive = { path = "dist/w-1-py3-none-any.whl", hashes = { sha256 = "0c" } }\n',
+    "lib": '[[packages]]\nname = "lib"\nversion = "2rc1"\nwheels = [{ hashes = { sha256 = "01" } }]\n',
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("lib", None),
+        ("Lib>=1,<3", None),
+        ("lib>=2", "pins lib 2rc1"),
+        ("lib>=3; sys_platform == 'amiga'", None),
+        ("more", "has no pin for `more`"),
+        ("d @ git+https://x/d.git@v1", None),
+        ("d @ git+https://me@x/d.git@abc", None),
+        ("d @ git+https://x/d.git@v2", "takes d from https://x/d.git"),
+        ("d @ git+https://x/other.git@v1", "takes d from https://x/d.git"),
+        ("w @ https://x/w-1-py3-none-any.whl", "takes w from file:"),
+        ("lib @ https://x/lib-1-py3-none-any.whl", "takes lib from an index"),
+    ],
+)
+def test_a_pin_satisfies_name_version_and_place(tmp_path: Path, line: str, fault: str | None) -> None:
+    lock = lock_of(tmp_path, HEAD + "".join(PINNED.values()))
+    if fault is None:
+        read_lock(plan_with(lock, lines=(line,)), HERE)
+        return
+    with pytest.raises(InstallError) as caught:
+        read_lock(plan_with(lock, lines=(line,)), HERE)
+    assert fault in caught.value.cause
+    assert f"`{line}`" in caught.value.cause
+    assert caught.value.place == str(tmp_path / "pyproject.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("--only-binary", "more", "--index-url=u", "lib"), None),
+        (("-r", "asked.txt"), "third"),
+        (("--pre", "more"), "more"),
+        (("-c", "asked.txt"), None),
+        (("./dist/w-1-py3-none-any.whl",), None),
+        (("./dist/other-1-py3-none-any.whl",), "other"),
+    ],
+)
+def test_arguments_are_requirements_files_and_values_of_options(
+    tmp_path: Path, arguments: tuple[str, ...], missing: str | None
+) -> None:
+    lock = lock_of(tmp_path, HEAD + "".join(PINNED.values()))
+    (tmp_path / "asked.txt").write_text("# first\nlib  # second\nthird==1 --hash=sha256:00\n")
+    (tmp_path / "dist").mkdir()
+    for name in ("w-1-py3-none-any.whl", "other-1-py3-none-any.whl"):
+        (tmp_path / "dist" / name).touch()
+    if missing is None:
+        read_lock(plan_with(lock, arguments=arguments), HERE)
+    else:
+        with pytest.raises(InstallError, match=missing):
+            read_lock(plan_with(lock, arguments=arguments), HERE)
 
 
 def test_uv_lock_with_conflicts_is_left_to_uv(tmp_path: Path) -> None:

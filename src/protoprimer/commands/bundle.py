@@ -7,7 +7,6 @@ import os
 from protoprimer.backends.base import commands_of
 from protoprimer.backends.editables import is_beyond_builds, static_project_table
 from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
-from protoprimer.backends.uv_sources import sources_of_step
 from protoprimer.commands.matrix.cells import expanded_pythons
 from protoprimer.errors import ConfigurationError, DryRunEnds, UsageError
 from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
@@ -17,6 +16,7 @@ from protoprimer.formats.versions import parse_python_request
 from protoprimer.graph import StateGraph
 from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
+from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.pythons.choice import choose_interpreter
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
@@ -60,7 +60,7 @@ def bundle_command(
         raise ConfigurationError("a bundle cannot be in the state directory", directory, "name another place")
     earlier = _files_of_bundle(directory)
     interpreters = _interpreters_to_serve(graph, command_line, configuration, console, plan, toolbox)
-    check_lock(plan, lambda: interpreters[0])
+    check_lock(plan, lambda: marker_environment(interpreters[0].executable, console))
     pythons = ["%d.%d" % tuple(one.version_info[:2]) for one in interpreters]
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(platforms) or "this host's platform")
     if command_line.has("dry-run"):
@@ -153,7 +153,9 @@ class Bundle:
         """Fetch what a step asks for, less what comes from this repository."""
         import re
 
-        siblings, lines = sources_of_step(step, self.plan.root)
+        markers = marker_environment(self.interpreter.executable, self.console)
+        sources = sources_of_step(step, self.plan.root, markers)
+        siblings, lines = sources.projects, sources.lines
         arguments = [word for path in step.requirements for word in ("-r", path)]
         arguments += [word for path in step.constraints for word in ("-c", path)] + step.args
         lines = lines + step.lines

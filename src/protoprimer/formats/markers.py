@@ -27,59 +27,60 @@ def marker_holds(marker: str, environment: "dict[str, Any]") -> bool:
 
 
 def _marker_or(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    value = _marker_and(tokens, environment)
-    while tokens and tokens[0] == "or":
-        tokens.pop(0)
-        value = _marker_and(tokens, environment) or value
-    return value
+    values = [_marker_and(tokens, environment)]
+    while tokens[:1] == ["or"]:
+        del tokens[0]
+        values.append(_marker_and(tokens, environment))
+    return any(values)
 
 
 def _marker_and(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    value = _marker_atom(tokens, environment)
-    while tokens and tokens[0] == "and":
-        tokens.pop(0)
-        value = _marker_atom(tokens, environment) and value
-    return value
+    values = [_marker_atom(tokens, environment)]
+    while tokens[:1] == ["and"]:
+        del tokens[0]
+        values.append(_marker_atom(tokens, environment))
+    return all(values)
 
 
 def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    if len(tokens) > 2 and tokens[0] == "(":
-        tokens.pop(0)
-        value = _marker_or(tokens, environment)
-        if not tokens or tokens.pop(0) != ")":
-            raise ValueError("a marker's parenthesis is not closed")
-        return value
     if len(tokens) < 3:
         raise ValueError("a marker ends early")
-    left, operator, right = tokens.pop(0), " ".join(tokens.pop(0).split()), tokens.pop(0)
-    is_version = left in _VERSION_VARIABLES or right in _VERSION_VARIABLES
-    if left[0] in "'\"" and operator[0] in "<>":
-        # The variable stands on the right: turned around, the comparison means the same.
-        left, operator, right = right, operator.translate({60: 62, 62: 60}), left
-    values = [_marker_value(token, environment) for token in (left, right)]
-    return _marker_compared(values[0], operator, values[1], is_version)
+    if tokens[0] == "(":
+        del tokens[0]
+        value = _marker_or(tokens, environment)
+        if tokens[:1] != [")"]:
+            raise ValueError("a marker's parenthesis is not closed")
+        del tokens[0]
+        return value
+    left, operator, right = tokens[0], " ".join(tokens[1].split()), tokens[2]
+    del tokens[:3]
+    values = []
+    for token in (left, right):
+        if token[0] not in "'\"" and token not in environment:
+            raise ValueError("unknown marker variable %s" % token)
+        values.append(token[1:-1] if token[0] in "'\"" else environment[token])
+    return _marker_compared(values[0], operator, values[1], {left, right})
 
 
-def _marker_value(token: str, environment: "dict[str, Any]") -> "Any":
-    if token[0] in "'\"":
-        return token[1:-1]
-    if token not in environment:
-        raise ValueError("unknown marker variable %s" % token)
-    return environment[token]
-
-
-def _marker_compared(left: "Any", operator: str, right: "Any", is_version: bool) -> bool:
-    if operator in ("in", "not in"):
-        inside = normalized_project_name(left) in right if isinstance(right, frozenset) else left in right
-        return bool(inside) == (operator == "in")
-    if is_version:
+def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]") -> bool:
+    """Compare as `packaging` does, which follows the specification of dependency specifiers."""
+    if isinstance(right, frozenset) or "extra" in names:
+        left = normalized_project_name(left)
+        right = right if isinstance(right, frozenset) else normalized_project_name(right)
+    if names.intersection(_VERSION_VARIABLES) and operator not in ("in", "not in"):
         try:
-            return SpecifierSet(operator + right).contains(left, prereleases=True)
-        except (InvalidSpecifier, InvalidVersion):
+            specifiers = SpecifierSet(operator + right)
+        except InvalidSpecifier:
             pass
-    # What is no version is compared as text (PEP 508).
-    order = (left > right) - (left < right)
-    ways = {"==": [0], "===": [0], "!=": [-1, 1], "<": [-1], "<=": [-1, 0], ">": [1], ">=": [0, 1]}
-    if operator not in ways:
+        else:
+            try:
+                return specifiers.contains(left, prereleases=True)
+            except InvalidVersion:
+                return operator == "!="
+    # What is no version has no order.
+    known = {"in": True, "not in": False, "==": True, "===": True, "<=": True, ">=": True, "!=": False}
+    if operator in ("<", ">"):
+        return False
+    if operator not in known:
         raise ValueError("unknown marker operator %s" % operator)
-    return order in ways[operator]
+    return bool(left in right if "in" in operator else left == right) == known[operator]

@@ -100,7 +100,7 @@ def place_of_key(path: str, keys: "TomlPath") -> str:
     return "%s:%d (%s)" % (path, lines[known] if known else 1, shown)
 
 
-_TOML_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
+_TOML_ESCAPES = dict(zip('btnfr"\\', '\b\t\n\f\r"\\'))
 _TOML_INTEGER = r"[+-]?(?:0|[1-9](?:_?[0-9])*)"
 _TOML_DIGITS = r"[0-9](?:_?[0-9])*"
 _TOML_TIME = r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6})[0-9]*)?"
@@ -109,8 +109,8 @@ _TOML_DATE = r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TOML_SCALARS = [
     (kind, re.compile(pattern))
     for kind, pattern in (
-        ("moment", _TOML_DATE + "(?:[Tt ]" + _TOML_TIME + "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"),
-        ("time", _TOML_TIME),
+        ("date", _TOML_DATE + "(?:[Tt ]" + _TOML_TIME + "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"),
+        ("time", "()()()" + _TOML_TIME + "()()()()"),
         ("based", "0(?:x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|o[0-7](?:_?[0-7])*|b[01](?:_?[01])*)"),
         ("float", _TOML_INTEGER + r"(?:\.%s(?:[eE][+-]?%s)?|[eE][+-]?%s)" % ((_TOML_DIGITS,) * 3)),
         ("integer", _TOML_INTEGER),
@@ -120,16 +120,15 @@ _TOML_SCALARS = [
 _TOML_SPACE = re.compile(r"[ \t]*")
 _TOML_COMMENT = re.compile(r"[ \t]*(?:#[^\x00-\x08\n-\x1f\x7f]*)?")
 _TOML_GAP = re.compile(r"(?:[ \t\n]+|#[^\x00-\x08\n-\x1f\x7f]*)*")
-_TOML_BARE = re.compile(r"[A-Za-z0-9_-]*")
-_TOML_ESCAPE = re.compile(r"\\(?:([btnfr\"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))")
-_TOML_FOLDED = re.compile(r"\\[ \t]*\n[ \t\n]*")
-# What stands as it is between these quotes.
+_TOML_BARE = re.compile(r"[A-Za-z0-9_-]+")
+# What text may hold between these quotes; up to two quotes may stand before the closing three.
 _TOML_TEXT = {
-    '"': re.compile(r'[^"\\\x00-\x08\n-\x1f\x7f]*'),
-    "'": re.compile(r"[^'\x00-\x08\n-\x1f\x7f]*"),
-    '"""': re.compile(r'(?:[^"\\\x00-\x08\x0b-\x1f\x7f]|"(?!""))*'),
-    "'''": re.compile(r"(?:[^'\x00-\x08\x0b-\x1f\x7f]|'(?!''))*"),
+    '"""': r'\n?((?:[^"\\\x00-\x08\x0b-\x1f\x7f]|\\[^\x00-\x08\x0b-\x1f\x7f]|"{1,2}(?!"))*"{0,2})',
+    "'''": r"\n?((?:[^'\x00-\x08\x0b-\x1f\x7f]|'{1,2}(?!'))*'{0,2})",
+    '"': r'((?:[^"\\\x00-\x08\n-\x1f\x7f]|\\[^\x00-\x08\n-\x1f\x7f])*)',
+    "'": r"([^'\x00-\x08\n-\x1f\x7f]*)",
 }
+_TOML_ESCAPE = re.compile(r"\\(?:([btnfr\"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([ \t]*\n[ \t\n]*)|)")
 
 
 class _TomlReader:
@@ -245,23 +244,18 @@ class _TomlReader:
         keys = []
         while True:
             self.skip(_TOML_SPACE)
+            bare = _TOML_BARE.match(self.text, self.at)
             quote = self.text[self.at : self.at + 1]
-            if quote in ('"', "'"):
-                self.at += 1
-                keys.append(self.quoted(quote))
-            else:
-                keys.append(self.skip(_TOML_BARE))
-                if not keys[-1]:
-                    raise self.error("a key is expected")
+            if bare is None and quote not in ('"', "'"):
+                raise self.error("a key is expected")
+            keys.append(self.quoted(quote) if bare is None else self.skip(_TOML_BARE))
             self.skip(_TOML_SPACE)
             if not self.take("."):
                 return keys
 
     def value(self, path: "TomlPath") -> "Any":
-        for quote in ('"', "'"):
-            if self.take(quote * 3):
-                return self.lines(quote)
-            if self.take(quote):
+        for quote in _TOML_TEXT:
+            if self.text.startswith(quote, self.at):
                 return self.quoted(quote)
         if self.take("["):
             return self.array(path)
@@ -278,7 +272,7 @@ class _TomlReader:
                 try:
                     value = _toml_scalar(kind, found)
                 except ValueError:
-                    raise self.error("there is no such " + ("date" if kind == "moment" else "number")) from None
+                    raise self.error("there is no such " + ("date" if kind == "date" else "number")) from None
                 self.at = found.end()
                 return value
         raise self.error("a value is expected: text needs quotes")
@@ -311,39 +305,24 @@ class _TomlReader:
             if not self.take(","):
                 raise self.error(", or } is expected in the inline table, which is one line")
 
-    def lines(self, quote: str) -> str:
-        self.take("\n")
-        text = self.quoted(quote * 3)
-        # Up to two quotes may stand before the closing three.
-        for _ in range(2):
-            text += quote if self.take(quote) else ""
-        return text
-
-    def quoted(self, close: str) -> str:
-        text = ""
-        while True:
-            text += self.skip(_TOML_TEXT[close])
-            if self.take(close):
-                return text
-            if close[0] == "'" or not self.text.startswith("\\", self.at):
-                raise self.error("the text has no closing " + close)
-            if len(close) == 1 or not self.skip_folded():
-                text += self.escape()
-
-    def skip_folded(self) -> bool:
-        found = _TOML_FOLDED.match(self.text, self.at)
-        self.at = found.end() if found else self.at
-        return found is not None
-
-    def escape(self) -> str:
-        found = _TOML_ESCAPE.match(self.text, self.at)
+    def quoted(self, quote: str) -> str:
+        found = re.compile(quote + _TOML_TEXT[quote] + quote).match(self.text, self.at)
         if not found:
-            raise self.error("%s is no escape: write \\\\ for a backslash" % self.text[self.at : self.at + 2].strip())
-        letter, short, long = found.groups()
-        code = ord(_TOML_ESCAPES[letter]) if letter else int(short or long, 16)
-        if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
-            raise self.error("%s is no character" % found.group())
+            begun = re.compile(quote + _TOML_TEXT[quote]).match(self.text, self.at)
+            raise self.error("the text has no closing " + quote, begun.end() if begun else None)
         self.at = found.end()
+        if quote[0] == "'":
+            return found.group(1)
+        return _TOML_ESCAPE.sub(lambda escape: self.unescaped(escape, found.start(1)), found.group(1))
+
+    def unescaped(self, found: "re.Match[str]", offset: int) -> str:
+        letter, short, long, folded = found.groups()
+        if letter or folded:
+            return _TOML_ESCAPES[letter] if letter else ""
+        code = int(short or long or "D800", 16)
+        if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
+            told = found.string[found.start() : found.start() + 2].strip() if found.group() == "\\" else found.group()
+            raise self.error("%s is no character: write \\\\ for a backslash" % told, offset + found.start())
         return chr(code)
 
 
@@ -354,15 +333,13 @@ def _toml_scalar(kind: str, found: "re.Match[str]") -> "Any":
         return (int if kind == "integer" else float)(found.group().replace("_", ""))
     from datetime import date, datetime, time, timedelta, timezone
 
-    parts = (None, None, None, *found.groups()) if kind == "time" else found.groups()  # type: tuple[Any, ...]
-    year, month, day, hour, minute, second, fraction = parts[:7]
-    if hour is None:
+    year, month, day, hour, minute, second, fraction, utc, sign, hours, minutes = found.groups()
+    if not hour:
         return date(int(year), int(month), int(day))
     clock = time(int(hour), int(minute), int(second), int((fraction or "").ljust(6, "0")))
-    if year is None:
+    if not year:
         return clock
     moment = datetime.combine(date(int(year), int(month), int(day)), clock)
-    utc, sign, hours, minutes = parts[7:]
     if utc or sign:
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
         moment = moment.replace(tzinfo=timezone(-offset if sign == "-" else offset))

@@ -1,6 +1,7 @@
 """Versions and specifiers of PEP 440, and the forms in which people ask for a Python."""
 
 import re
+from functools import total_ordering
 
 __all__ = [
     "InvalidSpecifier",
@@ -15,7 +16,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 
 class InvalidVersion(ValueError):
@@ -37,6 +38,7 @@ _PYTHON_IMPLEMENTATIONS = {"cpython": "cpython", "cp": "cpython", "pypy": "pypy"
 _PRE_RELEASE_LETTERS = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
+@total_ordering
 class Version:
     """A version of PEP 440, ordered as it says.
 
@@ -44,15 +46,7 @@ class Version:
     :raises InvalidVersion: it is none
     """
 
-    epoch: int
-    release: "tuple[int, ...]"
-    pre: "tuple[str, int] | None"
-    post: "int | None"
-    dev: "int | None"
-    local: str
-
     def __init__(self, text: str) -> None:
-        self.epoch, self.pre, self.post, self.dev, self.local = 0, None, None, None, ""
         found = re.match(r"\s*%s\s*\Z" % (_VERSION_RELEASE + _VERSION_SUFFIXES + _VERSION_LOCAL), text, re.I | re.A)
         if not found:
             raise InvalidVersion("%r is no version of PEP 440" % text)
@@ -65,18 +59,16 @@ class Version:
         self.dev = int(dev_number or 0) if dev else None
         parts = re.split("[._-]", (local or "").lower())
         self.local = ".".join(str(int(part)) if part.isdigit() else part for part in parts)
-        self._key = self._order()
-
-    def _order(self) -> "tuple[Any, ...]":
-        release = self.release
-        while len(release) > 1 and not release[-1]:
-            release = release[:-1]
+        trimmed = self.release
+        while len(trimmed) > 1 and not trimmed[-1]:
+            trimmed = trimmed[:-1]
         # 1.0.dev1 < 1.0a1.dev1 < 1.0a1 < 1.0a1.post1 < 1.0 < 1.0+local < 1.0.post1.dev1 < 1.0.post1
         alone = self.dev is not None and self.post is None
-        pre = self.pre or ("" if alone else "z", 0)
-        dev = float("inf") if self.dev is None else self.dev
-        parts = [(int(part), "") if part.isdigit() else (-1, part) for part in self.local.split(".") if part]
-        return self.epoch, release, pre, -1 if self.post is None else self.post, dev, parts
+        pre_key = self.pre or ("" if alone else "z", 0)
+        dev_key = float("inf") if self.dev is None else self.dev
+        local_key = [(int(part), "") if part.isdigit() else (-1, part) for part in self.local.split(".") if part]
+        post_key = -1 if self.post is None else self.post
+        self._key = (self.epoch, trimmed, pre_key, post_key, dev_key, local_key)
 
     @property
     def base(self) -> "tuple[int, tuple[int, ...]]":
@@ -111,15 +103,6 @@ class Version:
 
     def __lt__(self, other: "Version") -> bool:
         return self._key < other._key
-
-    def __le__(self, other: "Version") -> bool:
-        return self._key <= other._key
-
-    def __gt__(self, other: "Version") -> bool:
-        return self._key > other._key
-
-    def __ge__(self, other: "Version") -> bool:
-        return self._key >= other._key
 
 
 class SpecifierSet:

@@ -2,13 +2,15 @@
 
 import json
 import os
-from urllib.parse import parse_qs, urlsplit
+import re
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.requirements import Requirement, normalized_project_name
 from protoprimer.formats.toml import load_toml, place_of_key
-from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet
+from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
+from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from protoprimer.system.interpreter import Interpreter
-
-__all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "read_lock"]
+__all__ = ["LockedPins", "check_lock", "has_conflict_marks", "load_lock", "marker_environment", "read_lock"]
 
 _MARKER_PROGRAM = """
 import json, os, platform, sys
@@ -36,6 +36,8 @@ print(json.dumps({
     "python_full_version": dotted(sys.version_info), "python_version": "%d.%d" % sys.version_info[:2],
 }))
 """
+_MARKERS_OF = {}  # type: dict[str, str]
+_MARKS_OF_CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
 # No tool writes over what it cannot read.
 _ANEW = "restore it, or remove it and lock anew"
 
@@ -82,10 +84,12 @@ class LockedPins:
 
 def marker_environment(python: str, console: Console) -> "dict[str, Any]":
     """Return the values of the marker variables (PEP 508) for an interpreter, as it says itself."""
-    result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
-    if result.status != 0:
-        raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
-    values = json.loads(result.output)  # type: dict[str, Any]
+    if python not in _MARKERS_OF:
+        result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
+        if result.status != 0:
+            raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
+        _MARKERS_OF[python] = result.output
+    values = json.loads(_MARKERS_OF[python])  # type: dict[str, Any]
     return values
 
 
@@ -94,6 +98,9 @@ def load_lock(path: str) -> "dict[str, Any]":
 
     :raises ConfigurationError: it is no TOML, misshapen, or of no version that this kernel knows (exit 3)
     """
+    if has_conflict_marks(path):
+        advice = "./prime lock writes it anew, from the pins of the first side"
+        raise ConfigurationError("the lock file has the conflict marks of a merge", path, advice)
     document = load_toml(path)
     is_pylock = os.path.basename(path) != "uv.lock"
     version = document.get("lock-version" if is_pylock else "version")
@@ -116,17 +123,26 @@ def _malformed_lock(path: str, cause: str, keys: "tuple[str | int, ...]" = ()) -
     return ConfigurationError("the lock file is malformed: " + cause, place_of_key(path, keys) if keys else path, _ANEW)
 
 
-def check_lock(plan: Plan, interpreter: "Callable[[], Interpreter]") -> None:
-    """Refuse a lock file from which nothing can be installed, before anything is written.
+def has_conflict_marks(path: str) -> bool:
+    """Tell whether a merge has left both sides in a file."""
+    try:
+        with open(path, "rb") as stream:
+            return len(set(_MARKS_OF_CONFLICT.findall(stream.read()))) > 2
+    except OSError:
+        return False
 
-    :param interpreter: asked only where the lock names a range of Pythons
+
+def check_lock(plan: Plan, markers: "Callable[[], dict[str, Any]]") -> None:
+    """Refuse a lock file that cannot be installed from, before anything is written.
+
+    :param markers: returns those of the interpreter; asked only where there is a lock
     :raises ConfigurationError: as `load_lock` (exit 3)
-    :raises InstallError: it is not for this interpreter (exit 6)
+    :raises InstallError: as `read_lock` (exit 6); of a `uv.lock` only that it is not for this interpreter
     """
-    if plan.lock:
-        document = load_lock(plan.lock)
-        if "requires-python" in document:
-            _refuse_other_python(plan.lock, document, interpreter().version)
+    if plan.lock and plan.lock_kind == "uv.lock":
+        _refuse_other_python(plan, load_lock(plan.lock), markers)
+    elif plan.lock:
+        read_lock(plan, markers())
 
 
 def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
@@ -134,60 +150,106 @@ def read_lock(plan: Plan, environment: "dict[str, Any]") -> LockedPins:
 
     :param environment: of `marker_environment`, for the interpreter that is installed for
     :raises ConfigurationError: as `load_lock`, or a marker or an edge in it leads nowhere (exit 3)
-    :raises InstallError: it is not for this interpreter, or older than the projects' metadata (exit 6)
+    :raises InstallError: it is not for this interpreter, or has not all that the plan asks for (exit 6)
     """
     path = plan.lock or ""
     document = load_lock(path)
-    _refuse_other_python(path, document, environment["python_full_version"])
+    _refuse_other_python(plan, document, lambda: environment)
     try:
         if plan.lock_kind == "uv.lock":
-            return _UvLock(path, document, environment).pins(plan)
-        return _pins_of_pylock(path, document, plan, environment)
+            packages = _UvLock(plan, document, environment).packages_for(plan)
+        else:
+            packages = _packages_of_pylock(plan, document, environment)
+        _refuse_if_stale(plan, packages, environment)
+        pins = LockedPins()
+        for name, package in packages.items():
+            _add_pin(plan, name, package, pins)
+        return pins
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _malformed_lock(path, str(error) if isinstance(error, ValueError) else repr(error)) from error
 
 
-def _refuse_lock(path: str, cause: str) -> InstallError:
-    advice = "write the lock anew: ./prime lock (uv's serves every Python and platform, pip's its own)"
-    return InstallError(cause, path, advice)
+def _refuse_lock(plan: Plan, cause: str, place: "str | None" = None) -> InstallError:
+    advice = "write the lock anew: %s (uv's serves every Python and platform, pip's its own)" % plan.lock_command
+    return InstallError(cause, place or plan.lock, advice)
 
 
-def _refuse_other_python(path: str, document: "dict[str, Any]", python: str) -> None:
+def _refuse_other_python(plan: Plan, document: "dict[str, Any]", markers: "Callable[[], dict[str, Any]]") -> None:
     wanted = document.get("requires-python")
+    python = markers()["python_full_version"] if wanted else ""
     if wanted and not SpecifierSet(wanted).contains(python, prereleases=True):
-        raise _refuse_lock(path, "the lock is for Python %s, not for %s" % (wanted, python))
+        raise _refuse_lock(plan, "the lock is for Python %s, not for %s" % (wanted, python))
 
 
-def _pins_of_pylock(path: str, document: "dict[str, Any]", plan: Plan, environment: "dict[str, Any]") -> LockedPins:
+def _packages_of_pylock(
+    plan: Plan, document: "dict[str, Any]", environment: "dict[str, Any]"
+) -> "dict[str, dict[str, Any]]":
     markers = document.get("environments", [])
     if markers and not any(marker_holds(marker, environment) for marker in markers):
-        raise _refuse_lock(path, "the lock is not for this interpreter, but for: " + "; ".join(markers))
+        raise _refuse_lock(plan, "the lock is not for this interpreter, but for: " + "; ".join(markers))
     members = [member for step in plan.steps for member in step.members]
     chosen = dict(environment)
     chosen["extras"] = frozenset(normalized_project_name(extra) for member in members for extra in member.extras)
     groups = [group for member in members for group in member.groups] + document.get("default-groups", [])
     chosen["dependency_groups"] = frozenset(map(normalized_project_name, groups))
-    pins, seen = LockedPins(), set()  # type: LockedPins, set[str]
+    found = {}  # type: dict[str, dict[str, Any]]
     for package in document.get("packages", []):
         if "marker" in package and not marker_holds(package["marker"], chosen):
             continue
-        name = normalized_project_name(package["name"])
-        if name in seen:
-            raise _refuse_lock(path, "the lock has more than one %s for this interpreter" % name)
-        seen.add(name)
-        _pin_of_pylock(path, name, package, plan, pins)
-    return pins
+        if found.setdefault(normalized_project_name(package["name"]), package) is not package:
+            raise _refuse_lock(plan, "the lock has more than one %s for this interpreter" % package["name"])
+    return found
 
 
-def _pin_of_pylock(path: str, name: str, package: "dict[str, Any]", plan: Plan, pins: LockedPins) -> None:
+def _refuse_if_stale(plan: Plan, packages: "dict[str, dict[str, Any]]", environment: "dict[str, Any]") -> None:
+    """Refuse a lock in which something that is asked for here has no pin, or one that does not satisfy it."""
+    own = {normalized_project_name(project.metadata.name or "") for project in plan.projects()}
+    lock = os.path.basename(plan.lock or "")
+    for asked in asked_of_plan(plan, environment, projects_only=lock == "uv.lock"):
+        wanted, name = asked.requirement, normalized_project_name(asked.requirement.name)
+        if name in own or (wanted.marker and not marker_holds(wanted.marker, environment)):
+            continue
+        if name in packages:
+            fault = _fault_of_pin(os.path.dirname(plan.lock or ""), wanted, packages[name])
+        else:
+            fault = "" if asked.is_constraint else "has no pin for"
+        if fault:
+            raise _refuse_lock(
+                plan, "%s is older than what it is for: it %s `%s`" % (lock, fault, asked.line), asked.place
+            )
+
+
+def _fault_of_pin(base: str, wanted: Requirement, package: "dict[str, Any]") -> str:
+    version = package.get("version")
+    try:
+        if version and not SpecifierSet(wanted.specifier).contains(version, prereleases=True):
+            return "pins %s %s, which does not satisfy" % (package.get("name", wanted.name), version)
+    except (InvalidSpecifier, InvalidVersion):
+        pass  # The installer will say so.
+    if not wanted.url:
+        return ""
+    source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
+    pinned = source.get("url") or file_url(os.path.normpath(os.path.join(base, source["path"]))) if source else ""
+    parts = urlsplit(re.sub(r"^\w+\+", "", wanted.url))
+    place, revision = parts.path, ""
+    if "vcs" in package and "@" in place:
+        place, revision = place.rsplit("@", 1)
+    there = urlsplit(pinned)
+    is_same = (parts.hostname, unquote(place).rstrip("/")) == (there.hostname, unquote(there.path).rstrip("/"))
+    if is_same and revision in (source.get("requested-revision", revision), source.get("commit-id")):
+        return ""
+    return "takes %s from %s instead of" % (wanted.name, pinned or "an index")
+
+
+def _add_pin(plan: Plan, name: str, package: "dict[str, Any]", pins: LockedPins) -> None:
     """Add one package, in the form of PEP 751, to the pins."""
     source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
-    local = os.path.normpath(os.path.join(os.path.dirname(path), source.get("path") or ""))
+    local = os.path.normpath(os.path.join(os.path.dirname(plan.lock or ""), source.get("path") or ""))
     where = source.get("url") or file_url(local)
     subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
     if "directory" in package:
         # The plan's own projects are installed after the pins.
-        if local not in [member.path for step in plan.steps for member in step.members]:
+        if local not in [member.path for step in plan.steps for member in step.members] + source.get("virtual", []):
             pins.unhashed.append(("-e " if source.get("editable") else "") + local)
     elif "vcs" in package:
         pins.unhashed.append("%s @ %s+%s@%s%s" % (name, source["type"], where, source["commit-id"], subdirectory))
@@ -197,7 +259,7 @@ def _pin_of_pylock(path: str, name: str, package: "dict[str, Any]", plan: Plan, 
         # pip takes these only: a lock may have weaker ones beside them.
         strong = [one for one in dict.fromkeys(hashes) if one.split(":")[0] in ("sha256", "sha384", "sha512")]
         if not strong:
-            raise _refuse_lock(path, "the lock has no hash for %s" % name)
+            raise _refuse_lock(plan, "the lock has no hash for %s" % name)
         what = "%s @ %s%s" % (name, where, subdirectory) if source else "%s==%s" % (name, package["version"])
         pins.hashed.append(" ".join([what] + ["--hash=" + one for one in strong]))
 
@@ -205,18 +267,15 @@ def _pin_of_pylock(path: str, name: str, package: "dict[str, Any]", plan: Plan, 
 class _UvLock:
     """A walk through `uv.lock` from the plan's projects, over the edges whose markers hold here."""
 
-    def __init__(self, path: str, document: "dict[str, Any]", environment: "dict[str, Any]") -> None:
+    def __init__(self, plan: Plan, document: "dict[str, Any]", environment: "dict[str, Any]") -> None:
         if document.get("conflicts"):
-            raise InstallError("uv.lock declares conflicts, which only uv can resolve", path, "use the backend uv")
-        self.path = path
+            raise InstallError("uv.lock declares conflicts, which only uv can resolve", plan.lock, "use the backend uv")
+        self.plan = plan
         self.environment = environment
         self.packages = document.get("package", [])  # type: list[dict[str, Any]]
 
-    def pins(self, plan: Plan) -> LockedPins:
-        pending = []  # type: list[dict[str, Any]]
-        for step in plan.steps:
-            for member in step.members:
-                pending += self._edges_of_member(member)
+    def packages_for(self, plan: Plan) -> "dict[str, dict[str, Any]]":
+        pending = [edge for step in plan.steps for member in step.members for edge in self._edges_of_member(member)]
         chosen, done = {}, set()  # type: dict[str, dict[str, Any]], set[tuple[str, str]]
         while pending:
             edge = pending.pop()
@@ -224,17 +283,13 @@ class _UvLock:
                 continue
             package = self._package(edge)
             if chosen.setdefault(package["name"], package) is not package:
-                raise _refuse_lock(self.path, "the lock has more than one %s for this interpreter" % package["name"])
+                raise _refuse_lock(plan, "the lock has more than one %s for this interpreter" % package["name"])
             for extra in [""] + edge.get("extra", []):
                 if (package["name"], extra) not in done:
                     done.add((package["name"], extra))
                     optional = package.get("optional-dependencies", {}).get(extra, [])
                     pending += optional if extra else package.get("dependencies", [])
-        pins = LockedPins()
-        for name in sorted(chosen):
-            if "virtual" not in chosen[name]["source"]:
-                _pin_of_pylock(self.path, name, _as_pylock(chosen[name]), plan, pins)
-        return pins
+        return {name: _as_pylock(chosen[name], self.plan.root) for name in sorted(chosen)}
 
     def _package(self, edge: "dict[str, Any]") -> "dict[str, Any]":
         found = []
@@ -248,50 +303,44 @@ class _UvLock:
         return found[0]
 
     def _edges_of_member(self, member: ProjectToInstall) -> "list[dict[str, Any]]":
-        base = os.path.dirname(self.path)
+        base = os.path.dirname(self.plan.lock or "")
         for package in self.packages:
             place = _place_of_source(package["source"])
             if place is None or os.path.normpath(os.path.join(base, place)) != member.path:
                 continue
-            self._refuse_if_stale(member, package)
             edges = list(package.get("dependencies", []))
             for table, names in (("optional-dependencies", member.extras), ("dev-dependencies", member.groups)):
                 known = {normalized_project_name(name): found for name, found in package.get(table, {}).items()}
                 for name in names:
                     edges += known.get(normalized_project_name(name), [])
             return edges
-        raise _refuse_lock(self.path, "the lock knows no project in %s" % member.path)
-
-    def _refuse_if_stale(self, member: ProjectToInstall, package: "dict[str, Any]") -> None:
-        """Compare each dependency of `[project]` with what uv saw when it wrote the lock."""
-        locked = {}  # type: dict[str, list[set[str]]]
-        for one in package.get("metadata", {}).get("requires-dist", []):
-            specifier = "".join(str(one.get("specifier", "")).split())
-            locked.setdefault(one["name"], []).append(set(specifier.split(",")))
-        for line in member.metadata.dependencies:
-            required = read_requirement(line)
-            pinned = locked.get(normalized_project_name(required.name), []) if required else []
-            wanted = set(required.specifier.split(",")) if required else set()
-            if not pinned or (wanted != {""} and wanted not in pinned):
-                raise _refuse_lock(self.path, "the lock is older than the dependency `%s` of %s" % (line, member.path))
+        raise _refuse_lock(self.plan, "the lock knows no project in %s" % member.path)
 
 
 def _place_of_source(source: "dict[str, Any]") -> "str | None":
     return next((str(source[key]) for key in ("editable", "virtual", "directory") if key in source), None)
 
 
-def _as_pylock(package: "dict[str, Any]") -> "dict[str, Any]":
+def _as_pylock(package: "dict[str, Any]", root: str) -> "dict[str, Any]":
     """Return a package of `uv.lock` in the form of PEP 751."""
     source = package["source"]
+    entry = {key: package[key] for key in ("name", "version") if key in package}  # type: dict[str, Any]
     files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
     hashes = [{"hashes": dict([one["hash"].split(":", 1)])} for one in files if "hash" in one]
     if "registry" in source:
-        return {"version": package["version"], "wheels": hashes}
-    if "git" in source:
+        entry["wheels"] = hashes
+    elif "git" in source:
         # uv's form is https://host/repository?subdirectory=sub&rev=main#commit
         parts = urlsplit(source["git"])
+        asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
         vcs = {"type": "git", "url": parts._replace(query="", fragment="").geturl(), "commit-id": parts.fragment}
-        return {"vcs": dict(vcs, subdirectory=parse_qs(parts.query).get("subdirectory", [""])[0])}
-    if "url" in source or "path" in source:
-        return {"archive": dict(source, hashes=hashes[0]["hashes"] if hashes else {})}
-    return {"directory": {"path": _place_of_source(source), "editable": "editable" in source}}
+        vcs["requested-revision"] = asked.get("rev") or asked.get("tag") or asked.get("branch") or ""
+        entry["vcs"] = dict(vcs, subdirectory=asked.get("subdirectory", ""))
+    elif "url" in source or "path" in source:
+        entry["archive"] = dict(source, hashes=hashes[0]["hashes"] if hashes else {})
+    else:
+        # What is virtual is not installed, like the plan's own projects.
+        path = _place_of_source(source) or ""
+        virtual = [os.path.normpath(os.path.join(root, path))] if "virtual" in source else []
+        entry["directory"] = {"path": path, "editable": "editable" in source, "virtual": virtual}
+    return entry

@@ -8,10 +8,12 @@ from protoprimer.formats.requirements import normalized_project_name, read_requi
 from protoprimer.project.direct_references import with_sources
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import expand_group, metadata_files, read_project
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
 from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from protoprimer.project.metadata import ProjectMetadata
@@ -22,11 +24,15 @@ __all__ = [
     "Plan",
     "ProjectToInstall",
     "check_choices",
+    "local_path",
     "make_plan",
     "requirement_file_inputs",
     "requirement_lines",
     "requirements_of_member",
 ]
+
+
+_NAMES_TOLD = 8
 
 
 class ProjectToInstall:
@@ -86,6 +92,7 @@ class Plan:
     """What is to be installed, from which pins.
 
     :param lock: the lock file to install from, or `None`; `lock_kind` is `uv.lock`, `pylock.toml` or `None`
+    :ivar lock_to_write: the lock file that `lock` writes, `lock_command` the command line that does
     :param build_constraints: constraint file of isolated builds, or `None`
     :param seed_pip: whether pip is put into the environment
     :param hint: the sentence that says which key to set where nothing is found to install, else `None`
@@ -107,6 +114,8 @@ class Plan:
         self.build_constraints = build_constraints
         self.seed_pip = seed_pip
         self.hint = hint
+        self.lock_to_write = lock or os.path.join(root, "pylock.toml")
+        self.lock_command = "./prime lock"
         # Which versions are taken where nothing pins them, as for `uv pip install --resolution`.
         self.resolution = "highest"
         # Whether projects are built although an earlier build would do: for a start from scratch.
@@ -139,9 +148,15 @@ class Plan:
         pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
         return (", ".join(parts) or "nothing") + pins
 
-    def lock_to_write(self) -> str:
-        """Return the lock file that `lock` writes: the one in use, else `pylock.toml` at the root, which all read."""
-        return self.lock or os.path.join(self.root, "pylock.toml")
+    def told_as_installed(self, distributions: "Iterable[str]") -> str:
+        """Return what was installed in a few words: how many distributions, the plan's own projects first."""
+        own = [normalized_project_name(project.metadata.name or "") for project in self.projects()]
+        names = sorted(distributions, key=lambda name: (name not in own, name))
+        told = ", ".join(names[:_NAMES_TOLD]) + (" and %d more" % (len(names) - _NAMES_TOLD)) * (
+            len(names) > _NAMES_TOLD
+        )
+        pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
+        return "%d package%s%s%s" % (len(names), "" if len(names) == 1 else "s", ": " * bool(names) + told, pins)
 
     def inputs(self) -> Inputs:
         """Return the files the plan is a function of: those that exist, and those whose appearance would change it.
@@ -150,7 +165,7 @@ class Plan:
         """
         found = set(metadata_files(self.root))
         found.update(os.path.join(self.root, name) for name in ("pylock.toml", "uv.lock", "requirements.txt"))
-        found.update(path for path in (self.lock, self.build_constraints) if path)
+        found.update(path for path in (self.lock, self.lock_to_write, self.build_constraints) if path)
         for step in self.steps:
             for project in step.members:
                 found.update(metadata_files(project.path))
@@ -184,6 +199,7 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
         _hint(root) if configured is None and not steps else None,
     )
     plan.resolution = configuration.get("resolution")
+    plan.lock_command, plan.lock_to_write = _lock_command(configuration), _lock_to_write(configuration, plan.lock)
     return plan
 
 
@@ -328,12 +344,41 @@ def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_
             advice = "name it uv.lock, pylock.toml or pylock.NAME.toml"
             raise configuration.error("lock", "%s is no lock file of a known kind" % configured, advice)
         if must_exist and not os.path.isfile(path):
-            raise configuration.error("lock", "the lock file %s does not exist" % path, "write it: ./prime lock")
+            raise configuration.error(
+                "lock", "the lock file %s does not exist" % path, "write it: " + _lock_command(configuration)
+            )
         return path
+    own, is_same = _lock_of_environment(configuration)
     # uv.lock pins projects: where none is installed it is somebody else's.
-    names = ["pylock.toml"] + (["uv.lock"] if any(step.members for step in steps) else [])
+    names = [own] + ["pylock.toml"] * is_same + ["uv.lock"] * any(step.members for step in steps)
     paths = [os.path.join(configuration.root, name) for name in names]
     return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _lock_of_environment(configuration: "Configuration") -> "tuple[str, bool]":
+    """Return the name of the selected environment's own lock, and whether it installs the same as `default`."""
+    name = _name_in_configuration(configuration)
+    table = configuration.leaps["env"] if name != DEFAULT_ENVIRONMENT else {}
+    own = "pylock.%s.toml" % name.replace(".", "-") if {"install", "python"} & set(table) else "pylock.toml"
+    return own, table.get("install") in (None, configuration.leaps["client"].get("install"))
+
+
+def _lock_to_write(configuration: "Configuration", lock: "str | None") -> str:
+    if lock and (configuration.text("lock") or os.path.basename(lock) == "uv.lock"):
+        return lock
+    return os.path.join(configuration.root, _lock_of_environment(configuration)[0])
+
+
+def _lock_command(configuration: "Configuration") -> str:
+    name = _name_in_configuration(configuration)
+    return "./prime lock" + (" -e " + name) * (name != DEFAULT_ENVIRONMENT)
+
+
+def _name_in_configuration(configuration: "Configuration") -> str:
+    # A cell of a matrix has a name of its own behind it.
+    cell = "." + str((configuration.cell or {}).get("name"))
+    name = configuration.environment_name
+    return name[: -len(cell)] if name.endswith(cell) else name
 
 
 def requirement_file_inputs(path: str, root: str, found: "set[str]") -> None:
@@ -353,7 +398,7 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
         target = nested.group(1).strip().strip("\"'")
         if "://" in target and not target.startswith("file:"):
             return
-        absolute = os.path.normpath(os.path.join(os.path.dirname(path), _path_of_url(target)))
+        absolute = os.path.normpath(os.path.join(os.path.dirname(path), local_path(target)))
         if not os.path.isfile(absolute):
             place = "%s:%d" % (path, number)
             raise ConfigurationError("the file %s does not exist" % absolute, place, "create it, or correct its path")
@@ -364,7 +409,7 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
     target = (editable.group(1) if editable else line).strip().strip("\"'")
     required = read_requirement(target)
     reference = required.url if required and (required.url or "").startswith("file:") else None
-    target = re.sub(r"\[[^\]]*\]$", "", _path_of_url((reference or target).split(";")[0].strip()))
+    target = re.sub(r"\[[^\]]*\]$", "", local_path((reference or target).split(";")[0].strip()))
     if not target or target.startswith("-") or "://" in target:
         return
     # pip counts from where it is started, the root; a file that means itself is met too.
@@ -377,7 +422,8 @@ def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "se
             found.add(local)
 
 
-def _path_of_url(target: str) -> str:
+def local_path(target: str) -> str:
+    """Return the path that a `file:` URL means, anything else as it is."""
     return path_of_file_url(target) if target.startswith("file:") else target
 
 

@@ -72,7 +72,7 @@ def choose_interpreter(
         newest = _newest_fitting(some, request, probe, refusals)
         if newest is not None:
             return newest
-    fetched = "not tried: " + ("offline" if offline else "python-downloads is false")  # type: Interpreter | str
+    fetched = "not tried: " + ("offline" if offline else "python-downloads is false, or this run only looks")  # type: Interpreter | str
     if downloads and not offline:
         fetched = _fetched_interpreter(request, toolbox, root, console, probe)
     if isinstance(fetched, Interpreter):

@@ -73,6 +73,7 @@ OPTIONS = [
     Option(("--json",), None, "machine-readable, on stdout", ("eval", "check", "matrix")),
     Option(("--upgrade",), None, "resolve all pins anew", ("lock",)),
     Option(("--upgrade-package",), "NAME", "resolve one pin anew; may be repeated", ("lock",)),
+    Option(("--check",), None, "only tell whether the lock has what is asked for (status 1: it has not)", ("lock",)),
     Option(("--command", "-c"), "CMD", "run this in the shell and leave", ("shell",)),
     Option(("--shell",), "NAME", "which shell to start; default: yours", ("shell",)),
     Option(("--format",), "NAME", "text, mermaid or dot", ("graph",), ("text", "mermaid", "dot")),
@@ -89,7 +90,7 @@ OPTIONS = [
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
 _TAKING_THE_REST = ("run", "matrix", "uv", "pip", "completion")
 _TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish", "env": "[NAME]", "help": "[COMMAND]"}
-_CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"))
+_CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"), ("check", "upgrade"))
 
 
 class CommandLine:

@@ -48,12 +48,17 @@ class IndexSettings:
     """
 
     def __init__(
-        self, sources: "list[SettingsSource]", files: "list[str]", offline: bool, environ: "dict[str, str]"
+        self,
+        sources: "list[SettingsSource]",
+        files: "list[str]",
+        offline: bool,
+        environ: "dict[str, str]",
+        root: str = "",
     ) -> None:
         self._sources = sources
+        self.root = root
         self._environ = environ
         self.files = files
-        self.root = ""
         self.index_url = self._one("index-url")
         self.extra_index_urls = [url for url in self._many("extra-index-url") if url != self.index_url]
         self.find_links = self._many("find-links")
@@ -123,7 +128,7 @@ class IndexSettings:
 
         Variables only, since anybody can read another process's arguments.
 
-        :param locking: the result will be committed: this host's directories are left out, unless there is nothing else
+        :param locking: the result will be committed: directories that only this host has are left out
         """
         env = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
         indexes, links = self._places(self.extra_index_urls, self.find_links, locking)
@@ -260,9 +265,14 @@ class IndexSettings:
         return [one for one in self.extra_index_urls + self.find_links if one not in indexes + links]
 
     def _places(self, indexes: "list[str]", links: "list[str]", locking: bool) -> "tuple[list[str], list[str]]":
-        if not locking or self.no_index or self.offline:
+        if not locking:
             return list(indexes), list(links)
-        return [url for url in indexes if not url.startswith("file:")], [one for one in links if one.startswith("http")]
+        return list(filter(self._is_for_all, indexes)), list(filter(self._is_for_all, links))
+
+    def _is_for_all(self, place: str) -> bool:
+        """Tell whether every clone has a place: in the network, or in the repository."""
+        path = path_of_file_url(place) if place.startswith("file:") else place
+        return place.startswith("http") or bool(self.root and path.startswith(os.path.join(self.root, "")))
 
     def _proxies(self) -> "dict[str, str]":
         found = {}  # type: dict[str, str]
@@ -296,9 +306,7 @@ def read_index_settings(root: str, offline: bool = False, environ: "dict[str, st
     """
     environ = dict(os.environ) if environ is None else environ
     sources, files = read_settings_sources(root, environ)
-    settings = IndexSettings(sources, files, offline, environ)
-    settings.root = root
-    return settings
+    return IndexSettings(sources, files, offline, environ, root)
 
 
 def moment_of(text: str, days: int) -> "str | None":

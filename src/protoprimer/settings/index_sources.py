@@ -23,6 +23,7 @@ __all__ = [
     "is_false_text",
     "is_true_text",
     "read_settings_sources",
+    "with_credentials",
 ]
 
 # Name, uv's variables, uv's names in files, kind, what pip gets, what uv gets. The name is pip's, but of the kind `uv`,
@@ -163,10 +164,10 @@ def _pip_source(place: str, is_file: bool, texts: "dict[str, str]") -> SettingsS
 def _named_index(text: str, environ: "dict[str, str]") -> str:
     """Return the URL of uv's `name=url`."""
     name, _, url = text.partition("=")
-    return _with_credentials(url, name, environ) if url and not set("/:") & set(name) else text
+    return with_credentials(url, name, environ) if url and not set("/:") & set(name) else text
 
 
-def _with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
+def with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
     """Return a URL with the user and password that uv's variables give to the index of this name."""
     prefix = "UV_INDEX_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper())
     user, password = (urllib.parse.quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
@@ -211,7 +212,7 @@ def _uv_file(path: str, environ: "dict[str, str]") -> SettingsSource:
     indexes = table.get("index", [])
     for index in indexes if isinstance(indexes, list) else []:
         if isinstance(index, dict) and isinstance(index.get("url"), str) and not index.get("explicit"):
-            url = _with_credentials(index["url"], str(index.get("name", "")), environ)
+            url = with_credentials(index["url"], str(index.get("name", "")), environ)
             source.add("index-url" if index.get("default") else "extra-index-url", [url])
     pip_table = table.get("pip")
     merged = dict(table, **pip_table) if isinstance(pip_table, dict) else table

@@ -117,7 +117,10 @@ _KEYS = {
         "description": "Ordered steps of what is installed. "
         "Default: the root project, editable, if there is one; else requirements.txt.",
     },
-    "lock": _or_false("The lock file to install from, or false. Default: pylock.toml or uv.lock if present."),
+    "lock": _or_false(
+        "The lock file to install from, or false. Default: pylock.toml or uv.lock if present, "
+        "and pylock.NAME.toml for an environment NAME with its own `install`."
+    ),
     "resolution": dict(
         _RESOLUTION,
         default="highest",

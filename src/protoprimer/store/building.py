@@ -4,9 +4,12 @@ import os
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
+from protoprimer.backends.installed import installed_distributions
+from protoprimer.backends.satisfied import unsatisfied_requirement
 from protoprimer.errors import InstallError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.inputs import Inputs
+from protoprimer.project.locks_read import marker_environment
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.probe import verify_environment_interpreter
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
@@ -205,7 +208,14 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         except InstallError as error:
             raise NotCreatedError(error.cause, error.place, error.advice) from error
         verify_environment_interpreter(path, interpreter, console)
-    with console.step("installing " + request.plan.summary(), "installed " + request.plan.summary()):
-        record = dict(backend.install(interpreter, path, request.plan))
+    plan = request.plan
+    with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
+        record = dict(backend.install(interpreter, path, plan))
+        markers = marker_environment(interpreter.executable, console)
+        fault = unsatisfied_requirement(path, plan, markers, backend.settings.facts())
+        if fault is not None:
+            advice = "write the lock anew: " + plan.lock_command if plan.lock else "correct what is asked for"
+            raise InstallError(fault, plan.lock or plan.root, advice)
+        step.done = "installed " + plan.told_as_installed(installed_distributions(path))
     carry_module(path, request.configuration.kernel_path, console)
     return record
