@@ -319,10 +319,12 @@ class _TomlReader:
         letter, short, long, folded = found.groups()
         if letter or folded:
             return _TOML_ESCAPES[letter] if letter else ""
-        code = int(short or long or "D800", 16)
+        at = offset + found.start()
+        if not (short or long):
+            raise self.error("%s is no escape: write \\\\ for a backslash" % self.text[at : at + 2].strip(), at)
+        code = int(short or long, 16)
         if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
-            told = found.string[found.start() : found.start() + 2].strip() if found.group() == "\\" else found.group()
-            raise self.error("%s is no character: write \\\\ for a backslash" % told, offset + found.start())
+            raise self.error("%s is no character" % found.group(), at)
         return chr(code)
 
 
