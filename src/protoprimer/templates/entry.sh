@@ -12,6 +12,5 @@ for protoprimer_version in 3 3.18 3.17 3.16 3.15 3.14 3.13 3.12 3.11 3.10 3.9 3.
     for protoprimer_directory in ${PATH-}; do protoprimer_py=$protoprimer_directory/python$protoprimer_version
         case $protoprimer_py in */shims/python) protoprimer_py=${protoprimer_py}3 ;; */shims/* | [!/]*) continue ;; esac
         "$protoprimer_py" -I -S -c 'import sys; sys.exit(sys.version_info < (3, 6))' > /dev/null 2>&1 &&
-            exec "$protoprimer_py" -I -S "$protoprimer_script" "$@"
-    done; done
+            exec "$protoprimer_py" -I -S "$protoprimer_script" "$@"; done; done
 echo "error: no Python 3.6 or newer is on PATH; install one" >&2; exit 4 # """
