@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 # Each section of these is a repository that has an entry script and a kernel.
 PAGES = ("how-to/states", "reference/configuration", "how-to/environments", "reference/neoprimer")
 # Each of these is followed from its first line to its last, from an empty directory with a kernel in it.
-NOT_YET = pytest.mark.xfail(strict=False, reason="neither the group dev by default nor globs of projects yet")
 WHOLE_PAGES = [
-    pytest.param("tutorial/first-repository", marks=NOT_YET),
-    pytest.param("how-to/library", marks=NOT_YET),
+    pytest.param("tutorial/first-repository"),
+    pytest.param("how-to/library"),
     pytest.param("how-to/application"),
-    pytest.param("how-to/monorepo", marks=NOT_YET),
+    pytest.param("how-to/monorepo"),
     pytest.param("how-to/setup-py"),
 ]
 # ```LANGUAGE title="FILE" holds the content of a file, ```console what a person types after `$` and then sees.

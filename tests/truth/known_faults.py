@@ -28,7 +28,6 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
         "another constraint",
     ): "issue: the content of what the variable names is no input",
     ("flit, version from the module", "the version in the module"): "issue: what metadata name is no input",
-    ("groups", BACKENDS): "issue: the group `dev` is not installed unless it is asked for",
     (
         "hashed requirements and an editable project in one step",
         BACKENDS,
@@ -84,10 +83,6 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
         "workspace with a root",
         "the member is moved out of the workspace",
     ): "issue: a project of the workspace is no input",
-    (
-        "workspace without a root project",
-        BACKENDS,
-    ): "issue: the members of a workspace without a root project are not installed",
     (
         "a Python version of its own",
         RANDOM,

@@ -66,11 +66,15 @@ def test_extras_of_a_project_that_is_no_package_may_name_each_other(tmp_path: Pa
     assert plan_of(tmp_path, {"pyproject.toml": text}).steps[0].lines == ["a", "b", "c"]
 
 
-def test_nothing_to_install_names_the_key_and_reads_no_project_below(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, {"one/pyproject.toml": "this is = = no TOML", "README": ""})
-    assert plan.steps == []
-    assert "install = [{ projects" in (plan.hint or "")
-    assert '"one"' in (plan.hint or "")
+def test_projects_below_are_named_with_the_line_to_write_and_are_not_read(tmp_path: Path) -> None:
+    broken = "this is = = no TOML"
+    files = {f"{name}/pyproject.toml": broken for name in ("one", "packages/a", "packages/b", "tests/data", ".hidden")}
+    with pytest.raises(ConfigurationError) as told:
+        plan_of(tmp_path, {**files, "README": ""})
+    assert told.value.exit_code == 3
+    assert "one, packages/a, packages/b" in told.value.cause
+    assert 'install = [{ projects = ["one", "packages/*"] }]' in str(told.value)
+    assert plan_of(tmp_path, {"protoprimer.toml": "install = []\n"}).steps == []
 
 
 def test_empty_root_has_an_empty_plan_and_no_hint(tmp_path: Path) -> None:
@@ -193,3 +197,71 @@ def test_steps_keep_their_order_and_a_step_may_be_a_table(tmp_path: Path) -> Non
     plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "protoprimer.toml": config})
     assert [step.args for step in plan.steps] == [["keyring"], ["--pre"]]
     assert plan.summary() == "demo, keyring"
+
+
+GROUPS = '[dependency-groups]\ndev = ["delta"]\nother = ["gamma"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        pytest.param(GROUPS, ["delta"], id="the group dev"),
+        pytest.param(GROUPS + '[tool.uv]\ndefault-groups = ["other"]\n', ["gamma"], id="default-groups of uv"),
+        pytest.param(GROUPS + '[tool.uv]\ndefault-groups = "all"\n', ["delta", "gamma"], id="all of uv"),
+        pytest.param(GROUPS + "[tool.uv]\ndefault-groups = []\n", [], id="none of uv"),
+        pytest.param(GROUPS + '[tool.uv]\ndev-dependencies = ["beta"]\n', ["delta", "beta"], id="old form of uv"),
+        pytest.param('[tool.pdm.dev-dependencies]\ntest = ["beta>=1"]\n', ["beta>=1"], id="pdm"),
+        pytest.param(
+            '[tool.poetry.group.test.dependencies]\nalpha = "^1.2"\nbeta = { version = "*", extras = ["x"], markers = "os_name == \'nt\'" }\n'
+            '[tool.poetry.group.docs]\noptional = true\n[tool.poetry.group.docs.dependencies]\ngamma = "*"\n'
+            '[tool.poetry.dev-dependencies]\ndelta = "1.0"\n',
+            ["alpha>=1.2,<2", "beta[x]; os_name == 'nt'", "delta==1.0"],
+            id="poetry",
+        ),
+    ],
+)
+def test_development_groups_are_installed_as_their_tools_would(tmp_path: Path, text: str, lines: list[str]) -> None:
+    plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE + text})
+    assert plan.steps[0].lines == lines
+    assert plan.hint is None
+
+
+def test_a_group_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    text = '[tool.poetry.group.test.dependencies]\nalpha = { git = "https://host.invalid/alpha" }\n'
+    plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE + text})
+    assert plan.steps[0].lines == []
+    assert "group test of poetry is not installed" in str(plan.hint)
+
+
+def test_a_group_that_default_groups_names_and_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no dependency group nosuch"):
+        plan_of(tmp_path, {"pyproject.toml": PACKAGE + '[tool.uv]\ndefault-groups = ["nosuch"]\n'})
+
+
+def test_a_group_of_a_root_that_is_no_project_comes_with_its_requirement_file(tmp_path: Path) -> None:
+    (step,) = plan_of(tmp_path, {"pyproject.toml": GROUPS, "requirements.txt": "idna\n"}).steps
+    assert (step.projects, step.lines, step.requirements) == ([], ["delta"], [str(tmp_path / "requirements.txt")])
+
+
+def test_members_of_a_workspace_without_a_root_project_are_installed_with_their_groups(tmp_path: Path) -> None:
+    root = '[tool.uv.workspace]\nmembers = ["packages/*", "app"]\nexclude = ["packages/old"]\n[dependency-groups]\ndev = ["beta"]\n'
+    names = ("packages/one", "packages/two", "packages/old", "app", "elsewhere")
+    files = {f"{name}/pyproject.toml": PACKAGE.replace("demo", name[-3:]) for name in names}
+    files["packages/one/pyproject.toml"] += GROUPS
+    (step,) = plan_of(tmp_path, {**files, "packages/README": "", "pyproject.toml": root}).steps
+    assert [project.metadata.name for project in step.projects] == ["app", "one", "two"]
+    assert all(project.editable for project in step.projects)
+    assert step.lines == ["delta", "beta"]
+
+
+def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> None:
+    files = {f"packages/{name}/pyproject.toml": PACKAGE.replace("demo", name) for name in ("one", "two")}
+    install = 'install = [{ projects = [{ path = "packages/*", editable = false }] }]\n'
+    plan = plan_of(tmp_path, {**files, "packages/notes/README": "", "protoprimer.toml": install})
+    assert [(project.metadata.name, project.editable) for project in plan.projects()] == [
+        ("one", False),
+        ("two", False),
+    ]
+    (tmp_path / "protoprimer.toml").write_text('install = [{ projects = ["nosuch/*"] }]\n', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"no project is found by nosuch/\*"):
+        make_plan(configuration_of(tmp_path))

@@ -272,6 +272,7 @@ class _UvLock:
             raise InstallError("uv.lock declares conflicts, which only uv can resolve", plan.lock, "use the backend uv")
         self.plan = plan
         self.environment = environment
+        self.groups_of_root = document.get("manifest", {}).get("dependency-groups", {})
         self.packages = document.get("package", [])  # type: list[dict[str, Any]]
 
     def packages_for(self, plan: Plan) -> "dict[str, dict[str, Any]]":
@@ -314,6 +315,9 @@ class _UvLock:
                 for name in names:
                     edges += known.get(normalized_project_name(name), [])
             return edges
+        if member.path == base and not member.metadata.has_project_table:
+            # The root of a workspace, which is no package itself.
+            return [edge for name in member.groups for edge in self.groups_of_root.get(name, [])]
         raise _refuse_lock(self.plan, "the lock knows no project in %s" % member.path)
 
 

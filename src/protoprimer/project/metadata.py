@@ -26,7 +26,9 @@ class ProjectMetadata:
     :ivar requires_python: range of Pythons (PEP 440), or `None`; `requires_python_place` tells where from, and
         `requires_python_note` why a range that is there could not be read
     :ivar is_package: whether an installer can install it; else only its dependencies can be
-    :ivar groups: dependency groups as written, see `expand_group`
+    :ivar groups: dependency groups as written, see `expand_group`; development groups of pdm and poetry are among them
+    :ivar default_groups: those that are installed where nobody names any
+    :ivar unread_groups: a sentence for each development group that could not be read
     :ivar has_build_system: whether `[build-system]` is there, without which uv takes `[project]` for no package
     :ivar has_dynamic_dependencies: whether dependencies are computed from what no metadata file shows
     :ivar scripts: `module:function` by console script
@@ -50,7 +52,9 @@ class ProjectMetadata:
         self.has_build_system = "build-system" in self.data
         self.build_requires = self.strings("build-system", "requires")
         self.dynamic = self.strings("project", "dynamic")
-        self.groups = self.table("dependency-groups")
+        self.groups = dict(self.table("dependency-groups"))
+        self.default_groups = []  # type: list[str]
+        self.unread_groups = []  # type: list[str]
         self.uv_sources = self.table("tool", "uv", "sources")
         has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
@@ -126,6 +130,7 @@ def read_project(directory: str) -> "ProjectMetadata | None":
     project = ProjectMetadata(directory)
     _read_project_table(project)
     _read_poetry(project)
+    _read_development_groups(project)
     has_setup_cfg = _read_setup_cfg(project, setup_cfg)
     if project.name is None or project.requires_python is None:
         _read_setup_py(project, setup_py)
@@ -175,6 +180,50 @@ def _read_poetry(project: ProjectMetadata) -> None:
         _found_range(project, translated, keys)
         if translated is None:
             project.requires_python_note = "%r in %s has no equal in PEP 440" % (wanted, project.place(*keys))
+
+
+def _read_development_groups(project: ProjectMetadata) -> None:
+    """Take development groups of uv, pdm and poetry for dependency groups, and find out which come by default."""
+    tables = {"uv": {"dev": project.strings("tool", "uv", "dev-dependencies")}}  # type: dict[str, dict[str, Any]]
+    tables["pdm"] = project.table("tool", "pdm", "dev-dependencies")
+    groups = project.table("tool", "poetry", "group")
+    tables["poetry"] = {name: project.table("tool", "poetry", "group", name).get("dependencies") for name in groups}
+    tables["poetry"].setdefault("dev", project.table("tool", "poetry").get("dev-dependencies"))
+    defaults = [name for name in project.groups if normalized_project_name(name) == "dev"]
+    for tool, found in tables.items():
+        for name, entries in found.items():
+            if isinstance(entries, dict):
+                entries = [_poetry_requirement(key, value) for key, value in entries.items()]
+            if not entries:
+                continue
+            if not isinstance(entries, list) or not all(
+                isinstance(one, str) and read_requirement(one) for one in entries
+            ):
+                text = "the group %s of %s is not installed, since an entry of it has no equal in PEP 508"
+                project.unread_groups.append(text % (name, tool))
+                continue
+            project.groups[name] = list(project.groups.get(name, [])) + entries
+            if tool != "poetry" or not groups.get(name, {}).get("optional"):
+                defaults.append(name)
+    uv = project.table("tool", "uv")
+    if uv.get("default-groups") == "all":
+        defaults = list(project.groups)
+    elif "default-groups" in uv:
+        defaults = project.strings("tool", "uv", "default-groups")
+    project.default_groups = list(dict.fromkeys(defaults))
+
+
+def _poetry_requirement(name: str, wanted: "Any") -> "str | None":
+    """Return a dependency of poetry's own form as a requirement, or `None` if that cannot say the same."""
+    wanted = {"version": wanted} if isinstance(wanted, str) else wanted
+    if not isinstance(wanted, dict) or set(wanted) - {"version", "extras", "markers"} or "version" not in wanted:
+        return None
+    version = str(wanted["version"])
+    # Of a Python, "3.8" means each 3.8; of a package, just that version.
+    versions = "==" + version if version[:1].isdigit() and "," not in version else poetry_python_range(version)
+    extras = "[%s]" % ",".join(wanted["extras"]) if wanted.get("extras") else ""
+    marker = "; %s" % wanted["markers"] if wanted.get("markers") else ""
+    return None if versions is None or "|" in version else name + extras + versions + marker
 
 
 def _content_of_metadata(path: str) -> bytes:

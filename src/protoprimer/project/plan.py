@@ -5,6 +5,7 @@ import re
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.project.defaults import install_line, is_glob, projects_below, projects_of_glob, workspace_members
 from protoprimer.project.direct_references import with_sources
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import expand_group, metadata_files, read_project
@@ -95,7 +96,7 @@ class Plan:
     :ivar lock_to_write: the lock file that `lock` writes, `lock_command` the command line that does
     :param build_constraints: constraint file of isolated builds, or `None`
     :param seed_pip: whether pip is put into the environment
-    :param hint: the sentence that says which key to set where nothing is found to install, else `None`
+    :param hint: what is left out since it cannot be read, else `None`
     """
 
     def __init__(
@@ -196,7 +197,7 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
         _lock_file(configuration, steps, lock_must_exist),
         _existing_file(configuration, "build-constraints", build_constraints) if build_constraints else None,
         configuration.get("seed-pip"),
-        _hint(root) if configured is None and not steps else None,
+        "; ".join(note for step in steps for member in step.members for note in member.metadata.unread_groups) or None,
     )
     plan.resolution = configuration.get("resolution")
     plan.lock_command, plan.lock_to_write = _lock_command(configuration), _lock_to_write(configuration, plan.lock)
@@ -204,35 +205,45 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
 
 
 def _default_steps(root: str) -> "list[InstallStep]":
+    """Return what uv, pdm and poetry would install; without a project the requirement file."""
     metadata = read_project(root)
-    requirements = os.path.join(root, "requirements.txt")
     if metadata is not None and (metadata.is_package or metadata.dependencies):
-        return [_step([ProjectToInstall(root, True, [], [], metadata)])]
-    return [_step([], [requirements])] if os.path.isfile(requirements) else []
+        return [_step([_default_project(metadata)])]
+    found = workspace_members(metadata) if metadata is not None and not metadata.has_project_table else []
+    files = [] if found else list(filter(os.path.isfile, [os.path.join(root, "requirements.txt")]))
+    found += [metadata] if metadata is not None and metadata.default_groups else []
+    below = [] if found or files or (metadata and metadata.has_project_table) else projects_below(root)
+    if below:
+        cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
+        advice = "write in protoprimer.toml: %s (or install = [], to install nothing)" % install_line(below)
+        raise ConfigurationError(cause, root, advice)
+    return [_step(list(map(_default_project, found)), files)] if found or files else []
 
 
-def _hint(root: str) -> "str | None":
-    # A look at names only: below the root there may be test data that is broken on purpose.
-    below = [name for name in sorted(os.listdir(root)) if os.path.isfile(os.path.join(root, name, "pyproject.toml"))]
-    if not below:
-        return None
-    return (
-        "nothing is installed, since the root is no project and has no requirements.txt: "
-        "set `install` in [tool.protoprimer] to say which of the projects below it are, "
-        'such as install = [{ projects = [{ path = "%s" }] }]' % below[0]
-    )
+def _default_project(metadata: "ProjectMetadata") -> ProjectToInstall:
+    return ProjectToInstall(metadata.directory, True, [], metadata.default_groups, metadata)
 
 
 def _configured_step(configuration: "Configuration", step: "dict[str, Any]") -> InstallStep:
     members = []
     for item in step.get("projects") or []:
-        item = {"path": item} if isinstance(item, str) else item
-        members.append(_configured_project(configuration, item))
+        members += [_configured_project(configuration, one) for one in _without_globs(configuration, item)]
     files = {
         key: [_existing_file(configuration, "install", path) for path in step.get(key) or []]
         for key in ("requirements", "constraints")
     }
     return _step(members, files["requirements"], files["constraints"], step.get("args") or [])
+
+
+def _without_globs(configuration: "Configuration", item: "dict[str, Any] | str") -> "list[dict[str, Any]]":
+    item = {"path": item} if isinstance(item, str) else item
+    if not is_glob(item["path"]) or os.path.isdir(configuration.path_of(item["path"])):
+        return [item]
+    paths = projects_of_glob(configuration.root, item["path"])
+    if not paths:
+        cause = "no project is found by %s" % item["path"]
+        raise configuration.error("install", cause, "correct the pattern, or take it out of `install`")
+    return [dict(item, path=path) for path in paths]
 
 
 def _configured_project(configuration: "Configuration", item: "dict[str, Any]") -> ProjectToInstall:
@@ -246,6 +257,8 @@ def _configured_project(configuration: "Configuration", item: "dict[str, Any]") 
         raise configuration.error("install", cause, "name a project's directory in `path`")
     extras = list(item.get("extras") or [])
     groups = list(item.get("groups") or [])
+    if item.get("default-groups"):
+        groups = metadata.default_groups + [name for name in groups if name not in metadata.default_groups]
     check_choices(configuration, "install", metadata, extras, groups)
     return ProjectToInstall(path, item.get("editable", True), extras, groups, metadata)
 

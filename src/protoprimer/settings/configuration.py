@@ -262,7 +262,7 @@ def _become_cell(configuration: Configuration, text: str) -> None:
     chosen = {key: [name for name in cell.get(key, "").split(",") if name] for key in ("extras", "groups")}
     if not any(chosen.values()):
         return
-    steps = configuration.get("install") or [_full_step({"projects": ["."]})]
+    steps = configuration.get("install") or [_full_step({"projects": [{"path": ".", "default-groups": True}]})]
     first = next((project for step in steps for project in step["projects"]), None)
     if first is None:
         raise configuration.error("install", "extras and groups of a matrix need a project in `install`")

@@ -38,7 +38,7 @@ def _or_false(description: str, **more: "Any") -> "dict[str, Any]":
 _PROJECT = _table_of(
     "A project of this repository: a directory with pyproject.toml, setup.cfg or setup.py.",
     {
-        "path": _text("Its directory, relative to the root."),
+        "path": _text("Its directory, relative to the root, or a glob of several."),
         "editable": _flag(True, "Whether its sources stay in place."),
         "extras": _strings("Extras to install with it.", default=[]),
         "groups": _strings("Dependency groups (PEP 735) to install with it.", default=[]),
@@ -51,7 +51,7 @@ _INSTALL_STEP = _table_of(
     {
         "projects": _list_of_items(
             {"anyOf": [{"type": "string"}, _PROJECT]},
-            "Projects of this repository, as directories or tables.",
+            "Projects of this repository, as directories, globs such as packages/*, or tables.",
             default=[],
         ),
         "requirements": _strings("Requirement files, relative to the root.", default=[]),
@@ -115,7 +115,8 @@ _KEYS = {
     "install": {
         "anyOf": [_INSTALL_STEP, {"type": "array", "items": _INSTALL_STEP}],
         "description": "Ordered steps of what is installed. "
-        "Default: the root project, editable, if there is one; else requirements.txt.",
+        "Default: the root project, editable, with its group dev or uv's default-groups; "
+        "else the members of a uv workspace; else requirements.txt.",
     },
     "lock": _or_false(
         "The lock file to install from, or false. Default: pylock.toml or uv.lock if present, "

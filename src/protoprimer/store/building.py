@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # Grows when this kernel builds other environments from the same inputs.
-KERNEL_FORMAT = 2
+KERNEL_FORMAT = 3
 
 
 class NotCreatedError(InstallError):

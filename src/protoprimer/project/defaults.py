@@ -1,0 +1,63 @@
+"""Projects that nobody has to name: those of a glob, the members of a uv workspace, and what lies below a root."""
+
+import glob
+import os
+
+from protoprimer.project.metadata import ProjectMetadata, read_project
+
+__all__ = ["install_line", "is_glob", "projects_below", "projects_of_glob", "workspace_members"]
+
+_METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+# Here lie projects of others, and test data.
+_NOT_OURS = frozenset(["node_modules", "site-packages", "test", "tests"])
+
+
+def is_glob(path: str) -> bool:
+    """Tell whether a path of `install` stands for several."""
+    return glob.has_magic(path)
+
+
+def projects_of_glob(root: str, pattern: str) -> "list[str]":
+    """Return the directories below `root` that a pattern such as `packages/*` means and that are projects, sorted."""
+    found = glob.glob(os.path.join(glob.escape(root), pattern), recursive=True)
+    return sorted(os.path.normpath(path) for path in found if _is_project(path))
+
+
+def workspace_members(root: ProjectMetadata) -> "list[ProjectMetadata]":
+    """Return the members of the uv workspace that a root describes, without the root itself."""
+    found = {}  # type: dict[str, list[str]]
+    for key in ("members", "exclude") if root.table("tool", "uv", "workspace") else ():
+        patterns = root.strings("tool", "uv", "workspace", key)
+        found[key] = [path for pattern in patterns for path in projects_of_glob(root.directory, pattern)]
+    members = sorted(set(found.get("members", ())).difference(found.get("exclude", ()), [root.directory]))
+    return [project for project in map(read_project, members) if project is not None]
+
+
+def projects_below(root: str) -> "list[str]":
+    """Return the projects one or two levels below `root`, relative to it; only names are looked at."""
+    found = []  # type: list[str]
+    for name in _directories(root):
+        inner = [name] if _is_project(os.path.join(root, name)) else []
+        found += inner or [name + "/" + one for one in _directories(os.path.join(root, name))
+                           if _is_project(os.path.join(root, name, one))]  # fmt: skip
+    return found
+
+
+def install_line(below: "list[str]") -> str:
+    """Return the line of configuration that installs these projects, with a glob for those of one directory."""
+    named = [os.path.dirname(path) + "/*" if "/" in path else path for path in below]
+    return 'install = [{ projects = ["%s"] }]' % '", "'.join(dict.fromkeys(named))
+
+
+def _directories(path: str) -> "list[str]":
+    try:
+        with os.scandir(path) as entries:
+            return sorted(
+                one.name for one in entries if one.is_dir() and one.name[0] != "." and one.name not in _NOT_OURS
+            )
+    except OSError:
+        return []
+
+
+def _is_project(directory: str) -> bool:
+    return any(os.path.isfile(os.path.join(directory, name)) for name in _METADATA_FILES)
