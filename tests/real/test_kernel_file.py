@@ -217,19 +217,19 @@ def test_a_kernel_file_renews_an_older_one(new_clone: NewClone) -> None:
 
 
 @pytest.mark.parametrize("is_ours", [False, True])
-def test_what_an_installed_package_gives_is_written_only_if_it_is_a_kernel_of_ours(
+def test_only_our_installed_package_is_asked_to_renew_the_kernel_and_its_failure_is_a_warning(
     new_clone: NewClone, is_ours: bool
 ) -> None:
     """The public index has a project of the same name by others, which is not even asked."""
     clone = new_clone()
     clone.kernel = "file"
-    program = "import sys\nopen('asked', 'w').close()\nopen(sys.argv[-1], 'w').write('print(1)')\n"
+    program = "import sys\nopen('asked', 'w').close()\nsys.exit('no disk')\n"
     wheel = own_wheel.make_wheel(
         clone.root, "99.0", {"protoprimer/__init__.py": "", "protoprimer/__main__.py": program}, is_ours
     )
     clone.write({"protoprimer.toml": f'backend = "venv"\ninstall = {{ args = ["./{wheel}"] }}\n'})
     errors = clone.entry("prime", None, "boot").prime().errors
-    assert ("warning: the kernel was not updated: this is not a kernel of protoprimer" in errors) is is_ours
+    assert ("warning: the kernel was not updated: no disk" in errors) is is_ours
     assert (clone.root / "asked").exists() is is_ours
     assert (clone.root / "proto_kernel.py").read_text(encoding="utf-8") == clones.generated_kernel()
 

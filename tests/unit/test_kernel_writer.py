@@ -12,7 +12,8 @@ import pytest
 from protoprimer.authoring import joining
 from protoprimer.authoring.header import hash_below, kernel_damage, kernel_version
 from protoprimer.authoring.joining import in_dependency_order, join_modules, module_sources
-from protoprimer.authoring.kernel import KernelError, kernel_drift, kernel_text, refuse_bad_kernel, write_kernel
+from protoprimer.authoring.kernel import KernelError, kernel_text, refuse_bad_kernel, verify_kernel, write_kernel
+from protoprimer.errors import ConfigurationError
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -191,9 +192,12 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
 
     def drift(content: str, newline: str = "\n") -> str:
         path.write_bytes(content.replace("\n", newline).encode())
-        reason = kernel_drift(str(path)) or ""
-        assert "\n" not in reason
-        return reason
+        try:
+            verify_kernel(str(path))
+        except KernelError as error:
+            assert "\n" not in error.cause
+            return error.cause
+        return ""
 
     assert drift(text) == ""
     # A checkout on Windows may have other line ends.
@@ -201,14 +205,15 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
     assert "has been edited" in drift(text.replace("def bootstrap_graph", "def bootstrap_graphs"))
     assert "is cut off" in drift(text[:-1])
     assert "has been edited" in drift(text.replace("exit 4", "exit 5"))
-    assert "is not a kernel" in drift("print()\n")
-    assert "is not a kernel" in drift("")
+    assert "not a kernel" in drift("print()\n")
+    assert "not a kernel" in drift("")
     assert f"is of version 1.2, this is {VERSION}" in drift(joined(FIRST, SECOND))
     other = join_modules([("protoprimer.first", FIRST), ("protoprimer.second", SECOND)], VERSION)
     assert "written from other sources" in drift(other)
     assert kernel_version(other) == VERSION
     path.unlink()
-    assert "cannot be read" in str(kernel_drift(str(path)))
+    with pytest.raises(ConfigurationError, match="no such file"):
+        verify_kernel(str(path))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The author's command line: `init`, `entry` and `kernel`, of the package and of the kernel file alike."""
 
 from protoprimer.authoring.init import add_entry, initialise, refuse_foreign_file, remove_all
-from protoprimer.authoring.kernel import kernel_drift, update_kernel, write_kernel
+from protoprimer.authoring.kernel import update_kernel, verify_kernel, write_kernel
 from protoprimer.errors import PrimerError
 from protoprimer.system.console import Console, print_out
 from protoprimer.version import VERSION
@@ -86,8 +86,5 @@ def _run(options: "Namespace", console: Console) -> int:
         if told:
             print_out(told)
     else:
-        drift = kernel_drift(options.path)
-        if drift is not None:
-            console.error(drift)
-            return 1
+        verify_kernel(options.path)
     return 0

@@ -18,7 +18,8 @@ _CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
 
 def kernel_version(text: str) -> "str | None":
     """Return the version that a kernel's header states, or `None` if `text` is no kernel of ours."""
-    found = _VERSION.search(text[:2000])
+    text = text[:2000].replace("\r\n", "\n")
+    found = _VERSION.search(text)
     is_ours = _HASH.match(text) or (text.startswith("#!") and _OLD_TITLE in text[:200])
     return found.group(1) if found and is_ours else None
 
@@ -35,6 +36,7 @@ def kernel_damage(text: str) -> "str | None":
 
     Line ends count as they are read in text mode: a checkout with those of Windows is whole.
     """
+    text = text.replace("\r\n", "\n")
     stated = _HASH.match(text) or _OLD_HASH.search(text)
     if stated and hash_below(text) == stated.group(1):
         return None

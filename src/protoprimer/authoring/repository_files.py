@@ -1,6 +1,7 @@
 """The files that `init` and `entry` write into a repository: all are known and checked before any is written."""
 
 import os
+import stat
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.files import write_atomically
@@ -20,6 +21,7 @@ class RepositoryFile:
     """
 
     def __init__(self, directory: str, name: str, text: str, is_script: bool = False) -> None:
+        self._directory = directory
         self.name = name
         self.path = os.path.join(directory, *name.split("/"))
         self.content = text.encode("utf-8", "surrogateescape")
@@ -27,10 +29,8 @@ class RepositoryFile:
 
     def is_there(self) -> bool:
         """Tell whether nothing has to be written."""
-        if not os.path.isfile(self.path) or (self.is_script and not os.access(self.path, os.X_OK)):
-            return False
-        with open(self.path, "rb") as stream:
-            return stream.read() == self.content
+        text = repository_text(self.path) if not self.is_script or os.access(self.path, os.X_OK) else None
+        return text is not None and text.encode("utf-8", "surrogateescape") == self.content
 
     def refuse_unwritable(self) -> None:
         """Refuse what `write` could not write.
@@ -53,7 +53,8 @@ class RepositoryFile:
         :raises ConfigurationError: exit code 3: it cannot be written
         """
         try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            if os.path.isdir(self._directory):
+                os.makedirs(os.path.dirname(self.path), exist_ok=True)
             # What a link leads to is meant.
             path = os.path.realpath(self.path)
             mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
@@ -67,7 +68,9 @@ def repository_text(path: str) -> "str | None":
 
     :raises ConfigurationError: exit code 3: it is no file, or cannot be read
     """
-    if os.path.exists(path) and not os.path.isfile(path):
+    # A shell's own pipe, as of `<(...)`, is a link, and it ends; another one may never do.
+    is_of_shell = os.path.islink(path) and os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
+    if os.path.exists(path) and not os.path.isfile(path) and not is_of_shell:
         kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
         raise ConfigurationError(kind + " is in the way", path, "move it away")
     try:

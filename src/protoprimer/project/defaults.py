@@ -3,13 +3,18 @@
 import glob
 import os
 
+from protoprimer.errors import ConfigurationError
 from protoprimer.project.metadata import ProjectMetadata, read_project
 
-__all__ = ["install_line", "is_glob", "projects_below", "projects_of_glob", "workspace_members"]
+__all__ = ["NothingChosenError", "install_line", "is_glob", "projects_below", "projects_of_glob", "workspace_members"]
 
 _METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 # Here lie projects of others, and test data.
 _NOT_OURS = frozenset(["node_modules", "site-packages", "test", "tests"])
+
+
+class NothingChosenError(ConfigurationError):
+    """Projects lie below a root, and nothing says which of them are to be installed: exit code 3."""
 
 
 def is_glob(path: str) -> bool:

@@ -5,7 +5,14 @@ import re
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
-from protoprimer.project.defaults import install_line, is_glob, projects_below, projects_of_glob, workspace_members
+from protoprimer.project.defaults import (
+    NothingChosenError,
+    install_line,
+    is_glob,
+    projects_below,
+    projects_of_glob,
+    workspace_members,
+)
 from protoprimer.project.direct_references import with_sources
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import expand_group, metadata_files, read_project
@@ -216,7 +223,7 @@ def _default_steps(root: str) -> "list[InstallStep]":
     if below:
         cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
         advice = "write in protoprimer.toml: %s (or install = [], to install nothing)" % install_line(below)
-        raise ConfigurationError(cause, root, advice)
+        raise NothingChosenError(cause, root, advice)
     return [_step(list(map(_default_project, found)), files)] if found or files else []
 
 
