@@ -81,9 +81,8 @@ def read_record(path: str) -> "dict[str, Any]":
 
 def _has_known_types(record: "dict[str, Any]") -> bool:
     """Tell whether what is read of a record is what this version writes: another version's may not be."""
-    names = ("distributions", "faults_when_new")
-    lists = [record.get(name) or [] for name in names]
-    tables = [record.get(name) or {} for name in ("parts", "interpreter")]
+    lists = [record.get(name, []) for name in ("distributions", "faults_when_new")]
+    tables = [record.get(name, {}) for name in ("parts", "interpreter")]
     if not all(isinstance(one, list) for one in lists) or not all(isinstance(one, dict) for one in tables):
         return False
     words = [word for one in lists for word in one] + list(tables[0].values())

@@ -33,7 +33,7 @@ def _record_in_use(store: GenerationStore) -> "dict[str, Any]":
 
 
 def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: Fingerprint) -> str:
-    base = before.get("interpreter", {}).get("executable")
+    base = str(before.get("interpreter", {}).get("executable") or "")
     if base and not os.path.exists(base):
         return "because its base interpreter %s is gone" % base
     changed = explain_change(before["parts"], fingerprint.parts)
