@@ -7,9 +7,11 @@ from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import ToolAbsent
+from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
 from protoprimer.project.metadata import read_project
-from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirement_file_inputs
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.requirement_files import add_requirement_file
 from protoprimer.project.uv_sources import sources_of_lines, sources_of_step
 from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url
 
@@ -158,6 +160,9 @@ class UvBackend(Backend):
             arguments += ["--resolution", plan.resolution]
         if plan.build_constraints:
             arguments += ["--build-constraints", plan.build_constraints]
+        for path in plan.local_wheels():
+            # What uv keeps of a wheel of this name may be another one's content.
+            arguments += ["--refresh-package", os.path.basename(path).partition("-")[0]]
         self._run(what, arguments, plan.root, environ, lines)
 
     def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan, follows_lock: bool) -> None:
@@ -256,10 +261,10 @@ def _files_of_step(step: InstallStep) -> "list[str]":
 
 def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
     """Return the projects of this repository that requirement files and arguments name."""
-    files = set()  # type: set[str]
+    inputs = Inputs()
     for path in step.requirements:
-        requirement_file_inputs(path, root, files)
-    directories = {os.path.dirname(path) for path in files if os.path.basename(path) == "pyproject.toml"}
+        add_requirement_file(path, root, inputs)
+    directories = {os.path.dirname(path) for path in inputs.present if os.path.basename(path) == "pyproject.toml"}
     directories.update(filter(os.path.isdir, (os.path.normpath(os.path.join(root, arg)) for arg in step.args)))
     return [project for project in map(_project_at, sorted(directories)) if project is not None]
 

@@ -92,6 +92,7 @@ def check_schema() -> Schema:
                 "interpreters": {"type": "array", "items": interpreter},
                 "backends": {"type": "object", "additionalProperties": answer},
                 "index": {"type": "array", "items": TEXT},
+                "inputs": {"type": "array", "items": TEXT, "description": "What makes the environment stale."},
             }
         ),
     }

@@ -12,10 +12,11 @@ from protoprimer.errors import ConfigurationError, DryRunEnds
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
-from protoprimer.project.inputs import Inputs
+from protoprimer.project.inputs import Inputs, has_wildcard
 from protoprimer.project.locks_read import check_lock, marker_environment
 from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
+from protoprimer.project.requirement_files import add_requirement_file
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
 from protoprimer.pythons.required_python import RequiredPython, required_python_of
 from protoprimer.settings.command_line import CommandLine, parse_command_line
@@ -34,10 +35,11 @@ from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.last_interpreter import interpreter_of_last_generation
 from protoprimer.store.publishing import Environment, publish_environment
+from protoprimer.store.reasons import refuse_what_is_gone
 from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import user_cache_directory
+from protoprimer.system.paths import path_of_file_url, user_cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,21 +223,31 @@ def _only_looks(command_line: CommandLine) -> bool:
     return command_line.has("dry-run") or command_line.command == "check"
 
 
-def inputs(configuration: Configuration, plan: Plan, required_python: RequiredPython) -> Inputs:
-    """The files that the environment is a function of: those that are there, and those whose appearance would count."""
-    planned = plan.inputs()
-    watched = [configuration.path_of(name) for name in configuration.texts("watch")]
-    for path in filter(os.path.isdir, watched):
-        raise configuration.error("watch", "%s is a directory, not a file" % path, "name the files in it that count")
+def inputs(
+    configuration: Configuration,
+    plan: Plan,
+    required_python: RequiredPython,
+    index_settings: IndexSettings,
+    console: Console,
+) -> Inputs:
+    """What the environment is a function of: files that are there, or would count if they were, and settings."""
+    found = plan.inputs()
+    for pattern in plan.watch:
+        if os.path.isdir(configuration.path_of(pattern)):
+            advice = "name the files in it that count, such as %s/**" % pattern.rstrip("/")
+            raise configuration.error("watch", "%s is a directory, not a file" % pattern, advice)
+        if has_wildcard(pattern) and not found.add_matching(configuration.root, pattern):
+            console.warn("%s in %s matches nothing" % (pattern, configuration.place_of("watch")))
     selector = configuration.text("python-selector")
-    if selector:
-        watched.append(configuration.path_of(selector))
-    present = [path for path in watched if os.path.isfile(path)]
-    missing = [path for path in watched if path not in present]
-    return Inputs(
-        present + planned.present + configuration.files + required_python.files,
-        missing + planned.absent + configuration.absent_files + required_python.absent_files,
-    )
+    found.add(*([configuration.path_of(selector)] if selector else []))
+    found.add(*(configuration.files + configuration.absent_files))
+    found.add(*(required_python.files + required_python.absent_files))
+    found.look_at(*index_settings.files)
+    found.facts.update(index_settings.facts())
+    for path in map(path_of_file_url, index_settings.constraints + index_settings.build_constraints):
+        if os.path.isfile(path):
+            add_requirement_file(path, configuration.root, found)
+    return found
 
 
 def fingerprint(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
@@ -258,9 +270,14 @@ def request(
 
 
 def readable_lock(
-    plan: Plan, index_settings: IndexSettings, console: Console, interpreter: "Callable[[], Interpreter]" = lazy
+    plan: Plan,
+    index_settings: IndexSettings,
+    store: GenerationStore,
+    console: Console,
+    interpreter: "Callable[[], Interpreter]" = lazy,
 ) -> None:
     """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
+    refuse_what_is_gone(plan, store)
     check_lock(plan, lambda: marker_environment(interpreter().executable, console))
     if plan.lock is None:
         refuse_bare_name(plan, index_settings)

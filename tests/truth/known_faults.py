@@ -8,26 +8,10 @@ RANDOM = "random"
 # The project of the table, the change (or one of the names above), and the reason.
 KNOWN_FAULTS: dict[tuple[str, str], str] = {
     ("C extension", "another source in C"): "issue: a source that setup.py names is no input",
-    ("a hook that generates a source", "the hook"): "issue: the hook of a build is no input",
-    ("a project that is copied", "its source"): "issue: the sources of a project that is not editable are no input",
-    (
-        "a wheel that is watched",
-        "the wheel is built anew",
-    ): "issue: a glob of `watch` does nothing, so a wheel that is built anew under its name is not noticed",
-    ("cache-keys", "the file that is named"): "issue: `cache-keys` are no inputs",
     (
         "constraints and overrides of uv",
         BACKENDS,
     ): "issue: `constraint-dependencies` and `override-dependencies` are dropped",
-    (
-        "constraints that pip's variable names",
-        "another constraint",
-    ): "issue: the content of what the variable names is no input",
-    (
-        "constraints that uv's variable names",
-        "another constraint",
-    ): "issue: the content of what the variable names is no input",
-    ("flit, version from the module", "the version in the module"): "issue: what metadata name is no input",
     (
         "hashed requirements and an editable project in one step",
         BACKENDS,
@@ -37,52 +21,21 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
         "another pin",
     ): "issue: pip refuses an editable project beside requirements with hashes",
     ("hatch-vcs", "another tag"): "issue: a tag is no input",
-    ("pdm, version from a file", "the version in the file"): "issue: what metadata name is no input",
     (
         "poetry's own table",
         "a range that cannot be read",
     ): "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
     ("prereleases", BACKENDS): "issue: `prerelease` of `[tool.uv]` is dropped",
-    ("setup.cfg with file: and attr:", "another line in the file"): "issue: what metadata name is no input",
-    ("setup.cfg with file: and attr:", "the version in the module"): "issue: what metadata name is no input",
     (
         "setup.py that reads requirements in a loop",
         "a file that is read is gone",
     ): "issue: files that setup.py reads are no inputs",
-    (
-        "setup.py that reads requirements in a loop",
-        "another line in a file that is read",
-    ): "issue: files that setup.py reads are no inputs",
-    (
-        "setup.py that reads requirements in a loop",
-        "another range in a file that is read",
-    ): "issue: files that setup.py reads are no inputs",
-    (
-        "setuptools finds packages",
-        "another package",
-    ): "issue: a package that is added is no input, so that an editable project does not have it",
-    (
-        "setuptools, dynamic version and requirements",
-        "the version in the module",
-    ): "issue: what metadata name is no input",
     ("source in a directory", "another requirement there"): "issue: a project that is a source is no input",
     ("source in a directory", "another version there"): "issue: a project that is a source is no input",
     ("source in a directory", "the directory is gone"): "issue: a project that is a source is no input",
     ("source in a directory, not editable", "another content there"): "issue: a project that is a source is no input",
     ("source is a wheel in the repository", "the wheel is built anew"): "issue: a wheel that is a source is no input",
-    ("uv.lock of a workspace", "a script of a member"): "issue: a project of the workspace is no input",
-    ("uv.lock of a workspace", "a syntax error in a member"): "issue: a project of the workspace is no input",
-    ("uv.lock of a workspace", "another Python of a member"): "issue: a project of the workspace is no input",
-    ("uv.lock of a workspace", "the member is moved"): "issue: a project of the workspace is no input",
-    ("workspace with a root", "a script of a member"): "issue: a project of the workspace is no input",
-    ("workspace with a root", "a syntax error in a member"): "issue: a project of the workspace is no input",
-    ("workspace with a root", "another Python of a member"): "issue: a project of the workspace is no input",
-    ("workspace with a root", "another requirement of a member"): "issue: a project of the workspace is no input",
     ("workspace with a root", "the member is moved"): "issue: a project of the workspace is no input",
-    (
-        "workspace with a root",
-        "the member is moved out of the workspace",
-    ): "issue: a project of the workspace is no input",
     (
         "a Python version of its own",
         RANDOM,
@@ -119,10 +72,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: a range that contradicts itself is looked for, and fetched through uv",
         [],
     ),
-    "test_a_wheel_rebuilt_under_its_name_is_installed_anew": (
-        "issue: a glob of `watch` does nothing, so a wheel that is built anew under its name is not noticed",
-        ["boot-uv", "boot-venv"],
-    ),
     "test_because_compares_with_the_environment_that_was_in_use": (
         "issue: `because` compares with the environment that was built last, not with the one in use",
         [],
@@ -135,32 +84,16 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: `because` does not say that the last build was interrupted",
         [],
     ),
-    "test_check_lists_the_inputs": (
-        "issue: `check` does not list the inputs",
-        [],
-    ),
     "test_check_names_a_file_of_the_environment_that_is_damaged": (
         "issue: `check` does not look at every file, or does not name `./prime reboot`",
         ["gone", "of another size"],
-    ),
-    "test_init_lists_the_inputs": (
-        "issue: the kernel has no command `init`, so that nothing lists the inputs",
-        [],
     ),
     "test_inputs_that_change_while_a_build_runs_are_planned_anew": (
         "issue: what was built while its inputs changed is found later under the fingerprint that it began with",
         ["uv", "venv"],
     ),
-    "test_requirements_that_are_gone_are_told_instead_of_installing_nothing": (
-        "issue: where `requirements.txt` is gone, nothing is installed and that is called a success",
-        [],
-    ),
     "test_setup_py_without_build_system_installs_on_python_3_6": (
         "issue: a setup.py without `[build-system]` finds no setuptools on Python 3.6",
-        [],
-    ),
-    "test_watch_takes_globs_and_warns_of_one_that_matches_nothing": (
-        "issue: `watch` takes globs that do nothing, without a warning",
         [],
     ),
 }

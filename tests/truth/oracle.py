@@ -233,6 +233,8 @@ def follow(ready: clones.Clone, fresh: clones.Clone, known: set[str]) -> set[str
     if (fresh.root / ".git").is_dir():
         shutil.rmtree(ready.root / ".git")
         shutil.copytree(fresh.root / ".git", ready.root / ".git")
+        # Its index has the times of the other clone's files, which would make these look changed.
+        support.git("status", where=ready.root)
     return wanted
 
 

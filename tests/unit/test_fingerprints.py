@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from protoprimer.errors import InstallError
+from protoprimer.project.inputs import Inputs
 from protoprimer.store.fingerprint import Fingerprint, changed_parts, explain_change, fingerprint_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def fingerprint_with(root: Path, *inputs: str, **changes: Any) -> Fingerprint:
     kernel_format = changes.pop("kernel_format", 1)
     clone = changes.pop("clone", str(root))
     interpreter: Any = SimpleNamespace(**{**PYTHON, **changes})
-    return fingerprint_of(interpreter, [str(root / name) for name in inputs], settings, clone, kernel_format)
+    found = Inputs()
+    found.add(*(str(root / name) for name in inputs))
+    return fingerprint_of(interpreter, found, settings, clone, kernel_format)
 
 
 @pytest.fixture
@@ -91,9 +94,14 @@ def test_order_of_settings_does_not_count(root: Path) -> None:
 
 
 def test_unreadable_input_is_a_clear_error(root: Path) -> None:
+    found = Inputs()
+    interpreter: Any = SimpleNamespace(**PYTHON)
+    found.add(str(root / "pyproject.toml"))
+    (root / "pyproject.toml").unlink()
+    (root / "pyproject.toml").mkdir()
     with pytest.raises(InstallError) as raised:
-        fingerprint_with(root, "sub")
-    assert str(root / "sub") in str(raised.value)
+        fingerprint_of(interpreter, found, {}, str(root), 1)
+    assert str(root / "pyproject.toml") in str(raised.value)
     assert raised.value.exit_code == 6
 
 

@@ -18,7 +18,7 @@ import support
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.versions import poetry_python_range
-from protoprimer.project.metadata import ProjectMetadata, expand_group, metadata_files, read_project
+from protoprimer.project.metadata import ProjectMetadata, expand_group, read_project
 
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
@@ -318,17 +318,6 @@ def test_dynamic_dependencies_are_known_to_be_so(tmp_path: Path) -> None:
 )
 def test_the_name_is_found(tmp_path: Path, files: dict[str, str], name: str | None) -> None:
     assert made(tmp_path, **files).name == name
-
-
-def test_requirement_files_that_setuptools_reads_are_metadata_files(tmp_path: Path) -> None:
-    names = ["pyproject.toml", "setup.cfg", "setup.py"]
-    assert metadata_files(str(tmp_path)) == [str(tmp_path / name) for name in names]
-    (tmp_path / "pyproject.toml").write_text(
-        '[tool.setuptools.dynamic]\nversion = {attr = "x.y"}\ndependencies = {file = ["a.txt", "b.txt"]}\noptional-dependencies.test = {file = "c.txt"}'
-    )
-    assert metadata_files(str(tmp_path)) == [str(tmp_path / name) for name in [*names, "a.txt", "b.txt", "c.txt"]]
-    (tmp_path / "pyproject.toml").write_text("broken")
-    assert metadata_files(str(tmp_path)) == [str(tmp_path / name) for name in names]
 
 
 # Groups.

@@ -39,6 +39,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
         ("", required.note),
         ("installs", missing or plan.summary()),
         ("", plan.hint),
+        ("inputs", ", ".join(plan.inputs().described(root))),
     ]
     lines += _choices(project, plan) if project else []
     used = [os.path.relpath(path, root) for step in plan.steps for path in step.requirements + step.constraints]

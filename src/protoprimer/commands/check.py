@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+
 __all__ = ["check_command"]
 
 _FAULTS_SHOWN = 20
@@ -41,6 +42,7 @@ def check_command(
         "interpreters": [_interpreter_entry(one) for one in interpreters],
         "backends": {name: reason is None or reason for name, reason in backends.items()},
         "index": index_settings.describe(),
+        "inputs": _inputs(graph),
     }  # type: dict[str, object]
     if command_line.has("json"):
         print_out(json.dumps(report, indent=2, sort_keys=True))
@@ -55,7 +57,17 @@ def check_command(
         print_out("backend: %s: %s" % (name, reason or "can serve"))
     for described in index_settings.describe():
         print_out("index: %s" % described)
+    for name in _inputs(graph):
+        print_out("input: %s" % name)
     return status
+
+
+def _inputs(graph: StateGraph) -> "list[str]":
+    try:
+        found: "Inputs" = graph.evaluate("inputs")
+    except PrimerError:
+        return []
+    return found.described(graph.evaluate("configuration").root)
 
 
 def _health(graph: StateGraph) -> "tuple[str, int]":

@@ -5,7 +5,8 @@ import re
 
 from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.metadata import read_project
-from protoprimer.project.plan import Plan, local_path, requirement_lines, requirements_of_member
+from protoprimer.project.plan import Plan, requirements_of_member
+from protoprimer.project.requirement_files import local_path, requirement_lines
 from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.system.paths import file_url
 

@@ -1,19 +1,116 @@
-"""The files that an environment is a function of."""
+"""What an environment is a function of: files, what is absent, and facts that follow from files."""
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+import fnmatch
+import os
 
-__all__ = ["Inputs"]
+__all__ = ["Inputs", "has_wildcard"]
+
+# What builds, installers and tools leave in a checkout.
+_PRODUCTS = (
+    "__pycache__",
+    "build",
+    "dist",
+    "node_modules",
+    "*.egg-info",
+    "*.pyc",
+    "*.so",
+    "*.pyd",
+    "*.dll",
+    "*.o",
+    "*.a",
+)
 
 
 class Inputs:
-    """Files whose content counts, and files whose appearance would.
+    """Files by their content, and what else counts; a path is looked at when it is added.
 
-    :param present: absolute paths of those that are there
-    :param absent: absolute paths of those that are not
+    :param facts: what counts besides the content of files, by a name for a person
+    :param looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 
-    def __init__(self, present: "Iterable[str]", absent: "Iterable[str]") -> None:
-        self.present = sorted(set(present))
-        self.absent = sorted(set(absent))
+    def __init__(self) -> None:
+        self._present = set()  # type: set[str]
+        self._absent = set()  # type: set[str]
+        self.looked_at = set()  # type: set[str]
+        self.facts = {}  # type: dict[str, object]
+
+    @property
+    def present(self) -> "list[str]":
+        """Absolute paths of the files whose content counts."""
+        return sorted(self._present)
+
+    @property
+    def absent(self) -> "list[str]":
+        """Absolute paths that are not there, and whose appearance counts."""
+        return sorted(self._absent)
+
+    def stamped(self) -> "list[str]":
+        """Return the files that may not change while something is built from them."""
+        return sorted(self._present.union(filter(os.path.isfile, self.looked_at)))
+
+    def add(self, *paths: str) -> None:
+        """Let the content of files count, and that they are there."""
+        for path in paths:
+            if os.path.isfile(path):
+                self._present.add(path)
+            elif not os.path.exists(path):
+                self._absent.add(path)
+
+    def add_fact(self, name: str, value: object, *paths: str) -> None:
+        """Let a value count that follows from these files."""
+        self.facts[name] = value
+        self.look_at(*paths)
+
+    def look_at(self, *paths: str) -> None:
+        """Look again when one of these files or directories changes."""
+        self.looked_at.update(filter(os.path.exists, paths))
+        self.add(*(path for path in paths if not os.path.exists(path)))
+
+    def add_matching(self, directory: str, pattern: str, skips_packages: bool = False) -> "list[str]":
+        """Let the files count that a glob matches, `**` being any directories; return them.
+
+        What is hidden, and what builds leave behind, is matched only by its name.
+
+        :param skips_packages: not what is in packages, which an editable project has where it is
+        """
+        found = []  # type: list[str]
+        self._match(directory, os.path.normpath(pattern).split(os.sep), found, skips_packages)
+        return found
+
+    def described(self, root: str) -> "list[str]":
+        """Return the inputs for a person: files, relative to the root where they are below it, and facts."""
+        prefix = os.path.join(root, "")
+        names = [path[len(prefix) :] if path.startswith(prefix) else path for path in self.present]
+        return names + sorted(self.facts)
+
+    def _match(self, directory: str, parts: "list[str]", found: "list[str]", skips_packages: bool) -> None:
+        part, rest = parts[0], parts[1:]
+        path = os.path.normpath(os.path.join(directory, part))
+        if not has_wildcard(part):
+            if rest and os.path.isdir(path):
+                self._match(path, rest, found, skips_packages)
+            else:
+                self.add(path)
+                found += [] if rest or not os.path.isfile(path) else [path]
+            return
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        self.look_at(directory)
+        if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
+            return
+        names = [name for name in names if name[0] != "." or part[0] == "."]
+        names = [name for name in names if not any(fnmatch.fnmatch(name, one) for one in _PRODUCTS if one != part)]
+        if part == "**":
+            self._match(directory, rest or ["*"], found, skips_packages)
+        for name in names if part == "**" else fnmatch.filter(names, part):
+            path = os.path.join(directory, name)
+            if part == "**" or rest:
+                if os.path.isdir(path):
+                    self._match(path, parts if part == "**" else rest, found, skips_packages)
+            elif os.path.isfile(path):
+                self.add(path)
+                found.append(path)
+
+
+def has_wildcard(text: str) -> bool:
+    """Tell whether a path is a pattern."""
+    return any(sign in text for sign in "*?[")

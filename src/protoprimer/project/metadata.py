@@ -8,15 +8,19 @@ from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 
 __all__ = [
+    "METADATA_FILES",
     "ProjectMetadata",
     "expand_group",
-    "metadata_files",
     "read_project",
+    "setup_cfg_sections",
 ]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
 class ProjectMetadata:
@@ -92,28 +96,6 @@ class ProjectMetadata:
         if found is not None and not isinstance(found, str):
             raise ConfigurationError("a string is expected", self.place(*keys), "put it in quotes")
         return found
-
-
-def metadata_files(directory: str) -> "list[str]":
-    """Return every path whose content, appearance or disappearance can change what is to be installed from here.
-
-    Besides the metadata files these are the requirement files that setuptools is told to read.
-    """
-    found = [os.path.join(directory, name) for name in ("pyproject.toml", "setup.cfg", "setup.py")]
-    try:
-        with open(found[0], "rb") as stream:
-            content = stream.read()
-        if b"dynamic" not in content and b"\\" not in content:
-            # Spares reading it once more; only an escape could spell the key in another way.
-            return found
-        table = load_toml(found[0])["tool"]["setuptools"]["dynamic"]
-        sources = [table.get("dependencies")] + list(table.get("optional-dependencies", {}).values())
-    except (OSError, ConfigurationError, LookupError, TypeError, AttributeError):
-        return found  # No such table; a broken file is reported by who reads it.
-    for source in sources:
-        files = source.get("file", []) if isinstance(source, dict) else []
-        found += [os.path.join(directory, name) for name in ([files] if isinstance(files, str) else files)]
-    return found
 
 
 def read_project(directory: str) -> "ProjectMetadata | None":
@@ -236,11 +218,15 @@ def _content_of_metadata(path: str) -> bytes:
         raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
 
 
-def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
-    """Read setuptools' sections, and tell whether there are any."""
+def setup_cfg_sections(directory: str) -> "dict[str, dict[str, str]]":
+    """Return the sections of `setup.cfg` where it has any of setuptools', else none.
+
+    :raises ConfigurationError: the file is not valid (exit code 3)
+    """
+    path = os.path.join(directory, "setup.cfg")
     text = _content_of_metadata(path).decode("utf-8", "replace")
     if "[metadata]" not in text and "[options]" not in text:
-        return False  # Only tools' sections.
+        return {}  # Only tools' sections.
     import configparser
 
     parser = configparser.RawConfigParser(strict=False)
@@ -250,17 +236,24 @@ def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
         line = getattr(error, "lineno", None) or getattr(error, "errors", [(1, "")])[0][0]
         cause = "the file is not valid: `key = value` or `[section]` is expected"
         raise ConfigurationError(cause, "%s:%d" % (path, line), "correct the file") from None
-    name = parser.get("metadata", "name", fallback=None)
+    return {name: {key.replace("-", "_"): value for key, value in parser.items(name)} for name in parser.sections()}
+
+
+def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
+    """Read setuptools' sections, and tell whether there are any."""
+    sections = setup_cfg_sections(project.directory)
+    name = sections.get("metadata", {}).get("name")
     project.name = project.name or (name if name and ":" not in name else None)
-    lines = text.splitlines()
-    line = next((at for at, found in enumerate(lines, 1) if found.replace("-", "_").startswith("python_requires")), 1)
-    wanted = parser.get("options", "python_requires", fallback=parser.get("options", "python-requires", fallback=None))
-    _found_range(project, wanted, "%s:%d (options.python_requires)" % (path, line))
-    for entry in parser.get("options.entry_points", "console_scripts", fallback="").splitlines():
+    wanted = sections.get("options", {}).get("python_requires")
+    if wanted is not None:
+        lines = _content_of_metadata(path).decode("utf-8", "replace").replace("-", "_").splitlines()
+        line = next((at for at, found in enumerate(lines, 1) if found.startswith("python_requires")), 1)
+        _found_range(project, wanted, "%s:%d (options.python_requires)" % (path, line))
+    for entry in sections.get("options.entry_points", {}).get("console_scripts", "").splitlines():
         script, _, target = entry.partition("=")
         if target:
             project.scripts.setdefault(script.strip(), target.strip())
-    return True
+    return bool(sections)
 
 
 def _read_setup_py(project: ProjectMetadata, path: str) -> None:

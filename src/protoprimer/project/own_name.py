@@ -2,7 +2,8 @@
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
-from protoprimer.project.plan import Plan, requirement_lines, requirements_of_member
+from protoprimer.project.plan import Plan, requirements_of_member
+from protoprimer.project.requirement_files import requirement_lines
 from protoprimer.settings.index_settings import IndexSettings
 
 TYPE_CHECKING = False

@@ -1,10 +1,10 @@
 """What is to be installed, in which order, and from which inputs."""
 
 import os
-import re
 
-from protoprimer.errors import ConfigurationError, nearest_name
+from protoprimer.errors import nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.defaults import (
     NothingChosenError,
     install_line,
@@ -15,9 +15,9 @@ from protoprimer.project.defaults import (
 )
 from protoprimer.project.direct_references import with_sources
 from protoprimer.project.inputs import Inputs
-from protoprimer.project.metadata import expand_group, metadata_files, read_project
+from protoprimer.project.metadata import METADATA_FILES, expand_group, read_project
+from protoprimer.project.requirement_files import add_requirement_file, add_requirement_line
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
-from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ __all__ = [
     "Plan",
     "ProjectToInstall",
     "check_choices",
-    "local_path",
     "make_plan",
-    "requirement_file_inputs",
-    "requirement_lines",
     "requirements_of_member",
 ]
 
@@ -126,6 +123,11 @@ class Plan:
         self.lock_command = "./prime lock"
         # Which versions are taken where nothing pins them, as for `uv pip install --resolution`.
         self.resolution = "highest"
+        # Whether the configuration says what is to be installed.
+        self.is_configured = False
+        # Further files, as globs.
+        self.watch = []  # type: list[str]
+        self._inputs = None  # type: Inputs | None
         # Whether projects are built although an earlier build would do: for a start from scratch.
         self.rebuild = False
 
@@ -167,21 +169,42 @@ class Plan:
         return "%d package%s%s%s" % (len(names), "" if len(names) == 1 else "s", ": " * bool(names) + told, pins)
 
     def inputs(self) -> Inputs:
-        """Return the files the plan is a function of: those that exist, and those whose appearance would change it.
+        """Return what the plan is a function of.
 
         :raises ConfigurationError: a requirement file names one that does not exist (exit 3)
         """
-        found = set(metadata_files(self.root))
-        found.update(os.path.join(self.root, name) for name in ("pylock.toml", "uv.lock", "requirements.txt"))
-        found.update(path for path in (self.lock, self.lock_to_write, self.build_constraints) if path)
+        if self._inputs is None:
+            self._inputs = self._found_inputs()
+        return self._inputs
+
+    def local_wheels(self) -> "list[str]":
+        """Return the wheels in this repository that may have been built anew under the same name."""
+        return [path for path in self.inputs().present if path.endswith(".whl")]
+
+    def _found_inputs(self) -> Inputs:
+        found = Inputs()
+        names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
+        found.add(*(os.path.join(self.root, name) for name in names))
+        found.add(*(path for path in (self.lock, self.lock_to_write, self.build_constraints) if path))
+        members = [member for step in self.steps for member in step.members]
+        for member in members:
+            add_project_inputs(member.path, member.editable, found)
+        root = read_project(self.root)
+        for path in member_directories(root, found) if root is not None else []:
+            add_project_inputs(path, True, found)
         for step in self.steps:
-            for project in step.members:
-                found.update(metadata_files(project.path))
             for path in step.requirements + step.constraints:
-                requirement_file_inputs(path, self.root, found)
+                add_requirement_file(path, self.root, found)
+            options = [word + " " for word in step.args if word.startswith("-")]
+            for before, word in zip([""] + step.args, step.args):
+                add_requirement_line(
+                    (before + " " if before + " " in options else "") + word, self.root, self.root, found
+                )
         if self.build_constraints:
-            requirement_file_inputs(self.build_constraints, self.root, found)
-        return Inputs(filter(os.path.isfile, found), (path for path in found if not os.path.exists(path)))
+            add_requirement_file(self.build_constraints, self.root, found)
+        for pattern in self.watch:
+            found.add_matching(self.root, pattern)
+        return found
 
 
 def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> Plan:
@@ -208,6 +231,8 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
     )
     plan.resolution = configuration.get("resolution")
     plan.lock_command, plan.lock_to_write = _lock_command(configuration), _lock_to_write(configuration, plan.lock)
+    plan.watch = configuration.texts("watch")
+    plan.is_configured = configured is not None
     return plan
 
 
@@ -399,67 +424,3 @@ def _name_in_configuration(configuration: "Configuration") -> str:
     cell = "." + str((configuration.cell or {}).get("name"))
     name = configuration.environment_name
     return name[: -len(cell)] if name.endswith(cell) else name
-
-
-def requirement_file_inputs(path: str, root: str, found: "set[str]") -> None:
-    """Add a requirement file to `found`, and all files and local projects it leads to.
-
-    :param root: where relative paths of projects count from; those of nested files count from the including file
-    :raises ConfigurationError: a nested file does not exist (exit 3)
-    """
-    found.add(path)
-    for number, line in requirement_lines(path):
-        _add_inputs_of_line(line, path, number, root, found)
-
-
-def _add_inputs_of_line(line: str, path: str, number: int, root: str, found: "set[str]") -> None:
-    nested = re.match(r"(?:-r|-c|--requirements?|--constraints?)[=\s]*(.+)$", line)
-    if nested:
-        target = nested.group(1).strip().strip("\"'")
-        if "://" in target and not target.startswith("file:"):
-            return
-        absolute = os.path.normpath(os.path.join(os.path.dirname(path), local_path(target)))
-        if not os.path.isfile(absolute):
-            place = "%s:%d" % (path, number)
-            raise ConfigurationError("the file %s does not exist" % absolute, place, "create it, or correct its path")
-        if absolute not in found:
-            requirement_file_inputs(absolute, root, found)
-        return
-    editable = re.match(r"(?:-e|--editable)[=\s]*(.+)$", line)
-    target = (editable.group(1) if editable else line).strip().strip("\"'")
-    required = read_requirement(target)
-    reference = required.url if required and (required.url or "").startswith("file:") else None
-    target = re.sub(r"\[[^\]]*\]$", "", local_path((reference or target).split(";")[0].strip()))
-    if not target or target.startswith("-") or "://" in target:
-        return
-    # pip counts from where it is started, the root; a file that means itself is met too.
-    for base in {root, os.path.dirname(path)}:
-        local = os.path.normpath(os.path.join(base, target))
-        looks_like_path = editable or reference or "/" in target or os.sep in target or target in (".", "..")
-        if looks_like_path and os.path.isdir(local):
-            found.update(metadata_files(local))
-        elif local.endswith((".whl", ".tar.gz", ".zip")) and os.path.isfile(local):
-            found.add(local)
-
-
-def local_path(target: str) -> str:
-    """Return the path that a `file:` URL means, anything else as it is."""
-    return path_of_file_url(target) if target.startswith("file:") else target
-
-
-def requirement_lines(path: str) -> "list[tuple[int, str]]":
-    """Return the logical lines of a requirement file with their numbers: joined, uncommented, variables expanded."""
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            text = stream.read()
-    except OSError as error:
-        raise ConfigurationError("cannot read %s: %s" % (path, error.strerror), path) from error
-    lines, number = [], 1
-    # A comment line ends a continuation, as it does for pip.
-    for logical in re.findall(r"(?:(?!\s*#).*\\\n)*.*\n?", text + "\n")[:-1]:
-        line = re.sub(r"(^|\s)#.*$", "", logical.replace("\\\n", "").rstrip("\n")).strip()
-        if line:
-            line = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), line)
-            lines.append((number, line))
-        number += logical.count("\n")
-    return lines

@@ -79,7 +79,8 @@ class BuildRequest:
         switched back and forth. The second time they are taken for files that the build itself writes.
         """
         appeared = [path for path in self.inputs.absent if os.path.lexists(path)]
-        stamps = zip(self.inputs.present, self.fingerprint.stamps, input_stamps(self.inputs.present))
+        files = self.inputs.stamped()
+        stamps = zip(files, self.fingerprint.stamps, input_stamps(files))
         touched = [path for path, before, now in stamps if before != now]
         if touched and self.is_second_try:
             now = fingerprint_now(self.configuration, self.interpreter, self.inputs)
@@ -119,7 +120,8 @@ def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inpu
     settings = {
         key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
     }
-    return fingerprint_of(interpreter, inputs.present, settings, configuration.root, KERNEL_FORMAT)
+    settings.update(inputs.facts)
+    return fingerprint_of(interpreter, inputs, settings, configuration.root, KERNEL_FORMAT)
 
 
 def find_generation(request: BuildRequest) -> "Generation | None":

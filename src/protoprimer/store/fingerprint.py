@@ -3,6 +3,7 @@
 import json
 import os
 
+from protoprimer.project.inputs import Inputs
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import sha256_of
 
@@ -34,13 +35,13 @@ class Fingerprint:
 
 
 def fingerprint_of(
-    interpreter: "Interpreter", inputs: "Sequence[str]", settings: "dict[str, Any]", clone_path: str, kernel_format: int
+    interpreter: "Interpreter", inputs: Inputs, settings: "dict[str, Any]", clone_path: str, kernel_format: int
 ) -> Fingerprint:
     """Return the fingerprint of an environment.
 
     The interpreter counts by version and place, not by the dates of its files: those differ between equal images.
 
-    :param inputs: absolute paths of the plan's files, which count by content; one that does not exist counts as absent
+    :param inputs: files that count by content; one that does not exist counts as absent
     :param settings: what else decides what is installed; anything JSON can hold
     :param kernel_format: grows when this kernel builds other environments from the same inputs
     :raises InstallError: an input cannot be read (exit code 6)
@@ -54,8 +55,8 @@ def fingerprint_of(
         "clone": clone_path,
         "format": str(kernel_format),
     }
-    shown, stamps = dict(full), input_stamps(inputs)
-    for path in inputs:
+    shown, stamps = dict(full), input_stamps(inputs.stamped())
+    for path in inputs.present:
         content_hash = _hash_of_file(path)
         if content_hash is not None:
             name = "file:" + _path_from(clone_path, path)

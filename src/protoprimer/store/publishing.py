@@ -126,6 +126,7 @@ def announce_generation(
         read_at_ns,
         fingerprint=generation.digest,
         links=_links_to_watch(configuration, generation, request.inputs.present),
+        looked_at=request.inputs.looked_at,
     )
 
 

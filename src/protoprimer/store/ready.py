@@ -17,7 +17,7 @@ from protoprimer.template_text import template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 __all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_launcher", "write_ready"]
@@ -43,6 +43,7 @@ def write_ready(
     read_at_ns: int,
     fingerprint: str = "",
     links: "Sequence[tuple[str, str]]" = (),
+    looked_at: "Iterable[str]" = (),
 ) -> None:
     """Announce that `environment` is ready: atomically, the last thing a run does. All paths are absolute.
 
@@ -53,10 +54,12 @@ def write_ready(
     :param base_executable: the interpreter from which the environment's own is made
     :param read_at_ns: wall clock in nanoseconds before the inputs were read: whatever changed later makes this stale
     :param links: pairs of a link and what it must lead to, such as `.venv` and the environment
+    :param looked_at: further files and directories whose change makes it worth looking again
     :raises OSError: the state directory cannot be written, or an input is gone
     """
     # Without its pyvenv.cfg an interpreter starts, but in no environment.
     exact = [base_executable, os.path.join(environment, "pyvenv.cfg")] + _watched_directories(environment)
+    exact += sorted(looked_at)
     facts = {
         "state": os.path.abspath(state_directory),
         "boot": boot_identifier(),

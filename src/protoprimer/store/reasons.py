@@ -2,6 +2,9 @@
 
 import os
 
+from protoprimer.errors import ConfigurationError
+from protoprimer.project.metadata import METADATA_FILES
+from protoprimer.project.plan import Plan
 from protoprimer.store.fingerprint import Fingerprint, explain_change
 from protoprimer.store.generations import GenerationStore
 from protoprimer.store.ready import read_ready
@@ -10,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["reason_to_build"]
+__all__ = ["reason_to_build", "refuse_what_is_gone"]
 
 
 def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
@@ -42,3 +45,17 @@ def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: F
     current = store.newest(fingerprint)
     fault = store.is_intact(current) if current is not None else "the environment is gone"
     return "because %s" % (fault or "it is wanted anew")
+
+
+def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
+    """Refuse to install nothing where that is because a file is gone that the environment was made from.
+
+    :raises ConfigurationError: exit code 3
+    """
+    if plan.steps or plan.is_configured:
+        return
+    parts = _record_in_use(store).get("parts", {})
+    for name in METADATA_FILES + ("requirements.txt",):
+        if "file:" + name in parts and not os.path.exists(os.path.join(plan.root, name)):
+            cause = "%s is gone, from which the environment was made, and there is nothing else to install" % name
+            raise ConfigurationError(cause, plan.root, "put it back, or say install = [] in the configuration")

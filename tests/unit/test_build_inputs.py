@@ -1,0 +1,128 @@
+"""What the build of a project reads is found in its metadata and scripts, and is an input."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protoprimer.project.build_inputs import add_project_inputs
+from protoprimer.project.inputs import Inputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLE = '[project]\nname = "app"\nversion = "1"\n'
+
+
+def inputs_of(root: Path, files: dict[str, str], editable: bool = True) -> Inputs:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    found = Inputs()
+    add_project_inputs(str(root), editable, found)
+    return found
+
+
+def names(root: Path, inputs: Inputs) -> set[str]:
+    return {os.path.relpath(path, root) for path in inputs.present} - {"pyproject.toml", "setup.py", "setup.cfg"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('needs/a.txt')",
+        "open(os.path.join(HERE, 'needs', 'a.txt'))",
+        "for name in ('a', 'b'):\n    open(os.path.join(HERE, 'needs', name + '.txt'))",
+        "for name in ('a', 'b'):\n    open(os.path.join(HERE, 'needs', '%s.txt' % name))",
+        "for name in ('a', 'b'):\n    open(HERE / 'needs' / f'{name}.txt')",
+        "for name in ('a', 'b'):\n    open('needs/{}.txt'.format(name))",
+        "needs = glob.glob('needs/*.txt')",
+        "data = 'needs'",
+    ],
+)
+def test_what_strings_of_setup_py_name_is_an_input(tmp_path: Path, code: str) -> None:
+    found = inputs_of(tmp_path, {"setup.py": code, "needs/a.txt": "", "needs/b.txt": "", "other/c.txt": ""})
+    assert "needs/a.txt" in names(tmp_path, found)
+    assert "other/c.txt" not in names(tmp_path, found)
+
+
+def test_what_setup_py_imports_is_an_input_and_the_modules_of_its_packages_are_not(tmp_path: Path) -> None:
+    setup = "import helper\nsetup(packages=['app'], package_dir={'': 'src'}, exclude=['tests'])"
+    files = {"setup.py": setup, "helper.py": "", "app/__init__.py": "", "src/one.py": "", "src/pkg/__init__.py": ""}
+    found = inputs_of(tmp_path, {**files, "tests/data.txt": ""})
+    assert names(tmp_path, found) == {"helper.py"}
+
+
+def test_a_copied_project_counts_with_all_its_files_but_what_builds_leave(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": TABLE,
+        "src/app/__init__.py": "",
+        "src/app/x.so": "",
+        "build/lib/app.py": "",
+        ".git/x": "",
+    }
+    files["venv/pyvenv.cfg"] = files["venv/lib/x.py"] = ""
+    assert names(tmp_path, inputs_of(tmp_path, files, editable=False)) == {"src/app/__init__.py"}
+
+
+def test_of_an_attribute_its_value_counts_and_nothing_else_of_the_module(tmp_path: Path) -> None:
+    files = {
+        "setup.cfg": "[metadata]\nname = app\nversion = attr: app.__version__\n",
+        "app/__init__.py": "__version__ = '1'\n",
+    }
+    first = inputs_of(tmp_path, files)
+    assert names(tmp_path, first) == set()
+    files["app/__init__.py"] += "MORE = 1\n"
+    assert inputs_of(tmp_path, files).facts == first.facts
+    files["app/__init__.py"] = "__version__ = '2'\n"
+    assert inputs_of(tmp_path, files).facts != first.facts
+    files["app/__init__.py"] = "__version__ = computed()\n"
+    assert names(tmp_path, inputs_of(tmp_path, files)) == {"app/__init__.py"}
+
+
+def test_cache_keys_are_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = '[tool.uv]\ncache-keys = ["VERSION", { file = "c/**/*.h" }, { dir = "gen" }, { env = "A_KEY" }]\n'
+    files = {"pyproject.toml": TABLE + keys, "VERSION": "", "c/d/e.h": "", "gen/x": ""}
+    found = inputs_of(tmp_path, files)
+    assert names(tmp_path, found) == {"VERSION", "c/d/e.h"}
+    monkeypatch.setenv("A_KEY", "1")
+    (tmp_path / "gen" / "y").write_text("")
+    now = inputs_of(tmp_path, files).facts
+    assert {name for name, value in now.items() if found.facts[name] != value} == {
+        "the directory gen",
+        "the variable A_KEY",
+    }
+
+
+def test_members_of_a_workspace_and_sources_are_inputs_with_what_is_not_there(tmp_path: Path) -> None:
+    table = TABLE + "[tool.uv.workspace]\nmembers = ['packages/*']\nexclude = ['packages/out']\n"
+    table += "[tool.uv.sources]\nlib = { path = 'lib', editable = true }\nwheel = { path = 'w/x-1-py3-none-any.whl' }\n"
+    files = {"pyproject.toml": table, "w/x-1-py3-none-any.whl": "", "packages/out/pyproject.toml": TABLE}
+    files["packages/one/pyproject.toml"] = TABLE
+    found = inputs_of(tmp_path, files)
+    assert "packages/one/pyproject.toml" in names(tmp_path, found)
+    assert str(tmp_path / "packages" / "one" / "setup.py") in found.absent
+    assert str(tmp_path / "packages" / "out" / "setup.py") not in found.absent
+    assert str(tmp_path / "packages") in found.looked_at
+    assert "w/x-1-py3-none-any.whl" in names(tmp_path, found)
+    assert str(tmp_path / "lib" / "pyproject.toml") in found.absent
+
+
+def test_globs_find_any_depth_but_nothing_hidden(tmp_path: Path) -> None:
+    for name in ("a.txt", "d/b.txt", "d/e/c.txt", ".h/x.txt", "d/__pycache__/y.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = {
+        pattern: sorted(os.path.relpath(path, tmp_path) for path in Inputs().add_matching(str(tmp_path), pattern))
+        for pattern in ("**/*.txt", "*.txt", "d/*/c.txt", "d/**", ".h/*", "none/*")
+    }
+    assert found == {
+        "**/*.txt": ["a.txt", "d/b.txt", "d/e/c.txt"],
+        "*.txt": ["a.txt"],
+        "d/*/c.txt": ["d/e/c.txt"],
+        "d/**": ["d/b.txt", "d/e/c.txt"],
+        ".h/*": [".h/x.txt"],
+        "none/*": [],
+    }
