@@ -5,6 +5,7 @@ import json
 from protoprimer.backends.choosing import probe_backends
 from protoprimer.errors import PrimerError
 from protoprimer.graph import StateGraph
+from protoprimer.project.inputs import Inputs
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
@@ -64,7 +65,7 @@ def check_command(
 
 def _inputs(graph: StateGraph) -> "list[str]":
     try:
-        found: "Inputs" = graph.evaluate("inputs")
+        found: Inputs = graph.evaluate("inputs")
     except PrimerError:
         return []
     return found.described(graph.evaluate("configuration").root)
