@@ -26,6 +26,7 @@ if str(REPOSITORY) not in protoprimer.__path__:
 from protoprimer import errors, primer_kernel  # noqa: E402 - as above
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
+from protoprimer.settings.index_sources import SETTINGS  # noqa: E402 - as above
 from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
 
 Schema = Dict[str, Any]
@@ -136,6 +137,15 @@ def variables_table() -> str:
     options = {"env": "`--env`", "python": "`--python`", "backend": "`--backend`", "offline": "`--offline`"}
     rows = ["| variable | key | option |", "|---|---|---|"]
     rows += [f"| `{name}` | `{key}` | {options.get(key, '')} |" for name, key in INPUT_VARIABLES.items()]
+    return "\n".join(rows)
+
+
+def settings_table() -> str:
+    """Return a table of pip's and uv's settings, and of what pip and uv get of each."""
+    rows = ["| setting | uv's variables | uv's keys | with pip | with uv |", "|---|---|---|---|---|"]
+    for one in SETTINGS.values():
+        names = [", ".join(f"`{name}`" for name in cell.split()) for cell in (one.variables, one.keys)]
+        rows.append(f"| `{one.name}` | {' | '.join(names)} | {one.pip} | {one.uv} |")
     return "\n".join(rows)
 
 
@@ -251,6 +261,7 @@ def described(name: str, thing: Any) -> str:
 PAGES = {
     "reference/exit-codes.md": {"exit codes": exit_codes_table},
     "reference/api.md": {"names": api_text},
+    "reference/indexes.md": {"settings": settings_table},
     "reference/configuration.md": {
         "keys": lambda: keys_table(CLIENT_SCHEMA),
         "primer keys": lambda: keys_table(PRIMER_SCHEMA),
