@@ -646,13 +646,9 @@ def test_output_of_the_neo_runtime_that_is_lost_is_told(
         assert clone.run("/bin/sh", "-c", './prime "$@" >&-', "sh", *command) == clones.Done(0, "", "")
 
 
-@pytest.mark.parametrize(
-    "command", [["--help"], ["--version"], ["init", "--help"], ["kernel", "show", "proto_kernel.py"]]
-)
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["init", "--help"]])
 def test_output_of_the_authors_command_line_that_is_lost_is_told(new_clone: NewClone, command: list[str]) -> None:
-    clone = new_clone(PYTHONPATH=str(support.ROOT / "src"), PYTHONUNBUFFERED="1").write(
-        {"proto_kernel.py": clones.generated_kernel()}
-    )
+    clone = new_clone(PYTHONPATH=str(support.ROOT / "src"), PYTHONUNBUFFERED="1")
     assert_lost_output_is_told_and_output_that_nobody_reads_is_not(clone, sys.executable, "-m", "protoprimer", *command)
 
 

@@ -1,5 +1,7 @@
 """The author's command line: `init`, `entry` and `kernel`, of the package and of the kernel file alike."""
 
+import sys
+
 from protoprimer.authoring.init import add_entry, initialise, refuse_foreign_file, remove_all
 from protoprimer.authoring.kernel import update_kernel, verify_kernel, write_kernel
 from protoprimer.errors import PrimerError
@@ -9,6 +11,7 @@ from protoprimer.version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import Any
 
 __all__ = ["AUTHOR_COMMANDS", "author_main"]
 
@@ -36,9 +39,9 @@ def _author_parser(program: str) -> "ArgumentParser":
     import argparse
 
     class Parser(argparse.ArgumentParser):
-        def print_help(self, file: object = None) -> None:
-            # Else a closed pipe would be a traceback.
-            print_out(self.format_help(), end="")
+        def _print_message(self, message: str, file: "Any" = None) -> None:
+            # Help and version: else a closed pipe, or a full disk, would be a traceback.
+            print_out(message, end="") if file is sys.stdout else super()._print_message(message, file)
 
     parser = Parser(prog=program, description="for authors of repositories")
     parser.add_argument("--version", action="version", version="protoprimer " + VERSION)
