@@ -12,7 +12,7 @@ from protoprimer.project.locks_read import load_lock, marker_environment, read_l
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.project.requirement_files import add_requirement_file
-from protoprimer.project.uv_sources import sources_of_lines, sources_of_step
+from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url
 
 TYPE_CHECKING = False
@@ -193,8 +193,7 @@ class UvBackend(Backend):
             else:
                 # Only with its name can uv be told to build it; as an argument, uv builds it each time.
                 arguments += words
-        # uv knows the sources of projects, but not whose lines these are.
-        sources = sources_of_lines(step, plan.root, self._markers(interpreter))
+        sources = sources_of_step(step, plan.root, self._markers(interpreter), of_lines_only=True)
         for line, index in sources.indexes if deep else []:
             # What is there and satisfies what is asked for is left as it is by the step itself.
             self._pip_install("install", environment, plan, ["--no-deps"], [line], index=index)
@@ -226,7 +225,7 @@ class UvBackend(Backend):
             # `compile` has no option for requirement files.
             arguments += step.requirements + _files_of_step(InstallStep([], [], step.constraints, [], [], []))
             arguments += [arg for arg in step.args if arg.startswith("-")]
-            sources = sources_of_lines(step, plan.root, self._markers(interpreter))
+            sources = sources_of_step(step, plan.root, self._markers(interpreter), of_lines_only=True)
             for line, index in sources.indexes:
                 cause = "uv pip cannot lock %s of a group from one index, %s, alone" % (line, self.console.mask(index))
                 raise BackendError(cause, plan.root, 'set lock = "uv.lock", and lock again')

@@ -162,11 +162,10 @@ class Plan:
         """Return what was installed in a few words: how many distributions, the plan's own projects first."""
         own = [normalized_project_name(project.metadata.name or "") for project in self.projects()]
         names = sorted(distributions, key=lambda name: (name not in own, name))
-        told = ", ".join(names[:_NAMES_TOLD]) + (" and %d more" % (len(names) - _NAMES_TOLD)) * (
-            len(names) > _NAMES_TOLD
-        )
+        told = names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD)
+        count = " (%d package%s)" % (len(names), "" if len(names) == 1 else "s") if names else ""
         pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
-        return "%d package%s%s%s" % (len(names), "" if len(names) == 1 else "s", ": " * bool(names) + told, pins)
+        return (", ".join(told) or "nothing") + count + pins
 
     def inputs(self) -> Inputs:
         """Return what the plan is a function of.

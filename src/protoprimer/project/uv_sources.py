@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Sources", "sources_of_lines", "sources_of_step"]
+__all__ = ["Sources", "sources_of_step"]
 
 
 class Sources:
@@ -32,32 +32,22 @@ class Sources:
         self.indexes = []  # type: list[tuple[str, str]]
 
 
-def sources_of_step(step: InstallStep, root: str, markers: "dict[str, Any]") -> Sources:
+def sources_of_step(step: InstallStep, root: str, markers: "dict[str, Any]", of_lines_only: bool = False) -> Sources:
     """Return the sources of all that a step's projects require, and of what those sources require in their turn.
 
     :param markers: the values of the marker variables
+    :param of_lines_only: only of the step's lines: uv knows the sources of projects, but not whose lines these are
     :raises ConfigurationError: a source leads nowhere (exit 3)
     """
     found, known = Sources(), {member.path for member in step.members}
-    pending = [(member, step.lines + requirements_of_member(member)) for member in step.members]
+    pending = [(one, step.lines + ([] if of_lines_only else requirements_of_member(one))) for one in step.members]
     while pending:
         member, lines = pending.pop()
         for project in _add_sources(found, member, lines, root, markers):
             if project.path not in known:
                 known.add(project.path)
                 found.projects.append(project)
-                pending.append((project, requirements_of_member(project)))
-    return found
-
-
-def sources_of_lines(step: InstallStep, root: str, markers: "dict[str, Any]") -> Sources:
-    """Return the sources of a step's lines alone: uv knows those of projects, but not whose lines these are."""
-    found, known = Sources(), {member.path for member in step.members}
-    for member in step.members:
-        for project in _add_sources(found, member, step.lines, root, markers):
-            if project.path not in known:
-                known.add(project.path)
-                found.projects.append(project)
+                pending.append((project, [] if of_lines_only else requirements_of_member(project)))
     return found
 
 
