@@ -1,6 +1,7 @@
 """The backend uv: `uv venv`, `uv pip`, and `uv sync` where that does exactly what was asked."""
 
 import os
+import re
 
 from protoprimer.backends.base import Backend, commands_of, path_to_keyring, run_installer
 from protoprimer.backends.declarative import is_declarative
@@ -285,13 +286,13 @@ def _depends_on_choice(lock: str) -> bool:
     """Tell whether a `pylock.toml` has packages for some extras or groups only."""
     with open(lock, encoding="utf-8") as stream:
         text = stream.read()
-    return " in extras" in text or " in dependency_groups" in text
+    # Nor can uv read one with files that have no URL.
+    has_mere_hashes = re.search(r"wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes", text)
+    return " in extras" in text or " in dependency_groups" in text or has_mere_hashes is not None
 
 
 def _oldest_python(interpreter: "Interpreter", plan: Plan) -> str:
     """Return the oldest version every project of the plan supports: the lock is to serve them from there on."""
-    import re
-
     found = []  # type: list[tuple[int, ...]]
     for project in (member for step in plan.steps for member in step.members):
         bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", project.metadata.requires_python or "")

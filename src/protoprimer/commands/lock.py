@@ -114,21 +114,24 @@ def _take_first_side(path: str, content: bytes, console: Console) -> "dict[str, 
 
 
 def _name_nothing_of_this_host(path: str) -> None:
-    """Make URLs of files beside the lock relative.
+    """Make URLs of files beside the lock relative; leave out those of other files: name, version and hashes say enough.
 
-    :raises InstallError: exit code 6: it has the URL of a file elsewhere, which only this host has
+    :raises InstallError: exit code 6: what is pinned is a file itself that only this host has
     """
     base = os.path.dirname(path)
 
     def relative(found: "re.Match[str]") -> str:
         target = os.path.relpath(path_of_file_url(found.group(1)), base)
-        if target.startswith(os.pardir) or os.path.isabs(target):
+        is_elsewhere = target.startswith(os.pardir) or os.path.isabs(target)
+        if is_elsewhere and "archive" not in text[: found.start()].rpartition("\n")[2]:
+            return ""
+        if is_elsewhere:
             advice = "take it from an index, or from a directory of the repository"
             raise InstallError("a lock cannot name a file that only this host has: " + found.group(1), path, advice)
-        return 'path = "%s"' % target.replace(os.sep, "/")
+        return 'path = "%s"%s' % (target.replace(os.sep, "/"), found.group(2))
 
     text = (_lock_bytes(path) or b"").decode("utf-8")
-    changed = re.sub(r'\burl = "(file:[^"]*)"', relative, text)
+    changed = re.sub(r'\burl = "(file:[^"]*)"(,? ?)', relative, text)
     if changed != text:
         write_atomically(path, changed.encode("utf-8"))
 

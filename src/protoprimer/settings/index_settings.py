@@ -265,7 +265,8 @@ class IndexSettings:
         return [one for one in self.extra_index_urls + self.find_links if one not in indexes + links]
 
     def _places(self, indexes: "list[str]", links: "list[str]", locking: bool) -> "tuple[list[str], list[str]]":
-        if not locking:
+        if not locking or self.no_index:
+            # Without any index these are all there is; what is written names none of their files.
             return list(indexes), list(links)
         return list(filter(self._is_for_all, indexes)), list(filter(self._is_for_all, links))
 
