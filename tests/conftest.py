@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +39,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--wild", metavar="3.N,3.N", help="only these Pythons as wild ones (default: all this machine has)")
     group.addoption("--backends", metavar="NAME,NAME", help="only these backends (default: all)")
+    group.addoption(
+        "--thorough",
+        action="store_true",
+        help="run everything; without, tests that are marked `thorough` are left out, since others of their kind are run",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -55,21 +61,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, unless asked for, what costs most and tells least: the package from every Python."""
-    if config.getoption("--kernel") != "some":
-        return
-    ends = {python.name for python in (support.wild_pythons()[0], support.wild_pythons()[-1])}
-    left_out = [item for item in items if _is_package_between(item, ends)]
+    """Leave out, unless asked for, what costs most and tells least: the package from every Python, what is `thorough`."""
+    is_some, is_thorough = config.getoption("--kernel") == "some", config.getoption("--thorough")
+    left_out = [
+        item
+        for item in items
+        if (is_some and _is_package_between(item))
+        or (not is_thorough and (_is_thorough(item) or _is_out_of_turn(item)))
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
-def _is_package_between(item: pytest.Item, ends: set[str]) -> bool:
-    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    wild = parameters.get("wild_python")
-    is_between = isinstance(wild, support.WildPython) and wild.name not in ends
-    return is_between and parameters.get("kernel") == "package"
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+
+
+def _is_between(wild: object) -> bool:
+    """Tell whether this is a wild Python, and neither the oldest nor the newest."""
+    return isinstance(wild, support.WildPython) and wild not in (support.wild_pythons()[0], support.wild_pythons()[-1])
+
+
+def _is_package_between(item: pytest.Item) -> bool:
+    parameters = _parameters(item)
+    return _is_between(parameters.get("wild_python")) and parameters.get("kernel") == "package"
+
+
+def _is_thorough(item: pytest.Item) -> bool:
+    return item.get_closest_marker("thorough") is not None
+
+
+def _is_out_of_turn(item: pytest.Item) -> bool:
+    """Tell whether another backend has its turn with this Python; with the package, with every Python."""
+    parameters = _parameters(item)
+    wild, is_package = parameters.get("wild_python"), parameters.get("kernel") == "package"
+    if item.get_closest_marker("backends_in_turn") is None or not (is_package or _is_between(wild)):
+        return False
+    assert isinstance(wild, support.WildPython)
+    return parameters["backend"] != support.BACKENDS[wild.version[1] % len(support.BACKENDS)]
 
 
 @pytest.fixture(autouse=True)
@@ -130,17 +160,24 @@ def toolset(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 def fetch_tools(
     tmp_path_factory: pytest.TempPathFactory, shared_directory: Path, toolset: Callable[..., str]
 ) -> Callable[[str], None]:
-    """Return a function that sees to it that the shared cache has the tools of a backend, for tests without index."""
+    """Return a function that sees to it that the shared cache has the tools of a backend, for tests without index.
+
+    They are fetched by one worker, and the others wait for it.
+    """
     fetched: set[str] = set()
 
     def fetch(backend: str) -> None:
         if backend in fetched:
             return
-        home = tmp_path_factory.mktemp("tools of " + backend)
-        cache = str(shared_directory / "cache")
-        environ = support.clean_environment(toolset(support.default_python()), home, PROTOPRIMER_CACHE=cache)
-        clone = clones.Clone(home, environ, "package").entry("prime", None, "boot")
-        clone.project("demo").prime("--backend", backend)
+        done = shared_directory / f"tools of {backend} fetched"
+        with FileLock(f"{done}.lock"):
+            if not done.exists():
+                home = tmp_path_factory.mktemp("tools of " + backend)
+                cache = str(shared_directory / "cache")
+                environ = support.clean_environment(toolset(support.default_python()), home, PROTOPRIMER_CACHE=cache)
+                clone = clones.Clone(home, environ, "package").entry("prime", None, "boot")
+                clone.project("demo").prime("--backend", backend)
+                done.touch()
         fetched.add(backend)
 
     return fetch

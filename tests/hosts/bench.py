@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock
 
 import support
 from hosts import index as indexes
@@ -118,7 +119,8 @@ def pinned_wheels(shared: Path, version: tuple[int, int, int]) -> tuple[Path, ..
     settings = read_index_settings(str(support.ROOT))
     box = ToolBox(settings, str(shared / "cache"), Console(-1))
     interpreter: Any = SimpleNamespace(executable=os.devnull, version_info=version)
-    return tuple(Path(path) for path in box.pinned_wheels(interpreter, uv_wheel_for_host()))
+    with FileLock(str(shared / "pinned wheels.lock")):
+        return tuple(Path(path) for path in box.pinned_wheels(interpreter, uv_wheel_for_host()))
 
 
 @contextlib.contextmanager

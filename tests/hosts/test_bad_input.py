@@ -95,7 +95,14 @@ def test_a_member_that_does_not_keep_its_checksum_leaves_nothing(bench: Bench) -
 
 
 @pytest.mark.parametrize(
-    "name", ["/tmp/absolute", "../../outside", "uv/../../outside", "C:/windows", "uv\\..\\outside"]
+    "name",
+    [
+        *("/tmp/absolute", "../../outside"),
+        *(
+            pytest.param(name, marks=pytest.mark.thorough)
+            for name in ("uv/../../outside", "C:/windows", "uv\\..\\outside")
+        ),
+    ],
 )
 def test_a_path_that_leads_out_of_the_archive_is_refused(bench: Bench, name: str) -> None:
     content = archive(lambda opened: opened.writestr(name, "x"))

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from hosts.bench import Bench
 
 
+# These fail as `no-locks` does, with another number.
+THOROUGH = {"bad-locks", "unknown-locks"}
+
+
 def _rows() -> Iterator[object]:
     for row in HOSTS:
         marks = [pytest.mark.xfail(strict=True, reason=row.fault)] if row.fault else []
+        if row.key in THOROUGH:
+            marks.append(pytest.mark.thorough)
         yield pytest.param(row, id=row.key, marks=[*marks, pytest.mark.index])
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Prime = Callable[..., "Clone"]
 
-pytestmark = pytest.mark.index
+pytestmark = [pytest.mark.index, pytest.mark.backends_in_turn]
 
 # What the author of each example ran, from its README, as arguments of `python -m protoprimer`.
 COMMANDS = {

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX")]
 
 
+# One of each kind; the others need `--thorough`.
+SAMPLE = {
+    *("setuptools", "hatch-vcs", "setup.py that reads requirements in a loop", "extras", "args", "setup(**kwargs)"),
+    *("requirements that name others", "hashed requirements and an editable project in one step", "pylock.toml"),
+    *("uv.lock of a workspace", "sources with markers", "prereleases"),
+}
+
+
 def _cases() -> list[ParameterSet]:
     found = []
     for project in PROJECTS:
@@ -26,7 +34,10 @@ def _cases() -> list[ParameterSet]:
             marks.append(pytest.mark.xfail(strict=True, reason=KNOWN_FAULTS[project.name, BACKENDS]))
         if project.needs_compiler:
             marks.append(pytest.mark.skipif(shutil.which("gcc") is None, reason="this host has no C compiler"))
+        if project.name not in SAMPLE:
+            marks.append(pytest.mark.thorough)
         found.append(pytest.param(project, id=project.name, marks=marks))
+    assert {project.name for project in PROJECTS} >= SAMPLE
     return found
 
 

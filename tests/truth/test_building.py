@@ -15,6 +15,7 @@ import support
 from clones import BUILD_BACKEND, BUILD_SYSTEM
 from truth.oracle import Place, answer_of, booted, distributions_of, faults_after, go_back, made_ready
 from truth.projects import BY_NAME, FLIT, STATIC, TOML, Project, put, rebuilt, swap
+from truth.samples import WITH_UV
 
 if TYPE_CHECKING:
     import clones
@@ -32,7 +33,7 @@ def as_cloned(place: Place, clone: clones.Clone) -> None:
     support.git("clean", "-fdxq", where=clone.root)
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 @pytest.mark.parametrize("name", WITH_EFFECTS)
 def test_what_a_build_wrote_into_the_checkout_is_built_again_after_git_clean(
     place: Place, name: str, installer: str
@@ -51,7 +52,7 @@ def test_what_a_build_wrote_into_the_checkout_is_built_again_after_git_clean(
     assert booted(clone, project, installer, "reboot") == first
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_what_a_build_wrote_is_built_under_every_name(place: Place, installer: str) -> None:
     project = BY_NAME["hatch-vcs"]
     clone = place.clone(project)
@@ -63,7 +64,7 @@ def test_what_a_build_wrote_is_built_under_every_name(place: Place, installer: s
     assert booted(clone, project, installer, "-e", "other").probe == first.probe
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 @pytest.mark.parametrize("words", [["boot"], ["reboot"]], ids=["boot", "reboot"])
 def test_a_wheel_rebuilt_under_its_name_is_installed_anew(place: Place, installer: str, words: list[str]) -> None:
     project = BY_NAME["a wheel that is watched"]
@@ -92,7 +93,7 @@ SWITCHING = Project(
 )
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_inputs_that_change_while_a_build_runs_are_planned_anew(place: Place, installer: str) -> None:
     """While the first step is built, a branch is switched; later it is switched back."""
     clone = place.clone(SWITCHING)
@@ -127,27 +128,27 @@ def _append(path: str, content: bytes) -> None:
 def test_check_names_a_file_of_the_environment_that_is_damaged(place: Place, damage: str) -> None:
     project = BY_NAME["requirements that name others"]
     clone = place.clone(project)
-    first = booted(clone, project, "venv")
+    first = booted(clone, project, "uv")
     (path,) = (clone.root / ".venv").glob("lib/python*/site-packages/delta.py")
     DAMAGES[damage](str(path))
-    done = clone.prime("check", "--backend", "venv", status=1)
+    done = clone.prime("check", "--backend", "uv", status=1)
     assert "delta.py" in done.output + done.errors
     assert "./prime reboot" in done.output + done.errors
-    assert booted(clone, project, "venv", "reboot") == first
-    clone.prime("check", "--backend", "venv")
+    assert booted(clone, project, "uv", "reboot") == first
+    clone.prime("check", "--backend", "uv")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_boot_that_looks_closely_heals_a_damaged_file(place: Place, damage: str) -> None:
     project = BY_NAME["requirements that name others"]
     clone = place.clone(project)
-    booted(clone, project, "venv")
+    booted(clone, project, "uv")
     (path,) = (clone.root / ".venv").glob("lib/python*/site-packages/delta.py")
     size = path.stat().st_size
     DAMAGES[damage](str(path))
     # No fast path any more, though nothing has changed.
     os.utime(clone.root / "requirements.txt", (time.time() + 10, time.time() + 10))
-    clone.prime("--backend", "venv")
+    clone.prime("--backend", "uv")
     (path,) = (clone.root / ".venv").glob("lib/python*/site-packages/delta.py")
     assert path.stat().st_size == size
 
@@ -155,13 +156,13 @@ def test_a_boot_that_looks_closely_heals_a_damaged_file(place: Place, damage: st
 def test_requirements_that_are_gone_are_told_instead_of_installing_nothing(place: Place) -> None:
     project = BY_NAME["requirements that name others"]
     clone = place.clone(project)
-    booted(clone, project, "venv")
+    booted(clone, project, "uv")
     (clone.root / "requirements.txt").unlink()
-    clone.prime("check", "--backend", "venv", status=None)
-    done = clone.prime("--backend", "venv", status=3)
+    clone.prime("check", "--backend", "uv", status=None)
+    done = clone.prime("--backend", "uv", status=3)
     assert "requirements.txt" in done.errors
     clone.write({"protoprimer.toml": "install = []\n"})
-    clone.prime("--backend", "venv")
+    clone.prime("--backend", "uv")
     assert distributions_of(clone.root / ".venv") == {}
 
 
@@ -170,8 +171,8 @@ def test_requirements_that_are_gone_are_told_instead_of_installing_nothing(place
 
 def test_check_lists_the_inputs(place: Place) -> None:
     clone = place.clone(BY_NAME["setup.py that reads requirements in a loop"])
-    clone.prime("--backend", "venv")
-    done = clone.prime("check", "--backend", "venv")
+    clone.prime("--backend", "uv")
+    done = clone.prime("check", "--backend", "uv")
     for name in ("setup.py", os.path.join("requirements", "base.txt")):
         assert name in done.output + done.errors
 
@@ -206,9 +207,9 @@ def test_because_compares_with_the_environment_that_was_in_use(place: Place) -> 
     clone = place.clone(project)
     for files in ({}, {"one": "2"}, {"one": "1"}):
         clone.write(files)
-        booted(clone, project, "venv")
+        booted(clone, project, "uv")
     clone.write({"two": "2"})
-    (line,) = [one for one in clone.prime("--backend", "venv").errors.splitlines() if "because" in one]
+    (line,) = [one for one in clone.prime("--backend", "uv").errors.splitlines() if "because" in one]
     assert "two" in line
     assert "one" not in line.replace("environment", "")
 

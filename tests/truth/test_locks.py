@@ -12,6 +12,7 @@ import pytest
 import simple_index
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, put, swap, wheel
+from truth.samples import WITH_UV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def moving_index() -> Iterator[simple_index.SimpleIndex]:
         yield index
 
 
-def locked(place: Place, installer: str = "venv") -> clones.Clone:
+def locked(place: Place, installer: str = "uv") -> clones.Clone:
     """Return a ready clone of `LOCKED` with a lock that was just written."""
     clone = place.clone(LOCKED)
     clone.prime("lock", "--backend", installer)
@@ -59,7 +60,7 @@ def locked(place: Place, installer: str = "venv") -> clones.Clone:
     return clone
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 @pytest.mark.parametrize("asked", ASKED_LATER)
 def test_a_stale_lock_is_refused_with_the_requirement_that_no_pin_satisfies(
     place: Place, asked: str, installer: str
@@ -96,7 +97,7 @@ def test_lock_check_says_whether_the_lock_is_stale_and_changes_nothing(place: Pl
     assert (clone.root / "pylock.toml").read_bytes() == before
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_pins_that_do_not_satisfy_each_other_are_refused(place: Place, installer: str) -> None:
     """The project asks for `beta` alone, and `beta` asks for `alpha`, which the lock has not."""
     clone = place.clone(BY_NAME["pylock.toml"])
@@ -144,7 +145,7 @@ def test_a_lock_that_is_missing_is_told_with_the_command_that_writes_it(place: P
     clone.prime("--backend", "uv", "-e", "docs")
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_reboot_keeps_the_pins_and_an_upgrade_says_what_moved(
     place: Place, moving_index: simple_index.SimpleIndex, installer: str
 ) -> None:
@@ -164,7 +165,7 @@ def test_reboot_keeps_the_pins_and_an_upgrade_says_what_moved(
     assert "beta" not in re.sub(r"pylock\S*|args.*", "", upgraded.errors)
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_an_upgrade_of_what_is_not_there_is_an_error(place: Place, installer: str) -> None:
     clone = locked(place, installer)
     before = (clone.root / "pylock.toml").read_bytes()
@@ -174,7 +175,7 @@ def test_an_upgrade_of_what_is_not_there_is_an_error(place: Place, installer: st
     assert (clone.root / "pylock.toml").read_bytes() == before
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_no_path_of_this_host_gets_into_a_lock(place: Place, installer: str) -> None:
     clone = place.clone(BY_NAME["args"])
     wheels = clone.root.parent / f"wheels of {clone.root.name}"
@@ -190,7 +191,7 @@ def test_no_path_of_this_host_gets_into_a_lock(place: Place, installer: str) -> 
         assert str(clone.root.parent) not in text
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_a_directory_of_wheels_in_the_repository_may_be_locked(place: Place, installer: str) -> None:
     settings = '\n[tool.uv]\nfind-links = ["wheels"]\n'
     files = {TOML: HEAD + 'dependencies = ["vendored", "alpha<2"]\n\n' + FLIT + settings, **MODULE}

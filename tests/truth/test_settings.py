@@ -15,6 +15,7 @@ import simple_index
 import support
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, TOML, Project, swap
+from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +58,17 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
-@pytest.mark.parametrize("policy", POLICIES)
+# What is pip's is tried with uv, and what is uv's with pip.
+@pytest.mark.parametrize(
+    ("policy", "installer"),
+    [
+        pytest.param(
+            policy, installer, id=f"{policy}-{installer}", marks=[pytest.mark.thorough] * (installer == native)
+        )
+        for policy, native in zip(POLICIES, ["venv", "uv", "uv", "uv"])
+        for installer in ("uv", "venv")
+    ],
+)
 def test_no_source_is_built_where_that_is_forbidden(place: Place, traps: Path, policy: str, installer: str) -> None:
     variables, more = POLICIES[policy]
     clone = place.clone(asking("trap", more))
@@ -75,7 +85,7 @@ def test_the_trap_springs_where_nothing_forbids_it(place: Place, traps: Path) ->
     assert traps.exists()
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_no_wheel_is_taken_where_that_is_forbidden(place: Place, traps: Path, installer: str) -> None:
     place.index.add("trap", "1")
     try:
@@ -86,7 +96,7 @@ def test_no_wheel_is_taken_where_that_is_forbidden(place: Place, traps: Path, in
         del place.index.files["trap-1-py3-none-any.whl"]
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_hashes_that_are_required_are_required(place: Place, installer: str) -> None:
     project = BY_NAME["requirements that name others"]
     clone = place.clone(project)
@@ -96,7 +106,7 @@ def test_hashes_that_are_required_are_required(place: Place, installer: str) -> 
     assert "hash" in done.errors
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 @pytest.mark.parametrize("span", ["7 days", "2026-01-01", "P7D", "2026-01-01T00:00:00Z"])
 def test_exclude_newer_is_heeded_or_refused_in_each_of_its_forms(place: Place, span: str, installer: str) -> None:
     """The index does not say when a file was uploaded: whoever heeds the setting finds nothing, or says so."""
@@ -108,7 +118,7 @@ def test_exclude_newer_is_heeded_or_refused_in_each_of_its_forms(place: Place, s
     assert "exclude" in done.errors.lower() or "uploaded" in done.errors.lower() or "upload-time" in done.errors.lower()
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_metadata_that_the_project_states_for_a_dependency_are_used_or_refused(place: Place, installer: str) -> None:
     more = "\n[[tool.uv.dependency-metadata]]\nname = 'beta'\nversion = '1.0'\nrequires-dist = []\n"
     project = asking("beta==1.0", more)
@@ -121,7 +131,7 @@ def test_metadata_that_the_project_states_for_a_dependency_are_used_or_refused(p
         assert "dependency-metadata" in done.errors
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_configuration_file_that_a_variable_names_must_be_there(place: Place, installer: str) -> None:
     clone = place.clone(asking("alpha"))
     clone.environ["UV_CONFIG_FILE"] = str(place.base / "nosuch.toml")
@@ -131,7 +141,7 @@ def test_a_configuration_file_that_a_variable_names_must_be_there(place: Place, 
     assert len(place.index.requests) == asked
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_a_keyring_is_asked_for_credentials(place: Place, tmp_path: Path, installer: str) -> None:
     with simple_index.serving() as index:
         index.add("alpha", "1.0")
@@ -152,7 +162,7 @@ def test_a_keyring_is_asked_for_credentials(place: Place, tmp_path: Path, instal
         assert "of the keyring" not in done.errors
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_persons_certificates_go_before_the_hosts(place: Place, tmp_path: Path, installer: str) -> None:
     import ssl
 
@@ -176,7 +186,7 @@ def test_a_persons_certificates_go_before_the_hosts(place: Place, tmp_path: Path
         clone.prime("--backend", installer, environ=variables)
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_commit_in_git_is_a_source(place: Place, installer: str) -> None:
     commit = support.git("rev-parse", "v1^{commit}", where=place.base / "repository").strip()
     more = f"\n[tool.uv.sources]\nfromgit = {{ git = '@GIT@', rev = '{commit}' }}\n"
@@ -184,7 +194,7 @@ def test_a_commit_in_git_is_a_source(place: Place, installer: str) -> None:
     assert answer.names() == {"app": "0.1 editable", "fromgit": "1.0"}
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_a_source_brings_extras_and_is_held_to_its_version(place: Place, installer: str) -> None:
     files = dict(BY_NAME["source in a directory"].files)
     files[TOML] = files[TOML].replace('"inner"', '"inner[more]>=5"')
