@@ -219,9 +219,14 @@ def test_environments_of_one_clone_live_side_by_side_and_are_remembered(new_clon
     error = clone.prime("--env", "tset", status=3).errors
     assert "there is no environment 'tset'" in error
     assert "did you mean 'test'? known: default, dev, test" in error
+    # Another branch lacks the one that was chosen: its default serves there, and the choice stays for the rest.
     clone.write({"protoprimer.toml": VENV + "[env.test]\n"})
-    assert "to choose another: --env default" in clone.prime(status=3).errors
-    assert os.path.basename(clone.prime("-q", "--env", "default").output).startswith("default-")
+    fallen_back = clone.prime()
+    assert "this branch has no environment 'dev', which this clone has chosen: taking default\n" in fallen_back.errors
+    assert os.path.basename(fallen_back.output).startswith("default-")
+    assert "there is no environment 'dev'" in clone.prime("--env", "dev", status=3).errors
+    clone.write({"protoprimer.toml": VENV + "[env.dev]\n[env.test]\n"})
+    assert clone.prime().output == seen["dev"]
 
 
 PREFIX = "import sys\n\ndef main():\n    print(sys.prefix)\n"
@@ -241,7 +246,7 @@ def test_the_installed_package_serves_client_code_and_renews_an_older_kernel(new
     kernel.write_text(old, encoding="utf-8")
     kernel.chmod(0o750)
     cold = clone.prime()
-    assert f"the kernel {kernel} is of version 0.0.9, protoprimer {VERSION} is installed" in cold.errors
+    assert f"the kernel {kernel} is of version 0.0.9, this is {VERSION}; to update it: " in cold.errors
     assert kernel.read_text(encoding="utf-8") == old
     assert "site-packages" in cold.output.splitlines()[0]
     assert json.loads(cold.output.splitlines()[1])["derived"]["kernel-update"] == "check"

@@ -116,8 +116,7 @@ def update_kernel(path: str, check_only: bool) -> str:
         advice = "take your changes elsewhere, then: %s kernel write --force %s" % (author_program(), path)
         raise KernelError(cause, path, advice)
     if check_only:
-        told = "the kernel %s is of version %s, this is %s; to update it: %s kernel update %s"
-        return told % (path, present, VERSION, author_program(), path)
+        return "the kernel %s is of version %s, this is %s" % (path, present, VERSION)
     _file_at(path, is_script=os.access(path, os.X_OK)).write()
     return "updated the kernel %s from version %s to %s: commit it" % (path, present, VERSION)
 

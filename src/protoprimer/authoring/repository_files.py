@@ -58,7 +58,8 @@ class RepositoryFile:
             # What a link leads to is meant.
             path = os.path.realpath(self.path)
             mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
-            write_atomically(path, self.content, 0o755 if self.is_script else mode)
+            # Whoever may read a script may start it.
+            write_atomically(path, self.content, mode | (mode >> 2 & 0o111) if self.is_script else mode)
         except OSError as error:
             raise ConfigurationError("cannot be written: %s" % error.strerror, self.path, _PERMISSION_ADVICE) from None
 

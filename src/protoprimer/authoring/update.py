@@ -1,6 +1,7 @@
 """Renewing the committed kernel where the environment has a newer protoprimer."""
 
 import os
+from shlex import quote
 
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.formats.versions import Version
@@ -36,6 +37,9 @@ def renew_kernel(configuration: Configuration, environment: str, console: Consol
     done = run_child(command + ["--check"] * (mode == "check"), console, cwd=configuration.root)
     if done.status:
         console.warn("the kernel was not updated: %s" % done.everything())
+    elif done.output and mode == "check":
+        how = "./prime run -- python -m protoprimer kernel update %s" % quote(configuration.kernel_path)
+        console.say("%s; to update it: %s" % (done.output.strip(), how))
     elif done.output:
         console.say(done.output.strip())
 
