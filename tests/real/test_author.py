@@ -26,6 +26,7 @@ demo = "demo.app:main"
 test = []
 docs = []
 """
+BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
 
 def author(*arguments: str, where: Path, status: int = 0) -> str:
@@ -51,7 +52,13 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
     (git_repository / "pyproject.toml").write_text(PROJECT)
     (git_repository / "uv.lock").write_text("")
     words = author("init", where=git_repository)
-    for told in ("demo\n", ">=3.9,!=3.11.1, from", "pyproject.toml:4", "uv.lock", "docs, test"):
+    for told in (
+        "demo\n",
+        ">=3.9,!=3.11.1, from",
+        "pyproject.toml:4",
+        "uv.lock",
+        "docs (not installed), test (not installed)",
+    ):
         assert told in words
     assert "script:       demo; for an entry script of it: python -m protoprimer entry demo demo.app:main\n" in words
     assert "main:         none: " in words, "a console script is not the main unless --main says so"
@@ -73,6 +80,42 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
     author("kernel", "verify", "proto_kernel.py", where=git_repository)
     assert "nothing, all of it is there already" in author("init", where=git_repository)
     assert support.git("diff", where=git_repository) == ""
+
+
+def test_init_tells_what_is_not_installed_and_the_line_that_installs_all_of_it(tmp_path: Path) -> None:
+    """The line is taken as it is told, and then nothing is missing."""
+    files = ("requirements-old.txt", "packages/one/setup.py", "poetry.lock", ".venv/pyvenv.cfg")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    text = PROJECT.replace("test = []", 'dev = ["six"]') + '[project.optional-dependencies]\nfast = ["six"]\n' + BUILD
+    (tmp_path / "pyproject.toml").write_text(text)
+    (tmp_path / "src").mkdir()
+    words = author("init", where=tmp_path)
+    for told in (
+        "groups:       dev, docs (not installed)\n",
+        "extras:       fast (not installed)\n",
+        "files:        requirements-old.txt (not installed)\n",
+        "below:        packages/one (not installed)\n",
+        "lock:         poetry.lock is not read; ./prime lock",
+        ".venv:        is another tool's environment",
+    ):
+        assert told in words
+    (tmp_path / "protoprimer.toml").write_text(re.findall(r"protoprimer.toml: (install = .*)", words)[0] + "\n")
+    assert "(not installed)" not in author("init", where=tmp_path)
+
+
+def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: Path) -> None:
+    for name in ("packages/one", "packages/two"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "pyproject.toml").write_text(PROJECT + BUILD)
+    words = author("init", where=tmp_path)
+    assert (
+        "installs:     nothing says which of the projects here are to be installed: packages/one, packages/two\n"
+        in words
+    )
+    assert 'install = [{ projects = ["packages/*"] }]' in words
+    assert (tmp_path / "prime").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the scripts are started through their first line")
@@ -381,9 +424,6 @@ def test_entry_follows_a_configured_state_directory(tmp_path: Path) -> None:
     (tmp_path / "protoprimer.toml").write_text('state-dir = "build/state"\n')
     author("init", where=tmp_path)
     assert "/build/state/ready" in (tmp_path / "prime").read_text()
-
-
-BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
 
 @pytest.mark.parametrize(

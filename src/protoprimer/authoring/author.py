@@ -48,15 +48,17 @@ def _author_parser(program: str) -> "ArgumentParser":
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     # An argument of `add_subparsers` only since Python 3.7.
     commands.required = True
+    foreign = "overwrite files of these names that are not ours"
     init = commands.add_parser("init", help="write prime and the kernel into a repository")
-    init.add_argument(
-        "directory", metavar="DIR", nargs="?", default=".", help="the repository; default: this directory"
-    )
+    init.add_argument("directory", metavar="DIR", nargs="?", default=".", help="default: this directory")
     init.add_argument("--main", metavar="MODULE:FUNC", help="the function that ./prime runs in the ready environment")
-    init.add_argument("--windows", action="store_true", help="write prime.cmd, too")
-    init.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
-    init.add_argument("--remove", action="store_true", help="take away all that init and ./prime have written")
-    init.add_argument("--force", action="store_true", help="overwrite files of these names that are not ours")
+    _add_flags(
+        init,
+        windows="write prime.cmd, too",
+        dry_run="say what would be written, write nothing",
+        remove="take away all that init and ./prime have written",
+        force=foreign,
+    )
     entry = commands.add_parser("entry", help="write another entry script")
     entry.add_argument("path", metavar="PATH")
     entry.add_argument("main", metavar="MODULE:FUNC")
@@ -65,13 +67,17 @@ def _author_parser(program: str) -> "ArgumentParser":
     kind.add_argument("--start", dest="kind", action="store_const", const="start", help="never provision")
     entry.set_defaults(kind="run")
     entry.add_argument("--kernel", help="default: the nearest one upwards, within the repository")
-    entry.add_argument("--force", action="store_true", help="overwrite a file that is not ours")
+    _add_flags(entry, force=foreign)
     kernel = commands.add_parser("kernel", help="write the stand-alone kernel, check, or renew one")
     kernel.add_argument("action", choices=["write", "verify", "update"])
     kernel.add_argument("path", metavar="PATH")
-    kernel.add_argument("--force", action="store_true", help="for write: overwrite a file that is not ours")
-    kernel.add_argument("--check", action="store_true", help="for update: only tell whether there is one")
+    _add_flags(kernel, force="for write: " + foreign, check="for update: only tell whether there is one")
     return parser
+
+
+def _add_flags(parser: "ArgumentParser", **flags: str) -> None:
+    for name, told in flags.items():
+        parser.add_argument("--" + name.replace("_", "-"), action="store_true", help=told)
 
 
 def _run(options: "Namespace", console: Console) -> int:

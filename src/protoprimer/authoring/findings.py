@@ -1,12 +1,13 @@
 """What `init` finds in a repository: facts, and what `./prime` will do about them."""
 
 import glob
+import json
 import os
 import re
 
 from protoprimer.authoring.kernel import author_program
 from protoprimer.authoring.repository_files import repository_text
-from protoprimer.project.defaults import NothingChosenError, install_line, projects_below
+from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below
 from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.required_python import required_python_of
@@ -41,17 +42,8 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
         ("", plan.hint),
         ("inputs", ", ".join(plan.inputs().described(root))),
     ]
-    lines += _choices(project, plan) if project else []
-    used = [os.path.relpath(path, root) for step in plan.steps for path in step.requirements + step.constraints]
-    files = [name for name in sorted(os.listdir(root)) if re.match(r".*requirements.*\.(txt|in)\Z", name)]
-    others = [name for name in files if name not in used]
-    if others:
-        line = 'install = [{ requirements = ["%s"] }]' % '", "'.join(others)
-        lines.append(("files", "%s; to install them: %s" % (", ".join(others), line)))
-    known = [os.path.relpath(member.directory, root).replace(os.sep, "/") for member in plan.all_metadata()]
-    below = [path for path in projects_below(root) if path not in known] if not missing else []
-    if below:
-        lines.append(("below", "%s; to install them: %s" % (", ".join(below), install_line(below))))
+    if not missing:
+        lines += _choices(project, plan, configuration.get("install") is None)
     if not plan.lock:
         foreign = [name for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
         lines.append(
@@ -64,17 +56,29 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     return [(label, text) for label, text in lines if text]
 
 
-def _choices(project: ProjectMetadata, plan: Plan) -> "list[tuple[str, str | None]]":
-    """Return the groups and extras of the project at the root, and how to have those that are not installed."""
-    members = [member for step in plan.steps for member in step.members if member.metadata.directory == plan.root]
-    lines, missing = [], []  # type: list[tuple[str, str | None]], list[str]
-    for label in ("groups", "extras"):
-        chosen = [name for member in members for name in getattr(member, label)]
-        known = sorted(getattr(project, label))
-        missing += [name for name in known if name not in chosen]
-        lines.append((label, ", ".join(name + " (installed)" * (name in chosen) for name in known)))
-    if missing:
-        lines.append(("", 'for more: install = [{ projects = [{ path = ".", groups = [...], extras = [...] }] }]'))
+def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) -> "list[tuple[str, str | None]]":
+    """Return what could be installed, what of it is not, and the line of configuration that installs all of it."""
+    members = [member for step in plan.steps for member in step.members]
+    here = [member for member in members if member.metadata.directory == plan.root]
+    known = [os.path.relpath(member.metadata.directory, plan.root).replace(os.sep, "/") for member in members]
+    used = [os.path.relpath(path, plan.root) for step in plan.steps for path in step.requirements + step.constraints]
+    files = [name for name in sorted(os.listdir(plan.root)) if re.match(r".*requirements.*\.(txt|in)\Z", name)]
+    lines, wanted, is_more = [], {}, False  # type: list[tuple[str, str | None]], dict[str, str], bool
+    for label, found, chosen in (
+        ("groups", sorted(project.groups) if project else [], [name for member in here for name in member.groups]),
+        ("extras", sorted(project.extras) if project else [], [name for member in here for name in member.extras]),
+        ("files", files, used),
+        ("below", projects_below(plan.root), known),
+    ):
+        told = [name + ("" if name in chosen else " (not installed)") for name in found]
+        lines.append((label, ", ".join(told)))
+        is_more = is_more or len(set(found).difference(chosen)) > 0
+        wanted[label] = json.dumps(found)
+    if is_more and is_default:
+        root = ['{ path = ".", groups = %(groups)s, extras = %(extras)s }' % wanted] if here else []
+        projects = ", ".join(root + globs_of(projects_below(plan.root)))
+        text = "to install all of it, write in protoprimer.toml: install = [{ projects = [%s], requirements = %s }]"
+        lines.append(("", text % (projects, wanted["files"])))
     return lines
 
 

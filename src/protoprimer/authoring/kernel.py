@@ -48,10 +48,9 @@ def running_kernel() -> "str | None":
 
 def author_program() -> str:
     """Return what is typed before an author's command, for advice."""
-    own_path = running_kernel()
+    own_path, here = running_kernel(), os.path.realpath(os.curdir) + os.sep
     if own_path is None:
         return "python -m protoprimer"
-    here = os.path.realpath(os.curdir) + os.sep
     return "python3 " + quote(own_path[len(here) :] if own_path.startswith(here) else own_path)
 
 

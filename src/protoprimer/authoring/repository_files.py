@@ -33,10 +33,7 @@ class RepositoryFile:
         return text is not None and text.encode("utf-8", "surrogateescape") == self.content
 
     def refuse_unwritable(self) -> None:
-        """Refuse what `write` could not write.
-
-        :raises ConfigurationError: exit code 3
-        """
+        """Refuse what `write` could not write: ConfigurationError, exit code 3."""
         repository_text(self.path)
         place = os.path.dirname(self.path)
         while not os.path.lexists(place):
@@ -48,10 +45,7 @@ class RepositoryFile:
             raise ConfigurationError("cannot be written", self.path if is_closed else place, _PERMISSION_ADVICE)
 
     def write(self) -> None:
-        """Write the file, whole or not at all.
-
-        :raises ConfigurationError: exit code 3: it cannot be written
-        """
+        """Write the file, whole or not at all; ConfigurationError, exit code 3, if that cannot be done."""
         try:
             if os.path.isdir(self._directory):
                 os.makedirs(os.path.dirname(self.path), exist_ok=True)
@@ -86,24 +80,18 @@ def repository_text(path: str) -> "str | None":
 def with_attributes(text: str, attributes: "dict[str, str]") -> str:
     """Return a `.gitattributes` that has these attributes for these paths; a path that has a line keeps that line."""
     named = [line.split()[0].strip('"').lstrip("/") for line in text.splitlines() if line.strip()]
-    lines = ["%s %s\n" % (_pattern(path), told) for path, told in attributes.items() if path not in named]
-    return _ended(text) + "".join(lines) if lines else text
-
-
-def _pattern(path: str) -> str:
-    return '"/%s"' % path if " " in path else "/" + path
+    quoted = {path: '"/%s"' % path if " " in path else "/" + path for path in attributes if path not in named}
+    return _with_lines(text, ["%s %s" % (pattern, attributes[path]) for path, pattern in quoted.items()])
 
 
 def with_ignored(text: str, link: "str | None") -> str:
     """Return a `.gitignore` that leaves out a link of this name; `.venv/` would leave out directories only."""
-    if not link:
-        return text
-    patterns = {link, "/" + link, "**/" + link, link + "*", "/" + link + "*"}
-    if link.startswith("."):
-        patterns.update([".*", "/.*"])
+    patterns = [before + str(link) + after for before in ("", "/", "**/") for after in ("", "*")]
+    patterns += [".*", "/.*"] if str(link).startswith(".") else []
     is_there = any(line.strip() in patterns for line in text.splitlines())
-    return text if is_there else _ended(text) + "/%s\n" % link
+    return text if is_there or not link else _with_lines(text, ["/" + link])
 
 
-def _ended(text: str) -> str:
-    return text if not text or text.endswith("\n") else text + "\n"
+def _with_lines(text: str, lines: "list[str]") -> str:
+    end = "" if not text or text.endswith("\n") or not lines else "\n"
+    return text + end + "".join(line + "\n" for line in lines)

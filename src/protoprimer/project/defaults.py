@@ -6,7 +6,7 @@ import os
 from protoprimer.errors import ConfigurationError
 from protoprimer.project.metadata import ProjectMetadata, read_project
 
-__all__ = ["NothingChosenError", "install_line", "is_glob", "projects_below", "projects_of_glob", "workspace_members"]
+__all__ = ["NothingChosenError", "globs_of", "is_glob", "projects_below", "projects_of_glob", "workspace_members"]
 
 _METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 # Here lie projects of others, and test data.
@@ -48,10 +48,9 @@ def projects_below(root: str) -> "list[str]":
     return found
 
 
-def install_line(below: "list[str]") -> str:
-    """Return the line of configuration that installs these projects, with a glob for those of one directory."""
-    named = [os.path.dirname(path) + "/*" if "/" in path else path for path in below]
-    return 'install = [{ projects = ["%s"] }]' % '", "'.join(dict.fromkeys(named))
+def globs_of(below: "list[str]") -> "list[str]":
+    """Return these projects as TOML's texts, with a glob for those of one directory."""
+    return list(dict.fromkeys('"%s"' % (os.path.dirname(path) + "/*" if "/" in path else path) for path in below))
 
 
 def _directories(path: str) -> "list[str]":

@@ -7,7 +7,7 @@ from protoprimer.formats.requirements import normalized_project_name, read_requi
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.defaults import (
     NothingChosenError,
-    install_line,
+    globs_of,
     is_glob,
     projects_below,
     projects_of_glob,
@@ -246,8 +246,8 @@ def _default_steps(root: str) -> "list[InstallStep]":
     below = [] if found or files or (metadata and metadata.has_project_table) else projects_below(root)
     if below:
         cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
-        advice = "write in protoprimer.toml: %s (or install = [], to install nothing)" % install_line(below)
-        raise NothingChosenError(cause, root, advice)
+        advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
+        raise NothingChosenError(cause, root, advice % ", ".join(globs_of(below)))
     return [_step(list(map(_default_project, found)), files)] if found or files else []
 
 
