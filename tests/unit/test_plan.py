@@ -249,7 +249,7 @@ def test_members_of_a_workspace_without_a_root_project_are_installed_with_their_
     files = {f"{name}/pyproject.toml": PACKAGE.replace("demo", name[-3:]) for name in names}
     files["packages/one/pyproject.toml"] += GROUPS
     (step,) = plan_of(tmp_path, {**files, "packages/README": "", "pyproject.toml": root}).steps
-    assert [project.metadata.name for project in step.projects] == ["app", "one", "two"]
+    assert [project.metadata.name for project in step.projects] == ["one", "two", "app"]
     assert all(project.editable for project in step.projects)
     assert step.lines == ["delta", "beta"]
 
@@ -262,6 +262,7 @@ def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> N
         ("one", False),
         ("two", False),
     ]
+    assert str(tmp_path / "packages") in plan.inputs().looked_at, "where a further project would appear"
     (tmp_path / "protoprimer.toml").write_text('install = [{ projects = ["nosuch/*"] }]\n', encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"no project is found by nosuch/\*"):
         make_plan(configuration_of(tmp_path))

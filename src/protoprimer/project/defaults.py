@@ -1,14 +1,13 @@
-"""Projects that nobody has to name: those of a glob, the members of a uv workspace, and what lies below a root."""
+"""Projects that nobody has to name: those of a glob, and those below a root."""
 
 import glob
 import os
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.project.metadata import ProjectMetadata, read_project
+from protoprimer.project.metadata import METADATA_FILES
 
-__all__ = ["NothingChosenError", "globs_of", "is_glob", "projects_below", "projects_of_glob", "workspace_members"]
+__all__ = ["NothingChosenError", "globs_of", "projects_below", "projects_of_glob"]
 
-_METADATA_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 # Here lie projects of others, and test data.
 _NOT_OURS = frozenset(["node_modules", "site-packages", "test", "tests"])
 
@@ -17,25 +16,10 @@ class NothingChosenError(ConfigurationError):
     """Projects lie below a root, and nothing says which of them are to be installed: exit code 3."""
 
 
-def is_glob(path: str) -> bool:
-    """Tell whether a path of `install` stands for several."""
-    return glob.has_magic(path)
-
-
 def projects_of_glob(root: str, pattern: str) -> "list[str]":
     """Return the directories below `root` that a pattern such as `packages/*` means and that are projects, sorted."""
     found = glob.glob(os.path.join(glob.escape(root), pattern), recursive=True)
     return sorted(os.path.normpath(path) for path in found if _is_project(path))
-
-
-def workspace_members(root: ProjectMetadata) -> "list[ProjectMetadata]":
-    """Return the members of the uv workspace that a root describes, without the root itself."""
-    found = {}  # type: dict[str, list[str]]
-    for key in ("members", "exclude") if root.table("tool", "uv", "workspace") else ():
-        patterns = root.strings("tool", "uv", "workspace", key)
-        found[key] = [path for pattern in patterns for path in projects_of_glob(root.directory, pattern)]
-    members = sorted(set(found.get("members", ())).difference(found.get("exclude", ()), [root.directory]))
-    return [project for project in map(read_project, members) if project is not None]
 
 
 def projects_below(root: str) -> "list[str]":
@@ -64,4 +48,4 @@ def _directories(path: str) -> "list[str]":
 
 
 def _is_project(directory: str) -> bool:
-    return any(os.path.isfile(os.path.join(directory, name)) for name in _METADATA_FILES)
+    return any(os.path.isfile(os.path.join(directory, name)) for name in METADATA_FILES)

@@ -5,16 +5,9 @@ import os
 from protoprimer.errors import nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
-from protoprimer.project.defaults import (
-    NothingChosenError,
-    globs_of,
-    is_glob,
-    projects_below,
-    projects_of_glob,
-    workspace_members,
-)
+from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below, projects_of_glob
 from protoprimer.project.direct_references import with_sources
-from protoprimer.project.inputs import Inputs
+from protoprimer.project.inputs import Inputs, has_wildcard
 from protoprimer.project.metadata import METADATA_FILES, expand_group, read_project
 from protoprimer.project.requirement_files import add_requirement_file, add_requirement_line
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
@@ -127,6 +120,7 @@ class Plan:
         self.is_configured = False
         # Further files, as globs.
         self.watch = []  # type: list[str]
+        self.project_patterns = []  # type: list[str]
         self._inputs = None  # type: Inputs | None
         # Whether projects are built although an earlier build would do: for a start from scratch.
         self.rebuild = False
@@ -201,7 +195,7 @@ class Plan:
                 )
         if self.build_constraints:
             add_requirement_file(self.build_constraints, self.root, found)
-        for pattern in self.watch:
+        for pattern in self.watch + self.project_patterns:
             found.add_matching(self.root, pattern)
         return found
 
@@ -217,8 +211,7 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
     if configured is None:
         steps = _default_steps(root)
     else:
-        tables = [configured] if isinstance(configured, dict) else configured
-        steps = [_configured_step(configuration, step) for step in tables]
+        steps = [_configured_step(configuration, step) for step in configured]
     build_constraints = configuration.text("build-constraints")
     plan = Plan(
         root,
@@ -231,6 +224,7 @@ def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> P
     plan.resolution = configuration.get("resolution")
     plan.lock_command, plan.lock_to_write = _lock_command(configuration), _lock_to_write(configuration, plan.lock)
     plan.watch = configuration.texts("watch")
+    plan.project_patterns = _patterns_of_projects(configuration)
     plan.is_configured = configured is not None
     return plan
 
@@ -240,7 +234,8 @@ def _default_steps(root: str) -> "list[InstallStep]":
     metadata = read_project(root)
     if metadata is not None and (metadata.is_package or metadata.dependencies):
         return [_step([_default_project(metadata)])]
-    found = workspace_members(metadata) if metadata is not None and not metadata.has_project_table else []
+    members = member_directories(metadata) if metadata is not None and not metadata.has_project_table else []
+    found = [member for member in map(read_project, members) if member is not None and member.directory != root]
     files = [] if found else list(filter(os.path.isfile, [os.path.join(root, "requirements.txt")]))
     found += [metadata] if metadata is not None and metadata.default_groups else []
     below = [] if found or files or (metadata and metadata.has_project_table) else projects_below(root)
@@ -266,9 +261,15 @@ def _configured_step(configuration: "Configuration", step: "dict[str, Any]") -> 
     return _step(members, files["requirements"], files["constraints"], step.get("args") or [])
 
 
-def _without_globs(configuration: "Configuration", item: "dict[str, Any] | str") -> "list[dict[str, Any]]":
-    item = {"path": item} if isinstance(item, str) else item
-    if not is_glob(item["path"]) or os.path.isdir(configuration.path_of(item["path"])):
+def _patterns_of_projects(configuration: "Configuration") -> "list[str]":
+    """Return patterns of the files by which a further project would appear that a glob of `install` means."""
+    items = [item for step in configuration.get("install") or [] for item in step["projects"]]
+    paths = [item["path"] for item in items if has_wildcard(item["path"])]
+    return [os.path.join(path, name) for path in paths for name in METADATA_FILES]
+
+
+def _without_globs(configuration: "Configuration", item: "dict[str, Any]") -> "list[dict[str, Any]]":
+    if not has_wildcard(item["path"]) or os.path.isdir(configuration.path_of(item["path"])):
         return [item]
     paths = projects_of_glob(configuration.root, item["path"])
     if not paths:
