@@ -8,7 +8,7 @@ import re
 from protoprimer.authoring.kernel import author_program
 from protoprimer.authoring.repository_files import repository_text
 from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below
-from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
+from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.configuration import Configuration
@@ -44,10 +44,6 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     ]
     if not missing:
         lines += _choices(project, plan, configuration.get("install") is None)
-    known = METADATA_FILES + (".python-version",)
-    reads = [name for name in plan.inputs().described(root) if os.path.basename(name) not in known]
-    if reads:
-        lines.append(("depends on", ", ".join(reads[:8]) + (" and %d more" % (len(reads) - 8)) * (len(reads) > 8)))
     if not plan.lock:
         foreign = [name for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
         lines.append(
