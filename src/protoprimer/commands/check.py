@@ -1,16 +1,20 @@
-"""`./prime check`: what this host can do, and whether the environment is current."""
+"""`./prime check`: whether the environment is current, and what this host can do. It changes and downloads nothing."""
 
 import json
+import os
+import time
 
 from protoprimer.backends.choosing import probe_backends
+from protoprimer.commands.host_report import directory_report, host_report, network_report
 from protoprimer.errors import PrimerError
 from protoprimer.graph import StateGraph
-from protoprimer.project.inputs import Inputs
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.store.generations import RECORD_NAME, GenerationStore, read_record
 from protoprimer.store.publishing import environment_facts
+from protoprimer.store.reasons import reason_to_build
 from protoprimer.system.console import Console, print_out
 from protoprimer.system.interpreter import Interpreter
 
@@ -18,10 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-
 __all__ = ["check_command"]
 
 _FAULTS_SHOWN = 20
+_ASK = "ask your administrator for one of these"
 
 
 def check_command(
@@ -33,60 +37,76 @@ def check_command(
     index_settings: IndexSettings,
 ) -> int:
     """Say what this host can do; status 0 means that the environment is current, 1 that there is work to do."""
-    health, status = _health(graph)
-    facts = environment_facts(configuration)
-    interpreters = all_interpreters(cache_directory, console)
+    reader, toolbox = graph.evaluate("toolbox").only_look(), graph.evaluate("toolbox")
+    report, offline = _environment_report(graph, configuration), configuration.offline
+    report.update(host_report())
+    report["directories"] = [
+        directory_report("state", configuration.state_directory),
+        directory_report("cache", cache_directory),
+    ]
+    report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
-    report = {
-        "environment": health,
-        **facts,
-        "interpreters": [_interpreter_entry(one) for one in interpreters],
-        "backends": {name: reason is None or reason for name, reason in backends.items()},
-        "index": index_settings.describe(),
-        "inputs": _inputs(graph),
-    }  # type: dict[str, object]
+    report["backends"] = {name: reason is None or reason for name, reason in backends.items()}
+    report["index"] = index_settings.describe()
+    report.update(network_report(index_settings, None if offline else reader))
+    report["roads"] = [one.as_document() for one in toolbox.records]
+    opens = [one["opens"] for one in report["roads"] if one["opens"]]
+    opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
+    report["ask"] = [] if None in backends.values() else list(dict.fromkeys(opens))
     if command_line.has("json"):
         print_out(json.dumps(report, indent=2, sort_keys=True))
-        return status
-    print_out("environment: %s" % health)
-    for key, value in facts.items():
-        if value is not None:
-            print_out("%s: %s" % (key, value))
-    for one in interpreters:
-        print_out("interpreter: %s" % " ".join(str(part) for part in _interpreter_entry(one).values() if part))
-    for name, reason in backends.items():
-        print_out("backend: %s: %s" % (name, reason or "can serve"))
-    for described in index_settings.describe():
-        print_out("index: %s" % described)
-    for name in _inputs(graph):
-        print_out("input: %s" % name)
-    return status
+    else:
+        print_out("\n".join(_lines_of(report)))
+    return 0 if report["environment"] == "current" else 1
 
 
-def _inputs(graph: StateGraph) -> "list[str]":
-    try:
-        found: Inputs = graph.evaluate("inputs")
-    except PrimerError:
-        return []
-    return found.described(graph.evaluate("configuration").root)
-
-
-def _health(graph: StateGraph) -> "tuple[str, int]":
-    """Return in a few words how the environment is, and the status; each of its files is looked at."""
-    # By content, not by what `ready` says: an edit whose time was set back is found here.
-    store = graph.evaluate("store")
+def _environment_report(graph: StateGraph, configuration: Configuration) -> "dict[str, Any]":
+    """Tell how the environment is; each of its files is looked at."""
+    facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
+    record = read_record(os.path.join(facts["environment-path"] or "", RECORD_NAME))
     try:
         graph.evaluate("readable_lock")
-        found = store.newest(graph.evaluate("fingerprint"))
+        inputs, fingerprint, store = (graph.evaluate(name) for name in ("inputs", "fingerprint", "store"))
+        files = [os.path.relpath(path, configuration.root) for path in inputs.present]
+        # By content, not by what `ready` says: an edit whose time was set back is found here.
+        found = store.newest(fingerprint)
+        faults = store.faults(found) if found else []
+        health = "current" if found else "not built for what the repository asks now"
+        if faults:
+            health = "broken"
+        if health != "current":
+            stale = reason_to_build(store, fingerprint)
+        record = found.record if found else record
     except PrimerError as error:
-        return str(error), 1
-    if found is None:
-        return "not built for what the repository asks now", 1
-    faults = store.faults(found)
-    if not faults:
-        return "current", 0
-    shown = faults[:_FAULTS_SHOWN] + ["%d more" % (len(faults) - _FAULTS_SHOWN)] * (len(faults) > _FAULTS_SHOWN)
-    return "; ".join(shown) + ": ./prime reboot makes it anew", 1
+        health = str(error)
+    more = ["and %d more" % (len(faults) - _FAULTS_SHOWN)] if len(faults) > _FAULTS_SHOWN else []
+    return {
+        "environment": health,
+        **facts,
+        "backend": record.get("backend"),
+        "built": record.get("built"),
+        "age": _age(record.get("built_seconds")),
+        "stale": stale,
+        "broken": faults[:_FAULTS_SHOWN] + more,
+        "inputs": files,
+        "environments": [_other_environment(name, configuration) for name in configuration.environment_names],
+        "next": None if health == "current" else "./prime reboot makes it anew" if faults else "./prime makes it",
+    }
+
+
+def _other_environment(name: str, configuration: Configuration) -> "dict[str, object]":
+    found = GenerationStore(configuration.state_directory, name, Console(-1)).last()
+    is_chosen = name == configuration.environment_name
+    return {"name": name, "chosen": is_chosen, "built": found.record.get("built") if found else None}
+
+
+def _age(built: object) -> "str | None":
+    if not isinstance(built, int):
+        return None
+    seconds = max(0, time.time() - built)
+    units = [("day", 86400), ("hour", 3600), ("minute", 60)]
+    name, size = next((unit for unit in units if seconds >= 2 * unit[1]), ("second", 1))
+    return "%d %ss" % (seconds / size, name)
 
 
 def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
@@ -102,3 +122,31 @@ def _interpreter_entry(one: "Any") -> "dict[str, object]":
     if isinstance(one, Interpreter):
         return {"path": one.executable, "version": one.version, "origin": one.origin, "refused": None}
     return {"path": one.path, "version": one.version, "origin": one.origin, "refused": one.reason}
+
+
+def _lines_of(report: "dict[str, Any]") -> "list[str]":
+    """Return the report for a person: a line for each fact, under the name that it has in the document."""
+    lines = []
+    for key, value in report.items():
+        if key == "ask" and value:
+            lines += ["", _ASK + ":"] + ["  - " + one for one in value]
+        elif key == "inputs":
+            lines += ["inputs: " + ", ".join(value)] if value else []
+        elif isinstance(value, dict):
+            lines += ["backend: %s: %s" % (name, "can serve" if one is True else one) for name, one in value.items()]
+        elif isinstance(value, list):
+            name = {"directories": "directory", "indexes": "server", "index": "index"}.get(key, key.rstrip("s"))
+            lines += ["%s: %s" % (name, _in_words(one)) for one in value if key != "ask"]
+        elif value is not None:
+            lines.append("%s: %s" % (key, value))
+    return lines
+
+
+def _in_words(entry: "str | dict[str, Any]") -> str:
+    """Return an entry in one line: texts as they are, what is true by its name, what is not as `not …`."""
+    if isinstance(entry, str):
+        return entry
+    if "detail" in entry:
+        return "%s: %s%s" % (entry["tool"], entry["detail"], entry["opens"] and "; to open it: " + entry["opens"])
+    words = [("" if value else "not ") + key if isinstance(value, bool) else value for key, value in entry.items()]
+    return ", ".join(str(word) for word in words if word is not None)

@@ -32,6 +32,7 @@ MOST_BYTES_OF_PAGE = 64 << 20
 MOST_BYTES_OF_FILE = 256 << 20
 _ENDS_OF_FILES = (".whl", ".gz", ".zip", ".egg", ".bz2", ".xz", ".tgz")
 # PEP 691's negotiation, PEP 503's HTML for indexes that know nothing else.
+_ANY_FILE = "*/*"
 _ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # Where distributions keep their certificates, for an interpreter that was built to look elsewhere.
 _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -69,6 +70,8 @@ class UrlReader:
         self._console = console
         # Reading the certificates takes a while.
         self._context = functools.lru_cache(None)(lambda trusted: _tls_context(settings, trusted))
+        # Whether files are asked for by HEAD only.
+        self.only_looks = False
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
@@ -93,7 +96,7 @@ class UrlReader:
         return {filename: urljoin(url, link) for filename, link in links.items()}
 
     def read(
-        self, url: str, target: "BinaryIO", accept: str = "*/*", most: int = MOST_BYTES_OF_FILE
+        self, url: str, target: "BinaryIO", accept: str = _ANY_FILE, most: int = MOST_BYTES_OF_FILE
     ) -> "tuple[str, str]":
         """Write the content of a URL to `target` and return its final URL and media type.
 
@@ -160,7 +163,8 @@ class UrlReader:
 
         try:
             with self._open(url, accept, target.tell()) as response:
-                self._receive(response, target, most)
+                if not (self.only_looks and accept == _ANY_FILE):
+                    self._receive(response, target, most)
                 return str(response.geturl()), str(response.headers.get_content_type())
         except urllib.error.HTTPError as error:
             error.close()
@@ -228,7 +232,7 @@ class UrlReader:
         if parts.scheme not in ("http", "https"):
             raise OSError("only http, https and file URLs are read, not %s" % url)
         server, proxies = parts.netloc.rpartition("@")[2], self._settings.proxies
-        encoding = "identity" if accept == "*/*" else "gzip"
+        encoding = "identity" if accept == _ANY_FILE else "gzip"
         headers = {"Accept": accept, "User-Agent": "protoprimer", "Accept-Encoding": encoding}
         if start:
             headers["Range"] = "bytes=%d-" % start
@@ -237,7 +241,8 @@ class UrlReader:
             token = base64.b64encode(("%s:%s" % credentials).encode("utf-8")).decode("ascii")
             headers["Authorization"] = "Basic " + token
         bare_url = parts._replace(netloc=server, fragment="").geturl()
-        request = urllib.request.Request(bare_url, headers=headers)  # noqa: S310 - the scheme was just looked at
+        method = "HEAD" if self.only_looks and accept == _ANY_FILE else "GET"
+        request = urllib.request.Request(bare_url, headers=headers, method=method)  # noqa: S310 - the scheme was just looked at
         is_direct = urllib.request.proxy_bypass_environment(server, proxies)  # type: ignore[attr-defined]
         proxies = {} if is_direct else {name: one for name, one in proxies.items() if name != "no"}
         handlers = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]  # type: list[Any]

@@ -123,6 +123,11 @@ class ToolBox:
             wheels[uv_wheel] = UV_WHEELS[uv_wheel]
         return self._fetched(wheels)
 
+    def only_look(self) -> UrlReader:
+        """Fetch nothing from now on: a tool that could be had counts as had. Return what asks the servers."""
+        self._reader.only_looks = True
+        return self._reader
+
     def why_not_found(self, name: str) -> "RoadRecord | None":
         """Return what closed the first road to a distribution that an installer did not find, if one is closed."""
         return next(closed_roads(name, self.settings, self._reader), None)
@@ -174,6 +179,8 @@ class ToolBox:
                 raise ToolAbsent(named + "; name one that is, with its hashes: tools.uv in [tool.protoprimer]")
             directory = self._unpacked({filename: wheels[filename]}, "uv")
             path = os.path.join(directory, "bin", _executable("uv"))
+            if self._reader.only_looks and not os.path.exists(path):
+                return Tool([path], _wheel_version("uv", wheels), "to be fetched")
             return self._checked("uv", [path], path, "verified wheel", OLDEST_UV)
         except ToolAbsent as absent:
             raise ToolAbsent("; ".join(refusals + [absent.cause])) from absent
@@ -271,6 +278,9 @@ class ToolBox:
                 os.utime(directory)
             except OSError:
                 pass
+            return directory
+        if self._reader.only_looks:
+            self._fetched(wheels)
             return directory
         try:
             what = "%s %s" % (name, version)

@@ -1,5 +1,6 @@
 """Fetching a pinned wheel from wherever the settings say, verifying it before anything else, and unpacking it."""
 
+import io
 import os
 import stat
 import time
@@ -80,6 +81,10 @@ def fetch_wheel(
             if filename not in links:
                 raise RoadClosed("not found", "does not list %s" % filename)
             tried = links[filename]
+            if reader.only_looks:
+                if reader.read(tried, io.BytesIO())[1] == "text/html" and "://" in tried and tried[:5] != "file:":
+                    raise RoadClosed("web page", "a web page instead of the file")
+                return tried
             return _downloaded(tried, filename, sha256, cache_directory, reader)
         except (OSError, ValueError) as error:
             records.append(RoadRecord(name, filename, tried, error))

@@ -1,0 +1,110 @@
+"""What an administrator wants to know of a host: system, user, directories, and which servers answer."""
+
+import os
+import sys
+import time
+
+from protoprimer.fetch.downloads import UrlReader
+from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.system.console import mask_urls
+from protoprimer.system.platform import libc_of_host, machine_of_host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["directory_report", "host_report", "network_report"]
+
+
+def host_report() -> "dict[str, Any]":
+    """Return what kind of host this is, and who asks."""
+    import getpass
+    import platform
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = "without a name"
+    number = " (%d)" % os.getuid() if hasattr(os, "getuid") else ""
+    system = " ".join(filter(None, [platform.system(), platform.release(), machine_of_host(), libc_of_host()]))
+    return {"system": system, "user": user + number}
+
+
+def directory_report(name: str, path: str) -> "dict[str, Any]":
+    """Return what can be done in a directory, or where it would be made; a value is `None` where that is not known."""
+    there = path
+    while not os.path.isdir(there) and os.path.dirname(there) != there:
+        there = os.path.dirname(there)
+    flags = os.statvfs(there).f_flag if hasattr(os, "statvfs") else None
+    return {
+        "name": name,
+        "path": path,
+        "writable": os.access(there, os.W_OK | os.X_OK),
+        "executable": None if flags is None else not flags & getattr(os, "ST_NOEXEC", 0),
+        "file system": _file_system(there),
+        "lockable": _takes_locks(there),
+    }
+
+
+def _file_system(path: str) -> "str | None":
+    """Return the kind of the file system that a directory is on, such as `ext4`."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
+            rows = [line.split(" - ") for line in stream]
+    except OSError:
+        return None
+    real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
+    for before, after in rows:
+        mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
+        found += [(mounted, after.split()[0])] if real.startswith(mounted) else []
+    return max(found, key=lambda pair: len(pair[0]))[1] or None
+
+
+def _takes_locks(directory: str) -> "bool | None":
+    try:
+        import fcntl
+
+        descriptor = os.open(directory, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict[str, Any]":
+    """Return each index with its answer and how long that took, the proxies, and the certificates in force.
+
+    :param reader: what asks the servers; without it none is asked
+    """
+    indexes = []
+    for url in settings.index_urls():
+        started, answer = time.monotonic(), "not asked: offline"
+        if reader is not None:
+            try:
+                count = len(reader.links(url.rstrip("/") + "/pip/"))
+                answer = "answers, and lists %d files of pip" % count
+            except (OSError, ValueError) as error:
+                answer = mask_urls(str(error))
+        indexes.append({"url": mask_urls(url), "answer": answer, "seconds": round(time.monotonic() - started, 3)})
+    proxies = ["%s through %s" % (name, mask_urls(one)) for name, one in settings.proxies.items() if name != "no"]
+    if proxies and settings.proxies.get("no"):
+        proxies.append("none for " + settings.proxies["no"])
+    return {"indexes": indexes, "proxy": "; ".join(proxies) or "none", "certificates": _certificates(settings)}
+
+
+def _certificates(settings: IndexSettings) -> str:
+    if settings.ca_file:
+        return settings.ca_file + ("" if os.path.exists(settings.ca_file) else " (which is not there)")
+    try:
+        import ssl
+    except ImportError:
+        return "none, since %s was built without ssl" % sys.executable
+    paths = ssl.get_default_verify_paths()
+    return "the system's: %s" % (paths.cafile or paths.capath or "its own store")
