@@ -53,7 +53,6 @@ def test_1_what_closed_the_road_to_uv_is_recorded_by_kind(bench: Bench, behaviou
     assert re.search(f"(?i)uv .*{closed}", log), log
 
 
-@pytest.mark.xfail(strict=True, reason="check --json has no list of roads")
 def test_1_check_tells_every_road_with_what_would_open_it(bench: Bench) -> None:
     index = bench.index(Behaviour(basic=("alice", "s3cret")))
     world = bench.world().set(PIP_INDEX_URL=index.url)
@@ -342,16 +341,14 @@ def test_6_one_file_serves_as_a_directory_does(bench: Bench) -> None:
 # 7. `check` for an administrator.
 
 
-@pytest.mark.xfail(strict=True, reason="check fetches the tools")
 def test_7_check_downloads_nothing(bench: Bench) -> None:
     index = bench.index()
     world = bench.world().set(PIP_INDEX_URL=index.url)
     world.prime("check", status=1)
-    assert not index.asked_for("/files/")
+    assert {one.method for one in index.asked_for("/files/")} <= {"HEAD"}
     assert not list(world.cache.rglob("*.whl"))
 
 
-@pytest.mark.xfail(strict=True, reason="check tells less")
 def test_7_check_tells_what_an_administrator_needs(bench: Bench) -> None:
     index = bench.index(Behaviour(files_status=403))
     world = bench.world(bench.stripped("venv", "ensurepip")).set(PIP_INDEX_URL=index.url)

@@ -12,6 +12,10 @@ def boot_command(graph: StateGraph, invocation: Invocation) -> int:
     environment = ready_environment(graph)
     if invocation.client_main is not None:
         enter_client(graph, environment)
+    elif environment.built and len(graph.evaluate("store").all()) == 1 and not graph.evaluate("configuration").cell:
+        program = graph.evaluate("command_line").program
+        words = "ready: go on with %s run -- CMD or %s shell; %s help lists the rest"
+        graph.evaluate("console").say(words % (program, program, program))
     return 0
 
 

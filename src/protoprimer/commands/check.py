@@ -12,8 +12,10 @@ from protoprimer.pythons.choice import all_interpreters
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.store.building import is_for_this_run_only
 from protoprimer.store.generations import RECORD_NAME, GenerationStore, read_record
 from protoprimer.store.publishing import environment_facts
+from protoprimer.store.ready import read_ready
 from protoprimer.store.reasons import reason_to_build
 from protoprimer.system.console import Console, print_out
 from protoprimer.system.interpreter import Interpreter
@@ -71,11 +73,11 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         # By content, not by what `ready` says: an edit whose time was set back is found here.
         found = store.newest(fingerprint)
         faults = store.faults(found) if found else []
-        health = "current" if found else "not built for what the repository asks now"
-        if faults:
-            health = "broken"
-        if health != "current":
-            stale = reason_to_build(store, fingerprint)
+        health = "broken" if faults else "current" if found else "not built for what the repository asks now"
+        stale = None if found and not faults else reason_to_build(store, fingerprint)
+        ready = read_ready(configuration.state_directory)
+        if health == "current" and ready and not is_for_this_run_only(configuration):
+            health = "current" if ready["environment"] == found.path else "built, but another one is in use"
         record = found.record if found else record
     except PrimerError as error:
         health = str(error)
@@ -90,7 +92,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         "broken": faults[:_FAULTS_SHOWN] + more,
         "inputs": files,
         "environments": [_other_environment(name, configuration) for name in configuration.environment_names],
-        "next": None if health == "current" else "./prime reboot makes it anew" if faults else "./prime makes it",
+        "next": None if health == "current" else "./prime reboot makes it anew" if faults else "./prime makes it ready",
     }
 
 

@@ -91,7 +91,8 @@ def network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict
                 count = len(reader.links(url.rstrip("/") + "/pip/"))
                 answer = "answers, and lists %d files of pip" % count
             except (OSError, ValueError) as error:
-                answer = mask_urls(str(error))
+                is_without_pip = getattr(error, "kind", "") == "not found"
+                answer = "answers, and has no pip" if is_without_pip else mask_urls(str(error))
         indexes.append({"url": mask_urls(url), "answer": answer, "seconds": round(time.monotonic() - started, 3)})
     proxies = ["%s through %s" % (name, mask_urls(one)) for name, one in settings.proxies.items() if name != "no"]
     if proxies and settings.proxies.get("no"):

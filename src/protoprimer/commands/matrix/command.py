@@ -61,27 +61,31 @@ def matrix_command(
         if project and cell.axes["env"] == configuration.environment_name:
             chosen = [list(filter(None, cell.axes[axis].split(","))) for axis in ("extras", "groups")]
             check_choices(configuration, "matrix", project, *chosen)
-    command = line.operands or table.get("command") or []
-    run = MatrixRun(cells, command, invocation, configuration, line, console)
     if line.has("github"):
         entries = [dict({axis: value for axis, value in cell.axes.items() if value}, cell=cell.name) for cell in cells]
         _print_document({"include": entries})
         return 0
-    junit = os.path.abspath(line.text("junit") or "report.xml")
-    if os.path.exists(junit) and not os.path.isfile(junit):
-        # A device would be replaced by the report.
-        kind = "a directory" if os.path.isdir(junit) else "a pipe or a device"
-        raise UsageError("%s is %s" % (junit, kind), "--junit", "name a file")
-    if not os.path.isdir(os.path.dirname(junit)):
-        raise UsageError("the directory %s does not exist" % os.path.dirname(junit), "--junit", "create it")
+    junit = _junit_path(line)
+    run = MatrixRun(cells, line.operands or table.get("command") or [], invocation, configuration, line, console)
     status = run.describe() if line.has("dry-run") else run.run(_wanted_jobs(line, table))
     seconds = time.monotonic() - run.started
-    if line.has("junit") and not line.has("dry-run"):
+    if junit and not line.has("dry-run"):
         write_atomically(junit, junit_report(cells, seconds).encode("utf-8"))
     if line.has("json"):
-        facts = {"format": 1, "command": command or None, "exit_code": status, "seconds": round(seconds, 3)}
+        facts = {"format": 1, "command": run.command or None, "exit_code": status, "seconds": round(seconds, 3)}
         _print_document(dict(facts, cells=[cell.as_dict() for cell in cells]))
     return status
+
+
+def _junit_path(line: CommandLine) -> "str | None":
+    path = os.path.abspath(line.text("junit") or os.devnull)
+    if line.has("junit") and os.path.exists(path) and not os.path.isfile(path):
+        # A device would be replaced by the report.
+        kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
+        raise UsageError("%s is %s" % (path, kind), "--junit", "name a file")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise UsageError("the directory %s does not exist" % os.path.dirname(path), "--junit", "create it")
+    return path if line.has("junit") else None
 
 
 def _print_document(document: "dict[str, Any]") -> None:
@@ -113,8 +117,8 @@ class MatrixRun:
         console: Console,
     ) -> None:
         self.started = time.monotonic()
+        self.command = command
         self._cells = cells
-        self._command = command
         self._invocation = invocation
         self._configuration = configuration
         self._line = line
@@ -124,7 +128,8 @@ class MatrixRun:
         self._view = MatrixView(console, cells)
         self._children = {}  # type: dict[MatrixCell, Any]
         self._signals = []  # type: list[int]
-        # Names of cells that passed, with their environments; the file of it serves --resume.
+        # The environments of the cells that passed in the last run of this command, by name; and in this one.
+        self._earlier = {}  # type: dict[str, str]
         self._passed = {}  # type: dict[str, str]
 
     def run(self, jobs: int) -> int:
@@ -149,34 +154,39 @@ class MatrixRun:
         if self._signals:
             return 128 + (self._signals[0] if os.name != "nt" else signal.SIGINT)
         statuses = {cell.status for cell in self._cells}
-        if "failed" in statuses:
-            return 1
-        if "unprovisioned" in statuses:
-            return 6
-        return InterpreterError.exit_code if "missing" in statuses or "passed" not in statuses else 0
+        for status, code in (("failed", 1), ("unprovisioned", 6), ("missing", InterpreterError.exit_code)):
+            if status in statuses:
+                return code
+        return 0 if "passed" in statuses else InterpreterError.exit_code
 
     def describe(self) -> int:
-        """Find out what would be done: each cell's fingerprint, by which its environment can be cached."""
-        held, known = dict(os.environ), self._invocation
+        """Tell what would be done: each cell's fingerprint, by which its environment can be cached."""
         for cell in self._cells:
             cell.status = "planned"
             try:
-                os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
-                run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, "boot")
-                graph = bootstrap_graph(run)
-                values = [graph.evaluate(name) for name in ("interpreter", "fingerprint", "store")]  # type: list[Any]
-                chosen, fingerprint, store = values
-                standing = store.find(fingerprint)
-                cell.facts = {"interpreter": chosen.version, "executable": chosen.executable}
-                cell.facts.update(fingerprint=str(fingerprint), environment=standing.path if standing else None)
-                cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if standing else "")
+                cell.facts = self._facts_in_advance(cell)
+                is_built = ", built" if cell.facts["environment"] else ""
+                cell.reason = "fingerprint %s%s" % (cell.facts["fingerprint"], is_built)
             except PrimerError as error:
                 cell.reason = str(error)
-            finally:
-                os.environ.clear()
-                os.environ.update(held)
             self._console.say(cell.line())
         return 0
+
+    def _facts_in_advance(self, cell: MatrixCell) -> "dict[str, Any]":
+        """Return what a cell would tell of its environment, which is `None` if it is not there."""
+        held, known = dict(os.environ), self._invocation
+        try:
+            os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
+            run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, "boot")
+            graph = bootstrap_graph(run)
+            values = [graph.evaluate(name) for name in ("interpreter", "fingerprint", "store")]  # type: list[Any]
+        finally:
+            os.environ.clear()
+            os.environ.update(held)
+        chosen, fingerprint, store = values
+        found = store.find(fingerprint)
+        facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": str(fingerprint)}
+        return dict(facts, environment=found.path if found else None)
 
     def _loop(self, jobs: int) -> None:
         waiting, stops = list(self._cells), ""
@@ -217,11 +227,12 @@ class MatrixRun:
         """Start a cell: one process provisions, and becomes its command."""
         import subprocess
 
+        if self._has_passed_before(cell):
+            self._end(cell, "passed", "in the last run", 0)
+            return
         cell.log = os.path.join(self._directory, cell.name + ".log")
-        cell.started, cell.status = cell.started or time.monotonic(), "provisioning"
-        cell.is_resumed = cell.name in self._passed
-        # Without its command, it tells which environment it would run in.
-        words = ["--target", "environment"] if cell.is_resumed or not self._command else ["run", "--"] + self._command
+        cell.started, cell.status = time.monotonic(), "provisioning"
+        words = ["run", "--"] + self.command if self.command else ["--target", "environment"]
         arguments = [sys.executable, "-I", "-S", self._invocation.entry_path] + self._options(cell) + words
         try:
             if os.path.lexists(cell.log):
@@ -239,6 +250,18 @@ class MatrixRun:
         except OSError as error:
             self._end(cell, "unprovisioned", "it could not be started: %s" % error, None)
 
+    def _has_passed_before(self, cell: MatrixCell) -> bool:
+        """Tell whether `--resume` may leave a cell out: its environment is still the one that it passed in."""
+        if cell.name not in self._earlier:
+            return False
+        try:
+            facts = self._facts_in_advance(cell)
+        except PrimerError:
+            return False
+        cell.is_resumed = facts["environment"] == self._earlier[cell.name]
+        cell.facts = dict(facts, built=False) if cell.is_resumed else {}
+        return cell.is_resumed
+
     def _look_at(self, cell: MatrixCell) -> None:
         code = self._children[cell].poll()
         if not cell.facts:
@@ -249,19 +272,13 @@ class MatrixRun:
                 os.truncate(cell.log, _BYTES_OF_OUTPUT)
             return
         ended = "exit status %d" % code if code >= 0 else "ended by signal %d" % -code
-        if not cell.facts and code == InterpreterError.exit_code:
+        if cell.facts:
+            self._end(cell, "failed" if code else "passed", ended if code else "", code)
+        elif code == InterpreterError.exit_code:
             status = "skipped" if self._line.has("skip-missing") else "missing"
             self._end(cell, status, cell.error() or ended, code)
-        elif not cell.facts:
-            self._end(cell, "unprovisioned", cell.error() or ended, code)
-        elif code:
-            self._end(cell, "failed", ended, code)
-        elif cell.is_resumed and self._passed[cell.name] != cell.facts["environment"]:
-            del self._children[cell], self._passed[cell.name]
-            cell.facts = {}
-            self._start(cell)
         else:
-            self._end(cell, "passed", "in the last run" if cell.is_resumed else "", code)
+            self._end(cell, "unprovisioned", cell.error() or ended, code)
 
     def _read_note(self, cell: MatrixCell) -> None:
         try:
@@ -275,7 +292,6 @@ class MatrixRun:
     def _end(self, cell: MatrixCell, status: str, reason: str, code: "int | None") -> None:
         self._children.pop(cell, None)
         cell.ended, cell.status, cell.reason, cell.exit_code = time.monotonic(), status, reason, code
-        self._passed.pop(cell.name, None)
         if status == "passed":
             self._passed[cell.name] = str(cell.facts["environment"])
         self._view.tell(cell)
@@ -300,22 +316,20 @@ class MatrixRun:
             self._end(cell, status, reason, None)
 
     def _read_journal(self) -> None:
-        """Take over what passed in the last run of the same command, if that is wanted, or say that it could be."""
+        """Learn what passed in the last run of the same command, if that is wanted, else say that it could be."""
         try:
             with open(self._journal, encoding="utf-8") as stream:
                 found = json.loads(stream.read())
-            earlier = dict(found["cells"]) if found["command"] == self._command else {}
+            passed = dict(found["cells"]) if found["command"] == self.command else {}
         except (OSError, ValueError, LookupError, TypeError):
-            earlier = {}
-        passed = {cell.name: earlier[cell.name] for cell in self._cells if cell.name in earlier}
+            passed = {}
         if self._line.has("resume"):
-            self._passed = passed
-        elif self._command and 0 < len(passed) < len(self._cells):
-            self._console.say("%d of these cells passed in the last run: --resume runs the others only" % len(passed))
-        self._write_journal()
+            self._earlier = passed
+        elif self.command and passed and any(cell.name not in passed for cell in self._cells):
+            self._console.say("some of these cells passed in the last run: --resume runs the others only")
 
     def _write_journal(self) -> None:
-        text = json.dumps({"command": self._command, "cells": self._passed}, indent=1, sort_keys=True)
+        text = json.dumps({"command": self.command, "cells": self._passed}, indent=1, sort_keys=True)
         try:
             write_atomically(self._journal, text.encode("ascii"))
         except OSError as error:

@@ -4,11 +4,10 @@ import os
 import time
 
 from protoprimer.commands.matrix.cells import MatrixCell
-from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
+from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 
 __all__ = ["MatrixView", "junit_report"]
 
-_SECONDS_BETWEEN_PICTURES = 0.2
 _STATUS_COLOURS = {"passed": "green", "skipped": "yellow", "stopped": "yellow"}
 # What JUnit calls them.
 _JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error",
@@ -16,9 +15,9 @@ _JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error
 
 
 class MatrixView:
-    """What a person sees while a matrix runs: a table on a terminal, and a line for each cell that has ended.
+    """What a person sees: on a terminal a table that is drawn anew, and stays at the end; else a line when a cell ends.
 
-    On GitHub each cell's output is a group that folds; elsewhere that of failed cells is shown.
+    The output of what failed is shown; on GitHub all output is, as groups that fold.
     """
 
     def __init__(self, console: Console, cells: "list[MatrixCell]") -> None:
@@ -31,7 +30,7 @@ class MatrixView:
     def tick(self) -> None:
         """Draw the table anew, or say what is running if nothing was printed for ten seconds."""
         now = time.monotonic()
-        if now - self._last < (_SECONDS_BETWEEN_PICTURES if self._is_live else SECONDS_BETWEEN_SIGNS_OF_LIFE):
+        if now - self._last < (SECONDS_BETWEEN_PICTURES if self._is_live else SECONDS_BETWEEN_SIGNS_OF_LIFE):
             return
         self._last = now
         if self._is_live:
@@ -43,22 +42,23 @@ class MatrixView:
 
     def tell(self, cell: MatrixCell) -> None:
         """Say that a cell has ended, with its output where that is of interest."""
-        self._last = time.monotonic()
+        if not self._is_live:
+            self._last = time.monotonic()
         if self._folds and cell.started:
             self._console.say("::group::%s\n%s\n::endgroup::" % (cell.line(), cell.output().rstrip("\n")))
         elif cell.status in ("failed", "unprovisioned", "missing"):
             shown = ["  | " + line for line in cell.output().rstrip("\n").split("\n")]
             self._console.error("\n".join([cell.line()] + shown + ["  output: " + cell.log]))
-        else:
+        elif not self._is_live:
             self._console.say(cell.line())
 
     def summary(self, seconds: float) -> None:
-        """Say how all cells ended."""
+        """Say how all cells ended; on a terminal a line for each that was not told before."""
         counts = {}  # type: dict[str, int]
         for cell in self._cells:
             counts[cell.status] = counts.get(cell.status, 0) + 1
-            if len(self._cells) > 1:
-                self._console.say(self._console.painted("  " + cell.line(), _STATUS_COLOURS.get(cell.status, "red")))
+            if self._is_live and cell.status in _STATUS_COLOURS:
+                self._console.say(self._console.painted(cell.line(), _STATUS_COLOURS[cell.status]))
         words = ", ".join("%d %s" % (count, status) for status, count in counts.items())
         self._console.say("%s in %.2f s" % (words, seconds))
 
