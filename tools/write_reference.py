@@ -26,7 +26,6 @@ if str(REPOSITORY) not in protoprimer.__path__:
 from protoprimer import errors, primer_kernel  # noqa: E402 - as above
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
-from protoprimer.settings.index_sources import SETTINGS  # noqa: E402 - as above
 from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
 
 Schema = Dict[str, Any]
@@ -79,33 +78,12 @@ def eval_schema() -> Schema:
     }
 
 
-def check_schema() -> Schema:
-    """Return the schema of what `./prime check --json` prints."""
-    interpreter = closed({"path": TEXT, "version": TEXT_OR_NULL, "origin": TEXT_OR_NULL, "refused": TEXT_OR_NULL})
-    answer = {"anyOf": [{"enum": [True]}, {"type": "string"}], "description": "true, or why it cannot serve."}
-    return {
-        "$schema": DRAFT,
-        "title": "What `./prime check --json` prints",
-        **closed(
-            {
-                "environment": {"type": "string", "description": "current, or what is to be done."},
-                **ENVIRONMENT,
-                "interpreters": {"type": "array", "items": interpreter},
-                "backends": {"type": "object", "additionalProperties": answer},
-                "index": {"type": "array", "items": TEXT},
-                "inputs": {"type": "array", "items": TEXT, "description": "What makes the environment stale."},
-            }
-        ),
-    }
-
-
 def schemas() -> dict[str, Schema]:
     """Return every published schema by the name of its file."""
     return {
         "protoprimer.json": CLIENT_SCHEMA,
         "proto_kernel.json": PRIMER_SCHEMA,
         "eval.json": eval_schema(),
-        "check.json": check_schema(),
     }
 
 
@@ -137,15 +115,6 @@ def variables_table() -> str:
     options = {"env": "`--env`", "python": "`--python`", "backend": "`--backend`", "offline": "`--offline`"}
     rows = ["| variable | key | option |", "|---|---|---|"]
     rows += [f"| `{name}` | `{key}` | {options.get(key, '')} |" for name, key in INPUT_VARIABLES.items()]
-    return "\n".join(rows)
-
-
-def settings_table() -> str:
-    """Return a table of pip's and uv's settings, and of what pip and uv get of each."""
-    rows = ["| setting | uv's variables | uv's keys | with pip | with uv |", "|---|---|---|---|---|"]
-    for one in SETTINGS.values():
-        names = [", ".join(f"`{name}`" for name in cell.split()) for cell in (one.variables, one.keys)]
-        rows.append(f"| `{one.name}` | {' | '.join(names)} | {one.pip} | {one.uv} |")
     return "\n".join(rows)
 
 
@@ -261,7 +230,6 @@ def described(name: str, thing: Any) -> str:
 PAGES = {
     "reference/exit-codes.md": {"exit codes": exit_codes_table},
     "reference/api.md": {"names": api_text},
-    "reference/indexes.md": {"settings": settings_table},
     "reference/configuration.md": {
         "keys": lambda: keys_table(CLIENT_SCHEMA),
         "primer keys": lambda: keys_table(PRIMER_SCHEMA),

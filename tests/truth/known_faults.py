@@ -44,10 +44,6 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
 
 # Other tests: the reason, and for which parameters (none: the test has none).
 KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
-    "test_check_does_not_call_current_what_is_not_in_use": (
-        "issue: `check` calls an earlier environment current while another one is in use",
-        [],
-    ),
     "test_the_python_is_not_that_of_an_environment_that_is_out_of_use": (
         "issue: without `.python-version`, the Python is that of the environment that was built last",
         [],
@@ -83,10 +79,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     "test_because_says_that_the_last_build_was_interrupted": (
         "issue: `because` does not say that the last build was interrupted",
         [],
-    ),
-    "test_check_names_a_file_of_the_environment_that_is_damaged": (
-        "issue: `check` does not look at every file, or does not name `./prime reboot`",
-        ["gone", "of another size"],
     ),
     "test_inputs_that_change_while_a_build_runs_are_planned_anew": (
         "issue: what was built while its inputs changed is found later under the fingerprint that it began with",

@@ -69,7 +69,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
     try:
         graph.evaluate("readable_lock")
         inputs, fingerprint, store = (graph.evaluate(name) for name in ("inputs", "fingerprint", "store"))
-        files = [os.path.relpath(path, configuration.root) for path in inputs.present]
+        files = inputs.described(configuration.root)
         # By content, not by what `ready` says: an edit whose time was set back is found here.
         found = store.newest(fingerprint)
         faults = store.faults(found) if found else []
@@ -87,7 +87,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         **facts,
         "backend": record.get("backend"),
         "built": record.get("built"),
-        "age": _age(record.get("built_seconds")),
+        "age": _age_in_words(record.get("built_seconds")),
         "stale": stale,
         "broken": faults[:_FAULTS_SHOWN] + more,
         "inputs": files,
@@ -102,7 +102,7 @@ def _other_environment(name: str, configuration: Configuration) -> "dict[str, ob
     return {"name": name, "chosen": is_chosen, "built": found.record.get("built") if found else None}
 
 
-def _age(built: object) -> "str | None":
+def _age_in_words(built: object) -> "str | None":
     if not isinstance(built, int):
         return None
     seconds = max(0, time.time() - built)
@@ -132,8 +132,6 @@ def _lines_of(report: "dict[str, Any]") -> "list[str]":
     for key, value in report.items():
         if key == "ask" and value:
             lines += ["", _ASK + ":"] + ["  - " + one for one in value]
-        elif key == "inputs":
-            lines += ["inputs: " + ", ".join(value)] if value else []
         elif isinstance(value, dict):
             lines += ["backend: %s: %s" % (name, "can serve" if one is True else one) for name, one in value.items()]
         elif isinstance(value, list):
