@@ -14,7 +14,7 @@ from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.project.requirement_files import add_requirement_file
 from protoprimer.project.uv_sources import sources_of_step
-from protoprimer.system.paths import environment_python, is_utf8_path, path_of_file_url
+from protoprimer.system.paths import environment_python, is_utf8_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,15 +106,8 @@ class UvBackend(Backend):
         run_installer(self.console, self.name, what, tool.command + arguments, cwd, everything, text)
 
     def _takes_files_of_lock(self) -> bool:
-        """Tell whether files may come from where the lock says, which a configured mirror or no network forbids.
-
-        Offline they are in uv's cache, unless there is a bundle to take them from.
-        """
-        settings = self.settings
-        bundles = [path_of_file_url(one) if one.startswith("file:") else one for one in settings.find_links]
-        if settings.offline and any(os.path.isfile(os.path.join(one, "bundle.json")) for one in bundles):
-            return False
-        return "UV_DEFAULT_INDEX" not in settings.for_uv(project=True)[1] and not settings.no_index
+        """Tell whether files may come from where the lock says, which a configured mirror or a bundle forbids."""
+        return "UV_DEFAULT_INDEX" not in self.settings.for_uv(project=True)[1] and not self.settings.no_index
 
     def _sync(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
         project = plan.steps[0].members[0]

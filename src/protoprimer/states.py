@@ -9,6 +9,7 @@ import time
 
 from protoprimer.backends.choosing import check_backend_names, wanted_backends
 from protoprimer.errors import ConfigurationError, DryRunEnds
+from protoprimer.fetch.bundles import OpenedBundle, find_bundle
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
@@ -51,8 +52,8 @@ __all__ = ["STATES_OF_PROVISIONING", "Invocation", "bootstrap_graph"]
 
 # What has made the environment by the time that code of the client's runs: replacing one there would change nothing.
 STATES_OF_PROVISIONING = (
-    "plan", "required_python", "index_settings", "toolbox", "lock", "store", "interpreter", "inputs", "fingerprint",
-    "request", "readable_lock", "backends", "generation",
+    "plan", "required_python", "bundle", "index_settings", "toolbox", "lock", "store", "interpreter", "inputs",
+    "fingerprint", "request", "readable_lock", "backends", "generation",
 )  # fmt: skip
 
 
@@ -140,8 +141,26 @@ def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
     return required_python_of(configuration, plan)
 
 
+def bundle(
+    invocation: Invocation,
+    command_line: CommandLine,
+    configuration: Configuration,
+    console: Console,
+    cache_directory: str,
+) -> "OpenedBundle | None":
+    """The verified bundle that everything comes from, if one is named or found."""
+    path = command_line.text("bundle") or invocation.variables.get("PROTOPRIMER_BUNDLE")
+    if not path and command_line.command not in ("bundle", "lock"):
+        # What lies beside the clone is not what the newest versions are looked for in.
+        path = find_bundle(configuration.root)
+    if not path:
+        return None
+    console.say("packages and tools come from the bundle %s alone" % path)
+    return OpenedBundle(os.path.abspath(path), cache_directory)
+
+
 def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
-    """Where packages come from."""
+    """Where packages come from, unless there is a bundle."""
     settings = read_index_settings(configuration.root, configuration.offline)
     for secret in settings.credentials.secrets():
         console.add_secret(secret)
@@ -162,13 +181,15 @@ def cache_directory(console: Console) -> str:
 def toolbox(
     configuration: Configuration,
     index_settings: IndexSettings,
+    bundle: "OpenedBundle | None",
     cache_directory: str,
     console: Console,
     command_line: CommandLine,
 ) -> ToolBox:
     """The tools of this host, and those that can be fetched."""
     pin = read_uv_pin(configuration)
-    return ToolBox(index_settings, cache_directory, console, index_settings.offline or _only_looks(command_line), pin)
+    settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
+    return ToolBox(settings, cache_directory, console, settings.offline or _only_looks(command_line), pin)
 
 
 def lock(configuration: Configuration, console: Console) -> FileLock:
@@ -214,7 +235,7 @@ def interpreter(
         cache_directory,
         configuration.root,
         downloads=configuration.get("python-downloads") and not _only_looks(command_line),
-        offline=configuration.offline,
+        offline=toolbox().offline,
         place=required_python,
     )
 
@@ -272,12 +293,15 @@ def request(
 def readable_lock(
     plan: Plan,
     index_settings: IndexSettings,
+    bundle: "OpenedBundle | None",
     store: GenerationStore,
     console: Console,
     interpreter: "Callable[[], Interpreter]" = lazy,
 ) -> None:
-    """That something can be installed from the lock file: what is wrong with it is said before anything is written."""
+    """That something can be installed from lock and bundle: what is wrong is said before anything is written."""
     refuse_what_is_gone(plan, store)
+    if bundle is not None:
+        bundle.refuse_misfit(interpreter().version, plan.lock, console)
     check_lock(plan, lambda: marker_environment(interpreter().executable, console))
     if plan.lock is None:
         refuse_bare_name(plan, index_settings)
@@ -327,6 +351,7 @@ def bootstrap_graph(invocation: Invocation) -> StateGraph:
             configuration,
             plan,
             required_python,
+            bundle,
             index_settings,
             cache_directory,
             toolbox,

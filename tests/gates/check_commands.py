@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AUTHOR_COMMANDS = ("init", "entry", "kernel write", "kernel verify", "kernel update")
-# What the documentation tells of already and the command line does not have yet; to be emptied, then removed.
-COMING = ("help", "--bundle")
 SET_UP, TEST = "./prime", "./prime run -- pytest"
 
 
@@ -42,7 +40,7 @@ def _unknown_commands(path: Path) -> Iterator[str]:
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
             words = line.lstrip("$ ").partition(" #")[0].split()
-            if words[:1] == ["./prime"] and not set(words[1:3]).intersection(COMING):
+            if words[:1] == ["./prime"]:
                 try:
                     parse_command_line("./prime", [word.strip("[]") for word in words[1:]], has_client)
                 except UsageError as error:
@@ -50,7 +48,7 @@ def _unknown_commands(path: Path) -> Iterator[str]:
             elif _author_command(words) and not _author_command(words).startswith(AUTHOR_COMMANDS):
                 yield f"{name}: {line.strip()}: unknown command"
     for word in re.findall(r"`\./prime ([a-z]+)", text):
-        if word not in (*COMMANDS, *COMING):
+        if word not in COMMANDS:
             yield f"{name}: ./prime {word}: unknown command"
 
 

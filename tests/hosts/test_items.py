@@ -293,23 +293,19 @@ def bundled(bench: Bench) -> World:
     return world.without_network().hide(WHEELS_OF_DISTRIBUTION)
 
 
-@pytest.mark.xfail(strict=True, reason="there is no such option")
 def test_6_a_bundle_named_by_an_option_serves(bundled: World) -> None:
     assert bundled.prime("--bundle", str(bundled.base / "bundle")).output == "demo\n"
 
 
-@pytest.mark.xfail(strict=True, reason="there is no such variable")
 def test_6_a_bundle_named_by_a_variable_serves(bundled: World) -> None:
     assert bundled.set(PROTOPRIMER_BUNDLE=str(bundled.base / "bundle")).prime().output == "demo\n"
 
 
-@pytest.mark.xfail(strict=True, reason="nobody looks there")
 def test_6_a_bundle_beside_the_clone_is_found(bundled: World) -> None:
     shutil.move(str(bundled.base / "bundle"), str(bundled.root / "bundle"))
     assert bundled.prime().output == "demo\n"
 
 
-@pytest.mark.xfail(strict=True, reason="the manifest is not verified")
 def test_6_an_altered_wheel_of_a_bundle_is_refused_by_its_name(bundled: World) -> None:
     (wheel,) = (bundled.base / "bundle").glob("pip-*.whl")
     wheel.write_bytes(make_wheel("pip", wheel.name.split("-")[1])[1])
@@ -317,7 +313,6 @@ def test_6_an_altered_wheel_of_a_bundle_is_refused_by_its_name(bundled: World) -
     assert re.search(f"{re.escape(wheel.name)}.*(damaged|altered)", errors.replace("\n", " ")), errors
 
 
-@pytest.mark.xfail(strict=True, reason="the manifest is not verified")
 def test_6_a_missing_file_of_a_bundle_is_told_by_its_name(bundled: World) -> None:
     (wheel,) = (bundled.base / "bundle").glob("pip-*.whl")
     wheel.unlink()
@@ -325,7 +320,6 @@ def test_6_a_missing_file_of_a_bundle_is_told_by_its_name(bundled: World) -> Non
     assert re.search(f"{re.escape(wheel.name)}.*missing", errors.replace("\n", " ")), errors
 
 
-@pytest.mark.xfail(strict=True, reason="a bundle is always a directory")
 def test_6_one_file_serves_as_a_directory_does(bench: Bench) -> None:
     world = bench.world().set(PIP_INDEX_URL=bench.index().url)
     first, second = world.base / "one.zip", world.base / "two.zip"

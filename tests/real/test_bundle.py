@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+import tarfile
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,14 +55,14 @@ def repository(new_clone: Callable[..., Clone], python: str, index: simple_index
     return clone.write({"pyproject.toml": text.replace("requires = []", f'requires = ["{LEAF}>=1"]')})
 
 
-def cut_off(clone: Clone, tmp_path: Path, bundle: Path) -> dict[str, str]:
+def cut_off(clone: Clone, tmp_path: Path) -> dict[str, str]:
     """Take from a clone's user all that could come from anywhere but the bundle."""
     empty = tmp_path / "an empty home"
     shutil.rmtree(empty, ignore_errors=True)
     empty.mkdir()
     for name in [name for name in clone.environ if name.upper().startswith(("PIP_", "UV_"))]:
         del clone.environ[name]
-    return {"HOME": str(empty), "PROTOPRIMER_CACHE": str(empty / "cache"), "UV_FIND_LINKS": str(bundle)}
+    return {"HOME": str(empty), "PROTOPRIMER_CACHE": str(empty / "cache")}
 
 
 def names_in(bundle: Path) -> set[str]:
@@ -86,9 +88,9 @@ def test_a_bundle_serves_hosts_without_network_cache_and_tools(
     asked = len(index.requests)
     for python, backend in ((newest, "uv"), (oldest, "venv")):
         host = repository(new_clone, python, None)
-        environ = cut_off(host, tmp_path, bundle)
+        environ = cut_off(host, tmp_path)
         shutil.rmtree(host.state, ignore_errors=True)
-        command = (*without_network(), os.path.join(host.root, "prime"), "--offline", "--backend", backend)
+        command = (*without_network(), os.path.join(host.root, "prime"), "--bundle", str(bundle), "--backend", backend)
         done = host.run(*command, environ=environ)
         assert json.loads(done.output) == ["1.0", [int(part) for part in python.split(".")]], (backend, done)
     assert len(index.requests) == asked, "an offline run asked the index"
@@ -108,8 +110,8 @@ def test_a_bundle_holds_a_lock_s_own_versions_and_another_platform_s_uv(
     online.prime("bundle", str(bundle), environ=support.shared_caches())
     assert {path.name.split("-")[1] for path in bundle.glob(f"{LEAF}-*")} == {"1.0", "2.0"}
     host = repository(new_clone, newest, None).write({"pylock.toml": text})
-    command = (*without_network(), os.path.join(host.root, "prime"), "--offline", "--backend", "uv")
-    done = host.run(*command, environ=cut_off(host, tmp_path, bundle))
+    command = (*without_network(), os.path.join(host.root, "prime"), "--bundle", str(bundle), "--backend", "uv")
+    done = host.run(*command, environ=cut_off(host, tmp_path))
     assert json.loads(done.output)[0] == "1.0", done
     # Renewed for other hosts: what no longer belongs to it goes. This lock was pip's, and for this platform alone.
     (online.root / "pylock.toml").unlink()
@@ -175,3 +177,136 @@ def test_a_bundle_that_fails_leaves_nothing(
     assert LEAF in done.errors
     assert "Traceback" not in done.errors
     assert not (tmp_path / "new").exists()
+
+
+def source(name: str, requires: str, more: str = "") -> bytes:
+    """Return a source distribution that its own module builds, with what that asks for."""
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": f"[build-system]\nrequires = [{requires}]\nbuild-backend = 'own'\nbackend-path = ['.']\n",
+        "own.py": BACKEND.replace("NAME", name) + more,
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{name}-1.0/{file}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+BACKEND = f"""
+import os, zipfile, {LEAF}
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(os.path.join(directory, "NAME-1.0-py3-none-any.whl"), "w") as archive:
+        archive.writestr("NAME.py", "VERSION = '1.0'")
+        archive.writestr("NAME-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: NAME\\nVersion: 1.0\\n")
+        tag = "Wheel-Version: 1.0\\nGenerator: own\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        archive.writestr("NAME-1.0.dist-info/WHEEL", tag)
+        archive.writestr("NAME-1.0.dist-info/RECORD", "")
+    return "NAME-1.0-py3-none-any.whl"
+"""
+
+
+def locked_source(clone: Clone, index: simple_index.SimpleIndex, content: bytes) -> Clone:
+    """Let a clone ask for a distribution that is published as source only, and lock it."""
+    index.files["rootofbundletests-1.0.tar.gz"] = content
+    main = "import rootofbundletests\n\ndef main():\n    print(rootofbundletests.VERSION)\n"
+    clone.project("demo", more='dependencies = ["rootofbundletests"]', module=main).entry("prime", "demo:main", "boot")
+    sha256 = simple_index.sha256(content)
+    url = f"{index.url}../files/rootofbundletests-1.0.tar.gz"
+    lock = f"""lock-version = "1.0"
+created-by = "a test"
+[[packages]]
+name = "rootofbundletests"
+version = "1.0"
+sdist = {{ name = "rootofbundletests-1.0.tar.gz", url = "{url}", hashes = {{ sha256 = "{sha256}" }} }}
+"""
+    return clone.write({"pylock.toml": lock})
+
+
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+def test_a_locked_source_is_built_from_what_the_bundle_has(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex, installer: str
+) -> None:
+    clone = locked_source(
+        repository(new_clone, oldest_and_newest()[1], index), index, source("rootofbundletests", f"'{LEAF}'")
+    )
+    bundle = tmp_path / "b.protoprimer-bundle"
+    clone.prime("bundle", str(bundle), environ=support.shared_caches())
+    environ = cut_off(clone, tmp_path)
+    # Beside the clone it is found.
+    shutil.move(str(bundle), str(clone.root))
+    command = (*without_network(), os.path.join(clone.root, "prime"), "--backend", installer)
+    assert clone.run(*command, environ=environ).output == "1.0\n"
+
+
+def test_a_source_that_needs_more_to_be_built_is_refused_when_the_bundle_is_made(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
+) -> None:
+    more = "\ndef get_requires_for_build_wheel(config_settings=None):\n    return ['otherofbundletests']\n"
+    index.add("otherofbundletests", "1.0")
+    content = source("rootofbundletests", f"'{LEAF}'", more)
+    clone = locked_source(repository(new_clone, oldest_and_newest()[1], index), index, content)
+    done = clone.prime("bundle", str(tmp_path / "new"), status=6, environ=support.shared_caches())
+    assert "otherofbundletests" in done.errors
+    assert "from the bundle alone" in done.errors
+    assert not (tmp_path / "new").exists()
+
+
+def small_bundle(bundle: Path, **files: list[str]) -> Path:
+    """Write a bundle of wheels by hand, each for these targets."""
+    bundle.mkdir()
+    note: dict[str, Any] = {"format": 2, "kernel": "0", "lock": None, "files": {}}
+    for tags, whom in files.items():
+        name = f"leaf-1.0-{tags.replace('__', '-')}.whl"
+        (bundle / name).write_bytes(b"a wheel")
+        note["files"][name] = {"sha256": simple_index.sha256(b"a wheel"), "for": whom}
+    (bundle / "bundle.json").write_text(json.dumps(note))
+    return bundle
+
+
+def test_a_bundle_for_others_is_refused_file_by_file(new_clone: Callable[..., Clone], tmp_path: Path) -> None:
+    python = oldest_and_newest()[1]
+    clone = new_clone("a host", support.python_of(python)).project("demo").entry("prime", None, "boot")
+    other = small_bundle(tmp_path / "other", py3__none__any=["2.7 on win_amd64"])
+    errors = clone.prime("--bundle", str(other), status=3).errors
+    assert f"does not serve Python {python}" in errors
+    assert "leaf-1.0-py3-none-any.whl: for Python 2.7 on win_amd64" in errors
+    mixed = {"py3__none__any": [f"{python} on win_amd64"], "cp3__cp3__win_amd64": [f"{python} on win_amd64"]}
+    errors = clone.prime("--bundle", str(small_bundle(tmp_path / "mixed", **mixed)), status=3).errors
+    assert f"leaf-1.0-cp3-cp3-win_amd64.whl: for Python {python} on win_amd64" in errors
+    assert "none-any" not in errors
+    assert not clone.generations()
+
+
+def test_what_a_bundle_does_not_know_is_refused_and_so_are_two_bundles(
+    new_clone: Callable[..., Clone], tmp_path: Path
+) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    small_bundle(clone.root / "bundle", py3__none__any=["2.7 on win_amd64"])
+    (clone.root / "bundle" / "pip-99-py3-none-any.whl").write_bytes(b"planted")
+    assert "pip-99-py3-none-any.whl: unknown to bundle.json" in clone.prime(status=3).errors
+    (clone.root / "a.protoprimer-bundle").write_bytes(b"torn")
+    assert "there are several bundles" in clone.prime(status=3).errors
+    torn = str(clone.root / "a.protoprimer-bundle")
+    assert "could not be unpacked" in clone.prime("--bundle", torn, status=3).errors
+    assert "is no bundle: nothing was written" in clone.prime("bundle", torn, status=3).errors
+    assert "no bundle that" in clone.prime("--bundle", str(tmp_path / "nowhere"), status=3).errors
+    # A directory of that name that is none is the repository's own.
+    shutil.rmtree(clone.root / "bundle")
+    (clone.root / "a.protoprimer-bundle").unlink()
+    (clone.root / "bundle").mkdir()
+    clone.prime()
+
+
+def test_an_environment_from_a_bundle_stays_current_without_it(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
+) -> None:
+    clone = repository(new_clone, oldest_and_newest()[1], index)
+    clone.prime("bundle", str(tmp_path / "brought"), environ=support.shared_caches())
+    environ = cut_off(clone, tmp_path)
+    clone.prime(environ=dict(environ, PROTOPRIMER_BUNDLE=str(tmp_path / "brought")))
+    os.utime(clone.root / "pyproject.toml")
+    assert not clone.prime("-v", environ=environ).errors.count("install")
+    assert len(clone.generations()) == 1

@@ -153,7 +153,7 @@ def test_a_command_twice_is_not_explained_by_its_own_name() -> None:
     [
         (None, "./prime [COMMAND] [OPTIONS]"),
         ("run", "./prime run [OPTIONS] -- CMD..."),
-        ("bundle", "./prime bundle [OPTIONS] DIR"),
+        ("bundle", "./prime bundle [OPTIONS] DIR|FILE"),
         ("gc", "./prime gc [OPTIONS]"),
     ],
 )

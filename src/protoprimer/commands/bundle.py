@@ -1,4 +1,4 @@
-"""Everything that a host without network needs, in one directory of wheels for find-links."""
+"""Everything that a host without network needs, in one directory or one file."""
 
 import errno
 import json
@@ -9,9 +9,11 @@ from protoprimer.backends.editables import is_beyond_builds, static_project_tabl
 from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
 from protoprimer.commands.matrix.cells import expanded_pythons
 from protoprimer.errors import ConfigurationError, DryRunEnds, UsageError
+from protoprimer.fetch.bundles import BUNDLE_ENDS, BUNDLE_NOTE, platform_tag, tag_of_host
 from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
 from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.toml import parse_toml
 from protoprimer.formats.versions import parse_python_request
 from protoprimer.graph import StateGraph
 from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
@@ -23,6 +25,8 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.console import Console
 from protoprimer.system.files import remove_tree, write_atomically
+from protoprimer.system.paths import file_url
+from protoprimer.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle", "bundle_command"]
 
-BUNDLE_NOTE = "bundle.json"
 _STAGING = ".staging-"
-# What older names of tags begin with today.
-_LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "manylinux_2_5_"}
+_LEGACY_NAMES = {"manylinux_2_17_": "2014", "manylinux_2_12_": "2010", "manylinux_2_5_": "1"}
 # What installers take where a project has no [build-system].
 _DEFAULT_BUILD_REQUIREMENTS = ["setuptools>=40.8.0", "wheel"]
 
@@ -53,30 +55,44 @@ def bundle_command(
     from shlex import quote
 
     directory, platforms = os.path.abspath(command_line.operands[0]), command_line.texts("platform")
+    is_file = directory.endswith(BUNDLE_ENDS) and not os.path.isdir(directory)
+    parent = os.path.dirname(directory) if is_file else directory
     for tag in platforms:
         _Platform(tag)
     state = os.path.realpath(configuration.state_directory)
     if os.path.join(os.path.realpath(directory), "").startswith(os.path.join(state, "")):
         raise ConfigurationError("a bundle cannot be in the state directory", directory, "name another place")
-    earlier = _files_of_bundle(directory)
+    earlier = _refuse_other_file(directory) if is_file else _files_of_bundle(directory)
     interpreters = _interpreters_to_serve(graph, command_line, configuration, console, plan, toolbox)
     check_lock(plan, lambda: marker_environment(interpreters[0].executable, console))
     pythons = ["%d.%d" % tuple(one.version_info[:2]) for one in interpreters]
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(platforms) or "this host's platform")
     if command_line.has("dry-run"):
         raise DryRunEnds("would bundle %s, and the tools, for %s into %s" % (plan.summary(), whom, directory))
-    staging, is_new = "", not os.path.isdir(directory)
+    staging, is_new = "", not os.path.isdir(parent)
+    files = {}  # type: dict[str, dict[str, Any]]
     try:
-        os.makedirs(directory, exist_ok=True)
-        # In the directory itself, which may be a disk of its own.
-        staging = tempfile.mkdtemp(prefix=_STAGING, dir=directory)
+        os.makedirs(parent, exist_ok=True)
+        # Where the bundle will be, which may be a disk of its own.
+        staging = tempfile.mkdtemp(prefix=_STAGING, dir=parent)
         for interpreter in interpreters:
             for platform in platforms or (None,):
                 what = "for Python %s on %s" % (interpreter.version, platform or "this host")
+                place = os.path.join(staging, "now")
+                os.mkdir(place)
                 with console.step("bundling " + what, "bundled " + what):
-                    Bundle(plan, toolbox, console, staging, interpreter, platform).fill()
-        facts = {"format": 1, "pythons": pythons, "platforms": platforms or ["the host's that wrote this"]}
-        count = _publish_bundle(staging, directory, facts, earlier)
+                    Bundle(plan, toolbox, console, place, interpreter, platform).fill()
+                _take_in(
+                    place, staging, files, "%d.%d on " % interpreter.version_info[:2] + (platform or tag_of_host())
+                )
+        lock = sha256_of_file(plan.lock) if plan.lock else None
+        note = {"kernel": VERSION, "lock": lock, "pythons": pythons, "platforms": platforms or [tag_of_host()]}
+        text = json.dumps(dict(note, format=2, files=files), indent=1, sort_keys=True) + "\n"
+        write_atomically(os.path.join(staging, BUNDLE_NOTE), text.encode("ascii"))
+        if is_file:
+            _write_bundle_file(staging, directory)
+        else:
+            _publish_bundle(staging, directory, earlier)
     except OSError as error:
         failure = disk_failure("write the bundle", directory, error)
         if error.errno != errno.ENOSPC:
@@ -84,9 +100,9 @@ def bundle_command(
         raise failure from error
     finally:
         remove_tree(staging)
-        if is_new and os.path.isdir(directory) and not os.listdir(directory):
-            os.rmdir(directory)
-    console.say("%d files for %s: there: UV_FIND_LINKS=%s ./prime --offline" % (count, whom, quote(directory)))
+        if is_new and os.path.isdir(parent) and not os.listdir(parent):
+            os.rmdir(parent)
+    console.say("%d files for %s: there: ./prime --bundle %s" % (len(files), whom, quote(directory)))
     return 0
 
 
@@ -137,8 +153,26 @@ class Bundle:
                 # The kernel writes its wheel; what would build it may not exist for this Python.
                 continue
             table = project.metadata.table("build-system")
-            requires = project.metadata.build_requires if "requires" in table else _DEFAULT_BUILD_REQUIREMENTS
-            self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
+            self._fetch_what_builds(project.metadata.build_requires if "requires" in table else None)
+        for name in sorted(os.listdir(self.staging)):
+            if not name.endswith(".whl"):
+                self._make_buildable(os.path.join(self.staging, name))
+
+    def _fetch_what_builds(self, requires: "list[str] | None") -> None:
+        constraints = ["-c", self.plan.build_constraints] if self.plan.build_constraints else []
+        self._fetch(constraints, _DEFAULT_BUILD_REQUIREMENTS if requires is None else requires)
+
+    def _make_buildable(self, source: str) -> None:
+        """Fetch what a source asks for to be built, and build it from the bundle alone: what else it needs shows here.
+
+        :raises InstallError: it cannot be built without network (exit code 6)
+        """
+        import tempfile
+
+        self._fetch_what_builds(_build_requires_of_source(source))
+        lines = ["--no-index", "--find-links " + file_url(self.staging), file_url(source)]
+        with tempfile.TemporaryDirectory(prefix="protoprimer-") as place:
+            self._run_pip(["wheel", "--no-deps", "--wheel-dir", place], lines, True, "build from the bundle alone what")
 
     def _add_pins(self) -> None:
         markers = marker_environment(self.interpreter.executable, self.console)
@@ -179,7 +213,10 @@ class Bundle:
             version = "%d.%d" % tuple(self.interpreter.version_info[:2])
             arguments += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", version]
             arguments += [word for tag in self.platform.tags for word in ("--platform", tag)]
-        what, python = "fetch what Python %s needs" % self.interpreter.version, self.interpreter.executable
+        self._run_pip(arguments, lines, pinned, "fetch what")
+
+    def _run_pip(self, arguments: "list[str]", lines: "list[str]", pinned: bool, what: str) -> None:
+        what, python = "%s Python %s needs" % (what, self.interpreter.version), self.interpreter.executable
         engine = PipBackend(self.toolbox, self.console, self.toolbox.settings)
         engine.run_pip(self.interpreter, python, self.plan, what, arguments, lines, [], pinned=pinned)
 
@@ -193,8 +230,7 @@ class _Platform:
     def __init__(self, tag: str) -> None:
         import re
 
-        name = re.sub("^manylinux(2014|2010|1)_", lambda found: _LEGACY_TAGS[found.group(1)], tag)
-        found = re.match(r"(?:win_(?=a)|(macosx|manylinux|musllinux)_(\d+)_(\d+)_)(\w+)$", name)
+        found = re.match(r"(?:win_(?=a)|(macosx|manylinux|musllinux)_(\d+)_(\d+)_)(\w+)$", platform_tag(tag))
         if found is None and tag != "win32":
             advice = "such as manylinux_2_28_x86_64, musllinux_1_2_aarch64, macosx_14_0_arm64, win_amd64"
             raise UsageError("%s is no platform tag of wheels" % tag, "--platform", advice)
@@ -205,7 +241,7 @@ class _Platform:
         self.tags = [tag]
         if self.system == "linux":
             self.tags = ["%s_%s_%d_%s" % (family, major, one, machine) for one in range(int(minor), -1, -1)]
-            same = {old + machine: "manylinux%s_%s" % (year, machine) for year, old in _LEGACY_TAGS.items()}
+            same = {old + machine: "manylinux%s_%s" % (year, machine) for old, year in _LEGACY_NAMES.items()}
             self.tags += [same[one] for one in self.tags if one in same]
 
     def markers(self) -> "dict[str, str]":
@@ -251,15 +287,67 @@ def _files_of_bundle(directory: str) -> "list[str]":
     raise ConfigurationError("%s is no bundle, and not empty: nothing was written" % directory, directory, advice)
 
 
-def _publish_bundle(staging: str, directory: str, facts: "dict[str, Any]", earlier: "list[str]") -> int:
-    """Move what was fetched into place; return how many files. The note is first: a rerun then knows a torn bundle."""
-    digests = {name: sha256_of_file(os.path.join(staging, name)) for name in os.listdir(staging)}
-    text = json.dumps(dict(facts, files=digests), indent=1, sort_keys=True) + "\n"
-    write_atomically(os.path.join(directory, BUNDLE_NOTE), text.encode("ascii"))
-    for name in digests:
+def _refuse_other_file(path: str) -> "list[str]":
+    """Refuse to write one file over another that is no bundle; no file of it has to be removed."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.getinfo(BUNDLE_NOTE)
+    except FileNotFoundError:
+        pass
+    except (OSError, KeyError, zipfile.BadZipFile):
+        cause, advice = "%s is no bundle: nothing was written" % path, "name a file that is new, or an earlier bundle"
+        raise ConfigurationError(cause, path, advice) from None
+    return []
+
+
+def _take_in(place: str, staging: str, files: "dict[str, dict[str, Any]]", whom: str) -> None:
+    """Move what was fetched for somebody to the rest, and note for whom it is."""
+    for name in os.listdir(place):
+        path = os.path.join(staging, name)
+        os.replace(os.path.join(place, name), path)
+        whoms = files.get(name, {"for": []})["for"] + [whom]
+        files[name] = {"for": whoms, "sha256": sha256_of_file(path)}
+    os.rmdir(place)
+
+
+def _build_requires_of_source(source: str) -> "list[str] | None":
+    """Return what a source archive says is needed to build it, `None` if it does not say."""
+    import tarfile
+
+    if not tarfile.is_tarfile(source):
+        return None
+    with tarfile.open(source) as archive:
+        found = [one for one in archive if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]]
+        file: "Any" = archive.extractfile(found[0]) if found else None
+        table: "Any" = parse_toml(file.read().decode("utf-8")) if file else {}
+    requires: "list[str] | None" = table.get("build-system", {}).get("requires")
+    return requires
+
+
+def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:
+    """Move what was fetched into place; the note is first: a rerun then knows a torn bundle."""
+    names = os.listdir(staging)
+    for name in sorted(names, key=lambda one: one != BUNDLE_NOTE):
         os.replace(os.path.join(staging, name), os.path.join(directory, name))
     for name in earlier:
         path = os.path.join(directory, os.path.basename(name))
-        if name not in digests and os.path.isfile(path):
+        if name not in names and os.path.isfile(path):
             os.unlink(path)
-    return len(digests)
+
+
+def _write_bundle_file(staging: str, path: str) -> None:
+    """Write one file of what was fetched: the same bytes for the same content, as nothing in it has a date."""
+    import shutil
+    import zipfile
+
+    unfinished = os.path.join(staging, "bundle")
+    with zipfile.ZipFile(unfinished, "w") as archive:
+        for name in sorted(set(os.listdir(staging)) - {"bundle"}):
+            member = zipfile.ZipInfo(name)
+            member.external_attr, member.create_system = 0o644 << 16, 3
+            member.file_size = os.path.getsize(os.path.join(staging, name))
+            with open(os.path.join(staging, name), "rb") as source, archive.open(member, "w") as stream:
+                shutil.copyfileobj(source, stream, 1 << 20)
+    os.replace(unfinished, path)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from protoprimer.fetch.roads import RoadRecord
     from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["Tool", "ToolBox", "uv_wheel_for_host"]
+__all__ = ["Tool", "ToolBox", "machine_of_python", "tag_rank", "uv_wheel_for_host"]
 
 SECONDS_TO_PRINT_A_VERSION = 5.0
 # A program that is none may have been stopped by what is no part of its file.
@@ -170,7 +170,7 @@ class ToolBox:
             wheels = self.uv_pin.wheels
             filename = uv_wheel_for_host(wheels=wheels)
             if filename is None:
-                host = "%s %s %s" % (sys.platform, _machine(), libc_of_host())
+                host = "%s %s %s" % (sys.platform, machine_of_python(), libc_of_host())
                 pinned = _wheel_version("uv", wheels) if wheels else "of which hashes are pinned:"
                 raise ToolAbsent("no uv %s wheel for this host (%s)" % (pinned, host))
             misfit = self.uv_pin.misfit(_wheel_version("uv", wheels))
@@ -385,22 +385,22 @@ def uv_wheel_for_host(
     wheels: "dict[str, str]" = UV_WHEELS,
 ) -> "str | None":
     """Return the file name of the pinned uv wheel that runs on this host (or the one described), or `None`."""
-    platform, machine = platform or sys.platform, machine or _machine()
+    platform, machine = platform or sys.platform, machine or machine_of_python()
     libc = libc_of_host() if libc is None else libc
     best = (-1, "")
     for filename in wheels:
         tags = filename[:-4].rsplit("-", 1)[1].split(".")
-        best = max([best] + [(_tag_rank(tag, platform, machine, libc), filename) for tag in tags])
+        best = max([best] + [(tag_rank(tag, platform, machine, libc), filename) for tag in tags])
     return best[1] if best[0] >= 0 else None
 
 
-def _tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
+def tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
     """Return how well a wheel's platform tag suits a host; negative if it does not run there."""
     if platform == "win32":
         wanted = {"amd64": "win_amd64", "arm64": "win_arm64", "x86": "win32"}.get(machine.lower())
         return 0 if tag == wanted else -1
     if platform == "darwin":
-        return 0 if tag.startswith("macosx_") and tag.endswith("_" + machine) else -1
+        return 0 if tag.startswith("macosx_") and tag.endswith(("_" + machine, "_universal2")) else -1
     if not platform.startswith("linux") or not tag.endswith("_" + machine):
         return -1
     if tag.startswith("linux_"):
@@ -414,7 +414,8 @@ def _tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
     return needed[1] if needed <= _version_tuple(libc) else -1
 
 
-def _machine() -> str:
+def machine_of_python() -> str:
+    """Return the name of the processor's kind that this Python was built for."""
     machine = machine_of_host()
     if sys.maxsize < 2**32:
         # A 32-bit userland under a 64-bit kernel.

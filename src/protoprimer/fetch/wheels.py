@@ -133,7 +133,9 @@ def _downloaded(url: str, filename: str, sha256: str, cache_directory: str, read
     return path
 
 
-def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> str:
+def unpack_wheels(
+    paths: "list[str]", directory: str, main_module: str = "", most_bytes: int = MOST_BYTES_UNPACKED
+) -> str:
     """Unpack verified wheels into one directory, which appears whole or not at all; an existing one is kept.
 
     Packages land in `directory` itself, executables in its `bin`.
@@ -153,7 +155,7 @@ def unpack_wheels(paths: "list[str]", directory: str, main_module: str = "") -> 
         size = 0
         for path in paths:
             with zipfile.ZipFile(path) as archive:
-                _check_size(archive)
+                _check_size(archive, most_bytes)
                 size += sum(_unpack_member(archive, member, temporary) for member in archive.infolist())
         if main_module:
             with open(os.path.join(temporary, "__main__.py"), "w") as stream:
@@ -208,10 +210,10 @@ def _wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
     return sorted(sources, key=lambda url: not url.startswith("file:"))
 
 
-def _check_size(archive: "Any") -> None:
+def _check_size(archive: "Any", most_bytes: int) -> None:
     """Refuse an archive that would fill the disk. What a member says of its size, `zipfile` does not exceed."""
     size = sum(member.file_size for member in archive.infolist())
-    if size > MOST_BYTES_UNPACKED:
+    if size > most_bytes:
         raise WheelError("the wheel would unpack to %d MB, nothing was unpacked" % (size >> 20), archive.filename)
 
 

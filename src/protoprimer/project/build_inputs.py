@@ -6,6 +6,7 @@ import re
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project, setup_cfg_sections
+from protoprimer.version import PROTOPRIMER_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,6 +214,9 @@ def _named_in_code(path: str) -> "set[str]":
                 found |= {module + ".py"} if module and os.path.isfile(local) else set()
         pending += ast.iter_child_nodes(node)
         text = _pattern_of(node)
+        if text == PROTOPRIMER_MARK:
+            # A kernel that lies beside a build's scripts: what its strings name is no part of the build.
+            return set()
         # What is before is the directory of the script.
         text = re.sub(r"^(\*/|\./|/(?=\w))+", "", text)
         if text.strip("*./") and len(text) < 200 and not re.search(r"[\s:<>=]", text) and text[0] != "*":

@@ -63,6 +63,7 @@ OPTIONS = [
     Option(("--backend",), "NAME", "auto, uv, virtualenv, venv, a list with commas, or a path"),
     Option(("--python",), "SPEC", "the Python to use: a version or specifier (matrix: several, with commas)"),
     Option(("--offline",), None, "touch no network"),
+    Option(("--bundle",), "PATH", "take packages and tools from this bundle alone"),
     Option(("--dry-run",), None, "say what would be done, do nothing"),
     Option(("--target",), "NAME", "stop at this state", ("boot", "reboot", "graph")),
     Option(("--verbose", "-v"), None, "more words; twice: children's output too"),
@@ -89,7 +90,7 @@ OPTIONS = [
 
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
 _TAKING_THE_REST = ("run", "matrix", "uv", "pip", "completion")
-_TAKING_OPERANDS = {"bundle": "DIR", "completion": "bash|zsh|fish", "env": "[NAME]", "help": "[COMMAND]"}
+_TAKING_OPERANDS = {"bundle": "DIR|FILE", "completion": "bash|zsh|fish", "env": "[NAME]", "help": "[COMMAND]"}
 _CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade-package"), ("check", "upgrade"))
 
 

@@ -9,6 +9,7 @@ Indexes have equal standing, as pip knows nothing else, unless uv's `index-strat
 import os
 import re
 import sys
+from copy import copy
 
 from protoprimer.settings.credentials import Credentials, without_credentials
 from protoprimer.settings.index_sources import (
@@ -81,6 +82,16 @@ class IndexSettings:
         indexes = list(filter(None, [self.index_url])) + self.extra_index_urls
         others = self.find_links + list(self.proxies.values())
         self.credentials = Credentials(indexes, others, uses_keyring, environ)
+
+    def of_bundle(self, directory: str) -> "IndexSettings":
+        """Return the same settings, but that packages come from this directory alone."""
+        told = {"index-url": [], "extra-index-url": [], "find-links": [directory], "no-index": ["1"], "offline": ["1"]}
+        bundle, others = SettingsSource(False, False, "the bundle", directory), list(map(copy, self._sources))
+        for name, values in told.items():
+            bundle.add(name, values)
+        for source in others:
+            source.values = {name: values for name, values in source.values.items() if name not in told}
+        return IndexSettings([bundle] + others, self.files, True, self._environ, self.root)
 
     def refusal(self, installer: str) -> "str | None":
         """Return why `pip` or `uv` cannot do what a setting asks, or `None`: no setting is dropped silently."""

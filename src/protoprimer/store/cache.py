@@ -11,7 +11,7 @@ __all__ = ["collect_cache", "collect_cache_once_a_day"]
 
 _DAY = 24 * 3600
 # Directories of the cache, and after how many days without use what is in them goes.
-_DAYS_KEPT = {"interpreters": 30, "pins": 30, "pyc": 30, "tools": 90, "virtualenv": 90, "wheels": 90}
+_DAYS_KEPT = {"bundles": 90, "interpreters": 30, "pins": 30, "pyc": 30, "tools": 90, "virtualenv": 90, "wheels": 90}
 # What earlier versions kept.
 _NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 

@@ -209,6 +209,7 @@ class MatrixRun:
         backend = cell.axes["backend"] or self._line.text("backend")
         options += ["--backend", backend] if backend else []
         options += ["--offline"] if self._configuration.offline else []
+        options += ["--bundle", str(self._line.text("bundle"))] if self._line.has("bundle") else []
         return options + ["-v"] * self._line.verbosity()
 
     def _variables(self, cell: MatrixCell) -> "dict[str, str]":

@@ -1,0 +1,133 @@
+"""A bundle that was brought to a host: found, unpacked, and verified before anything of it is used."""
+
+import json
+import os
+import re
+import sys
+
+from protoprimer.errors import ConfigurationError
+from protoprimer.fetch.tools import machine_of_python, tag_rank
+from protoprimer.fetch.wheels import WheelError, sha256_of_file, unpack_wheels
+from protoprimer.system.console import Console
+from protoprimer.system.platform import libc_of_host
+from protoprimer.version import VERSION
+
+__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle", "platform_tag", "tag_of_host"]
+
+BUNDLE_NOTE = "bundle.json"
+# How the name of a bundle ends that is one file.
+BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
+_LINES_SHOWN = 20
+# What older names of tags begin with today.
+_LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "manylinux_2_5_"}
+
+
+class OpenedBundle:
+    """A bundle whose every file is what its manifest says.
+
+    :param path: what was named or found: a directory, or one file, which is unpacked into the cache
+    :raises ConfigurationError: it is no bundle, or files are missing, damaged or unknown (exit code 3)
+    """
+
+    def __init__(self, path: str, cache_directory: str) -> None:
+        self.path = path
+        self.directory = _unpacked_bundle(path, cache_directory) if os.path.isfile(path) else path
+        try:
+            with open(os.path.join(self.directory, BUNDLE_NOTE), encoding="utf-8") as stream:
+                self.note = json.load(stream)
+            self._files = {name: (facts["sha256"], facts["for"]) for name, facts in self.note["files"].items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise self._error("no bundle that `./prime bundle` wrote", [str(error)]) from error
+        faults = {}  # type: dict[str, str]
+        for name in os.listdir(self.directory):
+            # An installer would take it; what a file manager leaves has a dot.
+            if name not in self._files and name != BUNDLE_NOTE and not name.startswith("."):
+                faults[name] = "unknown to " + BUNDLE_NOTE
+        for name, (sha256, _) in self._files.items():
+            found = sha256_of_file(os.path.join(self.directory, name))
+            if found != sha256:
+                faults[name] = "missing or unreadable" if found == "?" else "damaged: its sha256 is %s" % found
+        if faults:
+            raise self._error("the bundle is not as it was made", ["%s: %s" % one for one in sorted(faults.items())])
+
+    def refuse_misfit(self, version: str, lock: "str | None", console: Console) -> None:
+        """Refuse a bundle that does not serve this version of Python on this host; warn if it is of another lock.
+
+        :raises ConfigurationError: the message tells of each file whom it is for (exit code 3)
+        """
+        python = ".".join(version.split(".")[:2])
+        targets = {one for _, whom in self._files.values() for one in whom if one.split()[0] == python}
+        misfits = {}  # type: dict[str, list[str]]
+        for target in targets:
+            misfits[target] = [name for name, (_, whom) in self._files.items() if target in whom and not _runs(name)]
+        if not targets or all(misfits.values()):
+            names = sorted(name for some in misfits.values() for name in some) or sorted(self._files)
+            cause = "the bundle does not serve Python %s on this host (%s)" % (python, tag_of_host())
+            lines = ["%s: for Python %s" % (name, ", ".join(self._files[name][1])) for name in names]
+            raise self._error(cause, lines, " --python %s --platform %s" % (python, tag_of_host()))
+        if self.note.get("kernel") != VERSION or self.note.get("lock") != (sha256_of_file(lock) if lock else None):
+            console.warn("the bundle was made for another lock or kernel: if it lacks something, make it anew")
+
+    def _error(self, cause: str, lines: "list[str]", options: str = "") -> ConfigurationError:
+        if len(lines) > _LINES_SHOWN:
+            lines = lines[:_LINES_SHOWN] + ["and %d more" % (len(lines) - _LINES_SHOWN)]
+        advice = "make it anew where there is a network (./prime bundle DIR%s), or name another by --bundle" % options
+        return ConfigurationError("\n  ".join([cause] + lines), self.path, advice)
+
+
+def find_bundle(root: str) -> "str | None":
+    """Return the bundle that lies in a clone or beside it, if there is one.
+
+    :raises ConfigurationError: there are several (exit code 3)
+    """
+    found = []
+    for place in (root, os.path.dirname(root)):
+        for name in os.listdir(place) if os.access(place, os.R_OK) else []:
+            path = os.path.join(place, name)
+            is_one = name.endswith(BUNDLE_ENDS[1]) or (
+                name == "bundle" and os.path.isfile(os.path.join(path, BUNDLE_NOTE))
+            )
+            # Beside the clone anybody may put something, as in /tmp.
+            if is_one and os.lstat(path).st_uid == os.lstat(root).st_uid:
+                found.append(path)
+    if len(found) > 1:
+        raise ConfigurationError("there are several bundles", ", ".join(sorted(found)), "name one by --bundle")
+    return found[0] if found else None
+
+
+def platform_tag(tag: str) -> str:
+    """Return a platform tag of wheels as it is spelled today."""
+    return re.sub("^manylinux(2014|2010|1)_", lambda found: _LEGACY_TAGS[found.group(1)], tag)
+
+
+def tag_of_host() -> str:
+    """Return the platform tag of this host, such as `manylinux_2_36_x86_64`."""
+    import sysconfig
+
+    family = {"glibc": "many", "musl": "musl"}.get(libc_of_host().split(" ")[0], "")
+    version = (re.findall("[0-9]+", libc_of_host()) + ["1", "2"])[:2]
+    tag = re.sub("[-.]", "_", sysconfig.get_platform())
+    return re.sub("^linux", "%slinux_%s" % (family, "_".join(version)), tag)
+
+
+def _runs(filename: str) -> bool:
+    """Tell whether a file can be used on this host, as the tags in its name say."""
+    tags, libc = filename.rsplit("-", 1)[-1][:-4].split("."), libc_of_host()
+    if not filename.endswith(".whl") or "any" in tags:
+        return True
+    # uv's own are linked statically.
+    if not (filename.startswith("uv-") or libc.startswith("musl")):
+        tags = [tag for tag in tags if not tag.startswith("musl")]
+    return any(tag_rank(platform_tag(tag), sys.platform, machine_of_python(), libc) >= 0 for tag in tags)
+
+
+def _unpacked_bundle(path: str, cache_directory: str) -> str:
+    directory = os.path.join(cache_directory, "bundles", sha256_of_file(path)[:16])
+    try:
+        # Nothing in it is compressed, so that it cannot be larger than it is.
+        unpack_wheels([path], directory, most_bytes=os.path.getsize(path))
+        os.utime(directory)
+    except (OSError, WheelError) as error:
+        cause = "the bundle could not be unpacked into the cache: %s" % getattr(error, "cause", error)
+        raise ConfigurationError(cause, path, "copy it anew, or free some disk space") from error
+    return directory
