@@ -63,11 +63,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, unless asked for, what costs most and tells least: the package from every Python, what is `thorough`."""
     is_some, is_thorough = config.getoption("--kernel") == "some", config.getoption("--thorough")
+    # Whoever names some of them wants these.
+    in_turn = not (is_thorough or config.getoption("--wild") or config.getoption("--backends"))
     left_out = [
         item
         for item in items
         if (is_some and _is_package_between(item))
-        or (not is_thorough and (_is_thorough(item) or _is_out_of_turn(item)))
+        or (not is_thorough and _is_thorough(item))
+        or (in_turn and _is_out_of_turn(item))
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -93,13 +96,16 @@ def _is_thorough(item: pytest.Item) -> bool:
 
 
 def _is_out_of_turn(item: pytest.Item) -> bool:
-    """Tell whether another backend has its turn with this Python; with the package, with every Python."""
+    """Tell whether another backend has its turn with this Python; uv has it where the Python is always the same one."""
     parameters = _parameters(item)
-    wild, is_package = parameters.get("wild_python"), parameters.get("kernel") == "package"
-    if item.get_closest_marker("backends_in_turn") is None or not (is_package or _is_between(wild)):
+    if item.get_closest_marker("backends_in_turn") is None:
         return False
-    assert isinstance(wild, support.WildPython)
-    return parameters["backend"] != support.BACKENDS[wild.version[1] % len(support.BACKENDS)]
+    wild, turn = parameters.get("wild_python"), 0
+    if isinstance(wild, support.WildPython):
+        if parameters.get("kernel") != "package" and not _is_between(wild):
+            return False
+        turn = wild.version[1] % len(support.BACKENDS)
+    return parameters["backend"] != support.BACKENDS[turn]
 
 
 @pytest.fixture(autouse=True)

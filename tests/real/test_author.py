@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,13 +131,22 @@ def test_what_init_wrote_runs(git_repository: Path, tmp_path: Path) -> None:
     assert sorted(status) == ["?? .gitattributes", "?? .gitignore", "?? prime", "?? proto_kernel.py"]
 
 
+@pytest.fixture(scope="session")
+def written_kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that `kernel write` made."""
+    path = tmp_path_factory.mktemp("written") / "prime"
+    author("kernel", "write", str(path), where=path.parent)
+    return path
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sh reads the first half of the kernel")
 @pytest.mark.parametrize("name", ["prime", "pro to_kernel.py"])
-def test_the_kernel_alone_is_an_entry_script(tmp_path: Path, name: str, wild_python: support.WildPython) -> None:
+def test_the_kernel_alone_is_an_entry_script(
+    tmp_path: Path, written_kernel: Path, name: str, wild_python: support.WildPython
+) -> None:
     clone = tmp_path / "a clone"
     clone.mkdir()
-    kernel = clone / name
-    author("kernel", "write", str(kernel), where=tmp_path)
+    kernel = Path(shutil.copy(written_kernel, clone / name))
     tools = support.make_toolset(tmp_path / "bin", wild_python)
     environ = support.clean_environment(str(tools), tmp_path, PROTOPRIMER_CACHE=str(tmp_path / "cache"))
     for command in ([str(kernel)], ["sh", str(kernel)], [wild_python.executable, str(kernel)]):

@@ -428,8 +428,15 @@ def locked(workshop: Workshop) -> Iterator[LockedWorkshop]:
         yield LockedWorkshop(workshop, index)
 
 
-@pytest.mark.parametrize("pip_backend", ["virtualenv", "venv"])
-@pytest.mark.parametrize("python", ["3.6", "3.13"])
+@pytest.mark.parametrize(
+    ("python", "pip_backend"),
+    [
+        ("3.6", "virtualenv"),
+        ("3.13", "venv"),
+        pytest.param("3.6", "venv", marks=pytest.mark.thorough),
+        pytest.param("3.13", "virtualenv", marks=pytest.mark.thorough),
+    ],
+)
 def test_second_start_asks_the_index_nothing_and_needs_no_network(
     locked: LockedWorkshop, pip_backend: str, python: str
 ) -> None:
@@ -446,7 +453,7 @@ def test_second_start_asks_the_index_nothing_and_needs_no_network(
     assert locked.index.requests == []
 
 
-@pytest.mark.parametrize("damage", [b"poison", b"", None])
+@pytest.mark.parametrize("damage", [b"poison", pytest.param(b"", marks=pytest.mark.thorough), None])
 def test_damaged_wheel_in_the_cache_is_noticed_and_fetched_anew(locked: LockedWorkshop, damage: bytes | None) -> None:
     locked.add("lib-1-py3-none-any.whl", "other-1-py3-none-any.whl")
     locked.write_lock()

@@ -90,7 +90,7 @@ def test_a_slow_run_tells_what_it_does_on_one_line(slow: tuple[Clone, Any]) -> N
     held.unlink()
     lines = screen.end()
     assert not [line for line in lines if line.startswith("installing")], lines
-    assert any(re.match(r"installed demo in \d+\.\d\d s$", line) for line in lines), lines
+    assert any(re.match(r"installed demo.* in \d+\.\d\d s$", line) for line in lines), lines
 
 
 def test_an_interrupt_leaves_a_clean_line(slow: tuple[Clone, Any]) -> None:
@@ -100,7 +100,7 @@ def test_an_interrupt_leaves_a_clean_line(slow: tuple[Clone, Any]) -> None:
     screen.child.sendintr()
     lines = screen.end()
     held.unlink()
-    assert [line for line in lines if re.match(r"installing demo was interrupted after \d+\.\d\d s$", line)], lines
+    assert [line for line in lines if re.match(r"installing demo.* was interrupted after \d+\.\d\d s$", line)], lines
     assert not [line for line in lines if "(0 s)" in line or "^C" in line or "Traceback" in line], lines
     assert screen.child.exitstatus == 130 or screen.child.signalstatus == 2
 
@@ -109,7 +109,7 @@ def test_a_step_that_fails_is_told_as_one(new_clone: Callable[..., Clone]) -> No
     clone = new_clone().project("demo", more='dependencies = ["no-such-distribution-anywhere"]')
     lines = Screen(clone.entry("prime", None, "boot"), "--offline", "--backend", "venv").end()
     (failed,) = [line for line in lines if line.startswith("install")]
-    assert re.match(r"installing demo failed after \d+\.\d\d s$", failed)
+    assert re.match(r"installing demo.* failed after \d+\.\d\d s$", failed)
     assert any(line.startswith("error: ") for line in lines)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., Clone]
 
-pytestmark = pytest.mark.index
+pytestmark = [pytest.mark.index, pytest.mark.backends_in_turn]
 
 COMMANDS = {
     "guarded-repository": [["init"], ["entry", "prime", "steps:main", "--boot", "--force"]],
