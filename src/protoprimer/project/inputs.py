@@ -2,6 +2,7 @@
 
 import fnmatch
 import os
+import re
 
 __all__ = ["Inputs", "has_wildcard"]
 
@@ -101,7 +102,7 @@ class Inputs:
         names = [name for name in names if not any(fnmatch.fnmatch(name, one) for one in _PRODUCTS if one != part)]
         if part == "**":
             self._match(directory, rest or ["*"], found, skips_packages)
-        for name in names if part == "**" else fnmatch.filter(names, part):
+        for name in names if part == "**" else _matching(names, part):
             path = os.path.join(directory, name)
             if part == "**" or rest:
                 if os.path.isdir(path):
@@ -109,6 +110,14 @@ class Inputs:
             elif os.path.isfile(path):
                 self.add(path)
                 found.append(path)
+
+
+def _matching(names: "list[str]", pattern: str) -> "list[str]":
+    try:
+        return fnmatch.filter(names, pattern)
+    except re.error:
+        # Such as `[z-a]*`, which older Pythons refuse: a script's regular expression, taken for a path.
+        return []
 
 
 def has_wildcard(text: str) -> bool:
