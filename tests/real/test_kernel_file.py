@@ -184,11 +184,13 @@ def test_one_file_is_the_whole_adoption(new_clone: NewClone, tmp_path: Path, ver
     assert not any((clone.root / name).exists() for name in ("prime", "proto_kernel.py", ".venv", ".protoprimer"))
 
 
-def test_regular_expressions_in_a_setup_py_are_no_paths(new_clone: NewClone, tmp_path: Path) -> None:
+def test_strings_in_a_setup_py_that_can_be_no_paths_are_none(new_clone: NewClone, tmp_path: Path) -> None:
     """Older Pythons refuse some of them as patterns of names."""
     clone = kernel_alone(new_clone)
     clone.environ["PATH"] = str(support.make_toolset(tmp_path / "only", support.wild_pythons()[0]))
-    script = "import re, setuptools\nsetuptools.setup(name='old', version=re.sub(r'[z-a]*|[n-\\d]*', '', '1'))\n"
+    script = (
+        "import re, setuptools\nsetuptools.setup(name='old', version=re.sub(r'[z-a]*|[n-\\d]*', 'a\\0b\\ud800', '1'))\n"
+    )
     clone.write({"pyproject.toml": "", "setup.py": script})
     assert "inputs:       pyproject.toml, setup.py" in clone.run("python3", "proto_kernel.py", "init").errors
 

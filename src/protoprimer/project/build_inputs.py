@@ -219,7 +219,8 @@ def _named_in_code(path: str) -> "set[str]":
             return set()
         # What is before is the directory of the script.
         text = re.sub(r"^(\*/|\./|/(?=\w))+", "", text)
-        if text.strip("*./") and len(text) < 200 and not re.search(r"[\s:<>=]", text) and text[0] != "*":
+        could_be_path = text.isprintable() and not re.search(r"[\s:<>=]", text)
+        if could_be_path and text.strip("*./") and len(text) < 200 and text[0] != "*":
             found.add(text)
     return found
 
