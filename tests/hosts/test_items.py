@@ -297,6 +297,12 @@ def test_6_a_bundle_named_by_an_option_serves(bundled: World) -> None:
     assert bundled.prime("--bundle", str(bundled.base / "bundle")).output == "demo\n"
 
 
+def test_6_check_asks_no_index_where_there_is_a_bundle(bundled: World) -> None:
+    report = json.loads(bundled.prime("check", "--json", "--bundle", str(bundled.base / "bundle"), status=1).output)
+    assert "bundle" in " ".join(report["index"])
+    assert not report["indexes"]
+
+
 def test_6_a_bundle_named_by_a_variable_serves(bundled: World) -> None:
     assert bundled.set(PROTOPRIMER_BUNDLE=str(bundled.base / "bundle")).prime().output == "demo\n"
 

@@ -7,6 +7,7 @@ import time
 from protoprimer.backends.choosing import probe_backends
 from protoprimer.commands.host_report import directory_report, host_report, network_report
 from protoprimer.errors import PrimerError
+from protoprimer.fetch.bundles import OpenedBundle
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.settings.command_line import CommandLine
@@ -37,6 +38,7 @@ def check_command(
     console: Console,
     cache_directory: str,
     index_settings: IndexSettings,
+    bundle: "OpenedBundle | None",
 ) -> int:
     """Say what this host can do; status 0 means that the environment is current, 1 that there is work to do."""
     reader, toolbox = graph.evaluate("toolbox").only_look(), graph.evaluate("toolbox")
@@ -49,8 +51,9 @@ def check_command(
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
     report["backends"] = {name: reason is None or reason for name, reason in backends.items()}
-    report["index"] = index_settings.describe()
-    report.update(network_report(index_settings, None if offline else reader))
+    settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
+    report["index"] = settings.describe()
+    report.update(network_report(settings, None if offline else reader))
     report["roads"] = [one.as_document() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
