@@ -17,7 +17,7 @@ from pathlib import Path
 
 import clones
 import support
-from stress.worlds import OURS, World, make_world, remove
+from stress.worlds import World, make_world
 
 # Imports what is installed, and compares every installed file with what its RECORD says.
 CLIENT = """\
@@ -73,13 +73,6 @@ def prepare(world: World) -> World:
         settings += f'[env.{name}]\nwatch = ["data", "only-{name}"]\n'
     settings += f'[matrix]\npython = ["{python}"]\n'
     clone.write({"client.py": CLIENT, "protoprimer.toml": settings}).entry("service", "client:main", "start")
-    if world.scenario == "linked":
-        # What uv has built twice is kept.
-        for _ in range(3):
-            said = clone.prime().errors
-            for name in OURS:
-                remove(clone.root / name)
-        assert "from the cache" in said
     return world
 
 
@@ -187,11 +180,8 @@ def main(words: list[str]) -> int:
     print("| storm | processes | clients that saw all | reboots | fingerprints built | builds | wrong | seconds |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for number in range(asked.rounds):
-        worlds = [
-            prepare(make_world(base / f"{number}-{scenario}", asked.backend, scenario, base / "caches"))
-            for scenario in ("first", "linked")
-        ]
-        for kind, world in zip(("from nothing", "over a ready one", "from the cache"), (worlds[0], *worlds)):
+        world = prepare(make_world(base / str(number), asked.backend, "first", base / "caches"))
+        for kind in ("from nothing", "over a ready one"):
             report = run_storm(world, asked.processes, seed=number)
             problems = report.wrong + excess_builds(report)
             wrong += len(problems)

@@ -24,9 +24,7 @@ CLIENT = "import solid, piece\n\ndef main():\n    print(solid.say(), piece.NAME)
 SAID = "whole piece\n"
 # How many generations stay.
 KEEP = 2
-SCENARIOS = ("first", "next", "back", "kept", "linked")
-# In these, what is built goes into the cache of environments, or comes from there; each world has one of its own.
-WITH_CACHE = ("kept", "linked")
+SCENARIOS = ("first", "next", "back")
 
 
 @dataclass
@@ -34,8 +32,7 @@ class World:
     """A directory with one clone and everything that its user has.
 
     :param scenario: `first`: nothing was ever built; `next`: two generations are there, a third one is due and the
-        oldest goes; `back`: the input is again what an earlier generation was built from; `kept`: as `first`, with a
-        lock, so that the environment is kept in the cache; `linked`: it was kept there, and is due again
+        oldest goes; `back`: the input is again what an earlier generation was built from
     """
 
     base: Path
@@ -51,11 +48,7 @@ class World:
 
     def places(self) -> list[tuple[Path, Path]]:
         """Return each directory or link that a run may change, and where its beginning is saved."""
-        found = [(self.clone.root / name, self.base / "saved" / name) for name in OURS]
-        if self.scenario in WITH_CACHE:
-            cache = Path(self.clone.environ["PROTOPRIMER_CACHE"], "environments")
-            found.append((cache, self.base / "saved" / "environments"))
-        return found
+        return [(self.clone.root / name, self.base / "saved" / name) for name in OURS]
 
     def restore(self) -> None:
         """Bring state, link and cached environments back to where the scenario begins."""
@@ -98,13 +91,6 @@ class World:
         again = self.clone.prime(status=None)
         if again != clones.Done(0, "", ""):
             found.append(f"the second ./prime is not silent: {again}")
-        if self.scenario in WITH_CACHE:
-            # What is in the cache by now, or is not, must be as good.
-            for name in OURS:
-                remove(self.clone.root / name)
-            said = self.clone.run("./app", status=None)
-            if (said.status, said.output) != (0, SAID):
-                found.append(f"the client does not run from what the cache has: {said}")
         for number, (name, digest) in enumerate(self.earlier.items()):
             path = self.clone.state / "envs" / name
             if not os.path.lexists(path) and self._newer_than(number) >= KEEP:
@@ -124,12 +110,8 @@ class World:
             for name in files:
                 if re.search(r"\.building\Z|\.tmp\Z|\Aready\.", name):
                     os.utime(Path(parent, name), (time.time() - 2 * 24 * 3600,) * 2, follow_symlinks=False)
-        environments = Path(self.clone.environ["PROTOPRIMER_CACHE"], "environments")
-        for path in environments.glob("*.tmp") if self.scenario in WITH_CACHE else []:
-            os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
         self.clone.prime("gc")
-        found = [str(path) for path in environments.glob("*.tmp")] if self.scenario in WITH_CACHE else []
-        found += [name for name in os.listdir(self.clone.state) if name not in KNOWN_STATE]
+        found = [name for name in os.listdir(self.clone.state) if name not in KNOWN_STATE]
         for directory in ("stamps", "envs"):
             names = os.listdir(self.clone.state / directory)
             found += [f"{directory}/{name}" for name in names if re.search(r"\.tmp\Z|\.building\Z|\A\.trash-", name)]
@@ -152,7 +134,7 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     (base / "elsewhere" / "precious").write_text("data")
     support.make_toolset(base / "bin", support.default_python())
     variables = {
-        "PROTOPRIMER_CACHE": str(base / "cache" if scenario in WITH_CACHE else caches / "protoprimer"),
+        "PROTOPRIMER_CACHE": str(caches / "protoprimer"),
         "UV_CACHE_DIR": str(caches / "uv"),
         "PIP_CACHE_DIR": str(caches / "pip"),
         "TMPDIR": str(base / "tmp"),
@@ -160,9 +142,7 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     environ = support.clean_environment(str(base / "bin"), base / "home", **variables)
     clone = clones.Clone(base / "clone", environ, "file")
     clone.project("piece", "piece").project("solid", "solid", module="def say():\n    return 'whole'\n")
-    clone.write({"client.py": CLIENT, "protoprimer.toml": _configuration(backend, scenario), "data": "1"})
-    if scenario in WITH_CACHE:
-        clone.write({"pylock.toml": 'lock-version = "1.0"\ncreated-by = "a test"\npackages = []\n'})
+    clone.write({"client.py": CLIENT, "protoprimer.toml": _configuration(backend), "data": "1"})
     clone.entry("prime", None, "boot").entry("app", "client:main", "run")
     world = World(base, clone, scenario)
     world.boot_identifier.write_text("first\n")
@@ -170,16 +150,10 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     assert found == 2, "the kernel asks for the boot's identifier in one constant and in sh"
     kernel = own_wheel.changed_kernel(lambda text: text.replace(REAL_BOOT_IDENTIFIER, str(world.boot_identifier)))
     (clone.root / "proto_kernel.py").write_text(kernel, encoding="utf-8")
-    # Once for the caches; each scenario begins with them warm. What uv builds is kept the second time.
-    for _ in range(2 if scenario == "linked" and backend == "uv" else 1):
-        clone.run("./app")
-        for name in OURS:
-            remove(clone.root / name)
-    if scenario == "kept":
-        # But that it was built once.
-        for path in (base / "cache" / "environments").iterdir():
-            if path.is_dir():
-                remove(path)
+    # Once for the caches; each scenario begins with them warm.
+    clone.run("./app")
+    for name in OURS:
+        remove(clone.root / name)
     for content in {"next": "12", "back": "12"}.get(scenario, ""):
         clone.write({"data": content})
         clone.run("./app")
@@ -188,10 +162,8 @@ def make_world(base: Path, backend: str, scenario: str = "first", caches: Path |
     return world
 
 
-def _configuration(backend: str, scenario: str) -> str:
-    # Only what is editable is kept.
-    editable = "true" if scenario in WITH_CACHE else "false"
-    projects = '{ path = "piece", editable = true }, { path = "solid", editable = %s }' % editable
+def _configuration(backend: str) -> str:
+    projects = '{ path = "piece", editable = true }, { path = "solid", editable = false }'
     return f'backend = "{backend}"\nkeep = {KEEP}\nwatch = ["data"]\ninstall = [{{ projects = [{projects}] }}]\n'
 
 
