@@ -714,7 +714,7 @@ def test_uv_lock_is_installed_by_every_backend_and_brings_what_was_asked_for(
         subprocess.run(
             [*workshop.toolbox().uv().command, "lock"], cwd=workshop.root, check=True, stderr=subprocess.PIPE
         )
-        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "PIP_FIND_LINKS": ""}
+        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "false", "PIP_FIND_LINKS": ""}
         workshop.variables["PIP_INDEX_URL"] = mirror.url if kind == "mirror" else original.url if each != "uv" else ""
         asked = len(original.requests)
         project = {} if kind == "virtual" else {"demo": "1"}
@@ -749,7 +749,7 @@ def test_monorepo_is_installed_from_one_lock(workshop: Workshop, each: str, wher
         more = f'[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
         more += '[tool.uv.workspace]\nmembers = ["parts/*"]\n[tool.uv.sources]\ntwo = { workspace = true }\n'
         workshop.project("one", dependencies='"two"', more=more)
-        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url}
+        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "false", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url}
         settings = f'lock = "{where}"\ninstall = {{ projects = [".", "parts/two"] }}\n'
         if where == "uv.lock":
             subprocess.run(
@@ -830,7 +830,7 @@ def test_editable_that_expects_sources_elsewhere_is_caught(workshop: Workshop, e
 
 def test_uv_refuses_an_editable_project_for_python_3_6(workshop: Workshop) -> None:
     workshop.project("demo")
-    with pytest.raises(BackendError, match=r"uv [0-9.]+ cannot install an editable project into Python 3\.6") as caught:
+    with pytest.raises(BackendError, match=r"uv cannot install an editable project into Python 3\.6") as caught:
         workshop.build("uv", "3.6")
     assert caught.value.exit_code == 5
 
