@@ -9,10 +9,6 @@ RANDOM = "random"
 KNOWN_FAULTS: dict[tuple[str, str], str] = {
     ("C extension", "another source in C"): "issue: a source that setup.py names is no input",
     (
-        "constraints and overrides of uv",
-        BACKENDS,
-    ): "issue: `constraint-dependencies` and `override-dependencies` are dropped",
-    (
         "hashed requirements and an editable project in one step",
         BACKENDS,
     ): "issue: pip refuses an editable project beside requirements with hashes",
@@ -25,16 +21,10 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {
         "poetry's own table",
         "a range that cannot be read",
     ): "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
-    ("prereleases", BACKENDS): "issue: `prerelease` of `[tool.uv]` is dropped",
     (
         "setup.py that reads requirements in a loop",
         "a file that is read is gone",
     ): "issue: files that setup.py reads are no inputs",
-    ("source in a directory", "another requirement there"): "issue: a project that is a source is no input",
-    ("source in a directory", "another version there"): "issue: a project that is a source is no input",
-    ("source in a directory", "the directory is gone"): "issue: a project that is a source is no input",
-    ("source in a directory, not editable", "another content there"): "issue: a project that is a source is no input",
-    ("source is a wheel in the repository", "the wheel is built anew"): "issue: a wheel that is a source is no input",
     ("workspace with a root", "the member is moved"): "issue: a project of the workspace is no input",
     (
         "a Python version of its own",
@@ -66,14 +56,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     ),
     "test_a_range_that_contradicts_itself_is_called_that": (
         "issue: a range that contradicts itself is looked for, and fetched through uv",
-        [],
-    ),
-    "test_because_compares_with_the_environment_that_was_in_use": (
-        "issue: `because` compares with the environment that was built last, not with the one in use",
-        [],
-    ),
-    "test_because_says_that_the_base_interpreter_is_gone": (
-        "issue: `because` does not say that the base interpreter is gone",
         [],
     ),
     "test_because_says_that_the_last_build_was_interrupted": (
