@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import clones
 import own_wheel
 import support
+from protoprimer.authoring import header
 from protoprimer.version import VERSION
 
 if TYPE_CHECKING:
@@ -225,6 +227,28 @@ def test_a_kernel_file_renews_an_older_one(new_clone: NewClone) -> None:
         in clone.run("python3", "proto_kernel.py", "kernel", "update", "old.py").output
     )
     assert (clone.root / "old.py").read_text(encoding="utf-8") == clones.generated_kernel()
+
+
+@pytest.mark.parametrize("how", ["has been edited", "is cut off", "is not Python", "not a kernel"])
+def test_a_text_that_is_no_whole_kernel_is_never_written_over_the_committed_one(
+    new_clone: NewClone, tmp_path: Path, how: str
+) -> None:
+    given = own_wheel.kernel_of_version("99.0")
+    broken = given.replace("\nimport os\n", "\nimport\n", 1)
+    texts = {
+        "has been edited": given.replace("\nimport os\n", "\nimport os  # not ours\n", 1),
+        "is cut off": given[: len(given) // 2],
+        "is not Python": broken.replace(header.hash_below(given), header.hash_below(broken), 1),
+        "not a kernel": "print('mine now')\n",
+    }
+    program = f"import sys\nopen(sys.argv[3], 'w').write({texts[how]!r})\n"
+    wheel = own_wheel.make_wheel(tmp_path, "99.0", {"protoprimer/__init__.py": "", "protoprimer/__main__.py": program})
+    clone = new_clone()
+    clone.kernel = "file"
+    clone.write({"protoprimer.toml": f'backend = "venv"\ninstall = {{ args = ["{tmp_path / wheel}"] }}\n'})
+    errors = clone.entry("prime", None, "boot").prime().errors
+    assert re.search(f"warning: the kernel was not updated: .*{how}", errors)
+    assert (clone.root / "proto_kernel.py").read_text(encoding="utf-8") == clones.generated_kernel()
 
 
 @pytest.mark.parametrize("is_ours", [False, True])

@@ -77,7 +77,7 @@ def write_kernel(path: str) -> int:
     :raises KernelError: exit code 1: it cannot be made
     :raises ConfigurationError: exit code 3: it cannot be written there
     """
-    file = _file_at(path, is_script=True)
+    file = _file_at(path, kernel_text(), is_script=True)
     if not file.is_there():
         file.write()
     return len(file.content)
@@ -97,32 +97,35 @@ def verify_kernel(path: str) -> None:
         raise KernelError("the kernel was written from other sources of version " + VERSION, path)
 
 
-def update_kernel(path: str, check_only: bool) -> str:
+def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> str:
     """Renew an older kernel file of ours; return what to tell of it, empty if there is nothing to.
 
     One that is as new, newer, or no kernel at all (such as a loader of a checkout) is left as it is.
 
     :param check_only: tell, and write nothing
-    :raises KernelError: exit code 1: the file has been edited since it was written, so it is left as it is
+    :param newer: the text that it becomes; by default the kernel of this protoprimer
+    :raises KernelError: exit code 1: the file has been edited since it was written, or `newer` is no whole kernel
     :raises ConfigurationError: exit code 3: it cannot be read or written
     """
     text = _text_at(path)
-    present, damage = kernel_version(text), kernel_damage(text)
-    if present is None or Version(present) >= Version(VERSION):
+    newer = kernel_text() if newer is None else newer
+    refuse_bad_kernel(newer, "what protoprimer gives")
+    present, damage, version = kernel_version(text), kernel_damage(text), str(kernel_version(newer))
+    if present is None or Version(present) >= Version(version):
         return ""
     if damage is not None:
-        cause = "the kernel of version %s %s, so it is not updated to %s" % (present, damage, VERSION)
+        cause = "the kernel of version %s %s, so it is not updated to %s" % (present, damage, version)
         advice = "take your changes elsewhere, then: %s kernel write --force %s" % (author_program(), path)
         raise KernelError(cause, path, advice)
     if check_only:
-        return "the kernel %s is of version %s, this is %s" % (path, present, VERSION)
-    _file_at(path, is_script=False).write()
-    return "updated the kernel %s from version %s to %s: commit it" % (path, present, VERSION)
+        return "the kernel %s is of version %s, this is %s" % (path, present, version)
+    _file_at(path, newer, is_script=False).write()
+    return "updated the kernel %s from version %s to %s: commit it" % (path, present, version)
 
 
-def _file_at(path: str, is_script: bool) -> RepositoryFile:
+def _file_at(path: str, text: str, is_script: bool) -> RepositoryFile:
     directory, name = os.path.split(os.path.abspath(path))
-    return RepositoryFile(directory, name, kernel_text(), is_script)
+    return RepositoryFile(directory, name, text, is_script)
 
 
 def _text_at(path: str) -> str:
