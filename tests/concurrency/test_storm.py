@@ -46,15 +46,6 @@ def test_all_commands_at_once_from_nothing_and_over_a_ready_environment(new_worl
 
 
 @posix
-def test_all_commands_at_once_where_the_environment_is_in_the_cache(new_world: Callable[..., World]) -> None:
-    world = prepare(new_world(scenario="linked"))
-    report = run_storm(world, 16, seed=16)
-    assert report.wrong == []
-    assert excess_builds(report) == []
-    assert report.clients >= 3
-
-
-@posix
 def test_two_clones_fill_one_cold_cache_at_once(new_world: Callable[..., World], tmp_path: Path) -> None:
     worlds = [new_world(name) for name in ("one", "other")]
     cold = tmp_path / "cold"
