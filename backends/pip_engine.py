@@ -33,6 +33,9 @@ __all__ = ["PipBackend", "requirement_for_pip"]
 # would be taken for a wish to compile.
 _INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
 _AS_LOCKED = ["--no-deps", "--require-hashes"]
+# The pip for Python 3.6 builds a `setup.py` without `[build-system]` in the environment, which has no setuptools,
+# unless it is told to isolate that build as every other.
+_ISOLATED = ["--use-pep517"]
 
 
 class PipBackend(Backend):

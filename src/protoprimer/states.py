@@ -227,7 +227,7 @@ def interpreter(
         if kept is not None:
             return kept
     if required_python.note:
-        console.warn(required_python.note)
+        console.warn("%s: taking the newest Python of this host" % required_python.note)
     return choose_interpreter(
         request,
         toolbox(),
@@ -237,6 +237,7 @@ def interpreter(
         downloads=configuration.get("python-downloads") and not _only_looks(command_line),
         offline=toolbox().offline,
         place=required_python,
+        newest=required_python.note is not None,
     )
 
 

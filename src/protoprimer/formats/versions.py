@@ -141,6 +141,13 @@ class SpecifierSet:
             return False
         return all(_meets_clause(str(version), candidate, *clause) for clause in self._clauses)
 
+    def admits_some_python(self) -> bool:
+        """Tell whether a release of Python could meet every clause: a range may contradict itself."""
+        minors = ["3.%d" % minor for minor in range(60)] + ["2.%d" % minor for minor in range(8)] + ["4.0"]
+        versions = [text.replace(".*", "") for _, text, _ in self._clauses] + [minor + ".0" for minor in minors]
+        versions += ["%s.%d" % (minor, patch) for minor in minors for patch in range(1, 40)]
+        return any(self.contains(version, prereleases=True) for version in versions)
+
 
 def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
     """Return operator, text and version; of `==3.1.*` the text ends in `.*` and the version is 3.1."""
@@ -295,10 +302,16 @@ def python_version_line(content: str) -> "tuple[str, int]":
 
 
 def poetry_python_range(text: str) -> "str | None":
-    """Return a constraint of poetry such as `^3.8` as a specifier of PEP 440, or `None` where there is none."""
+    """Return a constraint of poetry such as `^3.8` as a specifier of PEP 440, or `None` where there is none.
+
+    :raises InvalidSpecifier: it is none of poetry's constraints either
+    """
     ranges = []
     for alternative in re.split(r"\|\|?", text):
         clauses = re.findall(r"[^\s,]+", re.sub(r"([<>=!~^])\s+", r"\1", alternative))
+        for clause in clauses:
+            if not re.match(r"(?:\^|~=?|[<>=!]=?|===)?(?:v?\d|\*)", clause):
+                raise InvalidSpecifier("%r is no version constraint of poetry, such as ^3.8 or >=3.8,<4" % clause)
         ranges.append(",".join(filter(None, map(_poetry_clause, clauses))))
     try:
         alternatives = [SpecifierSet(found) for found in ranges]

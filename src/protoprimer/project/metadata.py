@@ -158,7 +158,10 @@ def _read_poetry(project: ProjectMetadata) -> None:
     wanted = wanted.get("version") if isinstance(wanted, dict) else wanted
     if isinstance(wanted, str) and project.requires_python is None:
         keys = ("tool", "poetry", "dependencies", "python")
-        translated = poetry_python_range(wanted)
+        try:
+            translated = poetry_python_range(wanted)
+        except InvalidSpecifier as error:
+            raise ConfigurationError(str(error), project.place(*keys), "write a range such as ^3.8") from None
         _found_range(project, translated, keys)
         if translated is None:
             project.requires_python_note = "%r in %s has no equal in PEP 440" % (wanted, project.place(*keys))
@@ -202,7 +205,10 @@ def _poetry_requirement(name: str, wanted: "Any") -> "str | None":
         return None
     version = str(wanted["version"])
     # Of a Python, "3.8" means each 3.8; of a package, just that version.
-    versions = "==" + version if version[:1].isdigit() and "," not in version else poetry_python_range(version)
+    try:
+        versions = "==" + version if version[:1].isdigit() and "," not in version else poetry_python_range(version)
+    except InvalidSpecifier:
+        return None
     extras = "[%s]" % ",".join(wanted["extras"]) if wanted.get("extras") else ""
     marker = "; %s" % wanted["markers"] if wanted.get("markers") else ""
     return None if versions is None or "|" in version else name + extras + versions + marker
@@ -266,7 +272,7 @@ def _read_setup_py(project: ProjectMetadata, path: str) -> None:
             warnings.simplefilter("ignore")
             tree = ast.parse(source, path)
     except (SyntaxError, ValueError, RecursionError):
-        if project.requires_python is None and b"python_requires" in source:
+        if project.requires_python is None:
             project.requires_python_note = "%s cannot be read by this Python" % path
         return
     arguments = _setup_arguments(ast, tree)
@@ -274,12 +280,15 @@ def _read_setup_py(project: ProjectMetadata, path: str) -> None:
     project.name = project.name or (name if isinstance(name, str) else None)
     if wanted and isinstance(wanted[0], str):
         _found_range(project, wanted[0], "%s:%d (python_requires)" % (path, wanted[1]))
-    elif project.requires_python is None and b"python_requires" in source:
+    elif project.requires_python is None and (b"python_requires" in source or None in arguments):
         project.requires_python_note = "python_requires in %s is computed" % path
 
 
-def _setup_arguments(ast: "Any", tree: "Any") -> "dict[str, tuple[Any, int]]":
-    """Return value and line of the arguments of `setup()` that are literals, or names of a module's constants."""
+def _setup_arguments(ast: "Any", tree: "Any") -> "dict[str | None, tuple[Any, int]]":
+    """Return value and line of the arguments of `setup()` that are literals, or names of a module's constants.
+
+    There is one of the name `None` where further arguments are computed: `setup(**more)`.
+    """
     constants = {}  # type: dict[str, Any]
     for node in ast.walk(tree):
         if isinstance(node, (ast.Assign, ast.AugAssign)):
@@ -287,12 +296,16 @@ def _setup_arguments(ast: "Any", tree: "Any") -> "dict[str, tuple[Any, int]]":
             name = getattr(target, "id", "")
             # What is assigned twice, or under a condition, is not constant.
             constants[name] = node.value if node in tree.body and name not in constants else None
-    arguments = {}
+    arguments = {}  # type: dict[str | None, tuple[Any, int]]
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if getattr(call.func, "attr", getattr(call.func, "id", None)) != "setup":
             continue
         for keyword in call.keywords:
             value = constants.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else keyword.value
+            if keyword.arg is None:
+                # `**` may bring whatever it likes.
+                arguments[None] = (None, keyword.value.lineno)
+                continue
             try:
                 arguments[keyword.arg] = (ast.literal_eval(value), keyword.value.lineno)
             except (ValueError, TypeError, SyntaxError):

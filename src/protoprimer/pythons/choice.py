@@ -50,11 +50,13 @@ def choose_interpreter(
     downloads: bool = True,
     offline: bool = False,
     place: object = None,
+    newest: bool = False,
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param downloads: whether uv may fetch an interpreter when none fits
     :param place: what asked for this Python, as its `str()`: an option, or a file, line and key
+    :param newest: whether the newest is wanted rather than the one that runs, since nobody knows which ones serve
     :raises InterpreterError: nothing fits; exit code 4
     """
 
@@ -62,7 +64,8 @@ def choose_interpreter(
         return probe_interpreter(path, cache_directory, console, origin)
 
     wild = wild_interpreter()
-    if wild.executable and not wild.found_in_environment and interpreter_misfit(wild, request, is_wild=True) is None:
+    is_candidate = wild.executable and not wild.found_in_environment and not newest
+    if is_candidate and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
     refusals = []  # type: list[InterpreterRefusal]
     candidates = interpreter_candidates(wild, console)

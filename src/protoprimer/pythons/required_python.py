@@ -74,6 +74,9 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
         request = parse_python_request(text)
     except InvalidSpecifier as error:
         raise ConfigurationError(str(error), _places_of(sources)) from None
+    if not request.specifiers.admits_some_python():
+        cause = "the range %s contradicts itself: no Python is in it" % request.text
+        raise ConfigurationError(cause, _places_of(sources), "write a range such as >=3.8,<4")
     ranges = _ranges_of(plan.all_metadata())
     narrowing = {text: project for text, project in ranges.items() if text not in request.text}
     note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
