@@ -17,6 +17,7 @@ from protoprimer.formats.toml import load_toml
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.requirement_files import lines_without_hashes
 from protoprimer.project.uv_sources import Sources, sources_of_step
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import remove_tree, sha256_of, write_atomically
@@ -24,6 +25,8 @@ from protoprimer.system.paths import environment_python, file_url, is_utf8_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["PipBackend", "requirement_for_pip"]
@@ -81,6 +84,10 @@ class PipBackend(Backend):
                     arguments = _INSTALL + ["--no-deps"]
                     python = environment_python(environment)
                     self.run_pip(interpreter, python, plan, "install", arguments, [line], [], index=index)
+                hashed, step = _hashed_files_apart(step)
+                if hashed:
+                    arguments, python = _INSTALL + ["--no-deps"] + hashed, environment_python(environment)
+                    self.run_pip(interpreter, python, plan, "install", arguments, [], [])
             self._install_step(interpreter, environment, plan, step, deep)
 
     def _sources(self, interpreter: "Interpreter", step: InstallStep, plan: Plan) -> Sources:
@@ -149,6 +156,7 @@ class PipBackend(Backend):
             what = "install from %s" % plan.lock if pinned else "install"
             if arguments or lines:
                 arguments = _INSTALL + arguments + ([] if deep else ["--no-deps"])
+                arguments += _ISOLATED if is_beyond_builds(interpreter) else []
                 python = environment_python(environment)
                 self.run_pip(interpreter, python, plan, what, arguments, lines, [], pinned=pinned)
         for project in wheels:
@@ -177,25 +185,32 @@ class PipBackend(Backend):
         text = pylock_text(report, os.path.dirname(output), own, ",".join(filter(None, ranges)) or None)
         write_atomically(output, text.encode("utf-8"))
 
-    def _resolve(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "dict[str, object]":
+    def _resolve(self, interpreter: "Interpreter", plan: Plan, pins: "list[str]") -> "dict[str, Any]":
         import json
 
-        arguments = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-        lines = []  # type: list[str]
+        look = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+        arguments, hashed, lines = [], [], []  # type: list[str], list[str], list[str]
         for step in plan.steps:
             sources = self._sources(interpreter, step, plan)
             for line, index in sources.indexes:
                 cause = "pip cannot lock %s from one index, %s, alone" % (line, self.console.mask(index))
                 raise BackendError(cause, plan.root, "use the backend uv to write the lock")
-            step = _step_with_sources(step, plan, sources)
+            files, step = _hashed_files_apart(_step_with_sources(step, plan, sources))
+            hashed += files
             arguments += _arguments_of_step(step, {})
             lines += step.lines
         python = interpreter.executable
         if not any((step.projects, step.requirements, step.args, step.lines) for step in plan.steps):
             # pip takes that for an error; uv locks nothing.
             return {"environment": marker_environment(python, self.console), "install": []}
-        result = self.run_pip(interpreter, python, plan, "resolve", arguments, lines, pins, locking=True)
-        report = json.loads(result.output)  # type: dict[str, object]
+        result = self.run_pip(interpreter, python, plan, "resolve", look + arguments, lines, pins, locking=True)
+        report = json.loads(result.output)  # type: dict[str, Any]
+        if hashed:
+            # The same versions once more, as far as they have hashes: these files are pinned.
+            arguments = look + ["--no-deps"] + hashed
+            result = self.run_pip(interpreter, python, plan, "resolve", arguments, [], [], locking=True)
+            known = {entry["metadata"]["name"]: entry for entry in json.loads(result.output)["install"]}
+            report["install"] = [known.get(entry["metadata"]["name"], entry) for entry in report["install"]]
         return report
 
     def run_pip(
@@ -278,6 +293,20 @@ def _step_with_sources(step: InstallStep, plan: Plan, sources: Sources) -> Insta
     projects = step.projects + [project for project in sources.projects if project.path not in own]
     lines = step.lines + sources.lines
     return InstallStep(projects, step.requirements, step.constraints, step.args, lines, step.members)
+
+
+def _hashed_files_apart(step: InstallStep) -> "tuple[list[str], InstallStep]":
+    """Return options for the requirement files that have hashes, and the step with their lines but without the hashes.
+
+    pip takes nothing without a hash beside them, hence no project. What the first of two commands has installed by
+    its hash satisfies the second, which brings the rest.
+    """
+    plain = {path: lines_without_hashes(path) for path in step.requirements if step.projects or step.lines}
+    hashed = [path for path, lines in plain.items() if lines is not None]
+    rest = [path for path in step.requirements if path not in hashed]
+    lines = step.lines + [line for path in hashed for line in plain[path] or []]
+    options = [word for path in hashed for word in ("-r", path)]
+    return options, InstallStep(step.projects, rest, step.constraints, step.args, lines, step.members)
 
 
 def _written_editables(interpreter: "Interpreter", step: InstallStep, directory: str) -> "dict[ProjectToInstall, str]":

@@ -237,7 +237,7 @@ def interpreter(
         downloads=configuration.get("python-downloads") and not _only_looks(command_line),
         offline=toolbox().offline,
         place=required_python,
-        newest=required_python.note is not None,
+        take_newest=required_python.note is not None,
     )
 
 

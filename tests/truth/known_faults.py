@@ -8,19 +8,7 @@ RANDOM = "random"
 # The project of the table, the change (or one of the names above), and the reason.
 KNOWN_FAULTS: dict[tuple[str, str], str] = {
     ("C extension", "another source in C"): "issue: a source that setup.py names is no input",
-    (
-        "hashed requirements and an editable project in one step",
-        BACKENDS,
-    ): "issue: pip refuses an editable project beside requirements with hashes",
-    (
-        "hashed requirements and an editable project in one step",
-        "another pin",
-    ): "issue: pip refuses an editable project beside requirements with hashes",
     ("hatch-vcs", "another tag"): "issue: a tag is no input",
-    (
-        "poetry's own table",
-        "a range that cannot be read",
-    ): "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
     (
         "setup.py that reads requirements in a loop",
         "a file that is read is gone",
@@ -46,18 +34,6 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
         ["venv"],
     ),
-    "test_a_range_of_poetry_that_cannot_be_read_is_a_configuration_error": (
-        "issue: a range of poetry that cannot be read ends in a traceback of its build backend",
-        [],
-    ),
-    "test_a_range_that_cannot_be_read_is_said_and_the_newest_python_is_taken": (
-        "issue: where the range cannot be read, the Python that happens to start is taken",
-        [],
-    ),
-    "test_a_range_that_contradicts_itself_is_called_that": (
-        "issue: a range that contradicts itself is looked for, and fetched through uv",
-        [],
-    ),
     "test_because_says_that_the_last_build_was_interrupted": (
         "issue: `because` does not say that the last build was interrupted",
         [],
@@ -69,9 +45,5 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     "test_inputs_that_change_while_a_build_runs_are_planned_anew": (
         "issue: what was built while its inputs changed is found later under the fingerprint that it began with",
         ["uv", "venv"],
-    ),
-    "test_setup_py_without_build_system_installs_on_python_3_6": (
-        "issue: a setup.py without `[build-system]` finds no setuptools on Python 3.6",
-        [],
     ),
 }

@@ -7,9 +7,17 @@ from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
-from protoprimer.system.paths import path_of_file_url
+from protoprimer.system.paths import file_url, path_of_file_url
 
-__all__ = ["add_requirement_file", "add_requirement_line", "local_path", "requirement_lines"]
+__all__ = [
+    "add_requirement_file",
+    "add_requirement_line",
+    "lines_without_hashes",
+    "local_path",
+    "requirement_lines",
+]
+
+_NESTED = r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)$"
 
 
 def add_requirement_file(path: str, root: str, inputs: Inputs) -> None:
@@ -30,9 +38,9 @@ def add_requirement_line(line: str, directory: str, root: str, inputs: Inputs, p
     :param place: `file:line`
     :raises ConfigurationError: a nested file does not exist (exit 3)
     """
-    nested = re.match(r"(?:-r|-c|--requirements?|--constraints?)[=\s]*(.+)$", line)
+    nested = re.match(_NESTED, line)
     if nested:
-        target = nested.group(1).strip().strip("\"'")
+        target = nested.group(2).strip().strip("\"'")
         if "://" in target and not target.startswith("file:"):
             return
         path = os.path.normpath(os.path.join(directory, local_path(target)))
@@ -78,3 +86,30 @@ def requirement_lines(path: str) -> "list[tuple[int, str]]":
             lines.append((number, line))
         number += logical.count("\n")
     return lines
+
+
+def lines_without_hashes(path: str) -> "list[str] | None":
+    """Return the lines of a requirement file, and of those that it includes, without their hashes.
+
+    `None` if none has a hash. So it is with the hash of a URL, which would be fetched again without it.
+    """
+    lines = _with_included_lines(path, [])
+    hashed = [line for line in lines if re.search(r"\s--hash[=\s]", line)]
+    if not hashed or "://" in "".join(hashed):
+        return None
+    return [re.sub(r"\s+--hash[=\s]\s*\S+", "", line) for line in lines if line != "--require-hashes"]
+
+
+def _with_included_lines(path: str, seen: "list[str]") -> "list[str]":
+    found = []  # type: list[str]
+    for _, line in requirement_lines(path):
+        nested = re.match(_NESTED, line)
+        target = local_path(nested.group(2).strip().strip("\"'")) if nested else ""
+        included = os.path.normpath(os.path.join(os.path.dirname(path), target))
+        if nested is None or "://" in target:
+            found.append(line)
+        elif nested.group(1).lstrip("-").startswith("c"):
+            found.append("-c " + file_url(included))
+        elif included not in seen:
+            found += _with_included_lines(included, seen + [path, included])
+    return found

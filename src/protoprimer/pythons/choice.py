@@ -50,13 +50,13 @@ def choose_interpreter(
     downloads: bool = True,
     offline: bool = False,
     place: object = None,
-    newest: bool = False,
+    take_newest: bool = False,
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param downloads: whether uv may fetch an interpreter when none fits
     :param place: what asked for this Python, as its `str()`: an option, or a file, line and key
-    :param newest: whether the newest is wanted rather than the one that runs, since nobody knows which ones serve
+    :param take_newest: whether the newest is wanted rather than the one that runs, since nobody knows which ones serve
     :raises InterpreterError: nothing fits; exit code 4
     """
 
@@ -64,7 +64,7 @@ def choose_interpreter(
         return probe_interpreter(path, cache_directory, console, origin)
 
     wild = wild_interpreter()
-    is_candidate = wild.executable and not wild.found_in_environment and not newest
+    is_candidate = wild.executable and not wild.found_in_environment and not take_newest
     if is_candidate and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
     refusals = []  # type: list[InterpreterRefusal]
