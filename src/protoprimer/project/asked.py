@@ -6,7 +6,7 @@ import re
 from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import Plan, requirements_of_member
-from protoprimer.project.requirement_files import local_path, requirement_lines
+from protoprimer.project.requirement_files import NESTED_FILE, local_path, requirement_lines
 from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.system.paths import file_url
 
@@ -23,7 +23,6 @@ _OPTION_WITH_VALUE = re.compile(
     "|global-option|.*-strategy|.*-action|progress-bar|report|keyring-provider|proxy|retries|timeout|.*-host|.*cert|log"
     "|.*-dir|use-feature|use-deprecated|uploaded-prior-to|exclude-newer|link-mode|resolution|prerelease|torch-backend)"
 )
-_NESTED = re.compile(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)")
 
 
 class Asked:
@@ -73,7 +72,7 @@ def asked_of_plan(plan: Plan, markers: "dict[str, Any]", projects_only: bool = F
 def _lines_of_file(path: str, is_constraint: bool) -> "list[tuple[str, str, bool]]":
     found = []
     for number, line in requirement_lines(path):
-        nested = _NESTED.match(line)
+        nested = NESTED_FILE.match(line)
         if nested:
             target = nested.group(2).strip("\"' ")
             target = os.path.join(os.path.dirname(path), local_path(target))
@@ -89,7 +88,7 @@ def _lines_of_file(path: str, is_constraint: bool) -> "list[tuple[str, str, bool
 def _lines_of_arguments(words: "list[str]", root: str) -> "list[tuple[str, str, bool]]":
     found, option = [], ""
     for word in words:
-        nested = _NESTED.match((option + " " + word).strip())
+        nested = NESTED_FILE.match((option + " " + word).strip())
         if nested and (option or word.startswith("-")):
             path = os.path.join(root, nested.group(2))
             found += _lines_of_file(path, nested.group(1).startswith(("-c", "--c"))) if os.path.isfile(path) else []

@@ -10,6 +10,7 @@ from protoprimer.project.inputs import Inputs
 from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = [
+    "NESTED_FILE",
     "add_requirement_file",
     "add_requirement_line",
     "lines_without_hashes",
@@ -17,7 +18,7 @@ __all__ = [
     "requirement_lines",
 ]
 
-_NESTED = r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)$"
+NESTED_FILE = re.compile(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)")
 
 
 def add_requirement_file(path: str, root: str, inputs: Inputs) -> None:
@@ -38,7 +39,7 @@ def add_requirement_line(line: str, directory: str, root: str, inputs: Inputs, p
     :param place: `file:line`
     :raises ConfigurationError: a nested file does not exist (exit 3)
     """
-    nested = re.match(_NESTED, line)
+    nested = NESTED_FILE.match(line)
     if nested:
         target = nested.group(2).strip().strip("\"'")
         if "://" in target and not target.startswith("file:"):
@@ -103,7 +104,7 @@ def lines_without_hashes(path: str) -> "list[str] | None":
 def _with_included_lines(path: str, seen: "list[str]") -> "list[str]":
     found = []  # type: list[str]
     for _, line in requirement_lines(path):
-        nested = re.match(_NESTED, line)
+        nested = NESTED_FILE.match(line)
         target = local_path(nested.group(2).strip().strip("\"'")) if nested else ""
         included = os.path.normpath(os.path.join(os.path.dirname(path), target))
         if nested is None or "://" in target:
