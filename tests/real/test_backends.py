@@ -749,7 +749,12 @@ def test_monorepo_is_installed_from_one_lock(workshop: Workshop, each: str, wher
         more = f'[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
         more += '[tool.uv.workspace]\nmembers = ["parts/*"]\n[tool.uv.sources]\ntwo = { workspace = true }\n'
         workshop.project("one", dependencies='"two"', more=more)
-        workshop.variables = {"PIP_NO_INDEX": "", "UV_NO_CONFIG": "false", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": index.url}
+        workshop.variables = {
+            "PIP_NO_INDEX": "",
+            "UV_NO_CONFIG": "false",
+            "PIP_FIND_LINKS": "",
+            "PIP_INDEX_URL": index.url,
+        }
         settings = f'lock = "{where}"\ninstall = {{ projects = [".", "parts/two"] }}\n'
         if where == "uv.lock":
             subprocess.run(
