@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import sys
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project, setup_cfg_sections
@@ -229,8 +230,9 @@ def _pattern_of(node: "ast.AST") -> str:
     """Return what an expression of strings and paths is, with `*` for whatever is not written there."""
     import ast
 
-    if isinstance(node, (ast.Constant, getattr(ast, "Str", ast.Constant))):
-        value = getattr(node, "value", getattr(node, "s", None))
+    # Before 3.8 a string is a node of its own. Newer Pythons warn when its name is only looked up.
+    if isinstance(node, ast.Constant if sys.version_info >= (3, 8) else ast.Str):
+        value = node.value if sys.version_info >= (3, 8) else node.s
         return value if isinstance(value, str) else "*"
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Div)):
         return _pattern_of(node.left) + ("/" if isinstance(node.op, ast.Div) else "") + _pattern_of(node.right)
