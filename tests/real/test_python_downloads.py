@@ -91,7 +91,7 @@ def test_a_python_that_the_host_lacks_is_fetched_once_and_used(
     version, base_prefix = done.output.split()
     assert version == python.name
     assert base_prefix.startswith(managed)
-    assert f"fetching cpython=={python.name}.* through uv" in done.errors
+    assert f"fetched cpython=={python.name}.* through uv" in done.errors
     assert offered.paths().count("/files/python.tar.gz") == 1
     assert not Path(clone.environ["HOME"], ".local", "bin").exists()
 
