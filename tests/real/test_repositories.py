@@ -160,9 +160,9 @@ def test_a_project_that_is_no_package_gives_its_dependencies(
 
 def test_projects_below_a_root_that_is_none_are_left_to_the_author(clone: clones.Clone, installer: str) -> None:
     clone.project("one", "one").project("two", "two")
-    done = clone.prime("--backend", installer)
-    assert "`install`" in done.errors
-    clone.write({"protoprimer.toml": 'install = [{ projects = ["one", "two"] }]\n'})
+    line = 'install = [{ projects = ["one", "two"] }]'
+    assert f"next: write in protoprimer.toml: {line}" in clone.prime("--backend", installer, status=3).errors
+    clone.write({"protoprimer.toml": line + "\n"})
     boot(clone, installer)
     assert file_of(clone, "two") == str(clone.root / "two" / "two.py")
 
@@ -296,7 +296,7 @@ def test_paths_in_requirement_files_count_from_the_root_and_nested_files_from_th
     assert in_environment(clone, "__import__('needed').VERSION") == "2.0"
 
 
-def test_default_groups_of_uv_are_not_installed_unless_asked_for(
+def test_default_groups_of_uv_are_installed_as_uv_does(
     own_index_clone: clones.Clone, index: simple_index.SimpleIndex, installer: str
 ) -> None:
     for name in ("needed", "tester", "documenter"):
@@ -312,8 +312,11 @@ def test_default_groups_of_uv_are_not_installed_unless_asked_for(
     assert "documenter" in (clone.root / "uv.lock").read_text()
     index.add("needed", "2.0")
     boot(clone, installer)
-    assert distributions(clone) == {"demo", "needed"}
+    assert distributions(clone) == {"demo", "needed", "tester", "documenter"}
     assert in_environment(clone, "__import__('needed').VERSION") == "1.0"
+    pyproject.write_text(pyproject.read_text().replace('default-groups = "all"', "default-groups = []"))
+    boot(clone, installer)
+    assert distributions(clone) == {"demo", "needed"}
     assert file_of(clone, "demo") == str(clone.root / "demo.py")
 
 
