@@ -42,8 +42,4 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: `check` does not see that a file has another size where uv made the environment",
         ["of another size"],
     ),
-    "test_inputs_that_change_while_a_build_runs_are_planned_anew": (
-        "issue: what was built while its inputs changed is found later under the fingerprint that it began with",
-        ["uv", "venv"],
-    ),
 }

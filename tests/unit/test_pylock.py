@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +135,7 @@ def test_every_source_of_pep_751_becomes_a_line(tmp_path: Path) -> None:
     pins = read_lock(plan_with(lock_of(tmp_path, text)), HERE)
     archive = (tmp_path / "dist" / "c.zip").as_uri()
     assert pins.hashed == ["a-b==1 --hash=sha256:0b --hash=sha256:0a", f"c @ {archive}#subdirectory=s --hash=sha256:0c"]
-    assert pins.unhashed == ["d @ git+https://x/d@abc", f"-e {tmp_path / 'e'}"]
+    assert pins.unhashed == ["d @ git+https://x/d@abc", f"-e {(tmp_path / 'e').as_uri()}"]
     assert len(read_lock(plan_with(tmp_path / "pylock.toml", groups=("dev",)), HERE).hashed) == 3
 
 
@@ -288,7 +287,10 @@ def test_uv_lock_is_walked_over_the_edges_that_hold_here(tmp_path: Path) -> None
     assert plain.unhashed == []
     pins = read_lock(plan_with(lock, extras=("more_x",), groups=("dev",)), HERE)
     assert "direct @ https://x/direct.whl --hash=sha256:05" in pins.hashed
-    assert pins.unhashed == ["git @ git+https://x/git@abc#subdirectory=sub", f"-e {tmp_path / 'parts' / 'member'}"]
+    assert pins.unhashed == [
+        "git @ git+https://x/git@abc#subdirectory=sub",
+        f"-e {(tmp_path / 'parts' / 'member').as_uri()}",
+    ]
 
 
 GIT = 'vcs = { type = "git", url = "https://x/d.git", commit-id = "abc", requested-revision = "v1" }\n'
@@ -389,6 +391,6 @@ def test_report_of_pip_becomes_a_lock_without_own_projects_and_credentials(tmp_p
     pins = read_lock(plan_with(lock), {**HERE, **environment, "python_full_version": "3.11.7"})
     assert pins.unhashed == [
         "git @ git+https://x/git@abc#subdirectory=sub",
-        "-e " + os.path.join(str(tmp_path), "other"),
+        "-e " + (tmp_path / "other").as_uri(),
     ]
     assert len(pins.hashed) == 3

@@ -250,7 +250,8 @@ def _add_pin(plan: Plan, name: str, package: "dict[str, Any]", pins: LockedPins)
     if "directory" in package:
         # The plan's own projects are installed after the pins.
         if local not in [member.path for step in plan.steps for member in step.members] + source.get("virtual", []):
-            pins.unhashed.append(("-e " if source.get("editable") else "") + local)
+            # As a URL: in a requirement file, a path would end at its first space.
+            pins.unhashed.append(("-e " if source.get("editable") else name + " @ ") + where)
     elif "vcs" in package:
         pins.unhashed.append("%s @ %s+%s@%s%s" % (name, source["type"], where, source["commit-id"], subdirectory))
     else:
