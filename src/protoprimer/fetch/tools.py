@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from copy import copy
 
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
@@ -70,8 +71,9 @@ class ToolBox:
         offline: bool = False,
         uv_pin: "UvPin | None" = None,
     ) -> None:
+        # A copy: who only looks fetches nothing, but still asks what the settings say.
+        self.settings = settings = copy(settings)
         settings.offline = settings.offline or offline
-        self.settings = settings
         self.cache_directory = cache_directory
         self.console = console
         self.offline = settings.offline
