@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 import support
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import normalized_project_name
-from protoprimer.formats.versions import poetry_python_range
+from protoprimer.formats.versions import InvalidSpecifier, poetry_python_range
 from protoprimer.project.metadata import ProjectMetadata, expand_group, read_project
 
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
@@ -180,13 +180,18 @@ POETRY = [
     ("^2.6 || ~2.7", None),
     (">3.7 || 3.6.*", None),
     ("^3.8rc", None),
-    ("soon", None),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), POETRY)
 def test_poetry_constraints_become_pep_440(text: str, expected: str | None) -> None:
     assert poetry_python_range(text) == expected
+
+
+@pytest.mark.parametrize("text", ["soon", "^three"])
+def test_what_is_no_constraint_of_poetry_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSpecifier, match="no version constraint of poetry"):
+        poetry_python_range(text)
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
