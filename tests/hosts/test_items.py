@@ -285,7 +285,9 @@ def bundled(bench: Bench) -> World:
     """Return a host without network, pip and uv beside whose clone lies a bundle that was made for it."""
     world = bench.world(bench.stripped("ensurepip"))
     index = bench.index()
-    world.set(PIP_INDEX_URL=index.url).prime("bundle", str(world.base / "bundle"))
+    # The index is not what is tried here: many files at once may each take longer than the bench's second.
+    world.set(PIP_INDEX_URL=index.url, PIP_DEFAULT_TIMEOUT="60", UV_HTTP_TIMEOUT="60")
+    world.prime("bundle", str(world.base / "bundle"))
     shutil.rmtree(world.home)
     shutil.rmtree(world.clone.state, ignore_errors=True)
     world.home.mkdir()
