@@ -280,13 +280,16 @@ def test_5_a_keyring_that_one_step_brings_serves_the_next(bench: Bench, name: st
 # 6. A bundle is a thing.
 
 
+# The index is not what is tried here: many files at once may each take longer than the bench's second.
+PATIENT = {"PIP_DEFAULT_TIMEOUT": "60", "UV_HTTP_TIMEOUT": "60"}
+
+
 @pytest.fixture
 def bundled(bench: Bench) -> World:
     """Return a host without network, pip and uv beside whose clone lies a bundle that was made for it."""
     world = bench.world(bench.stripped("ensurepip"))
     index = bench.index()
-    # The index is not what is tried here: many files at once may each take longer than the bench's second.
-    world.set(PIP_INDEX_URL=index.url, PIP_DEFAULT_TIMEOUT="60", UV_HTTP_TIMEOUT="60")
+    world.set(PIP_INDEX_URL=index.url, **PATIENT)
     world.prime("bundle", str(world.base / "bundle"))
     shutil.rmtree(world.home)
     shutil.rmtree(world.clone.state, ignore_errors=True)
@@ -329,7 +332,7 @@ def test_6_a_missing_file_of_a_bundle_is_told_by_its_name(bundled: World) -> Non
 
 
 def test_6_one_file_serves_as_a_directory_does(bench: Bench) -> None:
-    world = bench.world().set(PIP_INDEX_URL=bench.index().url)
+    world = bench.world().set(PIP_INDEX_URL=bench.index().url, **PATIENT)
     first, second = world.base / "one.zip", world.base / "two.zip"
     for path in (first, second):
         world.prime("bundle", str(path))
