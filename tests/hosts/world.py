@@ -206,8 +206,8 @@ def make_world(base: Path, python: support.WildPython | None, kernel: str = "fil
         "TMPDIR": str(base / "tmp"),
         "LANG": "C.UTF-8",
         # Whoever has asked an index and got no answer need not wait long here.
-        "PIP_DEFAULT_TIMEOUT": "1",
-        "UV_HTTP_TIMEOUT": "1",
+        "PIP_DEFAULT_TIMEOUT": "3",
+        "UV_HTTP_TIMEOUT": "3",
         # The files of the host that runs the tests are not those of the simulated one.
         "XDG_CONFIG_DIRS": str(base / "home"),
     }
