@@ -191,8 +191,10 @@ class Console:
 
         columns = shutil.get_terminal_size().columns
         lines = [line[: columns - 1] for line in self.mask(text).split("\n")]
-        self._write(self._undrawn() + "\n".join(lines))
+        undrawn = self._undrawn()
+        # Before the lines are written: an interrupt in between is to take them away too.
         self._drawn_lines, self._last_drawn = len(lines), time.monotonic()
+        self._write(undrawn + "\n".join(lines))
 
     def is_terminal(self) -> bool:
         """Tell whether a person looks at a terminal that can be drawn on."""
