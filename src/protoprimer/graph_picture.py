@@ -1,10 +1,6 @@
 """The graph of states as text, mermaid or dot: done, reachable and not needed told apart."""
 
-from protoprimer.graph import DONE, NOT_NEEDED, REACHABLE, StateGraph
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.graph import State
+from protoprimer.graph import DONE, NOT_NEEDED, REACHABLE, State, StateGraph
 
 __all__ = ["PICTURE_COLOURS", "graph_edges", "graph_picture"]
 
@@ -19,7 +15,12 @@ def graph_picture(graph: StateGraph, target: str, form: str) -> str:
     :param form: `text`, `mermaid` or `dot`
     """
     rows = graph.status(target)
-    return {"text": _text_picture, "mermaid": _mermaid_picture, "dot": _dot_picture}[form](rows, target)
+    if form == "text":
+        lines = ["the way to %s: [x] done, [ ] reachable, - not needed; ? asked for on a condition" % target, ""]
+        lines += _text_lines(rows)
+    else:
+        lines = (_mermaid_lines if form == "mermaid" else _dot_lines)(rows)
+    return "\n".join(lines)
 
 
 def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]":
@@ -29,41 +30,37 @@ def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]
     return [(need, one.name, need in one.lazy_needs) for need, one in edges]
 
 
-def _text_picture(rows: "list[tuple[State, str]]", target: str) -> str:
+def _text_lines(rows: "list[tuple[State, str]]") -> "list[str]":
     import textwrap
 
-    width = max(len(one.name) for one, _ in rows)
-    lines = ["the way to %s: [x] done, [ ] reachable, - not needed; ? asked for on a condition" % target, ""]
+    width, lines = max(len(one.name) for one, _ in rows), []
     for one, status in rows:
         known_as = " (target %s)" % one.target if one.target != one.name else ""
         line = ("%s %-*s  %s" % (_TEXT_MARKS[status], width, one.name, one.summary() + known_as)).rstrip()
-        needs = [
-            "the original" if need == one.name else need + ("?" if need in one.lazy_needs else "") for need in one.needs
-        ]
+        needs = [need + "?" * (need in one.lazy_needs) if need != one.name else "the original" for need in one.needs]
         after = "<- " + ", ".join(needs) if needs else ""
-        if len(line) + len(after) + 2 > _TEXT_COLUMNS:
-            margin = "\n" + " " * (width + 6)
-            after = margin + margin.join(textwrap.wrap(after, _TEXT_COLUMNS - width - 6))
-        elif after:
-            after = "  " + after
-        lines.append(line + after)
-    return "\n".join(lines)
+        if after and len(line) + len(after) + 2 > _TEXT_COLUMNS:
+            margin = " " * (width + 6)
+            lines += [line, textwrap.fill(after, _TEXT_COLUMNS, initial_indent=margin, subsequent_indent=margin)]
+        else:
+            lines.append(line + "  " * bool(after) + after)
+    return lines
 
 
-def _mermaid_picture(rows: "list[tuple[State, str]]", _target: str) -> str:
+def _mermaid_lines(rows: "list[tuple[State, str]]") -> "list[str]":
     # The prefix keeps names apart from mermaid's own words, such as `end`.
-    lines = ["flowchart TD"]
-    lines.extend('    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")) for one, status in rows)
+    lines = ['    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")) for one, status in rows]
     for need, name, on_condition in graph_edges(rows):
         lines.append("    s_%s %s s_%s" % (need, "-.->" if on_condition else "-->", name))
-    return "\n".join(lines + ["    classDef %s fill:%s" % (s.replace(" ", "_"), c) for s, c in PICTURE_COLOURS.items()])
+    for status, colour in PICTURE_COLOURS.items():
+        lines.append("    classDef %s fill:%s" % (status.replace(" ", "_"), colour))
+    return ["flowchart TD"] + lines
 
 
-def _dot_picture(rows: "list[tuple[State, str]]", _target: str) -> str:
+def _dot_lines(rows: "list[tuple[State, str]]") -> "list[str]":
     lines = ["digraph states {", "    node [shape=box, style=filled]"]
-    lines.extend('    "%s" [fillcolor="%s", tooltip="%s"]' % (one.name, PICTURE_COLOURS[s], s) for one, s in rows)
-    lines.extend(
-        '    "%s" -> "%s"%s' % (need, name, " [style=dashed]" if on_condition else "")
-        for need, name, on_condition in graph_edges(rows)
-    )
-    return "\n".join(lines + ["}"])
+    for one, status in rows:
+        lines.append('    "%s" [fillcolor="%s", tooltip="%s"]' % (one.name, PICTURE_COLOURS[status], status))
+    for need, name, on_condition in graph_edges(rows):
+        lines.append('    "%s" -> "%s"%s' % (need, name, " [style=dashed]" if on_condition else ""))
+    return lines + ["}"]
