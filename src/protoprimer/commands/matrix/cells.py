@@ -1,7 +1,10 @@
 """Which cells a matrix has: the product of its axes, less what is excluded, plus what is included."""
 
+import itertools
 import os
+import re
 import time
+from typing import Any
 
 from protoprimer.errors import ConfigurationError, InterpreterError, UsageError, nearest_name
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request
@@ -12,17 +15,15 @@ from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuratio
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-__all__ = ["MATRIX_AXES", "MatrixCell", "expanded_pythons", "matrix_cells"]
+__all__ = ["FAULTS_OF_CELLS", "MATRIX_AXES", "MatrixCell", "expanded_pythons", "matrix_cells"]
 
 MATRIX_AXES = ("python", "env", "backend", "resolution", "groups", "extras")
+# The exit status of a matrix with such a cell, the first that there is.
+FAULTS_OF_CELLS = {"failed": 1, "unprovisioned": 6, "missing": InterpreterError.exit_code}
 # To say so is to say nothing.
 _USUAL_VALUES = {"backend": "auto", "resolution": "highest"}
 # For a matrix of other machines, which have other interpreters than this one.
-_RELEASED_MINORS = [(3, minor) for minor in range(6, 16)]
+_RELEASED_MINORS = ["3.%d" % minor for minor in range(6, 16)]
 _BYTES_SHOWN = 256 * 1024
 
 
@@ -71,20 +72,24 @@ class MatrixCell:
 
     def error(self) -> str:
         """Return the child's own words on why it could not provision, and its installer's last ones, in one line."""
-        import re
-
         found = re.findall(r"(?im)^(?:  \| +)?error: (.+)$", self.output())
         return ": ".join(word.strip() for word in found[:1] + found[1:][-1:])
 
     def as_dict(self) -> "dict[str, object]":
         """Return the cell for `--json`."""
-        found = {axis: value or None for axis, value in self.axes.items()}  # type: dict[str, object]
-        found.update(name=self.name, status=self.status, exit_code=self.exit_code, reason=self.reason or None)
-        found.update(log=self.log or None, resumed=self.is_resumed, seconds=round(self.seconds(), 3))
-        found["provision_seconds"] = round(self.provisioned - self.started, 3) if self.facts else None
         told = ("interpreter", "executable", "environment", "fingerprint", "built")
-        found.update({key: self.facts.get(key) for key in told})
-        return found
+        return {
+            **{axis: value or None for axis, value in self.axes.items()},
+            **{key: self.facts.get(key) for key in told},
+            "name": self.name,
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "reason": self.reason or None,
+            "log": self.log or None,
+            "resumed": self.is_resumed,
+            "seconds": round(self.seconds(), 3),
+            "provision_seconds": round(self.provisioned - self.started, 3) if self.facts else None,
+        }
 
 
 def matrix_cells(
@@ -93,45 +98,64 @@ def matrix_cells(
     """Return the cells that the configuration's table and the command line ask for.
 
     :param pythons: the values of the axis `python`
-    :raises ConfigurationError: exit code 3: two cells are the same, or there is none
-    :raises UsageError: exit code 2: `--cell` names none
+    :raises ConfigurationError: two cells are the same, or there is none
+    :raises UsageError: `--cell` names none
     """
-    import itertools
-
-    axes = {axis: table.get(axis) or [""] for axis in MATRIX_AXES}
-    axes["python"] = pythons
-    if "env" not in table or "env" in configuration.leaps["input"]:
-        axes["env"] = [configuration.environment_name]
-    found = [dict(zip(MATRIX_AXES, values)) for values in itertools.product(*(axes[axis] for axis in MATRIX_AXES))]
+    usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
+    values = [table.get(axis) or [usual[axis]] for axis in MATRIX_AXES]
+    values[0] = pythons
+    if "env" in configuration.leaps["input"]:
+        values[1] = [configuration.environment_name]
+    found = [dict(zip(MATRIX_AXES, combination)) for combination in itertools.product(*values)]
     for entry in table.get("exclude") or []:
-        found = [one for one in found if not entry or any(one[axis] != value for axis, value in entry.items())]
+        found = [axes for axes in found if not entry or not entry.items() <= axes.items()]
     for entry in table.get("include") or []:
         if "python" not in entry:
             raise configuration.error("matrix", "a cell of `include` needs the key `python`")
         if not line.has("python") or entry["python"] in pythons:
-            usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
             found.append(dict(usual, **entry))
     if not found:
         raise ConfigurationError("the matrix has no cells", place, "name a version in `python`, or exclude less")
-    cells = _named_cells(found, place)
-    names = [cell.name for cell in cells]
+    cells = {}  # type: dict[str, MatrixCell]
+    seen = {}  # type: dict[object, str]
+    for axes in found:
+        _add_cell(axes, cells, seen, place)
     for name in line.texts("cell"):
-        if name not in names:
-            near = nearest_name(name, names)
-            advice = "did you mean %s?" % near if near else "known: " + ", ".join(names)
+        if name not in cells:
+            near = nearest_name(name, list(cells))
+            advice = "did you mean %s?" % near if near else "known: " + ", ".join(cells)
             raise UsageError("the matrix has no cell %r" % name, "--cell", advice)
-    return [cell for cell in cells if cell.name in (line.texts("cell") or names)]
+    return [cell for name, cell in cells.items() if name in (line.texts("cell") or cells)]
+
+
+def _add_cell(axes: "dict[str, str]", cells: "dict[str, MatrixCell]", seen: "dict[object, str]", place: str) -> None:
+    for axis, usual in _USUAL_VALUES.items():
+        axes[axis] = "" if axes[axis] == usual else axes[axis]
+    words = [axes["python"] if axes["python"][:1].isalpha() else "py" + axes["python"]]
+    words += [axes["env"]] if axes["env"] != DEFAULT_ENVIRONMENT else []
+    words += [os.path.basename(axes[axis]) for axis in MATRIX_AXES[2:] if axes[axis]]
+    # It becomes a part of file names, after the environment's own.
+    name = re.sub("[^A-Za-z0-9.-]+", "_", "-".join(words))[:48].strip("._-")
+    request = _request_for(axes["python"], place)
+    python = (request.specifiers, request.implementation or "cpython", request.free_threaded)
+    described = " ".join("%s=%s" % (axis, value) for axis, value in axes.items() if value)
+    for key in (name, python + tuple(axes[axis] for axis in MATRIX_AXES[1:])):
+        if key in seen:
+            cause = "two cells of the matrix are the same: %s, and %s" % (seen[key], described)
+            raise ConfigurationError(cause, place, "name it once")
+        seen[key] = described
+    cells[name] = MatrixCell(name, axes)
 
 
 def expanded_pythons(
     asked: "list[str] | str | None", plan: Plan, cache_directory: str, console: Console, here: bool, place: str
 ) -> "list[str]":
-    """Return what is asked for, each range as the minor versions in it that this host has.
+    """Return what is asked for, each range as the minor versions in it.
 
     :param asked: a list, or words with commas; `None` is what the projects' `requires-python` admit
     :param here: whether this host's interpreters are meant, or any that are released
-    :raises ConfigurationError: exit code 3: that names no Python
-    :raises InterpreterError: exit code 4: a range without any
+    :raises ConfigurationError: that names no Python
+    :raises InterpreterError: a range without any
     """
     if asked is None:
         stated = [metadata.requires_python for metadata in plan.all_metadata() if metadata.requires_python]
@@ -142,9 +166,9 @@ def expanded_pythons(
         if not _is_python_range(text):
             pythons.append(text.strip())
         elif here:
-            pythons += _minors_of_host(request, cache_directory, console)
+            pythons += _minors_of_host(request, cache_directory, console, place)
         else:
-            pythons += ["%d.%d" % minor for minor in _RELEASED_MINORS if _admits_minor(request, minor)]
+            pythons += [minor for minor in _RELEASED_MINORS if any(map(request.admits, _patches_of(minor)))]
     return pythons
 
 
@@ -170,48 +194,15 @@ def _is_python_range(text: str) -> bool:
     return text.strip().startswith(("<", ">", "=", "!", "~"))
 
 
-def _admits_minor(request: PythonRequest, minor: "tuple[int, int]") -> bool:
-    return any(request.admits("%d.%d.%d" % (minor + (patch,))) for patch in range(30))
+def _patches_of(minor: str) -> "list[str]":
+    return ["%s.%d" % (minor, patch) for patch in range(30)]
 
 
-def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console) -> "list[str]":
+def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console, place: str) -> "list[str]":
     wanted = PythonRequest(request.text, request.specifiers, "cpython", False, request.prereleases)
-    reasons, found = ["this host has no interpreter for %s" % request.text], set()
-    for one in all_interpreters(cache_directory, console):
-        reason = interpreter_misfit(one, wanted) if isinstance(one, Interpreter) else one.reason
-        if reason is None and isinstance(one, Interpreter):
-            found.add((one.version_info[0], one.version_info[1]))
-        else:
-            reasons.append("  %s: %s" % (one.executable if isinstance(one, Interpreter) else one.path, reason))
+    known = [one for one in all_interpreters(cache_directory, console) if isinstance(one, Interpreter)]
+    found = sorted({one.version_info[:2] for one in known if interpreter_misfit(one, wanted) is None})
     if not found:
-        raise InterpreterError("\n".join(reasons), None, "name versions, which can be fetched: --python 3.12,3.13")
-    return ["%d.%d" % minor for minor in sorted(found)]
-
-
-def _named_cells(found: "list[dict[str, str]]", place: str) -> "list[MatrixCell]":
-    cells = []
-    seen = {}  # type: dict[object, str]
-    for axes in found:
-        for axis, usual in _USUAL_VALUES.items():
-            axes[axis] = "" if axes[axis] == usual else axes[axis]
-        described = " ".join("%s=%s" % (axis, value) for axis, value in axes.items() if value)
-        request = _request_for(axes["python"], place)
-        content = (request.specifiers, request.implementation or "cpython", request.free_threaded)
-        cell = MatrixCell(_name_of_cell(axes), axes)
-        for key in (cell.name, content + tuple(axes[axis] for axis in MATRIX_AXES[1:])):
-            if key in seen:
-                cause = "two cells of the matrix are the same: %s, and %s" % (seen[key], described)
-                raise ConfigurationError(cause, place, "name it once")
-        seen[cell.name] = seen[key] = described
-        cells.append(cell)
-    return cells
-
-
-def _name_of_cell(axes: "dict[str, str]") -> str:
-    import re
-
-    words = [axes["python"] if axes["python"][:1].isalpha() else "py" + axes["python"]]
-    words += [axes["env"]] if axes["env"] != DEFAULT_ENVIRONMENT else []
-    words += [os.path.basename(axes[axis]) for axis in MATRIX_AXES[2:] if axes[axis]]
-    # It becomes a part of file names, after the environment's own.
-    return re.sub("[^A-Za-z0-9.-]+", "_", "-".join(words))[:48].strip("._-")
+        cause = "this host has no interpreter for %s, but %s" % (request.text, ", ".join(map(str, known)))
+        raise InterpreterError(cause, place, "name versions, which can be fetched: --python 3.12,3.13")
+    return ["%d.%d" % minor for minor in found]

@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
+from typing import Any
 
 from protoprimer.backends.choosing import check_backend_names
-from protoprimer.commands.matrix.cells import MatrixCell, expanded_pythons, matrix_cells
+from protoprimer.commands.matrix.cells import FAULTS_OF_CELLS, MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.commands.matrix.report import MatrixView, junit_report
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError, UsageError
+from protoprimer.graph import StateGraph
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import Plan, check_choices
 from protoprimer.pythons.probe import MATRIX_VARIABLE
@@ -18,15 +22,11 @@ from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.files import write_atomically
+from protoprimer.system.files import temporary_name, write_atomically
 from protoprimer.system.platform import usable_cores, usable_memory
 from protoprimer.system.processes import options_of_process_group, signal_process_group
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-__all__ = ["MatrixRun", "matrix_command"]
+__all__ = ["matrix_command"]
 
 _BYTES_OF_MEMORY_PER_JOB = 768 * 1024 * 1024
 _BYTES_OF_OUTPUT = 256 * 1024 * 1024
@@ -36,7 +36,7 @@ _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 
 
 def matrix_command(
-    invocation: Invocation,
+    graph: StateGraph,
     command_line: CommandLine,
     configuration: Configuration,
     console: Console,
@@ -45,52 +45,53 @@ def matrix_command(
 ) -> int:
     """Serve `matrix`; return the exit status, as told in docs/reference/matrix.md."""
     os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
-    line = command_line
-    table = configuration.get("matrix") or {}
+    line, table = command_line, configuration.get("matrix") or {}
     place = "--python" if line.has("python") else configuration.place_of("matrix")
     asked = line.text("python") or table.get("python")
     pythons = expanded_pythons(asked, plan, cache_directory, console, not line.has("github"), place)
     cells = matrix_cells(table, line, configuration, pythons, place)
-    for name in {cell.axes["env"] for cell in cells}.difference(configuration.environment_names):
-        known = "known: " + ", ".join(configuration.environment_names)
-        raise ConfigurationError("there is no environment %r" % name, place, known)
-    project = next(iter(plan.all_metadata()), None) or read_project(configuration.root)
-    for cell in cells:
-        check_backend_names((cell.axes["backend"] or "auto").split(","), configuration, "matrix")
-        # Another environment may install another project.
-        if project and cell.axes["env"] == configuration.environment_name:
-            chosen = [list(filter(None, cell.axes[axis].split(","))) for axis in ("extras", "groups")]
-            check_choices(configuration, "matrix", project, *chosen)
+    _check_cells(cells, configuration, plan, place)
     if line.has("github"):
         entries = [dict({axis: value for axis, value in cell.axes.items() if value}, cell=cell.name) for cell in cells]
-        _print_document({"include": entries})
+        # On one line, as a GitHub output has to be.
+        print_out(json.dumps({"include": entries}, sort_keys=True))
         return 0
-    junit = _junit_path(line)
-    run = MatrixRun(cells, line.operands or table.get("command") or [], invocation, configuration, line, console)
-    status = run.describe() if line.has("dry-run") else run.run(_wanted_jobs(line, table))
+    junit, jobs = _junit_path(line), _wanted_jobs(line, table)
+    run = _MatrixRun(graph, cells, line.operands or table.get("command") or [])
+    status = run.describe() if line.has("dry-run") else run.run(jobs)
     seconds = time.monotonic() - run.started
     if junit and not line.has("dry-run"):
         write_atomically(junit, junit_report(cells, seconds).encode("utf-8"))
     if line.has("json"):
         facts = {"format": 1, "command": run.command or None, "exit_code": status, "seconds": round(seconds, 3)}
-        _print_document(dict(facts, cells=[cell.as_dict() for cell in cells]))
+        print_out(json.dumps(dict(facts, cells=[cell.as_dict() for cell in cells]), sort_keys=True))
     return status
 
 
+def _check_cells(cells: "list[MatrixCell]", configuration: Configuration, plan: Plan, place: str) -> None:
+    project = next(iter(plan.all_metadata()), None) or read_project(configuration.root)
+    for axes in [cell.axes for cell in cells]:
+        if axes["env"] not in configuration.environment_names:
+            known = "known: " + ", ".join(configuration.environment_names)
+            raise ConfigurationError("there is no environment %r" % axes["env"], place, known)
+        check_backend_names((axes["backend"] or "auto").split(","), configuration, "matrix")
+        # Another environment may install another project.
+        if project and axes["env"] == configuration.environment_name:
+            chosen = [list(filter(None, axes[axis].split(","))) for axis in ("extras", "groups")]
+            check_choices(configuration, "matrix", project, *chosen)
+
+
 def _junit_path(line: CommandLine) -> "str | None":
-    path = os.path.abspath(line.text("junit") or os.devnull)
-    if line.has("junit") and os.path.exists(path) and not os.path.isfile(path):
+    if not line.has("junit"):
+        return None
+    path = os.path.abspath(str(line.text("junit")))
+    if os.path.exists(path) and not os.path.isfile(path):
         # A device would be replaced by the report.
         kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
         raise UsageError("%s is %s" % (path, kind), "--junit", "name a file")
     if not os.path.isdir(os.path.dirname(path)):
         raise UsageError("the directory %s does not exist" % os.path.dirname(path), "--junit", "create it")
-    return path if line.has("junit") else None
-
-
-def _print_document(document: "dict[str, Any]") -> None:
-    # On one line, as a GitHub output has to be.
-    print_out(json.dumps(document, sort_keys=True))
+    return path
 
 
 def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
@@ -101,41 +102,32 @@ def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
     return int(text) if text else max(1, min(usable_cores(), memory // _BYTES_OF_MEMORY_PER_JOB))
 
 
-class MatrixRun:
+class _MatrixRun:
     """Running the cells, some at a time; what is known of each is kept in it.
 
     :param command: what each cell runs; nothing: they are only provisioned
     """
 
-    def __init__(
-        self,
-        cells: "list[MatrixCell]",
-        command: "list[str]",
-        invocation: Invocation,
-        configuration: Configuration,
-        line: CommandLine,
-        console: Console,
-    ) -> None:
+    def __init__(self, graph: StateGraph, cells: "list[MatrixCell]", command: "list[str]") -> None:
         self.started = time.monotonic()
         self.command = command
         self._cells = cells
-        self._invocation = invocation
-        self._configuration = configuration
-        self._line = line
-        self._console = console
-        self._directory = os.path.join(configuration.state_directory, "log", "matrix")
+        self._invocation: Invocation = graph.evaluate("invocation")
+        self._line: CommandLine = graph.evaluate("command_line")
+        self._configuration: Configuration = graph.evaluate("configuration")
+        self._console: Console = graph.evaluate("console")
+        self._view = MatrixView(self._console, cells)
+        self._directory = os.path.join(self._configuration.state_directory, "log", "matrix")
         self._journal = os.path.join(self._directory, "passed.json")
-        self._view = MatrixView(console, cells)
-        self._children = {}  # type: dict[MatrixCell, Any]
+        # Where each child leaves word of its environment.
+        self._notes = {cell: temporary_name(os.path.join(self._directory, cell.name)) for cell in cells}
+        self._children = {}  # type: dict[MatrixCell, subprocess.Popen[bytes]]
         self._signals = []  # type: list[int]
-        # The environments of the cells that passed in the last run of this command, by name; and in this one.
+        # The environments of the cells that `--resume` may leave out, by name.
         self._earlier = {}  # type: dict[str, str]
-        self._passed = {}  # type: dict[str, str]
 
     def run(self, jobs: int) -> int:
         """Run all cells, `jobs` at once; return the exit status."""
-        import signal
-
         try:
             prepare_state_directory(self._configuration.state_directory)
             os.makedirs(self._directory, exist_ok=True)
@@ -154,39 +146,46 @@ class MatrixRun:
         if self._signals:
             return 128 + (self._signals[0] if os.name != "nt" else signal.SIGINT)
         statuses = {cell.status for cell in self._cells}
-        for status, code in (("failed", 1), ("unprovisioned", 6), ("missing", InterpreterError.exit_code)):
-            if status in statuses:
-                return code
-        return 0 if "passed" in statuses else InterpreterError.exit_code
+        faults = [code for status, code in FAULTS_OF_CELLS.items() if status in statuses]
+        return faults[0] if faults else 0 if "passed" in statuses else InterpreterError.exit_code
 
     def describe(self) -> int:
         """Tell what would be done: each cell's fingerprint, by which its environment can be cached."""
         for cell in self._cells:
             cell.status = "planned"
-            try:
-                cell.facts = self._facts_in_advance(cell)
-                is_built = ", built" if cell.facts["environment"] else ""
-                cell.reason = "fingerprint %s%s" % (cell.facts["fingerprint"], is_built)
-            except PrimerError as error:
-                cell.reason = str(error)
+            self._look_ahead(cell)
             self._console.say(cell.line())
         return 0
 
-    def _facts_in_advance(self, cell: MatrixCell) -> "dict[str, Any]":
-        """Return what a cell would tell of its environment, which is `None` if it is not there."""
-        held, known = dict(os.environ), self._invocation
+    def _look_ahead(self, cell: MatrixCell) -> None:
+        """Note what a cell would tell of its environment, which is `None` if it is not there."""
+        known = self._invocation
+        run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, "boot")
+        run.variables.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
+        graph = bootstrap_graph(run)
         try:
-            os.environ.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
-            run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, "boot")
-            graph = bootstrap_graph(run)
-            values = [graph.evaluate(name) for name in ("interpreter", "fingerprint", "store")]  # type: list[Any]
-        finally:
-            os.environ.clear()
-            os.environ.update(held)
-        chosen, fingerprint, store = values
-        found = store.find(fingerprint)
-        facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": str(fingerprint)}
-        return dict(facts, environment=found.path if found else None)
+            chosen, fingerprint = graph.evaluate("interpreter"), str(graph.evaluate("fingerprint"))
+            found = graph.evaluate("store").find(graph.evaluate("fingerprint"))
+        except PrimerError as error:
+            cell.reason = str(error)
+            return
+        cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if found else "")
+        cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": fingerprint,
+                      "environment": found.path if found else None, "built": False}  # fmt: skip
+
+    def _options(self, cell: MatrixCell) -> "list[str]":
+        options = ["--python", cell.axes["python"], "--env", cell.axes["env"]]
+        backend = cell.axes["backend"] or self._line.text("backend")
+        options += ["--backend", backend] if backend else []
+        options += ["--offline"] if self._configuration.offline else []
+        options += ["--bundle", str(self._line.text("bundle"))] if self._line.has("bundle") else []
+        return options + ["-v"] * self._line.verbosity()
+
+    def _variables(self, cell: MatrixCell) -> "dict[str, str]":
+        told = {"name": cell.name, "note": self._notes[cell]}
+        told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
+        resolution = {"PROTOPRIMER_RESOLUTION": cell.axes["resolution"]} if cell.axes["resolution"] else {}
+        return {CELL_VARIABLE: json.dumps(told, sort_keys=True), **resolution}
 
     def _loop(self, jobs: int) -> None:
         waiting, stops = list(self._cells), ""
@@ -196,52 +195,29 @@ class MatrixRun:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             for cell in list(self._children):
                 self._look_at(cell)
-            bad = [cell for cell in self._cells if cell.status in ("failed", "unprovisioned", "missing")]
-            stops = "--fail-fast" if bad and self._line.has("fail-fast") else ""
+            if self._line.has("fail-fast") and any(cell.status in FAULTS_OF_CELLS for cell in self._cells):
+                stops = "--fail-fast"
             stops = "interrupted" if self._signals else stops
             self._view.tick()
         self._stop(list(self._children), stops)
         for cell in waiting:
             cell.status, cell.reason = "stopped", stops
 
-    def _options(self, cell: MatrixCell) -> "list[str]":
-        options = ["--python", cell.axes["python"], "--env", cell.axes["env"], "--color", "never"]
-        backend = cell.axes["backend"] or self._line.text("backend")
-        options += ["--backend", backend] if backend else []
-        options += ["--offline"] if self._configuration.offline else []
-        options += ["--bundle", str(self._line.text("bundle"))] if self._line.has("bundle") else []
-        return options + ["-v"] * self._line.verbosity()
-
-    def _variables(self, cell: MatrixCell) -> "dict[str, str]":
-        told = {"name": cell.name, "note": self._note_of(cell)}
-        told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
-        resolution = cell.axes["resolution"]
-        return dict(
-            {CELL_VARIABLE: json.dumps(told, sort_keys=True)},
-            **({"PROTOPRIMER_RESOLUTION": resolution} if resolution else {}),
-        )
-
-    def _note_of(self, cell: MatrixCell) -> str:
-        return os.path.join(self._directory, "%s.%d.json" % (cell.name, os.getpid()))
-
     def _start(self, cell: MatrixCell) -> None:
         """Start a cell: one process provisions, and becomes its command."""
-        import subprocess
-
         if self._has_passed_before(cell):
             self._end(cell, "passed", "in the last run", 0)
             return
         cell.log = os.path.join(self._directory, cell.name + ".log")
         cell.started, cell.status = time.monotonic(), "provisioning"
         words = ["run", "--"] + self.command if self.command else ["--target", "environment"]
-        arguments = [sys.executable, "-I", "-S", self._invocation.entry_path] + self._options(cell) + words
         try:
             if os.path.lexists(cell.log):
                 # An orphan of a killed run may still write there.
                 os.unlink(cell.log)
             with open(cell.log, "wb") as stream:
                 self._children[cell] = subprocess.Popen(
-                    arguments,
+                    [sys.executable, "-I", "-S", self._invocation.entry_path] + self._options(cell) + words,
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -249,24 +225,23 @@ class MatrixRun:
                     **options_of_process_group(),  # type: ignore[call-overload]
                 )
         except OSError as error:
-            self._end(cell, "unprovisioned", "it could not be started: %s" % error, None)
+            self._end(cell, "unprovisioned", "it could not be started: %s" % error)
 
     def _has_passed_before(self, cell: MatrixCell) -> bool:
         """Tell whether `--resume` may leave a cell out: its environment is still the one that it passed in."""
-        if cell.name not in self._earlier:
-            return False
-        try:
-            facts = self._facts_in_advance(cell)
-        except PrimerError:
-            return False
-        cell.is_resumed = facts["environment"] == self._earlier[cell.name]
-        cell.facts = dict(facts, built=False) if cell.is_resumed else {}
+        if cell.name in self._earlier:
+            self._look_ahead(cell)
+            cell.is_resumed = cell.facts.get("environment") == self._earlier[cell.name]
+            cell.facts = cell.facts if cell.is_resumed else {}
         return cell.is_resumed
 
     def _look_at(self, cell: MatrixCell) -> None:
         code = self._children[cell].poll()
-        if not cell.facts:
-            self._read_note(cell)
+        if not cell.facts and os.path.exists(self._notes[cell]):
+            with open(self._notes[cell], encoding="ascii") as stream:
+                cell.facts = json.load(stream)
+            os.unlink(self._notes[cell])
+            cell.provisioned, cell.status = time.monotonic(), "running"
         if code is None:
             if os.path.exists(cell.log) and os.path.getsize(cell.log) > _BYTES_OF_OUTPUT:
                 self._stop([cell], "it printed more than %d MB" % (_BYTES_OF_OUTPUT >> 20), "failed")
@@ -275,52 +250,44 @@ class MatrixRun:
         ended = "exit status %d" % code if code >= 0 else "ended by signal %d" % -code
         if cell.facts:
             self._end(cell, "failed" if code else "passed", ended if code else "", code)
-        elif code == InterpreterError.exit_code:
-            status = "skipped" if self._line.has("skip-missing") else "missing"
-            self._end(cell, status, cell.error() or ended, code)
         else:
-            self._end(cell, "unprovisioned", cell.error() or ended, code)
+            missing = "skipped" if self._line.has("skip-missing") else "missing"
+            status = missing if code == InterpreterError.exit_code else "unprovisioned"
+            self._end(cell, status, cell.error() or ended, code)
 
-    def _read_note(self, cell: MatrixCell) -> None:
-        try:
-            with open(self._note_of(cell), "rb") as stream:
-                cell.facts = json.loads(stream.read().decode("ascii"))
-            os.unlink(self._note_of(cell))
-        except (OSError, ValueError):
-            return
-        cell.provisioned, cell.status = time.monotonic(), "running"
-
-    def _end(self, cell: MatrixCell, status: str, reason: str, code: "int | None") -> None:
+    def _end(self, cell: MatrixCell, status: str, reason: str, code: "int | None" = None) -> None:
         self._children.pop(cell, None)
         cell.ended, cell.status, cell.reason, cell.exit_code = time.monotonic(), status, reason, code
-        if status == "passed":
-            self._passed[cell.name] = str(cell.facts["environment"])
         self._view.tell(cell)
-        self._write_journal()
+        passed = {one.name: one.facts["environment"] for one in self._cells if one.status == "passed"}
+        text = json.dumps({"command": self.command, "cells": passed}, indent=1, sort_keys=True)
+        try:
+            write_atomically(self._journal, text.encode("ascii"))
+        except OSError as error:
+            self._console.detail("could not note what passed: %s" % error)
 
     def _stop(self, cells: "list[MatrixCell]", reason: str, status: str = "stopped") -> None:
         """End children with all their processes: asked, told, killed; a second Ctrl-C kills at once."""
-        import signal
-
-        children, signals = [self._children[cell] for cell in cells], len(self._signals)
+        children, most = [self._children[cell] for cell in cells], max(len(self._signals), 1)
         for name, seconds in _WAYS_TO_END:
+            is_last = name == "SIGKILL"
             for child in children:
                 # After its leader's end, the rest of a group is killed all the same.
-                if child.poll() is None or name == "SIGKILL":
-                    signal_process_group(child.pid, getattr(signal, name, signal.SIGTERM), kill=name == "SIGKILL")
+                if is_last or child.poll() is None:
+                    signal_process_group(child.pid, getattr(signal, name, signal.SIGTERM), kill=is_last)
             deadline = time.monotonic() + seconds
             while any(child.poll() is None for child in children) and time.monotonic() < deadline:
-                if len(self._signals) > max(signals, 1) and name != "SIGKILL":
+                if len(self._signals) > most and not is_last:
                     break
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         for cell in cells:
-            self._end(cell, status, reason, None)
+            self._end(cell, status, reason)
 
     def _read_journal(self) -> None:
         """Learn what passed in the last run of the same command, if that is wanted, else say that it could be."""
         try:
             with open(self._journal, encoding="utf-8") as stream:
-                found = json.loads(stream.read())
+                found = json.load(stream)
             passed = dict(found["cells"]) if found["command"] == self.command else {}
         except (OSError, ValueError, LookupError, TypeError):
             passed = {}
@@ -328,10 +295,3 @@ class MatrixRun:
             self._earlier = passed
         elif self.command and passed and any(cell.name not in passed for cell in self._cells):
             self._console.say("some of these cells passed in the last run: --resume runs the others only")
-
-    def _write_journal(self) -> None:
-        text = json.dumps({"command": self.command, "cells": self._passed}, indent=1, sort_keys=True)
-        try:
-            write_atomically(self._journal, text.encode("ascii"))
-        except OSError as error:
-            self._console.detail("could not note what passed: %s" % error)

@@ -1,9 +1,11 @@
 """What a matrix looks like: the live table, a line or a folded group for each cell, the summary, JUnit."""
 
+import collections
 import os
+import re
 import time
 
-from protoprimer.commands.matrix.cells import MatrixCell
+from protoprimer.commands.matrix.cells import FAULTS_OF_CELLS, MatrixCell
 from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
 
 __all__ = ["MatrixView", "junit_report"]
@@ -15,7 +17,7 @@ _JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error
 
 
 class MatrixView:
-    """What a person sees: on a terminal a table that is drawn anew, and stays at the end; else a line when a cell ends.
+    """What a person sees: on a terminal a table that is drawn anew; else a line when a cell ends.
 
     The output of what failed is shown; on GitHub all output is, as groups that fold.
     """
@@ -35,10 +37,10 @@ class MatrixView:
         self._last = now
         if self._is_live:
             self._console.draw(_table_of_cells(self._cells))
-            return
-        busy = [cell for cell in self._cells if cell.started and not cell.ended]
-        words = ", ".join("%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy)
-        self._console.say("still %s" % words)
+        else:
+            busy = [cell for cell in self._cells if cell.started and not cell.ended]
+            words = ["%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy]
+            self._console.say("still " + ", ".join(words))
 
     def tell(self, cell: MatrixCell) -> None:
         """Say that a cell has ended, with its output where that is of interest."""
@@ -46,7 +48,7 @@ class MatrixView:
             self._last = time.monotonic()
         if self._folds and cell.started:
             self._console.say("::group::%s\n%s\n::endgroup::" % (cell.line(), cell.output().rstrip("\n")))
-        elif cell.status in ("failed", "unprovisioned", "missing"):
+        elif cell.status in FAULTS_OF_CELLS:
             shown = ["  | " + line for line in cell.output().rstrip("\n").split("\n")]
             self._console.error("\n".join([cell.line()] + shown + ["  output: " + cell.log]))
         elif not self._is_live:
@@ -54,58 +56,47 @@ class MatrixView:
 
     def summary(self, seconds: float) -> None:
         """Say how all cells ended; on a terminal a line for each that was not told before."""
-        counts = {}  # type: dict[str, int]
         for cell in self._cells:
-            counts[cell.status] = counts.get(cell.status, 0) + 1
             if self._is_live and cell.status in _STATUS_COLOURS:
                 self._console.say(self._console.painted(cell.line(), _STATUS_COLOURS[cell.status]))
-        words = ", ".join("%d %s" % (count, status) for status, count in counts.items())
-        self._console.say("%s in %.2f s" % (words, seconds))
+        counts = collections.Counter(cell.status for cell in self._cells)
+        words = ["%d %s" % (count, status) for status, count in counts.items()]
+        self._console.say("%s in %.2f s" % (", ".join(words), seconds))
 
 
 def _table_of_cells(cells: "list[MatrixCell]") -> str:
     import shutil
 
-    columns, rows = shutil.get_terminal_size()
+    rows = max(1, shutil.get_terminal_size().lines - 2)
     # What is running comes first where not all fit.
-    shown = cells if len(cells) < rows - 1 else sorted(cells, key=lambda cell: (not cell.started, cell.ended))
-    shown = shown[: max(1, rows - 2)]
+    shown = cells if len(cells) <= rows else sorted(cells, key=lambda cell: (not cell.started, cell.ended))[:rows]
     width = max(len(cell.name) for cell in shown)
     lines = []
     for cell in shown:
         seconds = "%.0f s" % cell.seconds() if cell.started else ""
-        line = "  %-*s  %-9s  %-13s  %7s" % (width, cell.name, cell.facts.get("interpreter", ""), cell.status, seconds)
-        lines.append(line[: columns - 1])
-    if len(shown) < len(cells):
-        lines.append("  and %d more" % (len(cells) - len(shown)))
-    return "\n".join(lines)
+        words = (width, cell.name, cell.facts.get("interpreter", ""), cell.status, seconds)
+        lines.append("  %-*s  %-9s  %-13s  %7s" % words)
+    return "\n".join(lines + (["  and %d more" % (len(cells) - rows)] if len(shown) < len(cells) else []))
 
 
 def junit_report(cells: "list[MatrixCell]", seconds: float) -> str:
     """Return a JUnit report: a test case for each cell."""
-    from xml.sax.saxutils import escape, quoteattr
+    from xml.etree.ElementTree import Element, SubElement, tostring
 
-    counts = dict.fromkeys(_JUNIT_KINDS.values(), 0)
-    cases = []
+    suites = Element("testsuites")
+    suite = SubElement(suites, "testsuite", name="matrix", tests=str(len(cells)), time="%.3f" % seconds)
     for cell in cells:
-        case = '<testcase classname="matrix" name=%s time="%.3f"' % (quoteattr(cell.name), cell.seconds())
+        case = SubElement(suite, "testcase", classname="matrix", name=cell.name, time="%.3f" % cell.seconds())
         kind = _JUNIT_KINDS.get(cell.status)
-        if kind is not None:
-            counts[kind] += 1
-            body = escape(_legal_in_xml(cell.output())) if cell.log else ""
-            message = quoteattr(_legal_in_xml(cell.reason))
-            case += "><%s message=%s>%s</%s></testcase" % (kind, message, body, kind)
-        cases.append(case + "%s>" % ("/" if kind is None else ""))
-    suite = '<testsuite name="matrix" tests="%d" failures="%d" errors="%d" skipped="%d" time="%.3f">' % (
-        len(cells), counts["failure"], counts["error"], counts["skipped"], seconds
-    )  # fmt: skip
-    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<testsuites>", suite] + cases
-    return "\n".join(lines + ["</testsuite>", "</testsuites>", ""])
+        if kind:
+            result = SubElement(case, kind, message=_legal_in_xml(cell.reason))
+            result.text = _legal_in_xml(cell.output()) if cell.log else ""
+    for name, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(name, str(len(suite.findall("testcase/" + kind))))
+    return '<?xml version="1.0" encoding="utf-8"?>\n%s\n' % tostring(suites, "unicode")
 
 
 def _legal_in_xml(text: str) -> str:
-    import re
-
     # XML 1.0 has no way to write most control characters, nor lone surrogates.
     illegal = "[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     return re.sub(illegal, lambda found: "\\x%02x" % ord(found.group()), text)
