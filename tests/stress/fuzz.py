@@ -276,7 +276,7 @@ def fuzz_lock(data: bytes) -> None:
     from protoprimer.system.console import Console
 
     with tempfile.TemporaryDirectory() as base:
-        here = this_process("x")
+        here = this_process()
         try:
             told = {**json.loads(data), **{name: here[name] for name in ("host", "boot", "namespace")}}
             contents = [data, b" " + json.dumps(told).encode()]

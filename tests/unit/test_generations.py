@@ -712,7 +712,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.failed.add(path)
         if filled:
             fill(path)
-        gone = {**this_process("x"), "start": "1", "boot": "earlier"}
+        gone = {**this_process(), "start": "1", "boot": "earlier"}
         Path(path + ".building").write_text(json.dumps(gone))
 
     @precondition(lambda self: any(self.model.values()))

@@ -35,7 +35,7 @@ def no_locks(_descriptor: int) -> bool:
 
 
 def ended_process() -> dict[str, Any]:
-    code = "import json; from protoprimer.store.file_lock import this_process; print(json.dumps(this_process('x')))"
+    code = "import json; from protoprimer.store.file_lock import this_process; print(json.dumps(this_process()))"
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, env=with_sources())
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -78,7 +78,7 @@ def test_holder_is_written_while_held_and_emptied_after(tmp_path: Path, console:
         content = path.read_bytes()
         assert content[:1] == b" "
         holder = json.loads(content)
-        assert (holder["pid"], holder["host"]) == (os.getpid(), this_process("")["host"])
+        assert (holder["pid"], holder["host"]) == (os.getpid(), this_process()["host"])
         assert holder["since"].endswith("Z")
     assert path.read_bytes() == b""
 
@@ -98,7 +98,7 @@ def test_timeout_names_pid_host_path_seconds_and_what_to_do(tmp_path: Path, cons
         FileLock(path, console, timeout=0.01).acquire()
     text = str(raised.value)
     assert raised.value.exit_code == 7
-    for part in (f"pid {os.getpid()} ", this_process("")["host"], path, " s for ", "since", "lock-timeout"):
+    for part in (f"pid {os.getpid()} ", this_process()["host"], path, " s for ", "since", "lock-timeout"):
         assert part in text
 
 
@@ -256,9 +256,9 @@ def test_weaker_form_is_taken_after_a_reboot_and_when_the_pid_was_given_to_anoth
     tmp_path: Path, console: Console
 ) -> None:
     for change in ({"boot": "another"}, {"start": "1"}):
-        if not this_process("")["boot"]:
+        if not this_process()["boot"]:
             pytest.skip("this host does not tell its boots apart")
-        hold_weakly(tmp_path / "lock", {**this_process(""), **change})
+        hold_weakly(tmp_path / "lock", {**this_process(), **change})
         with FileLock(str(tmp_path / "lock"), console, timeout=0, system_lock=no_locks):
             pass
 
@@ -290,6 +290,6 @@ def test_weaker_form_takes_what_a_half_done_release_left(tmp_path: Path, console
 
 
 def test_this_process_is_not_gone_and_an_ended_one_is() -> None:
-    assert not process_is_gone(this_process("x"))
+    assert not process_is_gone(this_process())
     assert process_is_gone(ended_process())
     assert not process_is_gone({})

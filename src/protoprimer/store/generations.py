@@ -148,7 +148,7 @@ class GenerationStore:
         found = self.newest(fingerprint)
         if found is None:
             return None
-        is_of_this_boot = found.record.get("boot") == this_process("")["boot"]
+        is_of_this_boot = found.record.get("boot") == this_process()["boot"]
         fault = interpreter_fault(found.path) if is_of_this_boot else self.is_intact(found)
         return found if fault is None else None
 
@@ -173,7 +173,7 @@ class GenerationStore:
         path = self.next_path(fingerprint)
         try:
             # First the builder's mark, so that nobody sees this as a leftover.
-            _write_record(path + _BUILDING_SUFFIX, this_process("building"), durable=False)
+            _write_record(path + _BUILDING_SUFFIX, this_process(), durable=False)
             os.mkdir(path, 0o755)
         except OSError as error:
             raise disk_failure("create a directory for the environment", path, error) from error
@@ -188,7 +188,7 @@ class GenerationStore:
         fault = interpreter_fault(path)
         if fault:
             raise InstallError("what was just built is no environment: " + fault, place=path)
-        here, content = this_process(""), dict(record)
+        here, content = this_process(), dict(record)
         # Some wheels list files that no installer writes, or writes otherwise; only what changes later is damage.
         content["faults_when_new"] = faults_of_files(path)
         content.update(

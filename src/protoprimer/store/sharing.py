@@ -32,12 +32,12 @@ def note_use(generation: str) -> None:
 
     :raises OSError: that cannot be written
     """
-    write_atomically(generation + MARK_OF_USE + _place_of(this_process("")), b"", durable=False)
+    write_atomically(generation + MARK_OF_USE + _place_of(this_process()), b"", durable=False)
 
 
 def just_replaced(generations: "list[str]") -> "list[str]":
     """Return the current environment and the one that it has replaced within an hour, as far as seen from here."""
-    place = _place_of(this_process(""))
+    place = _place_of(this_process())
     moments = {path: _moments_of_use(path).get(place, 0.0) for path in generations}
     newest = sorted(generations, key=lambda path: moments[path])[-2:]
     return [path for path in newest if time.time() - moments[path] < _SECONDS_OF_GRACE]
@@ -45,7 +45,7 @@ def just_replaced(generations: "list[str]") -> "list[str]":
 
 def is_spared(generation: str, record: "dict[str, Any]") -> bool:
     """Tell whether somebody who cannot be seen from here may still use an old environment."""
-    here, moments = this_process(""), _moments_of_use(generation)
+    here, moments = this_process(), _moments_of_use(generation)
     others = set(moments) - {_place_of(here)}
     if record.get("machine"):
         others |= {_place_of(record)} - {_place_of(here)}

@@ -2,16 +2,19 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import stat
 import subprocess
 import time
+from typing import Any
 
 from protoprimer.system.platform import is_windows
 
 __all__ = [
     "content_of",
+    "json_table",
     "link_directory",
     "link_target",
     "refuse_endless",
@@ -160,6 +163,15 @@ def content_of(path: str) -> bytes:
             return stream.read()
     except OSError:
         return b""
+
+
+def json_table(content: bytes) -> "dict[str, Any]":
+    """Return the JSON object in a content; an empty one if there is none."""
+    try:
+        found = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def refuse_endless(path: str) -> None:
