@@ -6,6 +6,7 @@ import os
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
+from protoprimer.system.files import is_within, names_in
 from protoprimer.system.paths import path_of_file_url
 
 __all__ = [
@@ -20,8 +21,7 @@ __all__ = [
 def site_packages_directories(environment: str) -> "list[str]":
     """Return the directories that an environment's packages are in, each once."""
     libraries = [os.path.join(environment, name) for name in ("lib", "Lib", "lib64")]
-    libraries = [library for library in libraries if os.path.isdir(library)]
-    nested = [os.path.join(library, name) for library in libraries for name in sorted(os.listdir(library))]
+    nested = [os.path.join(library, name) for library in libraries for name in names_in(library)]
     # PyPy before 3.8 has it at the top.
     found = {}  # type: dict[str, str]
     for directory in (os.path.join(one, "site-packages") for one in libraries + nested + [environment]):
@@ -35,7 +35,7 @@ def metadata_directories(environment: str) -> "dict[str, str]":
     """Return the names of the `.dist-info` directories of an environment, each with the directory it is in."""
     found = {}  # type: dict[str, str]
     for packages in site_packages_directories(environment):
-        for name in os.listdir(packages):
+        for name in names_in(packages):
             if name.endswith(".dist-info"):
                 found.setdefault(name, packages)
     return found
@@ -54,7 +54,7 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
     """Return what is installed, found without starting the interpreter: normal name to version and metadata's path."""
     found = {}  # type: dict[str, tuple[str, str]]
     places = site_packages_directories(environment)
-    for path in [os.path.join(place, entry) for place in places for entry in sorted(os.listdir(place))]:
+    for path in [os.path.join(place, entry) for place in places for entry in names_in(place)]:
         stem, extension = os.path.splitext(os.path.basename(path))
         if extension == ".dist-info" or (extension == ".egg-info" and "-" in stem):
             name, _, version = stem.partition("-")
@@ -99,7 +99,7 @@ def _is_from(metadata_path: str, project: str) -> bool:
     if metadata_path.endswith(".egg-link"):
         with open(metadata_path, encoding="utf-8") as stream:
             linked = stream.readline().strip()
-        return (os.path.realpath(linked) + os.sep).startswith(os.path.realpath(project) + os.sep)
+        return is_within(os.path.realpath(linked), os.path.realpath(project))
     try:
         with open(os.path.join(metadata_path, "direct_url.json"), encoding="utf-8") as stream:
             origin = json.loads(stream.read())
@@ -135,7 +135,7 @@ def _fault_of_files(name: str, metadata_path: str) -> "str | None":
 def _has_source(path: str) -> bool:
     """Tell whether a package is at `path`, or a module, whose suffix (`.py`, an extension's) setuptools leaves out."""
     directory, name = os.path.split(path)
-    return os.path.isdir(directory) and any(one == name or one.startswith(name + ".") for one in os.listdir(directory))
+    return any(one == name or one.startswith(name + ".") for one in names_in(directory))
 
 
 def _sources_of_finder(path: str) -> "list[str]":

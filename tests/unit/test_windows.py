@@ -37,7 +37,7 @@ def test_a_junction_is_made_where_it_can_and_no_directory_left_where_not(
     (tmp_path / "a & b").mkdir()
     link = tmp_path / "link %PATH% & more"
     with pytest.raises(OSError, match="Incorrect function") if is_refused else contextlib.nullcontext():
-        files.link_directory(str(tmp_path / "a & b"), str(link))
+        files.link_directory(str(tmp_path / "a & b"), str(link), str(tmp_path))
     assert os.path.lexists(link) != is_refused
 
 
@@ -52,7 +52,7 @@ def test_where_only_cmd_makes_junctions_its_words_are_the_reason(
     monkeypatch.setitem(sys.modules, "_winapi", None)
     monkeypatch.setattr(files, "is_windows", lambda: True)
     with pytest.raises(OSError, match="Local volumes are required"):
-        files.link_directory(str(tmp_path), str(tmp_path / "link"))
+        files.link_directory(str(tmp_path), str(tmp_path / "link"), str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Everything that a host without network needs, in one directory or one file."""
 
 import errno
-import json
 import os
 
 from protoprimer.backends.base import commands_of
@@ -24,7 +23,7 @@ from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.console import Console
-from protoprimer.system.files import remove_tree, write_atomically
+from protoprimer.system.files import content_of, is_within, json_table, remove_tree, write_json
 from protoprimer.system.paths import file_url
 from protoprimer.version import VERSION
 
@@ -60,7 +59,7 @@ def bundle_command(
     for tag in platforms:
         _Platform(tag)
     state = os.path.realpath(configuration.state_directory)
-    if os.path.join(os.path.realpath(directory), "").startswith(os.path.join(state, "")):
+    if is_within(os.path.realpath(directory), state):
         raise ConfigurationError("a bundle cannot be in the state directory", directory, "name another place")
     earlier = _refuse_other_file(directory) if is_file else _files_of_bundle(directory)
     interpreters = _interpreters_to_serve(graph, command_line, configuration, console, plan, toolbox)
@@ -87,8 +86,7 @@ def bundle_command(
                 )
         lock = sha256_of_file(plan.lock) if plan.lock else None
         note = {"kernel": VERSION, "lock": lock, "pythons": pythons, "platforms": platforms or [tag_of_host()]}
-        text = json.dumps(dict(note, format=2, files=files), indent=1, sort_keys=True) + "\n"
-        write_atomically(os.path.join(staging, BUNDLE_NOTE), text.encode("ascii"))
+        write_json(os.path.join(staging, BUNDLE_NOTE), dict(note, format=2, files=files))
         if is_file:
             _write_bundle_file(staging, directory)
         else:
@@ -279,9 +277,8 @@ def _files_of_bundle(directory: str) -> "list[str]":
     if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigurationError("the directory cannot be read and written", directory, advice)
     try:
-        with open(os.path.join(directory, BUNDLE_NOTE), encoding="utf-8") as stream:
-            return sorted(json.loads(stream.read())["files"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return sorted(json_table(content_of(os.path.join(directory, BUNDLE_NOTE)))["files"])
+    except (LookupError, TypeError):
         if all(name.startswith(_STAGING) for name in os.listdir(directory)):
             return []
     raise ConfigurationError("%s is no bundle, and not empty: nothing was written" % directory, directory, advice)

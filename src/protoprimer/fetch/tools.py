@@ -14,7 +14,7 @@ from protoprimer.fetch.wheels import ToolAbsent, WheelError, closed_roads, fetch
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.system.files import content_of, names_in, sha256_of, write_json
 from protoprimer.system.paths import can_lock_in, scripts_directory
 from protoprimer.system.platform import is_windows, libc_of_host, machine_of_host
 
@@ -361,8 +361,7 @@ class ToolBox:
         key = sha256_of(json.dumps(command, sort_keys=True).encode("ascii"))[:16]
         note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
         try:
-            with open(note, encoding="utf-8") as stream:
-                known, version = json.loads(stream.read())
+            known, version = json.loads(content_of(note).decode("utf-8"))
             is_fresh = time.time() - os.stat(note).st_mtime < SECONDS_UNTIL_ASKED_AGAIN
             if known == identity and (is_fresh or not version.startswith("!")):
                 return str(version)
@@ -374,7 +373,7 @@ class ToolBox:
         if is_of_the_file and os.path.basename(os.path.dirname(path)) != "shims":
             try:
                 os.makedirs(os.path.dirname(note), exist_ok=True)
-                write_atomically(note, json.dumps([identity, version], sort_keys=True).encode("utf-8"))
+                write_json(note, [identity, version])
             except OSError:
                 pass
         return str(version)
@@ -452,7 +451,7 @@ def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: 
 
 
 def _wheels_of_pip(directory: str) -> "list[str]":
-    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    names = names_in(directory)
     return [os.path.join(directory, one) for one in names if one.startswith("pip-") and one.endswith(".whl")]
 
 

@@ -10,7 +10,7 @@ from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import RoadClosed, RoadRecord
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import Console
-from protoprimer.system.files import remove_tree, replace_file, temporary_name
+from protoprimer.system.files import names_in, remove_tree, replace_file, temporary_name
 from protoprimer.system.paths import file_url
 
 TYPE_CHECKING = False
@@ -266,7 +266,7 @@ def remove_unused(directory: str, seconds: float, is_meant: "Callable[[str], boo
 
     :param is_meant: which names are meant; all, if not given
     """
-    names, removed = os.listdir(directory) if os.path.isdir(directory) else [], 0
+    names, removed = names_in(directory), 0
     for name in filter(is_meant, names) if is_meant else names:
         path = os.path.join(directory, name)
         try:

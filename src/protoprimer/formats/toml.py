@@ -1,23 +1,17 @@
-"""TOML 1.0, with the line of every key.
-
-Where Python has `tomllib`, values come from it. The reader here serves other Pythons, tells lines, and words the
-errors, so that they are the same everywhere. Both accept the same documents and give the same values.
-"""
+"""TOML 1.0, with the line of every key: the values and refusals of `tomllib` on every Python, in our words."""
 
 import re
 import sys
+from bisect import bisect
+from typing import Any, Dict, Tuple, Union
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.system.files import refuse_endless
+from protoprimer.system.files import read_file
 
 __all__ = ["TomlError", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    TomlTable = dict[str, Any]
-    TomlPath = tuple[str | int, ...]
+TomlTable = Dict[str, Any]
+TomlPath = Tuple[Union[str, int], ...]
 
 
 class TomlError(ValueError):
@@ -29,42 +23,34 @@ class TomlError(ValueError):
         self.line = line
 
 
-def load_toml(path: str) -> "TomlTable":
-    """Return the content of the TOML file at `path`.
+def load_toml(path: str) -> TomlTable:
+    """Return the content of a TOML file.
 
-    :raises ConfigurationError: it cannot be read, is not UTF-8 or not TOML 1.0 (exit code 3); the place has the line
+    :raises ConfigurationError: it cannot be read, is not UTF-8 or not TOML 1.0 (exit code 3)
     """
     try:
-        refuse_endless(path)
-        with open(path, "rb") as stream:
-            content = stream.read()
-        return _toml_values(content.decode("utf-8"))
+        text = read_file(path).decode("utf-8")
+        # From 3.15 on it takes TOML 1.1, which would make one file good here and bad there.
+        if (3, 11) <= sys.version_info < (3, 15):
+            import tomllib  # type: ignore[import-not-found,unused-ignore]
+
+            try:
+                values = tomllib.loads(text)  # type: TomlTable
+                return values
+            except (ValueError, RecursionError):
+                pass  # Said again below, in words that are the same on every Python.
+        return parse_toml(text)
     except OSError as error:
         raise ConfigurationError("the file cannot be read: %s" % (error.strerror or error), path) from None
     except UnicodeDecodeError as error:
-        place = "%s:%d" % (path, content[: error.start].count(b"\n") + 1)
-        raise ConfigurationError(
-            "the file is not valid TOML: it is not UTF-8", place, "save the file as UTF-8"
-        ) from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        message, advice = "it is not UTF-8", "save the file as UTF-8"
     except TomlError as error:
-        place = "%s:%d" % (path, error.line)
-        raise ConfigurationError("the file is not valid TOML: " + error.message, place, "correct the file") from None
+        message, line, advice = error.message, error.line, "correct the file"
+    raise ConfigurationError("the file is not valid TOML: " + message, "%s:%d" % (path, line), advice)
 
 
-def _toml_values(text: str) -> "TomlTable":
-    # From 3.15 on it takes TOML 1.1, which would make one file good here and bad there.
-    if (3, 11) <= sys.version_info < (3, 15):
-        import tomllib  # type: ignore[import-not-found,unused-ignore]
-
-        try:
-            values = tomllib.loads(text)  # type: TomlTable
-            return values
-        except (ValueError, RecursionError):
-            pass  # Said again below, in words that are the same on every Python.
-    return parse_toml(text)
-
-
-def parse_toml(text: str) -> "TomlTable":
+def parse_toml(text: str) -> TomlTable:
     """Return the tables of a TOML 1.0 document; dates and times are objects of `datetime`.
 
     :raises TomlError: the text is not TOML
@@ -73,62 +59,65 @@ def parse_toml(text: str) -> "TomlTable":
 
 
 def toml_key_lines(text: str) -> "dict[TomlPath, int]":
-    """Return the line, from 1, of each key, table and array element, by its path.
+    """Return the line of each key, table and array element, by its path, in which an element is its index.
 
-    An element's path ends in its index: `("tool", "uv", "index", 0, "url")`. A table named by several headers has
-    the line of its own header, else of the first that implies it.
+    A table named by several headers has the line of its own header, else of the first that implies it.
 
     :raises TomlError: the text is not TOML
     """
     reader = _TomlReader(text)
     reader.read()
-    lines = {}
-    line, seen = 1, 0
-    for path, offset in sorted(reader.offsets.items(), key=lambda item: item[1]):
-        line += reader.text.count("\n", seen, offset)
-        seen = offset
-        lines[path] = line
-    return lines
+    ends = [found.start() for found in re.finditer("\n", reader.text)]
+    return {path: bisect(ends, offset) + 1 for path, offset in reader.offsets.items()}
 
 
-def place_of_key(path: str, keys: "TomlPath") -> str:
+def place_of_key(path: str, keys: TomlPath) -> str:
     """Return `file:line (key)` of a key in a file that is TOML, or of the nearest table above it."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        lines = toml_key_lines(stream.read())
-    known = next((keys[:end] for end in range(len(keys), 0, -1) if keys[:end] in lines), None)
-    shown = ".".join(str(key) for key in keys if isinstance(key, str))
-    return "%s:%d (%s)" % (path, lines[known] if known else 1, shown)
+    lines = toml_key_lines(read_file(path).decode("utf-8"))
+    line = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 1)
+    return "%s:%d (%s)" % (path, line, ".".join(key for key in keys if isinstance(key, str)))
 
 
-_TOML_ESCAPES = dict(zip('btnfr"\\', '\b\t\n\f\r"\\'))
-_TOML_INTEGER = r"[+-]?(?:0|[1-9](?:_?[0-9])*)"
-_TOML_DIGITS = r"[0-9](?:_?[0-9])*"
-_TOML_TIME = r"([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6})[0-9]*)?"
-_TOML_DATE = r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-# Tried in this order, since a date and a time both start as a number does.
-_TOML_SCALARS = [
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        ("date", _TOML_DATE + "(?:[Tt ]" + _TOML_TIME + "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"),
-        ("time", "()()()" + _TOML_TIME + "()()()()"),
-        ("based", "0(?:x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|o[0-7](?:_?[0-7])*|b[01](?:_?[01])*)"),
-        ("float", _TOML_INTEGER + r"(?:\.%s(?:[eE][+-]?%s)?|[eE][+-]?%s)" % ((_TOML_DIGITS,) * 3)),
-        ("integer", _TOML_INTEGER),
-        ("float", "[+-]?(?:inf|nan)"),
-    )
-]
 _TOML_SPACE = re.compile(r"[ \t]*")
 _TOML_COMMENT = re.compile(r"[ \t]*(?:#[^\x00-\x08\n-\x1f\x7f]*)?")
 _TOML_GAP = re.compile(r"(?:[ \t\n]+|#[^\x00-\x08\n-\x1f\x7f]*)*")
-_TOML_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_TOML_BARE_KEY = re.compile(r"[A-Za-z0-9_-]*")
 # What text may hold between these quotes; up to two quotes may stand before the closing three.
-_TOML_TEXT = {
-    '"""': r'\n?((?:[^"\\\x00-\x08\x0b-\x1f\x7f]|\\[^\x00-\x08\x0b-\x1f\x7f]|"{1,2}(?!"))*"{0,2})',
-    "'''": r"\n?((?:[^'\x00-\x08\x0b-\x1f\x7f]|'{1,2}(?!'))*'{0,2})",
-    '"': r'((?:[^"\\\x00-\x08\n-\x1f\x7f]|\\[^\x00-\x08\n-\x1f\x7f])*)',
-    "'": r"([^'\x00-\x08\n-\x1f\x7f]*)",
+_TOML_TEXTS = {
+    '"""': re.compile(r'(?:[^"\\\x00-\x08\x0b-\x1f\x7f]|\\[^\x00-\x08\x0b-\x1f\x7f]|"{1,2}(?!"))*(?:"{1,2}(?="""))?'),
+    "'''": re.compile(r"(?:[^'\x00-\x08\x0b-\x1f\x7f]|'{1,2}(?!'))*(?:'{1,2}(?='''))?"),
+    '"': re.compile(r'(?:[^"\\\x00-\x08\n-\x1f\x7f]|\\[^\x00-\x08\n-\x1f\x7f])*'),
+    "'": re.compile(r"[^'\x00-\x08\n-\x1f\x7f]*"),
 }
-_TOML_ESCAPE = re.compile(r"\\(?:([btnfr\"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([ \t]*\n[ \t\n]*)|)")
+_TOML_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[ \t]*\n[ \t\n]*|.)", re.S)
+_TOML_ESCAPES = dict(zip('btnfr"\\', '\b\t\n\f\r"\\'))
+_TOML_CLOCK = r"(\d\d:\d\d:\d\d)(?:\.(\d+))?"
+_TOML_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ]%s([Zz]|[+-]\d\d:\d\d)?)?" % _TOML_CLOCK, re.A)
+_TOML_TIME = re.compile("()%s()" % _TOML_CLOCK, re.A)
+_TOML_NUMBER = re.compile(
+    r"0x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|0o[0-7](?:_?[0-7])*|0b[01](?:_?[01])*|[+-]?(inf|nan)"
+    r"|[+-]?(?:0|[1-9](?:_?\d)*)(\.\d(?:_?\d)*)?([eE][+-]?\d(?:_?\d)*)?",
+    re.A,
+)
+
+
+def _toml_number(found: "re.Match[str]") -> "Any":
+    return float(found.group()) if any(found.groups()) else int(found.group(), 0)
+
+
+def _toml_moment(found: "re.Match[str]") -> "Any":
+    from datetime import datetime
+
+    day, clock, fraction, offset = found.groups()
+    offset = {"": "", "Z": "+0000"}.get((offset or "").upper(), str(offset).replace(":", ""))
+    text = "%s %s.%s%s" % (day or "2000-01-01", clock or "00:00:00", (fraction or "0")[:6], offset)
+    moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f" + "%z" * bool(offset))  # noqa: DTZ007 - as written
+    if not day:
+        return moment.time()
+    return moment if clock else moment.date()
+
+
+_TOML_SCALARS = ((_TOML_MOMENT, _toml_moment), (_TOML_TIME, _toml_moment), (_TOML_NUMBER, _toml_number))
 
 
 class _TomlReader:
@@ -142,9 +131,9 @@ class _TomlReader:
         # Containers by id: written as a value; opened by a header or earlier dotted keys; by this section's.
         self.complete = set()  # type: set[int]
         self.declared = set()  # type: set[int]
-        self.dotted = []  # type: list[int]
+        self.dotted = set()  # type: set[int]
 
-    def read(self) -> "TomlTable":
+    def read(self) -> TomlTable:
         table, path = self.root, ()  # type: TomlTable, TomlPath
         try:
             while True:
@@ -178,14 +167,13 @@ class _TomlReader:
         return found.group()
 
     def take(self, literal: str) -> bool:
-        if self.text.startswith(literal, self.at):
-            self.at += len(literal)
-            return True
-        return False
+        is_there = self.text.startswith(literal, self.at)
+        self.at += len(literal) if is_there else 0
+        return is_there
 
     def header(self) -> "tuple[TomlTable, TomlPath]":
-        self.declared.update(self.dotted)
-        del self.dotted[:]
+        self.declared |= self.dotted
+        self.dotted.clear()
         close = "]]" if self.take("[") else "]"
         start = self.at
         keys = self.keys()
@@ -207,7 +195,7 @@ class _TomlReader:
         self.offsets[path] = start
         return table, path
 
-    def step(self, table: "TomlTable", path: "TomlPath", key: str, start: int) -> "tuple[TomlTable, TomlPath]":
+    def step(self, table: TomlTable, path: TomlPath, key: str, start: int) -> "tuple[TomlTable, TomlPath]":
         """Go down to the table `key`, made where it is missing; for an array of tables to its last."""
         path += (key,)
         if key not in table:
@@ -221,7 +209,7 @@ class _TomlReader:
             inner = inner[-1]
         return inner, path
 
-    def pair(self, table: "TomlTable", path: "TomlPath") -> None:
+    def pair(self, table: TomlTable, path: TomlPath) -> None:
         start = self.at
         keys = self.keys()
         if not self.take("="):
@@ -231,7 +219,7 @@ class _TomlReader:
             table, path = self.step(table, path, key, start)
             if id(table) in self.declared:
                 raise self.error("the table %s is already declared elsewhere" % key, start)
-            self.dotted.append(id(table))
+            self.dotted.add(id(table))
         if keys[-1] in table:
             raise self.error("the key %s has two values" % keys[-1], start)
         path += (keys[-1],)
@@ -241,20 +229,20 @@ class _TomlReader:
             self.complete.add(id(value))
 
     def keys(self) -> "list[str]":
-        keys = []
-        while True:
+        keys = []  # type: list[str]
+        while not keys or self.take("."):
             self.skip(_TOML_SPACE)
-            bare = _TOML_BARE.match(self.text, self.at)
             quote = self.text[self.at : self.at + 1]
-            if bare is None and quote not in ('"', "'"):
+            is_quoted = quote in ('"', "'")
+            key = self.quoted(quote) if is_quoted else self.skip(_TOML_BARE_KEY)
+            if not key and not is_quoted:
                 raise self.error("a key is expected")
-            keys.append(self.quoted(quote) if bare is None else self.skip(_TOML_BARE))
+            keys.append(key)
             self.skip(_TOML_SPACE)
-            if not self.take("."):
-                return keys
+        return keys
 
-    def value(self, path: "TomlPath") -> "Any":
-        for quote in _TOML_TEXT:
+    def value(self, path: TomlPath) -> "Any":
+        for quote in _TOML_TEXTS:
             if self.text.startswith(quote, self.at):
                 return self.quoted(quote)
         if self.take("["):
@@ -263,21 +251,20 @@ class _TomlReader:
             return self.inline_table(path)
         if self.take("true"):
             return True
-        return False if self.take("false") else self.scalar()
-
-    def scalar(self) -> "Any":
-        for kind, pattern in _TOML_SCALARS:
+        if self.take("false"):
+            return False
+        for pattern, value_of in _TOML_SCALARS:
             found = pattern.match(self.text, self.at)
             if found:
                 try:
-                    value = _toml_scalar(kind, found)
+                    value = value_of(found)
                 except ValueError:
-                    raise self.error("there is no such " + ("date" if kind == "date" else "number")) from None
+                    raise self.error("there is no such date or number") from None
                 self.at = found.end()
                 return value
         raise self.error("a value is expected: text needs quotes")
 
-    def array(self, path: "TomlPath") -> "list[Any]":
+    def array(self, path: TomlPath) -> "list[Any]":
         start = self.text.count("\n", 0, self.at) + 1
         items = []  # type: list[Any]
         self.skip(_TOML_GAP)
@@ -291,58 +278,33 @@ class _TomlReader:
             self.skip(_TOML_GAP)
         return items
 
-    def inline_table(self, path: "TomlPath") -> "TomlTable":
+    def inline_table(self, path: TomlPath) -> TomlTable:
         table = {}  # type: TomlTable
         self.skip(_TOML_SPACE)
-        if self.take("}"):
-            return table
-        while True:
-            self.skip(_TOML_SPACE)
+        while not self.take("}"):
+            if table and not self.take(","):
+                raise self.error(", or } is expected in the inline table, which is one line")
             self.pair(table, path)
             self.skip(_TOML_SPACE)
-            if self.take("}"):
-                return table
-            if not self.take(","):
-                raise self.error(", or } is expected in the inline table, which is one line")
+        return table
 
     def quoted(self, quote: str) -> str:
-        found = re.compile(quote + _TOML_TEXT[quote] + quote).match(self.text, self.at)
-        if not found:
-            begun = re.compile(quote + _TOML_TEXT[quote]).match(self.text, self.at)
-            raise self.error("the text has no closing " + quote, begun.end() if begun else None)
-        self.at = found.end()
+        self.take(quote)
+        if len(quote) == 3:
+            self.take("\n")
+        start = self.at
+        content = self.skip(_TOML_TEXTS[quote])
+        if not self.take(quote):
+            raise self.error("the text has no closing " + quote)
         if quote[0] == "'":
-            return found.group(1)
-        return _TOML_ESCAPE.sub(lambda escape: self.unescaped(escape, found.start(1)), found.group(1))
+            return content
+        return _TOML_ESCAPE.sub(lambda found: self.unescaped(found, start), content)
 
-    def unescaped(self, found: "re.Match[str]", offset: int) -> str:
-        letter, short, long, folded = found.groups()
-        if letter or folded:
-            return _TOML_ESCAPES[letter] if letter else ""
-        at = offset + found.start()
-        if not (short or long):
-            raise self.error("%s is no escape: write \\\\ for a backslash" % self.text[at : at + 2].strip(), at)
-        code = int(short or long, 16)
-        if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
-            raise self.error("%s is no character" % found.group(), at)
-        return chr(code)
-
-
-def _toml_scalar(kind: str, found: "re.Match[str]") -> "Any":
-    if kind == "based":
-        return int(found.group(), 0)
-    if kind in ("integer", "float"):
-        return (int if kind == "integer" else float)(found.group().replace("_", ""))
-    from datetime import date, datetime, time, timedelta, timezone
-
-    year, month, day, hour, minute, second, fraction, utc, sign, hours, minutes = found.groups()
-    if not hour:
-        return date(int(year), int(month), int(day))
-    clock = time(int(hour), int(minute), int(second), int((fraction or "").ljust(6, "0")))
-    if not year:
-        return clock
-    moment = datetime.combine(date(int(year), int(month), int(day)), clock)
-    if utc or sign:
-        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-        moment = moment.replace(tzinfo=timezone(-offset if sign == "-" else offset))
-    return moment
+    def unescaped(self, found: "re.Match[str]", start: int) -> str:
+        escape = found.group(1)
+        if escape in _TOML_ESCAPES or "\n" in escape:
+            return _TOML_ESCAPES.get(escape, "")
+        code = int(escape[1:] or "-1", 16)
+        if 0 <= code < 0xD800 or 0xDFFF < code <= 0x10FFFF:
+            return chr(code)
+        raise self.error("%s is no escape: write \\\\ for a backslash" % found.group().strip(), start + found.start())

@@ -7,6 +7,7 @@ import sys
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project, setup_cfg_sections
+from protoprimer.system.files import is_within, names_in
 from protoprimer.version import PROTOPRIMER_MARK
 
 TYPE_CHECKING = False
@@ -185,16 +186,16 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
 
 def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> None:
     path = os.path.normpath(os.path.join(directory, named))
-    is_within = (path + os.sep).startswith(os.path.join(directory, ""))
+    is_inside = is_within(path, directory)
     if "*" in named:
         inputs.add_matching(directory, named, skips_packages=editable)
     elif os.path.isdir(path):
-        if is_within and path != directory:
+        if is_inside and path != directory:
             for file in Inputs().add_matching(path, "**", skips_packages=editable):
                 # A module counts where it is imported.
                 inputs.add(*([] if editable and file.endswith(".py") else [file]))
             inputs.look_at(path)
-    elif os.path.isfile(path) or (is_within and _TEXT_FILE.match(named)):
+    elif os.path.isfile(path) or (is_inside and _TEXT_FILE.match(named)):
         inputs.add(path)
 
 
@@ -262,9 +263,7 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
             inputs.add_matching(metadata.directory, key["file"])
         if isinstance(key.get("dir"), str):
             path = os.path.join(metadata.directory, key["dir"])
-            inputs.add_fact(
-                "the directory %s" % key["dir"], sorted(os.listdir(path)) if os.path.isdir(path) else [], path
-            )
+            inputs.add_fact("the directory %s" % key["dir"], names_in(path), path)
         if isinstance(key.get("env"), str):
             inputs.add_fact("the variable %s" % key["env"], os.environ.get(key["env"]))
         if key.get("git"):
@@ -328,6 +327,6 @@ def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
     places = find.get("where", ["."]) if isinstance(find, dict) else ["."]
     for place in [one for one in places if isinstance(one, str)]:
         path = os.path.normpath(os.path.join(metadata.directory, place))
-        names = sorted(os.listdir(path)) if os.path.isdir(path) else []
+        names = names_in(path)
         packages = [name for name in names if os.path.isfile(os.path.join(path, name, "__init__.py"))]
         inputs.add_fact("the packages in %s" % place, packages, path)

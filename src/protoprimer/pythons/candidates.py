@@ -7,6 +7,7 @@ from protoprimer.formats.versions import PythonRequest
 from protoprimer.pythons.probe import version_in_name
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
+from protoprimer.system.files import names_in
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.platform import is_windows
 
@@ -130,10 +131,7 @@ def _python_files(directory: str) -> "list[str]":
 
 
 def _entries(directory: str) -> "list[str]":
-    try:
-        return sorted(os.listdir(directory)) if os.path.isabs(directory) else []
-    except OSError:
-        return []
+    return names_in(directory) if os.path.isabs(directory) else []
 
 
 def _is_shims_directory(directory: str) -> bool:

@@ -6,7 +6,7 @@ import os
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, sha256_of, write_atomically
+from protoprimer.system.files import content_of, json_table, sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 from protoprimer.system.paths import environment_python
 from protoprimer.system.platform import is_windows
@@ -240,8 +240,7 @@ def _file_stamp(path: str) -> "list[int] | None":
 def _remembered_facts(memory: str) -> "dict[str, Any] | None":
     """Return the remembered answer, or `None` if there is none or a file it depends on is not what it was."""
     try:
-        with open(memory, "rb") as stream:
-            kept = json.loads(stream.read().decode("utf-8"))
+        kept = json_table(content_of(memory))
         if kept["format"] != _CACHE_FORMAT or not _are_facts(kept["facts"]) or not kept["stamps"]:
             return None
         current = all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items())

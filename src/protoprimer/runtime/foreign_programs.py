@@ -4,6 +4,7 @@ import os
 import re
 
 from protoprimer.errors import InstallError
+from protoprimer.system.files import is_within
 from protoprimer.system.paths import scripts_directory
 from protoprimer.system.platform import is_windows
 
@@ -69,7 +70,7 @@ def _why_it_is_python(found: str, root: str) -> "str | None":
     lines = head.split(b"\n", 2)[:2]
     is_python = re.match(rb"#!.*\b(python|pypy)", lines[0]) or re.match(rb"'''exec' .*\b(python|pypy)", lines[-1])
     # A script of the repository itself is started by the environment's interpreter, through PATH.
-    is_own = os.path.realpath(found).startswith(os.path.join(root, "")) and lines[0].startswith(b"#!/usr/bin/env")
+    is_own = is_within(os.path.realpath(found), root) and lines[0].startswith(b"#!/usr/bin/env")
     return "a Python program" if is_python and not is_own else None
 
 

@@ -1,6 +1,5 @@
 """What the kernel finds itself in: how it was called, its path, and what is told of failures nobody foresaw."""
 
-import json
 import os
 import sys
 
@@ -13,7 +12,7 @@ from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.generations import RECORD_NAME
 from protoprimer.store.publishing import environment_of_ready
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of
+from protoprimer.system.files import content_of, is_within, json_table
 from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
@@ -68,11 +67,7 @@ def graph_here() -> StateGraph:
 
 
 def _record_here() -> "dict[str, Any]":
-    try:
-        found = json.loads(content_of(os.path.join(sys.prefix, RECORD_NAME)).decode("utf-8"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return json_table(content_of(os.path.join(sys.prefix, RECORD_NAME)))
 
 
 def keep_only_standard_library_on_path() -> None:
@@ -93,7 +88,7 @@ def keep_only_standard_library_on_path() -> None:
 def _is_below(path: str, roots: "set[str]") -> bool:
     # As it stands too: in a farm of links, a part of the standard library may lead anywhere.
     spellings = (path, os.path.realpath(path))
-    return path.endswith(".zip") or any((one + os.sep).startswith(root + os.sep) for one in spellings for root in roots)
+    return path.endswith(".zip") or any(is_within(one, root) for one in spellings for root in roots)
 
 
 def tell_unexpected(error: Exception, console: Console) -> int:

@@ -8,7 +8,7 @@ from protoprimer.errors import ConfigurationError, UsageError, nearest_name
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
-from protoprimer.system.files import refuse_endless, sha256_of
+from protoprimer.system.files import read_file, sha256_of
 from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory
 
 TYPE_CHECKING = False
@@ -481,9 +481,7 @@ def _load_configuration_file(path: str) -> "dict[str, Any]":
     if not path.endswith(".json"):
         return load_toml(path)
     try:
-        refuse_endless(path)
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
+        data = json.loads(read_file(path).decode("utf-8"))
     except OSError as error:
         raise ConfigurationError("%s cannot be read: %s" % (path, error.strerror), path) from None
     except (ValueError, RecursionError) as error:

@@ -21,6 +21,7 @@ from protoprimer.settings.index_sources import (
     read_settings_sources,
 )
 from protoprimer.system.console import mask_urls
+from protoprimer.system.files import is_within
 from protoprimer.system.paths import path_of_file_url
 
 TYPE_CHECKING = False
@@ -284,7 +285,7 @@ class IndexSettings:
     def _is_for_all(self, place: str) -> bool:
         """Tell whether every clone has a place: in the network, or in the repository."""
         path = path_of_file_url(place) if place.startswith("file:") else place
-        return place.startswith("http") or bool(self.root and path.startswith(os.path.join(self.root, "")))
+        return place.startswith("http") or bool(self.root and is_within(path, self.root))
 
     def _proxies(self) -> "dict[str, str]":
         found = {}  # type: dict[str, str]

@@ -5,7 +5,7 @@ import time
 
 from protoprimer.fetch.wheels import remove_unused
 from protoprimer.store.generations import RECORD_NAME, read_record
-from protoprimer.system.files import write_atomically
+from protoprimer.system.files import names_in, write_atomically
 
 __all__ = ["collect_cache", "collect_cache_once_a_day"]
 
@@ -45,8 +45,7 @@ def collect_cache_once_a_day(cache_directory: str) -> None:
 def _is_of_no_clone(state_directory: str) -> bool:
     """Tell whether a clone whose state lies in the cache is gone; where nothing tells which clone, it may be there."""
     envs = os.path.join(state_directory, "envs")
-    names = os.listdir(envs) if os.path.isdir(envs) else []
-    roots = [read_record(os.path.join(envs, name, RECORD_NAME)).get("root") for name in names]
+    roots = [read_record(os.path.join(envs, name, RECORD_NAME)).get("root") for name in names_in(envs)]
     return any(roots) and not any(os.path.isdir(str(root)) for root in roots)
 
 

@@ -10,7 +10,7 @@ from shlex import quote
 
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, write_atomically
+from protoprimer.system.files import content_of, names_in, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
@@ -84,6 +84,6 @@ def has_our_mark(package: str) -> bool:
 
 def _package_directories(environment: str) -> "list[str]":
     library = os.path.join(environment, "lib")
-    inner = [os.path.join(library, name) for name in sorted(os.listdir(library))] if os.path.isdir(library) else []
+    inner = [os.path.join(library, name) for name in names_in(library)]
     packages = [os.path.join(directory, "site-packages") for directory in [library] + inner]
     return [directory for directory in packages if os.path.isdir(directory) and not os.path.islink(directory)]

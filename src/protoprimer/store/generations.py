@@ -4,7 +4,6 @@ What lies where, and what may be deleted, is told in `docs/developers/state-dire
 """
 
 import errno
-import json
 import os
 import re
 import time
@@ -18,7 +17,15 @@ from protoprimer.store.integrity import environment_faults, faults_of_files, int
 from protoprimer.store.sharing import MARK_OF_USE, is_spared, just_replaced
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import link_directory, link_target, remove_tree, write_atomically
+from protoprimer.system.files import (
+    content_of,
+    json_table,
+    link_directory,
+    link_target,
+    names_in,
+    remove_tree,
+    write_json,
+)
 from protoprimer.system.platform import is_windows
 from protoprimer.version import VERSION
 
@@ -71,12 +78,8 @@ def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
 
 def read_record(path: str) -> "dict[str, Any]":
     """Return what a generation's `protoprimer.json` says, empty where it cannot be read or is not of our form."""
-    try:
-        with open(path, "rb") as stream:
-            found = json.loads(stream.read().decode("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) and _has_known_types(found) else {}
+    found = json_table(content_of(path))
+    return found if _has_known_types(found) else {}
 
 
 def _has_known_types(record: "dict[str, Any]") -> bool:
@@ -87,17 +90,6 @@ def _has_known_types(record: "dict[str, Any]") -> bool:
         return False
     words = [word for one in lists for word in one] + list(tables[0].values())
     return all(isinstance(word, str) for word in words)
-
-
-def _write_record(path: str, value: "dict[str, Any]", durable: bool = True) -> None:
-    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("utf-8"), durable=durable)
-
-
-def _sorted_names(directory: str) -> "list[str]":
-    try:
-        return sorted(os.listdir(directory))
-    except OSError:
-        return []
 
 
 def _sync_directory(path: str) -> None:
@@ -155,7 +147,7 @@ class GenerationStore:
     def next_path(self, fingerprint: Fingerprint) -> str:
         """Return where `begin` creates a directory; no name is used twice."""
         numbers = [0]
-        for name in _sorted_names(self.directory):
+        for name in names_in(self.directory):
             bare = name[len(_TRASH_PREFIX) :] if name.startswith(_TRASH_PREFIX) else name
             bare = bare[: -len(_BUILDING_SUFFIX)] if bare.endswith(_BUILDING_SUFFIX) else bare
             split = _split_generation_name(bare)
@@ -173,7 +165,7 @@ class GenerationStore:
         path = self.next_path(fingerprint)
         try:
             # First the builder's mark, so that nobody sees this as a leftover.
-            _write_record(path + _BUILDING_SUFFIX, this_process(), durable=False)
+            write_json(path + _BUILDING_SUFFIX, this_process(), durable=False)
             os.mkdir(path, 0o755)
         except OSError as error:
             raise disk_failure("create a directory for the environment", path, error) from error
@@ -209,7 +201,7 @@ class GenerationStore:
                 # Without a boot id nobody would look at the files after a power loss.
                 os.sync()
             # With one, what a power loss empties or takes is built again: no need to wait for the disk.
-            _write_record(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
+            write_json(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
             if not here["boot"]:
                 _sync_directory(path)
                 _sync_directory(self.directory)
@@ -217,7 +209,7 @@ class GenerationStore:
             raise disk_failure("publish the environment", path, error) from error
         try:
             os.unlink(path + _BUILDING_SUFFIX)
-            _write_record(os.path.join(self.directory, self._name + _LAST_SUFFIX), content, durable=False)
+            write_json(os.path.join(self.directory, self._name + _LAST_SUFFIX), content, durable=False)
         except OSError as error:
             # The environment is whole; what is lost only explains or tidies.
             self._console.detail("could not note what was built last: %s" % error)
@@ -286,7 +278,7 @@ class GenerationStore:
 
     def _complete(self) -> "list[Generation]":
         found = []
-        for name in _sorted_names(self.directory):
+        for name in names_in(self.directory):
             split = _split_generation_name(name)
             if split is not None:
                 record = read_record(os.path.join(self.directory, name, RECORD_NAME))
@@ -296,7 +288,7 @@ class GenerationStore:
 
     def _tidy(self) -> None:
         for directory in (self.directory, self.state_directory):
-            for name in _sorted_names(directory):
+            for name in names_in(directory):
                 path = os.path.join(directory, name)
                 built = path[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else ""
                 is_over = built and (not os.path.lexists(built) or os.path.lexists(os.path.join(built, RECORD_NAME)))
@@ -308,12 +300,12 @@ class GenerationStore:
                 elif is_over or _is_unfinished_file(path):
                     _unlink_if_older(path, _SECONDS_A_NAME_STAYS_TAKEN)
         logs = os.path.join(self.state_directory, "log")
-        for name in _sorted_names(logs)[:-_LOGS_KEPT]:
+        for name in names_in(logs)[:-_LOGS_KEPT]:
             _unlink_if_older(os.path.join(logs, name), 0)
 
     def _leftovers(self) -> "list[str]":
         found = []
-        for name in _sorted_names(self.directory):
+        for name in names_in(self.directory):
             bare = name[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else name
             path = os.path.join(self.directory, bare)
             if _split_generation_name(bare) is None or path in found or not os.path.lexists(path):

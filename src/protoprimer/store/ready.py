@@ -10,7 +10,7 @@ import time
 from shlex import quote
 
 from protoprimer.settings.configuration import INPUT_VARIABLES
-from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
+from protoprimer.system.files import content_of, link_target, names_in, replace_file, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import boot_identifier, is_windows
 from protoprimer.template_text import template
@@ -141,7 +141,7 @@ def _first_change(state_directory: str, facts: "dict[str, Any]") -> "str | None"
 def _watched_directories(environment: str) -> "list[str]":
     """Return the directories whose time changes when a package or script is added or removed."""
     library = os.path.join(environment, "lib")
-    inner = [os.path.join(library, name) for name in sorted(os.listdir(library))] if os.path.isdir(library) else []
+    inner = [os.path.join(library, name) for name in names_in(library)]
     packages = [os.path.join(directory, "site-packages") for directory in [library] + inner]
     packages = [directory for directory in packages if os.path.isdir(directory)]
     for directory in packages:

@@ -14,23 +14,23 @@ from protoprimer.system.platform import is_windows
 
 __all__ = [
     "content_of",
+    "is_within",
     "json_table",
     "link_directory",
     "link_target",
-    "refuse_endless",
+    "names_in",
+    "read_file",
     "remove_tree",
     "replace_file",
     "sha256_of",
     "temporary_name",
     "write_atomically",
+    "write_json",
 ]
 
 
 def temporary_name(path: str) -> str:
-    """Return a name beside `path` that nobody else takes.
-
-    A process id alone is not enough: two containers that share a directory have the same ones.
-    """
+    """Return a name beside `path` that nobody else takes; containers that share a directory have the same pids."""
     return "%s.%s.tmp" % (path, os.urandom(8).hex())
 
 
@@ -39,18 +39,58 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def read_file(path: str) -> bytes:
+    """Return what is in a file.
+
+    :raises OSError: it cannot be read, or for ever: a pipe, or a device other than the empty one
+    """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
+        raise OSError(errno.EINVAL, "it is a pipe or a device")
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def content_of(path: str) -> bytes:
+    """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
+    try:
+        return read_file(path)
+    except OSError:
+        return b""
+
+
+def json_table(content: bytes) -> "dict[str, Any]":
+    """Return the JSON object in a content; an empty one if there is none."""
+    try:
+        found = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def names_in(directory: str) -> "list[str]":
+    """Return the sorted names of what is in a directory, none if it cannot be read or is none."""
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def is_within(path: str, directory: str) -> bool:
+    """Tell by their text whether a path is that of a directory or of something below it."""
+    return os.path.join(path, "").startswith(os.path.join(directory, ""))
+
+
 def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
     """Write a file so that every reader, and the next run after a crash, sees the old content or the new, whole.
 
-    :param durable: false where a file emptied by a power loss would be noticed or would not matter: the next reader
-        then need not wait for the disk
+    :param durable: false where it does not matter that a power loss empties the file, to save the wait for the disk
     :raises OSError: the directory is missing or not writable; the old file is then untouched
     """
     temporary = temporary_name(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(temporary, flags, mode)
-        with os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as stream:
             stream.write(content)
             if durable:
                 stream.flush()
@@ -62,6 +102,11 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
         except OSError:
             pass
         raise
+
+
+def write_json(path: str, value: object, durable: bool = True) -> None:
+    """Write a value as JSON for people and programs, as `write_atomically` does."""
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii"), durable=durable)
 
 
 def replace_file(source: str, target: str) -> None:
@@ -82,7 +127,7 @@ def replace_file(source: str, target: str) -> None:
 def remove_tree(path: str) -> None:
     """Remove a directory and all below it, read-only entries included; what cannot be removed stays."""
 
-    def make_writable_and_retry(function: object, failed: str, _error: object) -> None:
+    def make_writable_and_retry(_function: object, failed: str, _error: object) -> None:
         is_directory = os.path.isdir(failed) and not os.path.islink(failed)
         try:
             os.chmod(os.path.dirname(failed), 0o700)
@@ -102,23 +147,21 @@ def link_target(path: str) -> "str | None":
         target = os.readlink(path)
     except (OSError, ValueError, AttributeError):
         return None
-    if target.startswith("\\\\?\\"):
-        target = target[4:]
+    target = target[4:] if target.startswith("\\\\?\\") else target
     return os.path.normpath(os.path.join(os.path.dirname(path), target))
 
 
-def link_directory(target: str, link: str, staging: "str | None" = None) -> None:
+def link_directory(target: str, link: str, staging: str) -> None:
     """Make `link` point to the directory `target`, replacing an earlier link in one step.
 
-    :param staging: a directory of the same file system for the unfinished link; by default the one that `link` is in
+    :param staging: the directory for the unfinished link, if it is of the same file system
     :raises OSError: the host refuses links, or something that is not a link stands at `link`
     """
     if is_windows():
         _junction_directory(target, link)
         return
-    # The file systems may be two after all: then the last step fails, and is tried where it cannot.
     beside = os.path.dirname(link)
-    for directory in [staging, beside] if staging else [beside]:
+    for directory in (staging, beside):
         temporary = temporary_name(os.path.join(directory, os.path.basename(link)))
         os.symlink(os.path.relpath(target, beside), temporary)
         try:
@@ -153,32 +196,3 @@ def _junction_by_cmd(target: str, link: str) -> None:
     made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if made.returncode != 0:
         raise OSError(made.stderr.decode("utf-8", "replace").strip() or "mklink failed")
-
-
-def content_of(path: str) -> bytes:
-    """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
-    try:
-        refuse_endless(path)
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError:
-        return b""
-
-
-def json_table(content: bytes) -> "dict[str, Any]":
-    """Return the JSON object in a content; an empty one if there is none."""
-    try:
-        found = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def refuse_endless(path: str) -> None:
-    """Refuse what may be read for ever.
-
-    :raises OSError: it is a pipe, or a device other than the empty one; or it is not there
-    """
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
-        raise OSError(errno.EINVAL, "it is a pipe or a device")

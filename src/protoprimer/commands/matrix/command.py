@@ -22,7 +22,7 @@ from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.files import temporary_name, write_atomically
+from protoprimer.system.files import content_of, json_table, temporary_name, write_atomically
 from protoprimer.system.platform import usable_cores, usable_memory
 from protoprimer.system.processes import options_of_process_group, signal_process_group
 
@@ -286,10 +286,9 @@ class _MatrixRun:
     def _read_journal(self) -> None:
         """Learn what passed in the last run of the same command, if that is wanted, else say that it could be."""
         try:
-            with open(self._journal, encoding="utf-8") as stream:
-                found = json.load(stream)
+            found = json_table(content_of(self._journal))
             passed = dict(found["cells"]) if found["command"] == self.command else {}
-        except (OSError, ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError):
             passed = {}
         if self._line.has("resume"):
             self._earlier = passed
