@@ -31,16 +31,14 @@ def entry_text(
     """Return the text of an entry script.
 
     :param kind: one of `KINDS`
-    :param main: the client's function as `package.module:function`; `None` only for `boot`
-    :param kernel: path of the kernel relative to the script's directory, with slashes
-    :param state_directory: path of the state directory relative to the script's directory, with slashes
+    :param main: `None` only for `boot`
+    :param kernel: path relative to the script's directory, with slashes, as that of the state directory
     :raises UsageError: exit code 2: a name that cannot be written into a script
     """
     title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")
     python = template("entry.py").replace(_KERNEL_PATH, "os.path.realpath(__file__ + %s)" % _literal("/../" + kernel))
     python = python.replace(_FUNCTION, "kernel." + KINDS[kind])
-    python = python.replace(_CALL, "serve(%s, __file__)" % _literal(main))
-    text = _sh_half(kind, main, state_directory, title) + python
+    text = _sh_half(kind, main, state_directory, title) + python.replace(_CALL, "serve(%s, __file__)" % _literal(main))
     if text != text.encode("ascii", "replace").decode("ascii"):
         # For Python 2, and in the place of an empty line.
         text = text.replace("\n", "\n# coding: utf-8\n", 1).replace("\n\n", "\n", 1)
@@ -48,13 +46,9 @@ def entry_text(
 
 
 def entry_main(text: str) -> "str | None":
-    """Return the client's function that an entry script of ours names, one of version 0.1 too."""
-    for before in ("\nserve(", 'sys.exit(protoprimer_late("protoprimer_start").'):
-        _, found, after = text.rpartition(before)
-        literal = (after if before.endswith("serve(") else after.partition("(")[2])[: after.find(")") + 1]
-        if found and literal[:1] == '"':
-            return literal[1:].partition('"')[0]
-    return None
+    """Return the client's function that an entry script of ours names."""
+    _, found, literal = text.rpartition('\nserve("')
+    return literal.partition('"')[0] if found else None
 
 
 def kernel_head(title: str) -> str:
@@ -74,8 +68,7 @@ def kernel_head(title: str) -> str:
 
 def relative_path(path: str, directory: str) -> str:
     """Return `path` relative to `directory`, with slashes, links resolved in both."""
-    found = os.path.relpath(os.path.realpath(path), os.path.realpath(directory))
-    return found.replace(os.sep, "/")
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(directory)).replace(os.sep, "/")
 
 
 def _sh_half(kind: str, main: "str | None", state_directory: str, title: str) -> str:

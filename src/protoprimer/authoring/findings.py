@@ -14,7 +14,7 @@ from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.files import link_target
 
-__all__ = ["findings", "finds_modules_itself"]
+__all__ = ["findings", "finds_modules_itself", "is_own_link"]
 
 # Directories that setuptools takes for no package of a project.
 _NO_PACKAGES = {"bin", "build", "doc", "docs", "examples", "scripts", "tasks", "test", "tests", "tools", "utils"}
@@ -26,8 +26,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
 
     :raises ConfigurationError: exit code 3: the configuration or a file of metadata says nonsense
     """
-    root = configuration.root
-    project = read_project(root)
+    root, project = configuration.root, read_project(configuration.root)
     try:
         plan, missing = make_plan(configuration, lock_must_exist=False), ""
     except NothingChosenError as error:
@@ -45,13 +44,17 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     if not missing:
         lines += _choices(project, plan, configuration.get("install") is None)
     if not plan.lock:
-        foreign = [name for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
-        lines.append(
-            ("lock", "%s./prime lock pins the versions" % "".join(name + " is not read; " for name in foreign))
+        foreign = [name + " is not read; " for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
+        lines.append(("lock", "%s./prime lock pins the versions" % "".join(foreign)))
+    link = configuration.text("venv-link")
+    path = configuration.path_of(link) if link else ""
+    if link and os.path.lexists(path) and not is_own_link(path, configuration.own_state_directory):
+        text = (
+            "is another tool's environment, which stays and editors use; to hand the name over, remove it, then ./prime"
         )
-    lines += _existing_environment(configuration)
-    for name, target in sorted(project.scripts.items()) if project else []:
-        script = "%s; for an entry script of it: %s entry %s %s" % (name, author_program(), name, target)
+        lines.append((link, text))
+    for name, function in sorted(project.scripts.items()) if project else []:
+        script = "%s; for an entry script of it: %s entry %s %s" % (name, author_program(), name, function)
         lines.append(("script", script))
     return [(label, text) for label, text in lines if text]
 
@@ -63,41 +66,36 @@ def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) ->
     known = [os.path.relpath(member.metadata.directory, plan.root).replace(os.sep, "/") for member in members]
     used = [os.path.relpath(path, plan.root) for step in plan.steps for path in step.requirements + step.constraints]
     files = [name for name in sorted(os.listdir(plan.root)) if re.match(r".*requirements.*\.(txt|in)\Z", name)]
-    lines, wanted, is_more = [], {}, False  # type: list[tuple[str, str | None]], dict[str, str], bool
-    for label, found, chosen in (
-        ("groups", sorted(project.groups) if project else [], [name for member in here for name in member.groups]),
-        ("extras", sorted(project.extras) if project else [], [name for member in here for name in member.extras]),
-        ("files", files, used),
-        ("below", projects_below(plan.root), known),
-    ):
-        told = [name + ("" if name in chosen else " (not installed)") for name in found]
-        lines.append((label, ", ".join(told)))
-        is_more = is_more or len(set(found).difference(chosen)) > 0
-        wanted[label] = json.dumps(found)
-    if is_more and is_default:
+    below = projects_below(plan.root)
+    found = {
+        "groups": (sorted(project.groups) if project else [], [name for member in here for name in member.groups]),
+        "extras": (sorted(project.extras) if project else [], [name for member in here for name in member.extras]),
+        "files": (files, used),
+        "below": (below, known),
+    }
+    lines, left_out = [], []  # type: list[tuple[str, str | None]], list[str]
+    for label, (names, chosen) in found.items():
+        lines.append((label, ", ".join(name + ("" if name in chosen else " (not installed)") for name in names)))
+        left_out += [name for name in names if name not in chosen]
+    if left_out and is_default:
+        wanted = {label: json.dumps(names) for label, (names, _) in found.items()}
         root = ['{ path = ".", groups = %(groups)s, extras = %(extras)s }' % wanted] if here else []
-        projects = ", ".join(root + globs_of(projects_below(plan.root)))
         text = "to install all of it, write in protoprimer.toml: install = [{ projects = [%s], requirements = %s }]"
-        lines.append(("", text % (projects, wanted["files"])))
+        lines.append(("", text % (", ".join(root + globs_of(below)), wanted["files"])))
     return lines
 
 
-def _existing_environment(configuration: Configuration) -> "list[tuple[str, str | None]]":
-    name = configuration.text("venv-link")
-    path = configuration.path_of(name) if name else ""
-    target = link_target(path) if path else None
-    envs = os.path.join(configuration.own_state_directory, "envs")
-    if not os.path.lexists(path) or (target and os.path.realpath(os.path.dirname(target)) == os.path.realpath(envs)):
-        return []
-    text = "is another tool's environment: it stays, and editors use it; to hand the name over, remove it, then ./prime"
-    return [(str(name), text)]
+def is_own_link(path: str, state_directory: str) -> bool:
+    """Tell whether this is a link to an environment of this state directory."""
+    target = os.path.dirname(link_target(path) or "")
+    return bool(target) and os.path.realpath(target) == os.path.realpath(os.path.join(state_directory, "envs"))
 
 
 def finds_modules_itself(directory: str) -> bool:
     """Tell whether the build of a project would take a kernel beside it for a module.
 
-    setuptools and pdm look for modules themselves where no package and no list of them is there. A kernel beside the
-    only module of a project makes two, which setuptools refuses; alone it would be built into the wheel.
+    setuptools and pdm look for modules themselves where no package and no list of them is there. setuptools refuses two
+    of them; one that is alone would be built into the wheel.
     """
     project = read_project(directory)
     names = ("pyproject.toml", "setup.cfg", "setup.py")

@@ -4,7 +4,7 @@ import os
 import re
 
 from protoprimer.authoring.entry import KINDS, entry_main, entry_text, relative_path
-from protoprimer.authoring.findings import findings, finds_modules_itself
+from protoprimer.authoring.findings import findings, finds_modules_itself, is_own_link
 from protoprimer.authoring.header import kernel_version
 from protoprimer.authoring.kernel import author_program, kernel_text, running_kernel
 from protoprimer.authoring.repository_files import RepositoryFile, repository_text, with_attributes, with_ignored
@@ -37,66 +37,57 @@ class _Adoption:
     def __init__(self, directory: str) -> None:
         self.directory = directory = _existing(os.path.abspath(directory))
         self.kernel_name = _kernel_place(directory)
-        self.entry = os.path.join(directory, ENTRY_NAME)
-        self.kernel = os.path.join(directory, *self.kernel_name.split("/"))
+        self.entry, self.kernel = self.path(ENTRY_NAME), self.path(self.kernel_name)
         self.configuration = _configuration(self.entry, self.kernel)
-        self.attributes = dict.fromkeys([ENTRY_NAME, self.kernel_name], _ATTRIBUTES)
+        self.link = self.configuration.text("venv-link")
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.directory, *name.split("/"))
+
+    def text(self, name: str) -> str:
+        return repository_text(self.path(name)) or ""
+
+    def attributes(self, windows: bool) -> "dict[str, str]":
+        more = {COMMAND_NAME: _WINDOWS_ATTRIBUTES} if windows else {}
+        return dict(dict.fromkeys([ENTRY_NAME, self.kernel_name], _ATTRIBUTES), **more)
 
     def files(self, main: "str | None", windows: bool) -> "list[RepositoryFile]":
         """Return everything that `init` writes."""
-        files = [RepositoryFile(self.directory, self.kernel_name, kernel_text(), is_script=True)]
-        if self.kernel_name != ENTRY_NAME:
+        files = [RepositoryFile(self.kernel, kernel_text(), is_script=True)]
+        if self.kernel != self.entry:
             state = relative_path(self.configuration.own_state_directory, self.directory)
-            text = entry_text("boot", main, self.kernel_name, state)
-            files.insert(0, RepositoryFile(self.directory, ENTRY_NAME, text, is_script=True))
-        if windows:
-            text = template(COMMAND_NAME).replace("\n", "\r\n")
-            files.append(RepositoryFile(self.directory, COMMAND_NAME, text))
-            self.attributes[COMMAND_NAME] = _WINDOWS_ATTRIBUTES
-        text = self.text(".gitattributes")
-        files.append(RepositoryFile(self.directory, ".gitattributes", with_attributes(text, self.attributes)))
-        text = with_ignored(self.text(".gitignore"), self.configuration.text("venv-link"))
-        return files + [RepositoryFile(self.directory, ".gitignore", text)]
-
-    def text(self, name: str) -> str:
-        """Return the text of a file of the repository, empty if there is none."""
-        return repository_text(os.path.join(self.directory, name)) or ""
+            files.insert(0, RepositoryFile(self.entry, entry_text("boot", main, self.kernel_name, state), True))
+        texts = {COMMAND_NAME: template(COMMAND_NAME).replace("\n", "\r\n")} if windows else {}
+        texts[".gitattributes"] = with_attributes(self.text(".gitattributes"), self.attributes(windows))
+        texts[".gitignore"] = with_ignored(self.text(".gitignore"), self.link)
+        return files + [RepositoryFile(self.path(name), text) for name, text in texts.items()]
 
     def our_paths(self) -> "list[str]":
         """Return all that is there and only ours: files, the link, the state directory last."""
         paths = [path for path in dict.fromkeys([self.entry, self.kernel]) if _is_ours(repository_text(path) or "")]
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):
-            paths.append(os.path.join(self.directory, COMMAND_NAME))
-        state = self.configuration.own_state_directory
-        link = self.configuration.path_of(self.configuration.text("venv-link") or ".venv")
-        target = os.path.dirname(link_target(link) or "")
-        if target and os.path.realpath(target) == os.path.realpath(os.path.join(state, "envs")):
+            paths.append(self.path(COMMAND_NAME))
+        state, link = self.configuration.own_state_directory, self.configuration.path_of(self.link or ".venv")
+        if is_own_link(link, state):
             paths.append(link)
         is_our_state = link_target(state) is None and os.path.isfile(os.path.join(state, "CACHEDIR.TAG"))
         return paths + [state] * is_our_state
 
     def files_without_our_lines(self) -> "list[RepositoryFile]":
         """Return git's files that have lines of ours, as they are without them."""
-        self.attributes[COMMAND_NAME] = _WINDOWS_ATTRIBUTES
-        ours = {
-            ".gitattributes": with_attributes("", self.attributes),
-            ".gitignore": with_ignored("", self.configuration.text("venv-link")),
-        }
+        ours = with_attributes("", self.attributes(True)) + with_ignored("", self.link)
         files = []
-        for name, lines in ours.items():
-            kept = [line for line in self.text(name).splitlines(True) if line not in lines.splitlines(True)]
+        for name in (".gitattributes", ".gitignore"):
+            kept = [line for line in self.text(name).splitlines(True) if line not in ours.splitlines(True)]
             if "".join(kept) != self.text(name):
-                files.append(RepositoryFile(self.directory, name, "".join(kept)))
+                files.append(RepositoryFile(self.path(name), "".join(kept)))
         return files
 
 
 def initialise(directory: str, console: Console, main: "str | None", windows: bool, dry_run: bool, force: bool) -> None:
     """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
 
-    :param main: the client's function as `package.module:function`; without one, `prime` keeps the one it has
-    :param windows: write `prime.cmd`, too
-    :param dry_run: tell, and write nothing
-    :param force: overwrite files of these names that are not ours
+    :param main: the client's function; without one, `prime` keeps the one it has
     :raises UsageError: exit code 2: there is no such directory, or `main` is not of that form
     :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
     """
@@ -106,10 +97,9 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     if main is not None and here.kernel == here.entry:
         raise UsageError("the kernel itself is %s, which has no main" % ENTRY_NAME, "--main", "give it another name")
     refuse_foreign_file(here.kernel, force)
-    kept = here.text(ENTRY_NAME)
     if here.kernel != here.entry:
         _refuse_other_script(here.entry, force)
-        main = main or entry_main(kept)
+        main = main or entry_main(here.text(ENTRY_NAME))
     found = findings(here.configuration)
     if "/" in here.kernel_name and running_kernel() is None:
         found.append(("kernel", "in %s, as the build would take one beside it for a module of the project" % _ASIDE))
@@ -117,16 +107,93 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
         advice = "the build takes it for a module of the project: move it to %s, and run init with that one"
         found.append(("kernel", advice % _ASIDE))
     found.append(("main", main or "none: ./prime only makes the environment ready"))
-    files = here.files(main, windows or os.path.isfile(os.path.join(here.directory, COMMAND_NAME)))
-    for file in files:
-        # All of them before any is written: what fails halfway leaves a repository with half of it.
-        file.refuse_unwritable()
+    files = here.files(main, windows or os.path.isfile(here.path(COMMAND_NAME)))
+    names = {file.path: os.path.relpath(file.path, here.directory).replace(os.sep, "/") for file in files}
+    written = ", ".join(names[file.path] for file in _write_missing(files, dry_run))
+    found.append(("would write" if dry_run else "written", written or "nothing, all of it is there already"))
+    if not dry_run:
+        steps = ["git add " + " ".join(names.values()), "./" + ENTRY_NAME]
+        if is_windows():
+            scripts = "git add --chmod=+x " + " ".join(names[file.path] for file in files if file.is_script)
+            steps = [scripts, steps[0], "python " + ENTRY_NAME]
+        found += zip(["next"] + [""] * len(steps), steps)
+    for label, value in found:
+        console.say("%-14s%s" % (label + ":" if label else "", value))
+
+
+def remove_all(directory: str, console: Console, dry_run: bool) -> None:
+    """Take away what `init` and `./prime` have written: files, lines of git's files, environments and their link.
+
+    :raises UsageError: exit code 2: there is no such directory
+    :raises ConfigurationError: exit code 3: something cannot be read or written, or the configuration says nonsense
+    """
+    here = _Adoption(directory)
+    paths, changed = here.our_paths(), here.files_without_our_lines()
+    names = [os.path.relpath(path, here.directory) for path in paths]
+    names += ["lines of " + os.path.basename(file.path) for file in changed]
+    told = ", ".join(names) or "nothing: there is nothing of ours"
+    if dry_run:
+        console.say("would remove: " + told)
+        return
+    for path in paths:
+        if path == here.configuration.own_state_directory:
+            remove_tree(path)
+        else:
+            # A junction of Windows is a directory.
+            os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+    for file in changed:
+        file.write() if file.text else os.unlink(file.path)
+    console.say("removed:      " + told)
+
+
+def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | None", force: bool) -> None:
+    """Write another entry script.
+
+    :param kind: one of `KINDS`
+    :param kernel: the kernel it runs; by default the nearest one upwards, within the repository
+    :raises UsageError: exit code 2: `main` is not of that form, or the directory or kernel is not there
+    :raises ConfigurationError: exit code 3: a file stands in the way, or cannot be written
+    """
+    _check_main(main)
+    path = os.path.abspath(path)
+    directory, name = os.path.split(path)
+    _existing(directory)
+    _refuse_other_script(path, force)
+    if kernel is None:
+        kernel = _nearest_kernel(directory)
+    elif not os.path.isfile(kernel):
+        raise UsageError("there is no kernel %s" % kernel, "--kernel", "write it with: %s init" % author_program())
+    state = relative_path(_configuration(path, os.path.abspath(kernel)).own_state_directory, directory)
+    attributes = os.path.join(directory, ".gitattributes")
+    script = RepositoryFile(path, entry_text(kind, main, relative_path(kernel, directory), state), is_script=True)
+    text = with_attributes(repository_text(attributes) or "", {name: _ATTRIBUTES})
+    _write_missing([script, RepositoryFile(attributes, text)], dry_run=False)
+    console.say("written: %s, which serves %s through %s; and its line in .gitattributes" % (path, main, KINDS[kind]))
+
+
+def refuse_foreign_file(path: str, force: bool) -> None:
+    """Refuse to write a kernel over what is neither a kernel, nor an entry script of ours, nor empty.
+
+    :raises ConfigurationError: exit code 3: such a file, a directory or a newer kernel is at `path`
+    """
+    text = repository_text(path) or ""
+    version = kernel_version(text)
+    if version is None:
+        _refuse_other_script(path, force or not text)
+    elif Version(version) > Version(VERSION) and not force:
+        advice = "upgrade protoprimer, or go back with --force"
+        raise ConfigurationError("the kernel there is of version %s, this is %s" % (version, VERSION), path, advice)
+
+
+def _write_missing(files: "list[RepositoryFile]", dry_run: bool) -> "list[RepositoryFile]":
+    """Write those that are not there, and return them; what fails halfway would leave a repository with half of it."""
     missing = [file for file in files if not file.is_there()]
-    for file in missing if not dry_run else []:
+    for file in missing:
+        file.refuse_unwritable()
+    for file in [] if dry_run else missing:
+        os.makedirs(os.path.dirname(file.path), exist_ok=True)
         file.write()
-    names = ", ".join(file.name for file in missing)
-    found.append(("would write" if dry_run else "written", names or "nothing, all of it is there already"))
-    _tell(found + ([] if dry_run else _next_steps(files)), console)
+    return missing
 
 
 def _existing(directory: str) -> str:
@@ -135,39 +202,9 @@ def _existing(directory: str) -> str:
     return directory
 
 
-def _next_steps(files: "list[RepositoryFile]") -> "list[tuple[str, str]]":
-    steps = ["git add " + " ".join(file.name for file in files)]
-    if is_windows():
-        steps.insert(0, "git add --chmod=+x " + " ".join(file.name for file in files if file.is_script))
-    steps.append("python " + ENTRY_NAME if is_windows() else "./" + ENTRY_NAME)
-    return list(zip(["next"] + [""] * len(steps), steps))
-
-
-def _tell(lines: "list[tuple[str, str]]", console: Console) -> None:
-    for label, value in lines:
-        console.say("%-14s%s" % (label + ":" if label else "", value))
-
-
-def remove_all(directory: str, console: Console, dry_run: bool) -> None:
-    """Take away what `init` and `./prime` have written: files, lines of git's files, environments and their link.
-
-    :param dry_run: tell, and remove nothing
-    :raises UsageError: exit code 2: there is no such directory
-    :raises ConfigurationError: exit code 3: something cannot be read or written, or the configuration says nonsense
-    """
-    here = _Adoption(directory)
-    paths, changed = here.our_paths(), here.files_without_our_lines()
-    names = [os.path.relpath(path, here.directory) for path in paths] + ["lines of " + file.name for file in changed]
-    for path in paths if not dry_run else []:
-        if path == here.configuration.own_state_directory:
-            remove_tree(path)
-        else:
-            # A junction of Windows is a directory.
-            os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-    for file in changed if not dry_run else []:
-        file.write() if file.content else os.unlink(file.path)
-    label = "would remove" if dry_run else "removed"
-    _tell([(label, ", ".join(names) or "nothing: there is nothing of ours")], console)
+def _configuration(entry: str, kernel: str) -> Configuration:
+    line = parse_command_line(ENTRY_NAME, [], False)
+    return read_configuration(entry, kernel, line, {}, lambda _state_directory: None)
 
 
 def _kernel_place(directory: str) -> str:
@@ -184,62 +221,23 @@ def _kernel_place(directory: str) -> str:
     return places[0] if places else aside if finds_modules_itself(directory) else KERNEL_NAME
 
 
-def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | None", force: bool) -> None:
-    """Write another entry script.
-
-    :param path: where to; its directory exists
-    :param main: the client's function as `package.module:function`
-    :param kind: one of `KINDS`
-    :param kernel: the kernel it runs; by default the nearest one upwards, within the repository
-    :raises UsageError: exit code 2: `main` is not of that form, or the directory or kernel is not there
-    :raises ConfigurationError: exit code 3: a file stands in the way, or cannot be written
-    """
-    _check_main(main)
-    path = os.path.abspath(path)
-    directory = _existing(os.path.dirname(path))
-    _refuse_other_script(path, force)
-    if kernel is None:
-        kernel = _nearest_kernel(directory)
-    elif not os.path.isfile(kernel):
-        raise UsageError("there is no kernel %s" % kernel, "--kernel", "write it with: %s init" % author_program())
-    state = relative_path(_configuration(path, os.path.abspath(kernel)).own_state_directory, directory)
-    text = entry_text(kind, main, relative_path(kernel, directory), state)
-    attributes = repository_text(os.path.join(directory, ".gitattributes")) or ""
-    attributes = with_attributes(attributes, {os.path.basename(path): _ATTRIBUTES})
-    files = [RepositoryFile(directory, os.path.basename(path), text, is_script=True)]
-    files.append(RepositoryFile(directory, ".gitattributes", attributes))
-    for file in files:
-        file.refuse_unwritable()
-    for file in files:
-        if not file.is_there():
-            file.write()
-    console.say("written: %s, which serves %s through %s; and its line in .gitattributes" % (path, main, KINDS[kind]))
+def _nearest_kernel(directory: str) -> str:
+    here = directory
+    while True:
+        for place in ("", _ASIDE):
+            kernel = os.path.join(here, place, KERNEL_NAME)
+            if os.path.isfile(kernel):
+                return kernel
+        if os.path.dirname(here) == here or os.path.exists(os.path.join(here, ".git")):
+            advice = "write it with '%s init', or name it with --kernel" % author_program()
+            raise UsageError("there is no %s from %s up to %s" % (KERNEL_NAME, directory, here), None, advice)
+        here = os.path.dirname(here)
 
 
 def _check_main(main: str) -> None:
     if not re.match(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*\Z", main):
         cause = "the function must be named as MODULE:FUNC, not %r" % main
         raise UsageError(cause, "MODULE:FUNC", "such as app.cli:main")
-
-
-def _configuration(entry: str, kernel: str) -> Configuration:
-    line = parse_command_line(ENTRY_NAME, [], False)
-    return read_configuration(entry, kernel, line, {}, lambda _state_directory: None)
-
-
-def refuse_foreign_file(path: str, force: bool) -> None:
-    """Refuse to write a kernel over what is neither a kernel, nor an entry script of ours, nor empty.
-
-    :param force: do not
-    :raises ConfigurationError: exit code 3: such a file, a directory or a newer kernel is at `path`
-    """
-    text = repository_text(path) or ""
-    version = kernel_version(text)
-    if version is None:
-        _refuse_other_script(path, force or not text)
-    elif Version(version) > Version(VERSION) and not force:
-        advice = "upgrade protoprimer, or go back with --force"
-        raise ConfigurationError("the kernel there is of version %s, this is %s" % (version, VERSION), path, advice)
 
 
 def _refuse_other_script(path: str, force: bool) -> None:
@@ -255,16 +253,3 @@ def _is_ours(text: str) -> bool:
 
 def _is_entry(text: str) -> bool:
     return text.startswith("#!/bin/sh\n") and "written by protoprimer" in text[:300]
-
-
-def _nearest_kernel(directory: str) -> str:
-    here = directory
-    while True:
-        for place in ("", _ASIDE):
-            kernel = os.path.join(here, place, KERNEL_NAME)
-            if os.path.isfile(kernel):
-                return kernel
-        if os.path.dirname(here) == here or os.path.exists(os.path.join(here, ".git")):
-            advice = "write it with '%s init', or name it with --kernel" % author_program()
-            raise UsageError("there is no %s from %s up to %s" % (KERNEL_NAME, directory, here), None, advice)
-        here = os.path.dirname(here)

@@ -1,13 +1,19 @@
-"""Writes the kernel file, tells whether a file still is that kernel, and renews an older one."""
+"""The kernel file: written, told from anything else, and renewed where it is older than what is installed."""
 
 import os
+import tempfile
 from importlib import import_module
 from shlex import quote
 
 from protoprimer.authoring.header import kernel_damage, kernel_version
 from protoprimer.authoring.repository_files import RepositoryFile, repository_text
-from protoprimer.errors import ConfigurationError, PrimerError
+from protoprimer.backends.installed import metadata_directories
+from protoprimer.errors import ConfigurationError, InstallError, PrimerError
 from protoprimer.formats.versions import Version
+from protoprimer.settings.configuration import Configuration
+from protoprimer.system.children import run_child
+from protoprimer.system.console import Console
+from protoprimer.system.paths import environment_python
 from protoprimer.version import VERSION
 
 __all__ = [
@@ -15,11 +21,15 @@ __all__ = [
     "author_program",
     "kernel_text",
     "refuse_bad_kernel",
+    "renew_kernel",
     "running_kernel",
     "update_kernel",
     "verify_kernel",
     "write_kernel",
 ]
+
+# In entry_points.txt of our distribution alone: the public index has a project of the same name by others.
+_OUR_MARK = "[protoprimer.kernel]"
 
 
 class KernelError(PrimerError):
@@ -27,17 +37,12 @@ class KernelError(PrimerError):
 
 
 def kernel_text() -> str:
-    """Return the kernel: in the package what its modules make, in the kernel file its own text.
-
-    :raises KernelError: exit code 1: a module breaks a rule of kernel modules, or this kernel is not whole
-    """
+    """Return the kernel: in the package what its modules make, in the kernel file its own text."""
     own_path = running_kernel()
-    if own_path is None:
-        # Not imported as others are: the kernel file has everything but this.
-        text = import_module("protoprimer.authoring.joining").joined_kernel()  # type: str
-        return text
-    text = _text_at(own_path)
-    refuse_bad_kernel(text, own_path)
+    if own_path is not None:
+        return _whole_kernel(own_path)
+    # Not imported as others are: the kernel file has everything but this.
+    text = import_module("protoprimer.authoring.joining").joined_kernel()  # type: str
     return text
 
 
@@ -55,14 +60,10 @@ def author_program() -> str:
 
 
 def refuse_bad_kernel(text: str, path: str) -> None:
-    """Refuse a text that is to become a kernel file and is none, is not whole, or is not Python.
-
-    :param path: where it comes from
-    :raises KernelError: exit code 1
-    """
-    damage = kernel_damage(text)
+    """Refuse a text from `path` that is no kernel, is not whole, or is not Python: KernelError, exit code 1."""
     if kernel_version(text) is None:
         raise KernelError("this is not a kernel of protoprimer", path)
+    damage = kernel_damage(text)
     if damage is not None:
         raise KernelError("the kernel " + damage, path, "restore it from version control")
     try:
@@ -72,25 +73,16 @@ def refuse_bad_kernel(text: str, path: str) -> None:
 
 
 def write_kernel(path: str) -> int:
-    """Write the kernel to `path`, executable, unless it is there already; return its size in bytes.
-
-    :raises KernelError: exit code 1: it cannot be made
-    :raises ConfigurationError: exit code 3: it cannot be written there
-    """
-    file = _file_at(path, kernel_text(), is_script=True)
+    """Write the kernel to `path`, executable, unless it is there already; return its size in bytes."""
+    file = RepositoryFile(path, kernel_text(), is_script=True)
     if not file.is_there():
         file.write()
-    return len(file.content)
+    return len(file.content())
 
 
 def verify_kernel(path: str) -> None:
-    """Refuse a file that is not the kernel which this protoprimer writes.
-
-    :raises KernelError: exit code 1
-    :raises ConfigurationError: exit code 3: it cannot be read
-    """
-    text = _text_at(path)
-    refuse_bad_kernel(text, path)
+    """Refuse a file that is not the kernel which this protoprimer writes: KernelError, exit code 1."""
+    text = _whole_kernel(path)
     if kernel_version(text) != VERSION:
         raise KernelError("the kernel is of version %s, this is %s" % (kernel_version(text), VERSION), path)
     if text != kernel_text():
@@ -102,10 +94,8 @@ def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> st
 
     One that is as new, newer, or no kernel at all (such as a loader of a checkout) is left as it is.
 
-    :param check_only: tell, and write nothing
     :param newer: the text that it becomes; by default the kernel of this protoprimer
     :raises KernelError: exit code 1: the file has been edited since it was written, or `newer` is no whole kernel
-    :raises ConfigurationError: exit code 3: it cannot be read or written
     """
     text = _text_at(path)
     newer = kernel_text() if newer is None else newer
@@ -119,13 +109,58 @@ def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> st
         raise KernelError(cause, path, advice)
     if check_only:
         return "the kernel %s is of version %s, this is %s" % (path, present, version)
-    _file_at(path, newer, is_script=False).write()
+    RepositoryFile(path, newer).write()
     return "updated the kernel %s from version %s to %s: commit it" % (path, present, version)
 
 
-def _file_at(path: str, text: str, is_script: bool) -> RepositoryFile:
-    directory, name = os.path.split(os.path.abspath(path))
-    return RepositoryFile(directory, name, text, is_script)
+def renew_kernel(configuration: Configuration, environment: str, console: Console) -> None:
+    """Renew the kernel file by the environment's protoprimer, if that is ours and newer, or tell that it could be.
+
+    What goes wrong here is a warning: the environment is ready all the same.
+    """
+    mode, path = configuration.text("kernel-update"), configuration.kernel_path
+    if mode == "off" or configuration.cell or not _has_newer(environment):
+        return
+    try:
+        told = update_kernel(path, mode == "check", _given_kernel(configuration.root, environment, console))
+    except PrimerError as error:
+        console.warn("the kernel was not updated: %s" % error)
+        return
+    if told and mode == "check":
+        told += "; to update it: ./prime run -- python -m protoprimer kernel update " + quote(path)
+    if told:
+        console.say(told)
+
+
+def _has_newer(environment: str) -> bool:
+    """Tell whether our protoprimer is in an environment, newer than this one; nothing of it is run."""
+    for name, directory in metadata_directories(environment).items():
+        project, _, version = name[: -len(".dist-info")].partition("-")
+        try:
+            if project == "protoprimer" and Version(version) > Version(VERSION):
+                with open(os.path.join(directory, name, "entry_points.txt"), encoding="utf-8") as stream:
+                    return _OUR_MARK in stream.read().splitlines()
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def _given_kernel(root: str, environment: str, console: Console) -> str:
+    """Return the kernel that the environment's protoprimer writes, which is not trusted yet."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "proto_kernel.py")
+        command = [environment_python(environment), "-I", "-m", "protoprimer", "kernel", "write", path]
+        done = run_child(command, console, cwd=root)
+        text = None if done.status else repository_text(path)
+    if text is None:
+        raise InstallError(done.everything() or "the installed protoprimer wrote none")
+    return text
+
+
+def _whole_kernel(path: str) -> str:
+    text = _text_at(path)
+    refuse_bad_kernel(text, path)
+    return text
 
 
 def _text_at(path: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from typing import NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.files import write_atomically
@@ -11,49 +12,41 @@ __all__ = ["RepositoryFile", "repository_text", "with_attributes", "with_ignored
 _PERMISSION_ADVICE = "check who may write there"
 
 
-class RepositoryFile:
-    """A file as it is to be.
+class RepositoryFile(NamedTuple):
+    """A file as it is to be; a script can be started."""
 
-    :param directory: the repository's
-    :param name: its path below that, with `/`
-    :param text: all of it
-    :param is_script: whether it can be started
-    """
+    path: str
+    text: str
+    is_script: bool = False
 
-    def __init__(self, directory: str, name: str, text: str, is_script: bool = False) -> None:
-        self._directory = directory
-        self.name = name
-        self.path = os.path.join(directory, *name.split("/"))
-        self.content = text.encode("utf-8", "surrogateescape")
-        self.is_script = is_script
+    def content(self) -> bytes:
+        """Return the text as it is written."""
+        return self.text.encode("utf-8", "surrogateescape")
 
     def is_there(self) -> bool:
         """Tell whether nothing has to be written."""
-        text = repository_text(self.path) if not self.is_script or os.access(self.path, os.X_OK) else None
-        return text is not None and text.encode("utf-8", "surrogateescape") == self.content
+        return repository_text(self.path) == self.text and (not self.is_script or os.access(self.path, os.X_OK))
 
     def refuse_unwritable(self) -> None:
         """Refuse what `write` could not write: ConfigurationError, exit code 3."""
-        repository_text(self.path)
-        place = os.path.dirname(self.path)
-        while not os.path.lexists(place):
-            place = os.path.dirname(place)
-        if not os.path.isdir(place):
-            raise ConfigurationError("what is no directory is in the way", place, "move it away")
-        is_closed = os.path.exists(self.path) and not self.is_script and not os.access(self.path, os.W_OK)
-        if is_closed or not os.access(place, os.W_OK | os.X_OK):
-            raise ConfigurationError("cannot be written", self.path if is_closed else place, _PERMISSION_ADVICE)
+        directory = os.path.dirname(self.path)
+        while not os.path.lexists(directory):
+            directory = os.path.dirname(directory)
+        if not os.path.isdir(directory):
+            raise ConfigurationError("what is no directory is in the way", directory, "move it away")
+        changed = self.path if os.path.exists(self.path) and not self.is_script else directory
+        for place in (changed, directory):
+            if not os.access(place, os.W_OK):
+                raise ConfigurationError("cannot be written", place, _PERMISSION_ADVICE)
 
     def write(self) -> None:
         """Write the file, whole or not at all; ConfigurationError, exit code 3, if that cannot be done."""
+        # What a link leads to is meant.
+        path = os.path.realpath(self.path)
         try:
-            if os.path.isdir(self._directory):
-                os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            # What a link leads to is meant.
-            path = os.path.realpath(self.path)
             mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
             # Whoever may read a script may start it.
-            write_atomically(path, self.content, mode | (mode >> 2 & 0o111) if self.is_script else mode)
+            write_atomically(path, self.content(), mode | (mode >> 2 & 0o111) if self.is_script else mode)
         except OSError as error:
             raise ConfigurationError("cannot be written: %s" % error.strerror, self.path, _PERMISSION_ADVICE) from None
 
@@ -80,8 +73,8 @@ def repository_text(path: str) -> "str | None":
 def with_attributes(text: str, attributes: "dict[str, str]") -> str:
     """Return a `.gitattributes` that has these attributes for these paths; a path that has a line keeps that line."""
     named = [line.split()[0].strip('"').lstrip("/") for line in text.splitlines() if line.strip()]
-    quoted = {path: '"/%s"' % path if " " in path else "/" + path for path in attributes if path not in named}
-    return _with_lines(text, ["%s %s" % (pattern, attributes[path]) for path, pattern in quoted.items()])
+    patterns = {path: '"/%s"' % path if " " in path else "/" + path for path in attributes if path not in named}
+    return _with_lines(text, ["%s %s" % (pattern, attributes[path]) for path, pattern in patterns.items()])
 
 
 def with_ignored(text: str, link: "str | None") -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from protoprimer.authoring.update import renew_kernel
+from protoprimer.authoring.kernel import renew_kernel
 from protoprimer.errors import BackendError, DryRunEnds, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.switch import enter_environment, is_isolated
