@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protoprimer import Primer, state
-from protoprimer.commands.shells import chosen_shell, enter_shell, shell_label
+from protoprimer.commands.shell import chosen_shell, enter_shell, shell_label
 
 if TYPE_CHECKING:
     from protoprimer.settings.configuration import Configuration
@@ -57,10 +57,9 @@ def shell_activated(
 ) -> None:
     """The user's shell, with the environment active, takes over this process."""
     os.environ.update(shell_settings.variables)
-    name = configuration.environment_name
-    label = shell_settings.label or shell_label(configuration.root, None if name == "default" else name)
+    label = shell_settings.label or shell_label(configuration)
     shell = chosen_shell(shell_settings.name, console)
-    enter_shell(shell, shell_settings.command, environment.path, label, configuration.state_directory, console)
+    enter_shell(shell, shell_settings.command, environment.path, label, console)
 
 
 def main(primer: Primer) -> None:

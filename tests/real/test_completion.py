@@ -12,7 +12,7 @@ import pytest
 import clones
 import support
 from protoprimer.commands.completion import completion_text, words_that_follow
-from protoprimer.commands.shells import SHELL_KINDS
+from protoprimer.commands.shell import SHELL_KINDS
 from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS
 

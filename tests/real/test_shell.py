@@ -14,7 +14,7 @@ import pytest
 
 import clones
 import support
-from protoprimer.commands.shells import _POWERSHELL_STATUS, _powershell_arguments
+from protoprimer.commands.shell import _POWERSHELL_STATUS, _powershell_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -366,18 +366,14 @@ def test_an_unknown_or_missing_shell_is_said_before_any_work(new_clone: Callable
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "dash"])
-def test_where_the_state_directory_takes_no_files_they_lie_elsewhere(desk: Desk, shell: str) -> None:
+def test_where_the_cache_takes_no_files_they_lie_elsewhere(desk: Desk, shell: str, tmp_path: Path) -> None:
     desk.own_files(shell)
-    blocked = desk.clone.state / "shell"
-    shutil.rmtree(blocked, ignore_errors=True)
-    blocked.write_text("a file where the directory would be")
-    try:
-        terminal = desk.terminal("--shell", shell)
-        terminal.prompt(f"({PROJECT}) ready> ")
-        assert terminal.ask('"$VIRTUAL_ENV"') == desk.environment
-        assert terminal.end("exit") == 0
-    finally:
-        blocked.unlink()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "shell").write_text("a file where the directory would be")
+    terminal = desk.terminal("--shell", shell, PROTOPRIMER_CACHE=str(tmp_path / "cache"))
+    terminal.prompt(f"({PROJECT}) ready> ")
+    assert terminal.ask('"$VIRTUAL_ENV"') == desk.environment
+    assert terminal.end("exit") == 0
 
 
 def test_a_warm_shell_writes_nothing_the_second_time(desk: Desk) -> None:

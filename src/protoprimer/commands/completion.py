@@ -4,7 +4,7 @@ import os
 from shlex import quote
 
 from protoprimer.backends.choosing import BACKENDS
-from protoprimer.commands.shells import SHELL_KINDS
+from protoprimer.commands.shell import SHELL_KINDS
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, CommandLine
