@@ -74,10 +74,17 @@ def build(directory, editable):
         archive.writestr(stem + ".dist-info/RECORD", record + stem + ".dist-info/RECORD,,\\n")
     return stem + "-py3-none-any.whl"
 
-def build_wheel(directory, settings=None, metadata=None): return build(directory, False)
-def build_editable(directory, settings=None, metadata=None): return build(directory, True)
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    return build(wheel_directory, False)
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    return build(wheel_directory, True)
 """
 BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
+
+
+# The file that `--messages` names: what was said of failures is kept there, one JSON document a line.
+MESSAGES: list[Path] = []
 
 
 @dataclass
@@ -177,6 +184,8 @@ class Clone:
         if stdin is not None:
             more["stdin"] = subprocess.PIPE
         done = finished(self.start(*command, environ=environ, **more), stdin)
+        if MESSAGES and "error: " in done.errors:
+            _keep_message(self.root, done)
         assert status is None or done.status == status, f"{command}: {done}"
         return done
 
@@ -216,6 +225,13 @@ class Clone:
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
+
+
+def _keep_message(root: Path, done: Done) -> None:
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+    said = {"test": test, "root": str(root), "status": done.status, "errors": done.errors}
+    with MESSAGES[0].open("a", encoding="utf-8", errors="replace") as stream:
+        stream.write(json.dumps(said) + "\n")
 
 
 def finished(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Done:

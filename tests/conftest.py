@@ -39,11 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--wild", metavar="3.N,3.N", help="only these Pythons as wild ones (default: all this machine has)")
     group.addoption("--backends", metavar="NAME,NAME", help="only these backends (default: all)")
+    group.addoption("--messages", metavar="FILE", help="keep what failures say, for tools/write_messages.py")
     group.addoption(
         "--thorough",
         action="store_true",
         help="run everything; without, tests that are marked `thorough` are left out, since others of their kind are run",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the clones where to keep messages."""
+    if config.getoption("--messages"):
+        clones.MESSAGES[:] = [Path(config.invocation_params.dir, config.getoption("--messages"))]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

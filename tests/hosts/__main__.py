@@ -1,7 +1,11 @@
-"""Print the table of locked-down hosts for the documentation: `python tests/hosts`. It states what the tests check."""
+"""Print the table of locked-down hosts for the documentation: `python tests/hosts`. It states what the tests check.
+
+`python tests/hosts measure [HOST…]` tries the peers on these hosts, and keeps what came out in `peers.json`.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,13 +13,16 @@ HERE = Path(__file__).resolve().parent
 
 
 def table() -> str:
-    """Return the table in Markdown: each host, and which backend makes the environment there."""
+    """Return the table in Markdown: each host, which backend makes the environment there, and which peers make one."""
+    from hosts.peers import COMMANDS, FILE
     from hosts.rows import HOSTS
 
-    lines = ["| host | `./prime` |", "|---|---|"]
+    peers = json.loads(FILE.read_text())
+    lines = [f"| host | `./prime` | {' | '.join(COMMANDS)} |", "|---|---|" + "---|" * len(COMMANDS)]
     for row in HOSTS:
         taken = row.backend.replace("|", " or ") or "exit 5, and what would open a road"
-        lines.append(f"| {row.about} | {f'not yet: {row.fault}' if row.fault else taken} |")
+        answers = ["yes" if peers[row.key][one] == "yes" else "–" for one in COMMANDS]
+        lines.append(f"| {row.about} | {f'not yet: {row.fault}' if row.fault else taken} | {' | '.join(answers)} |")
     return "\n".join(lines)
 
 
@@ -27,4 +34,9 @@ if __name__ == "__main__":
 
     # As in conftest.py: `backends/` stands at the top of the tree.
     protoprimer.__path__.append(str(HERE.parent.parent))
-    print(table())
+    if sys.argv[1:2] == ["measure"]:
+        from hosts.peers import measure
+
+        measure(sys.argv[2:])
+    else:
+        print(table())
