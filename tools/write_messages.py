@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "reference" / "messages.md"
 _HEAD = """# Messages
 
 What protoprimer says when it fails, by exit code. Each message names what is wrong, where, and what to do next.
-The tests provoke every one of them, and `tools/write_messages.py` writes this page from what they saw. Paths, versions and names
-are examples.
+The tests provoke every one of them, and `tools/write_messages.py` writes this page from what they saw. Paths, versions and
+names are examples.
 """
 _TITLES = {
     1: "A state of the repository refused, or `kernel verify` found something",

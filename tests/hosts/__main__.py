@@ -21,7 +21,7 @@ def table() -> str:
     lines = [f"| host | `./prime` | {' | '.join(COMMANDS)} |", "|---|---|" + "---|" * len(COMMANDS)]
     for row in HOSTS:
         taken = row.backend.replace("|", " or ") or "exit 5, and what would open a road"
-        answers = ["yes" if peers[row.key][one] == "yes" else "–" for one in COMMANDS]
+        answers = ["yes" if peers[row.key][one] == "yes" else "no" for one in COMMANDS]
         lines.append(f"| {row.about} | {f'not yet: {row.fault}' if row.fault else taken} | {' | '.join(answers)} |")
     return "\n".join(lines)
 
