@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "reference" / "messages.md"
 _HEAD = """# Messages
 
 What protoprimer says when it fails, by exit code. Each message names what is wrong, where, and what to do next.
-The tests provoke every one of them, and `tools/write_messages.py` writes this page from what they saw. Paths, versions and
+The tests provoke every one of them, and `tools/write_messages.py` writes this page from what they saw. Paths, versions,
 names are examples.
 """
 _TITLES = {
