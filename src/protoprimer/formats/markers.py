@@ -1,13 +1,10 @@
 """Environment markers (PEP 508), and what PEP 751 adds to them."""
 
 import re
+from typing import Any
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["marker_holds"]
 
@@ -20,26 +17,21 @@ def marker_holds(marker: str, environment: "dict[str, Any]") -> bool:
     :raises ValueError: it is none
     """
     tokens = re.findall(r"\(|\)|'[^']*'|\"[^\"]*\"|not\s+in\b|[A-Za-z_][\w.]*|[<>=!~]+|\S", marker)
-    value = _marker_or(tokens, environment)
+    value = _marker_value(tokens, environment, ("or", "and"))
     if tokens:
         raise ValueError("not a marker: %s" % marker)
     return value
 
 
-def _marker_or(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    values = [_marker_and(tokens, environment)]
-    while tokens[:1] == ["or"]:
+def _marker_value(tokens: "list[str]", environment: "dict[str, Any]", words: "tuple[str, ...]") -> bool:
+    """Take a value from the tokens, of parts that are joined by the first of `words`, and these by the others."""
+    if not words:
+        return _marker_atom(tokens, environment)
+    values = [_marker_value(tokens, environment, words[1:])]
+    while tokens[:1] == [words[0]]:
         del tokens[0]
-        values.append(_marker_and(tokens, environment))
-    return any(values)
-
-
-def _marker_and(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
-    values = [_marker_atom(tokens, environment)]
-    while tokens[:1] == ["and"]:
-        del tokens[0]
-        values.append(_marker_atom(tokens, environment))
-    return all(values)
+        values.append(_marker_value(tokens, environment, words[1:]))
+    return any(values) if words[0] == "or" else all(values)
 
 
 def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
@@ -47,19 +39,19 @@ def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
         raise ValueError("a marker ends early")
     if tokens[0] == "(":
         del tokens[0]
-        value = _marker_or(tokens, environment)
+        value = _marker_value(tokens, environment, ("or", "and"))
         if tokens[:1] != [")"]:
             raise ValueError("a marker's parenthesis is not closed")
         del tokens[0]
         return value
-    left, operator, right = tokens[0], " ".join(tokens[1].split()), tokens[2]
+    left, operator, right = tokens[:3]
     del tokens[:3]
     values = []
     for token in (left, right):
         if token[0] not in "'\"" and token not in environment:
             raise ValueError("unknown marker variable %s" % token)
         values.append(token[1:-1] if token[0] in "'\"" else environment[token])
-    return _marker_compared(values[0], operator, values[1], {left, right})
+    return _marker_compared(values[0], " ".join(operator.split()), values[1], {left, right})
 
 
 def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]") -> bool:
@@ -67,20 +59,18 @@ def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]"
     if isinstance(right, frozenset) or "extra" in names:
         left = normalized_project_name(left)
         right = right if isinstance(right, frozenset) else normalized_project_name(right)
-    if names.intersection(_VERSION_VARIABLES) and operator not in ("in", "not in"):
+    if operator in ("in", "not in"):
+        return bool((left in right) == (operator == "in"))
+    if names.intersection(_VERSION_VARIABLES):
         try:
-            specifiers = SpecifierSet(operator + right)
+            return SpecifierSet(operator + right).contains(left, prereleases=True)
+        except InvalidVersion:
+            return operator == "!="
         except InvalidSpecifier:
             pass
-        else:
-            try:
-                return specifiers.contains(left, prereleases=True)
-            except InvalidVersion:
-                return operator == "!="
+    if operator in ("==", "===", "<=", ">=", "!="):
+        return bool((left == right) == (operator != "!="))
     # What is no version has no order.
-    known = {"in": True, "not in": False, "==": True, "===": True, "<=": True, ">=": True, "!=": False}
     if operator in ("<", ">"):
         return False
-    if operator not in known:
-        raise ValueError("unknown marker operator %s" % operator)
-    return bool(left in right if "in" in operator else left == right) == known[operator]
+    raise ValueError("unknown marker operator %s" % operator)

@@ -1,10 +1,7 @@
 """Requirement lines (PEP 508): the name of what is required, its extras, and the rest."""
 
 import re
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
+from typing import List, NamedTuple, Optional
 
 __all__ = ["Requirement", "normalized_project_name", "read_requirement"]
 
@@ -14,29 +11,24 @@ _REQUIREMENT = re.compile(
 )
 
 
-class Requirement:
-    """What a line asks for; nothing of it is checked but the name.
+class Requirement(NamedTuple):
+    """What a line asks for; nothing of it is checked but the name. An empty specifier admits every version."""
 
-    :param name: as written
-    :param extras: likewise
-    :param specifier: without spaces and parentheses, such as `>=1,<2`; empty admits every version
-    :param url: after `@`, or `None`
-    :param marker: after `;`, or `None`
-    """
-
-    def __init__(self, found: "re.Match[str]") -> None:
-        parts = found.groupdict()
-        self.name = str(parts["name"])
-        self.extras = [extra.strip() for extra in (parts["extras"] or "").split(",") if extra.strip()]
-        self.specifier = re.sub(r"[\s()]", "", parts["specifier"] or "")
-        self.url = parts["url"]  # type: str | None
-        self.marker = parts["marker"]  # type: str | None
+    name: str
+    extras: List[str]
+    specifier: str
+    url: Optional[str]
+    marker: Optional[str]
 
 
 def read_requirement(line: str) -> "Requirement | None":
     """Return what a line asks for, or `None` if it is no requirement, such as an option or a path."""
     found = _REQUIREMENT.match(line)
-    return Requirement(found) if found else None
+    if not found:
+        return None
+    name, extras, url, specifier, marker = found.groups()
+    extras = [extra.strip() for extra in (extras or "").split(",") if extra.strip()]
+    return Requirement(name, extras, re.sub(r"[\s()]", "", specifier or ""), url, marker)
 
 
 def normalized_project_name(name: str) -> str:

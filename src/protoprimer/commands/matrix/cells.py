@@ -137,7 +137,7 @@ def _add_cell(axes: "dict[str, str]", cells: "dict[str, MatrixCell]", seen: "dic
     # It becomes a part of file names, after the environment's own.
     name = re.sub("[^A-Za-z0-9.-]+", "_", "-".join(words))[:48].strip("._-")
     request = _request_for(axes["python"], place)
-    python = (request.specifiers, request.implementation or "cpython", request.free_threaded)
+    python = (str(request.specifiers), request.implementation or "cpython", request.free_threaded)
     described = " ".join("%s=%s" % (axis, value) for axis, value in axes.items() if value)
     for key in (name, python + tuple(axes[axis] for axis in MATRIX_AXES[1:])):
         if key in seen:
@@ -199,7 +199,7 @@ def _patches_of(minor: str) -> "list[str]":
 
 
 def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console, place: str) -> "list[str]":
-    wanted = PythonRequest(request.text, request.specifiers, "cpython", False, request.prereleases)
+    wanted = request._replace(implementation="cpython", free_threaded=False)
     known = [one for one in all_interpreters(cache_directory, console) if isinstance(one, Interpreter)]
     found = sorted({one.version_info[:2] for one in known if interpreter_misfit(one, wanted) is None})
     if not found:
