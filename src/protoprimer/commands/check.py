@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from typing import Any
 
 from protoprimer.backends.choosing import probe_backends
 from protoprimer.commands.host_report import directory_report, host_report, network_report
@@ -19,16 +20,11 @@ from protoprimer.store.publishing import environment_facts
 from protoprimer.store.ready import read_ready
 from protoprimer.store.reasons import reason_to_build
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.interpreter import Interpreter
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
 __all__ = ["check_command"]
 
 _FAULTS_SHOWN = 20
-_ASK = "ask your administrator for one of these"
 
 
 def check_command(
@@ -41,27 +37,23 @@ def check_command(
     bundle: "OpenedBundle | None",
 ) -> int:
     """Say what this host can do; status 0 means that the environment is current, 1 that there is work to do."""
-    reader, toolbox = graph.evaluate("toolbox").only_look(), graph.evaluate("toolbox")
-    report, offline = _environment_report(graph, configuration), configuration.offline
-    report.update(host_report())
-    report["directories"] = [
-        directory_report("state", configuration.state_directory),
-        directory_report("cache", cache_directory),
-    ]
+    toolbox = graph.evaluate("toolbox")
+    reader = toolbox.only_look()
+    report = dict(_environment_report(graph, configuration), **host_report())
+    places = (("state", configuration.state_directory), ("cache", cache_directory))
+    report["directories"] = [directory_report(*place) for place in places]
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
-    report["backends"] = {name: reason is None or reason for name, reason in backends.items()}
+    report["backends"] = {name: reason or True for name, reason in backends.items()}
     settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
     report["index"] = settings.describe()
-    report.update(network_report(settings, None if offline else reader))
+    report.update(network_report(settings, None if configuration.offline else reader))
     report["roads"] = [one.as_document() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
     report["ask"] = [] if None in backends.values() else list(dict.fromkeys(opens))
-    if command_line.has("json"):
-        print_out(json.dumps(report, indent=2, sort_keys=True))
-    else:
-        print_out("\n".join(_lines_of(report)))
+    as_json = command_line.has("json")
+    print_out(json.dumps(report, indent=2, sort_keys=True) if as_json else "\n".join(_lines_of(report)))
     return 0 if report["environment"] == "current" else 1
 
 
@@ -71,8 +63,8 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
     record = read_record(os.path.join(facts["environment-path"] or "", RECORD_NAME))
     try:
         graph.evaluate("readable_lock")
-        inputs, fingerprint, store = (graph.evaluate(name) for name in ("inputs", "fingerprint", "store"))
-        files = inputs.described(configuration.root)
+        store, fingerprint = graph.evaluate("store"), graph.evaluate("fingerprint")
+        files = graph.evaluate("inputs").described(configuration.root)
         # By content, not by what `ready` says: an edit whose time was set back is found here.
         found = store.newest(fingerprint)
         faults = store.faults(found) if found else []
@@ -106,40 +98,37 @@ def _other_environment(name: str, configuration: Configuration) -> "dict[str, ob
 
 
 def _age_in_words(built: object) -> "str | None":
-    if not isinstance(built, int):
-        return None
-    seconds = max(0, time.time() - built)
-    units = [("day", 86400), ("hour", 3600), ("minute", 60)]
-    name, size = next((unit for unit in units if seconds >= 2 * unit[1]), ("second", 1))
-    return "%d %ss" % (seconds / size, name)
+    from datetime import timedelta
+
+    # Such as `3 days, 4:05:06`.
+    return str(timedelta(seconds=int(time.time() - built))) if isinstance(built, int) else None
 
 
 def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
+    names = ("interpreter", "plan", "toolbox", "console", "configuration")
     try:
-        interpreter = graph.evaluate("interpreter")
+        return probe_backends(*map(graph.evaluate, names))
     except PrimerError as error:
         return {"none": str(error)}
-    names = ("plan", "toolbox", "console", "configuration")
-    return probe_backends(interpreter, *(graph.evaluate(name) for name in names))
 
 
-def _interpreter_entry(one: "Any") -> "dict[str, object]":
-    if isinstance(one, Interpreter):
-        return {"path": one.executable, "version": one.version, "origin": one.origin, "refused": None}
-    return {"path": one.path, "version": one.version, "origin": one.origin, "refused": one.reason}
+def _interpreter_entry(one: "Interpreter | InterpreterRefusal") -> "dict[str, object]":
+    path, refused = (one.executable, None) if isinstance(one, Interpreter) else (one.path, one.reason)
+    return {"path": path, "version": one.version, "origin": one.origin, "refused": refused}
 
 
 def _lines_of(report: "dict[str, Any]") -> "list[str]":
     """Return the report for a person: a line for each fact, under the name that it has in the document."""
     lines = []
     for key, value in report.items():
-        if key == "ask" and value:
-            lines += ["", _ASK + ":"] + ["  - " + one for one in value]
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             lines += ["backend: %s: %s" % (name, "can serve" if one is True else one) for name, one in value.items()]
+        elif key == "ask":
+            asked = ["  - " + one for one in value]
+            lines += ["", "ask your administrator for one of these:", *asked] if asked else []
         elif isinstance(value, list):
             name = {"directories": "directory", "indexes": "server", "index": "index"}.get(key, key.rstrip("s"))
-            lines += ["%s: %s" % (name, _in_words(one)) for one in value if key != "ask"]
+            lines += ["%s: %s" % (name, _in_words(one)) for one in value]
         elif value is not None:
             lines.append("%s: %s" % (key, value))
     return lines

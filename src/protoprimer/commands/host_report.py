@@ -3,15 +3,14 @@
 import os
 import sys
 import time
+from typing import Any
 
 from protoprimer.fetch.downloads import UrlReader
+from protoprimer.runtime.foreign_programs import forbids_execution
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import mask_urls
+from protoprimer.system.paths import can_be_made, can_lock_in
 from protoprimer.system.platform import libc_of_host, machine_of_host
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["directory_report", "host_report", "network_report"]
 
@@ -26,56 +25,36 @@ def host_report() -> "dict[str, Any]":
     except (KeyError, OSError, ImportError):
         user = "without a name"
     number = " (%d)" % os.getuid() if hasattr(os, "getuid") else ""
-    system = " ".join(filter(None, [platform.system(), platform.release(), machine_of_host(), libc_of_host()]))
-    return {"system": system, "user": user + number}
+    system = (platform.system(), platform.release(), machine_of_host(), libc_of_host())
+    return {"system": " ".join(filter(None, system)), "user": user + number}
 
 
 def directory_report(name: str, path: str) -> "dict[str, Any]":
-    """Return what can be done in a directory, or where it would be made; a value is `None` where that is not known."""
+    """Return what can be done in a directory, or where it would be made."""
     there = path
     while not os.path.isdir(there) and os.path.dirname(there) != there:
         there = os.path.dirname(there)
-    flags = os.statvfs(there).f_flag if hasattr(os, "statvfs") else None
     return {
         "name": name,
         "path": path,
-        "writable": os.access(there, os.W_OK | os.X_OK),
-        "executable": None if flags is None else not flags & getattr(os, "ST_NOEXEC", 0),
+        "writable": can_be_made(path),
+        "executable": not forbids_execution(there),
         "file system": _file_system(there),
-        "lockable": _takes_locks(there),
+        "lockable": can_lock_in(path),
     }
 
 
 def _file_system(path: str) -> "str | None":
-    """Return the kind of the file system that a directory is on, such as `ext4`."""
+    """Return the kind of the file system that a path is on, such as `ext4`, where the host tells it."""
+    real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
-            rows = [line.split(" - ") for line in stream]
+            for before, after in (line.split(" - ") for line in stream):
+                mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
+                found += [(mounted, after.split()[0])] if real.startswith(mounted) else []
     except OSError:
-        return None
-    real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
-    for before, after in rows:
-        mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
-        found += [(mounted, after.split()[0])] if real.startswith(mounted) else []
-    return max(found, key=lambda pair: len(pair[0]))[1] or None
-
-
-def _takes_locks(directory: str) -> "bool | None":
-    try:
-        import fcntl
-
-        descriptor = os.open(directory, os.O_RDONLY)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
         pass
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    return max(found, key=lambda pair: len(pair[0]))[1] or None
 
 
 def network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict[str, Any]":
@@ -86,23 +65,22 @@ def network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict
     indexes = []
     for url in settings.index_urls():
         started, answer = time.monotonic(), "not asked: offline"
-        if reader is not None:
-            try:
-                count = len(reader.links(url.rstrip("/") + "/pip/"))
-                answer = "answers, and lists %d files of pip" % count
-            except (OSError, ValueError) as error:
-                is_without_pip = getattr(error, "kind", "") == "not found"
-                answer = "answers, and has no pip" if is_without_pip else mask_urls(str(error))
+        try:
+            if reader is not None:
+                answer = "answers, and lists %d files of pip" % len(reader.links(url.rstrip("/") + "/pip/"))
+        except (OSError, ValueError) as error:
+            is_without_pip = getattr(error, "kind", "") == "not found"
+            answer = "answers, and has no pip" if is_without_pip else mask_urls(str(error))
         indexes.append({"url": mask_urls(url), "answer": answer, "seconds": round(time.monotonic() - started, 3)})
     proxies = ["%s through %s" % (name, mask_urls(one)) for name, one in settings.proxies.items() if name != "no"]
     if proxies and settings.proxies.get("no"):
         proxies.append("none for " + settings.proxies["no"])
-    return {"indexes": indexes, "proxy": "; ".join(proxies) or "none", "certificates": _certificates(settings)}
+    return {"indexes": indexes, "proxy": "; ".join(proxies) or "none", "certificates": _certificates(settings.ca_file)}
 
 
-def _certificates(settings: IndexSettings) -> str:
-    if settings.ca_file:
-        return settings.ca_file + ("" if os.path.exists(settings.ca_file) else " (which is not there)")
+def _certificates(ca_file: "str | None") -> str:
+    if ca_file:
+        return ca_file + ("" if os.path.exists(ca_file) else " (which is not there)")
     try:
         import ssl
     except ImportError:

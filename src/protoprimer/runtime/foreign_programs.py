@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from protoprimer.project.plan import Plan
 
-__all__ = ["refuse_python_program_of_host"]
+__all__ = ["forbids_execution", "refuse_python_program_of_host"]
 
 _BYTES_THAT_TELL = 512
 
@@ -35,7 +35,7 @@ def refuse_python_program_of_host(
     own, found = os.path.join(scripts_directory(environment), name), shutil.which(name, path=path)
     if os.path.dirname(name) or found == own:
         return
-    if os.path.isfile(own) and _forbids_execution(own):
+    if os.path.isfile(own) and forbids_execution(own):
         advice = "run -- python -m %s, or set state-dir to a directory where programs may run" % name
         raise InstallError("the file system of the environment runs no programs (noexec)", own, advice)
     why = _why_it_is_python(found, root) if found is not None else None
@@ -44,7 +44,8 @@ def refuse_python_program_of_host(
         raise InstallError(cause, found, _line_that_adds(name, plan))
 
 
-def _forbids_execution(path: str) -> bool:
+def forbids_execution(path: str) -> bool:
+    """Tell whether a file system runs no programs (`noexec`)."""
     flag = getattr(os, "ST_NOEXEC", 0)
     return bool(flag and os.statvfs(path).f_flag & flag)
 
