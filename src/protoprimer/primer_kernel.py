@@ -27,7 +27,7 @@ from protoprimer.store.carried import has_our_mark
 from protoprimer.store.generations import RECORD_NAME, read_record
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.children import Terminated
-from protoprimer.system.console import Console, end_process, print_out
+from protoprimer.system.console import Console, print_out, status_once_printed
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.version import VERSION
 
@@ -152,7 +152,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
     if in_neo or not is_isolated():
         # Others' code runs in this process.
         sys.exit(status)
-    end_process(status)
+    sys.exit(status_once_printed(status))
 
 
 def _serve_proto(kind: str, main: "str | None", console: Console) -> int:

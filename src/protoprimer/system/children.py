@@ -6,14 +6,12 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
+from typing import Iterator, List, NamedTuple
 
 from protoprimer.errors import InstallError
 from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, Console
 from protoprimer.system.processes import end_processes, processes_below
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed_environment"]
 
@@ -23,18 +21,10 @@ _SECONDS_TO_TIDY = 1.0
 STATUS_OF_LATE = 124
 
 # What a foreign interpreter, environment or tool left in the variables must not steer ours.
-_LEAKING_VARIABLES = frozenset(
-    [
-        "VIRTUAL_ENV",
-        "VIRTUAL_ENV_PROMPT",
-        "__PYVENV_LAUNCHER__",
-        "CONDA_PREFIX",
-        "CONDA_DEFAULT_ENV",
-        "PYTHONHOME",
-        "PYTHONPATH",
-    ]
-)
-_LEAKING_PREFIXES = ("PYTHON", "PROTOPRIMER_", "PIP_", "UV_", "VIRTUALENV_", "_PYTHON_")
+_LEAKING_PREFIXES = (
+    "PYTHON", "_PYTHON_", "__PYVENV_LAUNCHER__", "PROTOPRIMER_", "PIP_", "UV_", "VIRTUALENV_", "VIRTUAL_ENV",
+    "CONDA_PREFIX", "CONDA_DEFAULT_ENV",
+)  # fmt: skip
 # Where tools keep their caches, and how patient they are, is the user's and changes no result.
 _HARMLESS_VARIABLES = frozenset(
     ["UV_CACHE_DIR", "PIP_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS",
@@ -43,92 +33,17 @@ _HARMLESS_VARIABLES = frozenset(
 )  # fmt: skip
 
 
-class ChildResult:
-    """How a child process ended.
+class ChildResult(NamedTuple):
+    """How a child process ended; a negative status is the signal that ended it."""
 
-    :param arguments: what was run
-    :param status: its exit status; negative is the signal that ended it
-    :param output: its stdout
-    :param errors: its stderr
-    """
-
-    def __init__(self, arguments: "list[str]", status: int, output: str, errors: str) -> None:
-        self.arguments = arguments
-        self.status = status
-        self.output = output
-        self.errors = errors
+    arguments: List[str]
+    status: int
+    output: str
+    errors: str
 
     def everything(self) -> str:
         """Return all that it printed, stdout first."""
         return "\n".join(part.strip("\n") for part in (self.output, self.errors) if part.strip())
-
-
-def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
-    """Return this process's variables without those that steer Python, pip, uv or protoprimer, plus `extra`."""
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _HARMLESS_VARIABLES or not (name in _LEAKING_VARIABLES or name.startswith(_LEAKING_PREFIXES))
-    }
-    environ.update(extra or {})
-    return environ
-
-
-def run_child(
-    arguments: "list[str]",
-    console: Console,
-    cwd: "str | None" = None,
-    environ: "dict[str, str] | None" = None,
-    timeout: "float | None" = None,
-    input_text: "str | None" = None,
-) -> ChildResult:
-    """Run a program to its end and return how it ended; its output goes to the log, never to ours.
-
-    :param cwd: where it starts; a directory that exists
-    :param environ: all of its variables; by default those of `scrubbed_environment`
-    :param timeout: seconds after which it is ended, with all that it had started; its status is then `STATUS_OF_LATE`
-    :param input_text: what it reads from stdin; by default nothing
-    :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
-    :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
-    """
-    console.record("$ " + " ".join(arguments))
-    variables = scrubbed_environment() if environ is None else environ
-    given = None if input_text is None else input_text.encode("utf-8")
-    stdin = subprocess.DEVNULL if given is None else subprocess.PIPE
-    pipe = subprocess.PIPE
-    try:
-        child = subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=variables)
-    except (OSError, ValueError) as error:
-        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
-    handlers = _heed_terminations()
-    deadline = None if timeout is None else time.monotonic() + timeout
-    is_late, printed = False, (b"", b"")
-    try:
-        while not is_late:
-            try:
-                printed = child.communicate(given, timeout=_seconds_of_patience(deadline))
-                break
-            except subprocess.TimeoutExpired as error:
-                # It keeps what it has not written yet, and takes no input a second time.
-                given, printed = None, (error.output or b"", error.stderr or b"")
-            console.progress(_figures_of(b"\n".join(printed)))
-            is_late = deadline is not None and time.monotonic() >= deadline
-        if is_late:
-            # What a wrapper has started would go on without it, and keep the pipes open for ever.
-            _end_family(child)
-    except BaseException:
-        _end_family(child)
-        raise
-    finally:
-        _restore_handlers(handlers)
-    output, errors = (part.decode("utf-8", "replace") for part in printed)
-    status = STATUS_OF_LATE if is_late else child.returncode
-    result = ChildResult(arguments, status, output, errors)
-    for line in result.everything().splitlines():
-        console.record("  " + line)
-    if result.status != 0:
-        console.record("  exit status %d" % result.status)
-    return result
 
 
 class Terminated(BaseException):
@@ -144,30 +59,93 @@ class Terminated(BaseException):
         os.kill(os.getpid(), self.number)
 
 
-def _heed_terminations() -> "dict[int, Any]":
+def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
+    """Return this process's variables without those that steer Python, pip, uv or protoprimer, plus `extra`."""
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _HARMLESS_VARIABLES or not name.startswith(_LEAKING_PREFIXES)
+    }
+    environ.update(extra or {})
+    return environ
+
+
+def run_child(
+    arguments: "list[str]",
+    console: Console,
+    cwd: "str | None" = None,
+    environ: "dict[str, str] | None" = None,
+    timeout: float = float("inf"),
+    input_text: "str | None" = None,
+) -> ChildResult:
+    """Run a program to its end and return how it ended; its output goes to the log, never to ours.
+
+    :param cwd: where it starts; a directory that exists
+    :param environ: all of its variables; by default those of `scrubbed_environment`
+    :param timeout: seconds after which it is ended, with all that it had started; its status is then `STATUS_OF_LATE`
+    :param input_text: what it reads from stdin; by default nothing
+    :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
+    :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
+    """
+    console.record("$ " + " ".join(arguments))
+    given = None if input_text is None else input_text.encode("utf-8")
+    stdin, pipe = subprocess.DEVNULL if given is None else subprocess.PIPE, subprocess.PIPE
+    variables = scrubbed_environment() if environ is None else environ
+    try:
+        child = subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=variables)
+    except (OSError, ValueError) as error:
+        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
+    with _raised_terminations():
+        try:
+            status, printed = _watched_child(child, console, given, time.monotonic() + timeout)
+        except BaseException:
+            _end_family(child)
+            raise
+    output, errors = (part.decode("utf-8", "replace") for part in printed)
+    result = ChildResult(arguments, status, output, errors)
+    for line in result.everything().splitlines():
+        console.record("  " + line)
+    if status != 0:
+        console.record("  exit status %d" % status)
+    return result
+
+
+def _watched_child(
+    child: "subprocess.Popen[bytes]", console: Console, given: "bytes | None", deadline: float
+) -> "tuple[int, tuple[bytes, bytes]]":
+    printed = (b"", b"")
+    while time.monotonic() < deadline:
+        try:
+            patience = min(SECONDS_BETWEEN_PICTURES, max(0.0, deadline - time.monotonic()))
+            printed = child.communicate(given, timeout=patience)
+            return child.returncode, printed
+        except subprocess.TimeoutExpired as error:
+            # It keeps what it has not written yet, and takes no input a second time.
+            given, printed = None, (error.output or b"", error.stderr or b"")
+        console.progress(_figures_of(b"\n".join(printed)))
+    # What a wrapper has started would go on without it, and keep the pipes open for ever.
+    _end_family(child)
+    return STATUS_OF_LATE, printed
+
+
+@contextmanager
+def _raised_terminations() -> "Iterator[None]":
     """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
 
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
 
-    before = {}
     is_main = threading.current_thread() is threading.main_thread()
-    for name in ("SIGTERM", "SIGHUP") if is_main else ():
-        number = getattr(signal, name, None)
-        # Who has other wishes for it, such as nohup, has set them.
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            before[number] = signal.signal(number, heed)
-    return before
-
-
-def _restore_handlers(handlers: "dict[int, Any]") -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-def _seconds_of_patience(deadline: "float | None") -> float:
-    left = SECONDS_BETWEEN_PICTURES if deadline is None else deadline - time.monotonic()
-    return max(0.0, min(SECONDS_BETWEEN_PICTURES, left))
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
+    # Who has other wishes for them, such as nohup, has set them.
+    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, heed)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _figures_of(printed: bytes) -> str:

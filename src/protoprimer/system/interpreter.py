@@ -1,8 +1,6 @@
 """An interpreter, and one that cannot serve: what was found out about them, as values."""
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Interpreter", "InterpreterRefusal"]
 
@@ -23,7 +21,7 @@ class Interpreter:
     base_prefix: str
     stdlib: str  # the directory of the standard library
     platform: str
-    libc: str  # as host.libc_of_host tells it
+    libc: str  # as libc_of_host tells it
     pointer_bits: int
     free_threaded: bool
     debug: bool
@@ -45,15 +43,10 @@ class Interpreter:
         return "%s %s%s (%s, %s)" % (kind, self.version, "t" * self.free_threaded, self.executable, self.origin)
 
 
-class InterpreterRefusal:
-    """A file that looked like an interpreter, and why it cannot serve.
+class InterpreterRefusal(NamedTuple):
+    """A file that looked like an interpreter, and why it cannot serve; the version is empty where it said nothing."""
 
-    :param reason: a phrase without a final full stop
-    :param version: what it said it is; empty where it said nothing
-    """
-
-    def __init__(self, path: str, reason: str, version: str = "", origin: str = "") -> None:
-        self.path = path
-        self.reason = reason
-        self.version = version
-        self.origin = origin
+    path: str
+    reason: str
+    version: str = ""
+    origin: str = ""

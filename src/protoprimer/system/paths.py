@@ -3,18 +3,14 @@
 import os
 import sys
 import urllib.parse
+from typing import Callable
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.platform import is_windows
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Callable
-
 __all__ = [
     "can_be_made",
     "can_lock_in",
-    "environment_executable",
     "environment_python",
     "file_url",
     "is_own",
@@ -31,14 +27,9 @@ def scripts_directory(environment: str) -> str:
     return os.path.join(environment, "Scripts" if is_windows() else "bin")
 
 
-def environment_executable(environment: str, name: str) -> str:
-    """Return where the executable `name` of an environment is, whether or not it exists."""
-    return os.path.join(scripts_directory(environment), name + (".exe" if is_windows() else ""))
-
-
 def environment_python(environment: str) -> str:
     """Return where the interpreter of an environment is, whether or not it exists."""
-    return environment_executable(environment, "python")
+    return os.path.join(scripts_directory(environment), "python.exe" if is_windows() else "python")
 
 
 def is_utf8_path(path: str) -> bool:
@@ -78,15 +69,14 @@ def user_cache_directory(environ: "dict[str, str] | None" = None, tell: "Callabl
     environ = dict(os.environ) if environ is None else environ
     cache = environ.get("PROTOPRIMER_CACHE")
     if cache:
-        if not os.path.isabs(cache):
-            raise ConfigurationError(
-                "the path %r is relative" % cache, "the variable PROTOPRIMER_CACHE", "name all of it"
-            )
-        return os.path.normpath(cache)
+        if os.path.isabs(cache):
+            return os.path.normpath(cache)
+        cause = "the path %r is relative" % cache
+        raise ConfigurationError(cause, "the variable PROTOPRIMER_CACHE", "name all of it")
     if is_windows() and environ.get("LOCALAPPDATA"):
         return os.path.join(environ["LOCALAPPDATA"], "protoprimer", "Cache")
     home = environ.get("HOME") or os.path.expanduser("~")
-    usual = os.path.join(home, *(["Library", "Caches"] if sys.platform == "darwin" else [".cache"]))
+    usual = os.path.join(home, "Library/Caches" if sys.platform == "darwin" else ".cache")
     if environ.get("XDG_CACHE_HOME", "").startswith("/"):
         usual = environ["XDG_CACHE_HOME"]
     elif home.startswith("~") or home == "/" or not os.path.isdir(home):
@@ -153,7 +143,7 @@ def _private_temporary_cache() -> str:
         os.makedirs(path, 0o700)
     except OSError:
         # Somebody else's directory of that name must not feed us tools.
-        is_others = hasattr(os, "getuid") and os.lstat(path).st_uid != os.getuid()
+        is_others = hasattr(os, "getuid") and os.lstat(path).st_uid != owner
         if os.path.islink(path) or not os.path.isdir(path) or is_others:
             path = tempfile.mkdtemp(prefix="protoprimer-")
     return path

@@ -4,7 +4,6 @@ import os
 import sys
 
 __all__ = [
-    "BOOT_IDENTIFIER_FILE",
     "boot_identifier",
     "first_line_of",
     "is_windows",
@@ -14,8 +13,6 @@ __all__ = [
     "usable_cores",
     "usable_memory",
 ]
-
-BOOT_IDENTIFIER_FILE = "/proc/sys/kernel/random/boot_id"
 
 
 def is_windows() -> bool:
@@ -34,7 +31,7 @@ def libc_of_host() -> str:
 
 
 def machine_of_host() -> str:
-    """Return the name of the processor's kind, as `platform.machine` does, such as `x86_64`."""
+    """Return the name of the processor's kind, such as `x86_64`."""
     if hasattr(os, "uname"):
         return os.uname().machine
     import platform
@@ -61,15 +58,13 @@ def usable_memory() -> "int | None":
 
 def boot_identifier() -> str:
     """Return what differs from one start of this computer to the next; empty where the host does not tell."""
-    return first_line_of(BOOT_IDENTIFIER_FILE)
+    return first_line_of("/proc/sys/kernel/random/boot_id")
 
 
 def machine_identifier() -> str:
     """Return what tells this machine from others, which may have the same name; without better, that name."""
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        if first_line_of(path):
-            return first_line_of(path)
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host")
+    found = first_line_of("/etc/machine-id") or first_line_of("/var/lib/dbus/machine-id")
+    return found or (os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"))
 
 
 def first_line_of(path: str) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+from protoprimer.system.files import names_in
 from protoprimer.system.platform import first_line_of, is_windows
 from protoprimer.system.windows import end_child_with_this_process, windows_pid_is_alive
 
@@ -29,7 +30,7 @@ def pid_is_alive(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        return True
+        pass  # It is another user's.
     return True
 
 
@@ -55,9 +56,9 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
 def processes_below(ancestor: int) -> "list[int]":
     """Return the ids of the processes that a process has started, and theirs; none where the host does not tell."""
     children = {}  # type: dict[int, list[int]]
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+    for name in filter(str.isdigit, names_in("/proc")):
         # proc(5): after the name in parentheses come the state and the parent.
-        fields = first_line_of("/proc/%s/stat" % name).rpartition(")")[2].split() if name.isdigit() else []
+        fields = first_line_of("/proc/%s/stat" % name).rpartition(")")[2].split()
         if len(fields) > 1:
             children.setdefault(int(fields[1]), []).append(int(name))
     found = children.get(ancestor, [])[:]
@@ -102,9 +103,7 @@ def become_command(program: str, arguments: "list[str]", environ: "dict[str, str
 
 
 def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:
-    """Become another program: same pid where the host has exec, else a child whose end is ours.
-
-    Does not return.
+    """Become another program: same pid where the host has exec, else a child whose end is ours. Does not return.
 
     :param program: its path; by default `arguments[0]`
     :raises OSError: the program cannot be started
@@ -115,16 +114,11 @@ def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: 
             stream.flush()
     if not is_windows():
         os.execve(program, arguments, environ)
-    _wait_as_if_replaced([program] + arguments[1:], environ)
-
-
-def _wait_as_if_replaced(arguments: "list[str]", environ: "dict[str, str]") -> None:
     # The console sends Ctrl-C to the child too, which decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(arguments, env=environ)
-    if is_windows():
-        # Else it would go on where only this process is ended, as by a task manager.
-        end_child_with_this_process(int(child._handle))  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001
+    child = subprocess.Popen([program] + arguments[1:], env=environ)
+    # Else it would go on where only this process is ended, as by a task manager.
+    end_child_with_this_process(int(child._handle))  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001
     status = child.wait()
     # It is told without a sign there, such as 0xC000013A after Ctrl-C, and taken with one.
     os._exit(status - (1 << 32) if status >= 1 << 31 else status)

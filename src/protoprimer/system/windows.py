@@ -1,10 +1,7 @@
 """What only Windows' own library can tell or do of processes, called through `ctypes`."""
 
 import struct
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 __all__ = ["end_child_with_this_process", "windows_pid_is_alive"]
 
@@ -30,24 +27,18 @@ def windows_pid_is_alive(pid: int) -> bool:
 
 
 def end_child_with_this_process(child_handle: int) -> bool:
-    """Let a child end when this process does, however that ends; what the child itself starts is not concerned.
+    """Let a child end when this process does, however that ends; tell whether the host could do that.
 
-    The system closes the job's handle, which nobody else has, with this process, and ends what is in the job.
-
-    :param child_handle: that of the process, as `subprocess.Popen` keeps it
-    :return: whether the host could do that
+    The system closes the job's handle, which nobody else has, with this process, and ends what is in the job. What
+    the child itself starts is not in it.
     """
     kernel32 = _kernel32()
     job = kernel32.CreateJobObjectW(None, None)
-    limits = _limits(_KILL_ON_CLOSE | _SILENT_BREAKAWAY)
+    # A JOBOBJECT_EXTENDED_LIMIT_INFORMATION that sets nothing but flags.
+    limits = struct.pack("@qqINNINII6Q4N", 0, 0, _KILL_ON_CLOSE | _SILENT_BREAKAWAY, *([0] * 16))
     if not job or not kernel32.SetInformationJobObject(job, _LIMITS_EXTENDED, limits, len(limits)):
         return False
     return bool(kernel32.AssignProcessToJobObject(job, child_handle))
-
-
-def _limits(flags: int) -> bytes:
-    """Return a JOBOBJECT_EXTENDED_LIMIT_INFORMATION that sets nothing but flags."""
-    return struct.pack("@qqINNINII6Q4N", *([0, 0, flags] + [0] * 16))
 
 
 def _kernel32() -> "Any":
