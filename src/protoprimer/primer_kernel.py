@@ -24,7 +24,7 @@ from protoprimer.settings.command_line import help_text
 from protoprimer.settings.configuration import LEAPS
 from protoprimer.states import bootstrap_graph
 from protoprimer.store.carried import has_our_mark
-from protoprimer.store.generations import RECORD_NAME, read_record
+from protoprimer.store.generations import record_of
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.children import Terminated
 from protoprimer.system.console import Console, print_out, status_once_printed
@@ -112,7 +112,7 @@ def pip_main() -> "NoReturn":
     """Be pip for the environment that this process runs in: what its command `pip` starts, where it has no pip."""
     console = Console()
     try:
-        known = dict(read_record(os.path.join(sys.prefix, RECORD_NAME)).get("interpreter") or {})
+        known = record_of(sys.prefix).get("interpreter", {})
         interpreter = Interpreter(known, str(known.pop("origin", "")))
         become_pip(sys.prefix, interpreter, sys.argv[1:], graph_here().evaluate("toolbox"), console)
     except PrimerError as error:

@@ -34,9 +34,8 @@ from protoprimer.store.cache import collect_cache_once_a_day
 from protoprimer.store.file_lock import FileLock
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.generations import Generation, GenerationStore
-from protoprimer.store.last_interpreter import interpreter_of_last_generation
+from protoprimer.store.history import interpreter_of_last_generation, refuse_what_is_gone
 from protoprimer.store.publishing import Environment, publish_environment
-from protoprimer.store.reasons import refuse_what_is_gone
 from protoprimer.store.state_directory import prepare_state_directory, remembered_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter

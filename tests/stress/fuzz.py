@@ -299,7 +299,7 @@ def fuzz_records(data: bytes) -> None:
     """Whatever a generation's record says, it is one or none, and a reason to build is a sentence."""
     from protoprimer.store.fingerprint import Fingerprint
     from protoprimer.store.generations import GenerationStore
-    from protoprimer.store.reasons import reason_to_build
+    from protoprimer.store.history import reason_to_build
     from protoprimer.system.console import Console
 
     with tempfile.TemporaryDirectory() as base:
@@ -312,7 +312,7 @@ def fuzz_records(data: bytes) -> None:
         store = GenerationStore(base, "default", Console(-1))
         wanted = Fingerprint("0123456789abcdef", {"a": "2"})
         for generation in store.all():
-            store.is_intact(generation)
+            generation.faults()
         store.find(wanted)
         if not reason_to_build(store, wanted).startswith("because "):
             raise FindingError(reason_to_build(store, wanted))

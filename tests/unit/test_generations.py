@@ -33,8 +33,8 @@ from protoprimer.store.generations import (
     GenerationStore,
     point_link,
 )
-from protoprimer.store.reasons import reason_to_build
-from protoprimer.store.sharing import note_use
+from protoprimer.store.history import reason_to_build
+from protoprimer.store.in_use import note_use
 from protoprimer.store.state_directory import prepare_state_directory, remember_environment, remembered_environment
 from protoprimer.system.console import Console
 from protoprimer.system.files import temporary_name
@@ -121,7 +121,7 @@ class TestPublishing:
         built = build(store, fingerprint_named(), backend="uv", tool="uv 0.5")
         found = store.find(fingerprint_named())
         assert found is not None
-        assert (found.path, found.digest, found.number) == (built.path, "a" * 16, 1)
+        assert (found.path, found.record["fingerprint"]) == (built.path, "a" * 16)
         assert os.path.exists(environment_python(found.path))
         for key in ("backend", "tool", "parts", "fingerprint", "protoprimer", "built", "host", "environment"):
             assert found.record[key], key
@@ -132,7 +132,7 @@ class TestPublishing:
         paths = [store.begin(fingerprint_named()), build(store, fingerprint_named()).path]
         shutil.rmtree(paths[0])
         paths.append(store.begin(fingerprint_named()))
-        store.abandon(paths[2])
+        store.remove(paths[2])
         store.collect(3, [])
         paths.append(build(store, fingerprint_named()).path)
         assert [os.path.basename(path)[len("default-") + 16 :] for path in paths] == ["", ".2", ".3", ".4"]
@@ -140,7 +140,7 @@ class TestPublishing:
 
     def test_name_of_a_failed_build_is_forgotten_after_a_day(self, store: GenerationStore) -> None:
         path = store.begin(fingerprint_named())
-        store.abandon(path)
+        store.remove(path)
         os.utime(path + ".building", (1, 1))
         store.collect(3, [])
         assert os.listdir(store.directory) == []
@@ -172,14 +172,14 @@ class TestPublishing:
         other = GenerationStore(str(state), "default-2", console)
         build(store, fingerprint_named())
         assert other.find(fingerprint_named()) is None
-        assert other.last_record() == {}
+        assert other.records() == []
         build(other, fingerprint_named())
         assert [len(one.all()) for one in (store, other)] == [1, 1]
 
     def test_abandoned_one_is_gone(self, store: GenerationStore) -> None:
         path = store.begin(fingerprint_named())
         fill(path)
-        store.abandon(path)
+        store.remove(path)
         assert os.listdir(store.directory) == [os.path.basename(path) + ".building"]
 
 
@@ -187,7 +187,7 @@ class TestHealth:
     def test_new_one_is_intact_though_a_wheel_listed_a_file_it_never_had(self, store: GenerationStore) -> None:
         built = build(store, fingerprint_named())
         assert built.record["faults_when_new"] == ["never.txt is missing"]
-        assert store.is_intact(built) is None
+        assert not built.faults()
 
     def test_environment_with_packages_from_a_real_installer_is_intact_until_one_of_their_files_is_gone(
         self, store: GenerationStore
@@ -199,9 +199,9 @@ class TestHealth:
         built = store.publish(path, {"fingerprint": "a" * 16, "parts": {}})
         assert built.record["faults_when_new"] == []
         assert any(name.startswith("pip-") for name in built.record["distributions"])
-        assert store.is_intact(built) is None
+        assert not built.faults()
         next(Path(path).rglob("pip/__main__.py")).unlink()
-        assert "pip/__main__.py" in (store.is_intact(built) or "")
+        assert "pip/__main__.py" in str(built.faults())
 
     @pytest.mark.parametrize(
         ("damage", "told"),
@@ -223,7 +223,7 @@ class TestHealth:
     def test_damage_is_named(self, store: GenerationStore, damage: Callable[[str], Any], told: str) -> None:
         built = build(store, fingerprint_named())
         damage(built.path)
-        assert told in (store.is_intact(built) or "")
+        assert told in str(built.faults())
 
     @posix_only
     @pytest.mark.parametrize("target", ["nothing", "not-executable", "empty"])
@@ -239,7 +239,7 @@ class TestHealth:
         python.symlink_to(tmp_path / target)
         assert store.find(fingerprint_named()) is None
         assert "interpreter" in reason_to_build(store, fingerprint_named())
-        assert build(store, fingerprint_named()).number == 2
+        assert build(store, fingerprint_named()).path == built.path + ".2"
 
     def test_after_a_reboot_emptied_files_are_noticed_at_once(self, store: GenerationStore) -> None:
         built = build(store, fingerprint_named())
@@ -264,9 +264,9 @@ class TestReasons:
         first = build(store, fingerprint_named("a"))
         second = build(store, fingerprint_named("b"))
         shutil.rmtree(second.path)
-        assert store.last_record()["fingerprint"] == "b" * 16
+        assert store.records()[0]["fingerprint"] == "b" * 16
         Path(store.directory, "default.last.json").write_text("{")
-        assert store.last_record()["fingerprint"] == first.digest
+        assert store.records()[0]["fingerprint"] == first.record["fingerprint"]
 
     def test_an_interrupted_build_and_a_base_interpreter_that_is_gone_are_named(self, store: GenerationStore) -> None:
         begun = store.begin(fingerprint_named())
@@ -582,7 +582,7 @@ except PrimerError as error:
             store = GenerationStore(str(state), "default", console)
             found = store.find(fingerprint_named())
             assert (found is not None) or done.returncode != 0
-            assert found is None or store.is_intact(found) is None
+            assert found is None or not found.faults()
             again = build(store, fingerprint_named())
             assert store.find(fingerprint_named()) is not None
             store.collect(1, [])

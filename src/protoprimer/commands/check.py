@@ -1,7 +1,6 @@
 """`./prime check`: whether the environment is current, and what this host can do. It changes and downloads nothing."""
 
 import json
-import os
 import time
 from typing import Any
 
@@ -15,10 +14,10 @@ from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.store.building import is_for_this_run_only
-from protoprimer.store.generations import RECORD_NAME, GenerationStore, read_record
+from protoprimer.store.generations import GenerationStore, record_of
+from protoprimer.store.history import reason_to_build
 from protoprimer.store.publishing import environment_facts
 from protoprimer.store.ready import read_ready
-from protoprimer.store.reasons import reason_to_build
 from protoprimer.system.console import Console, print_out
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
@@ -60,14 +59,14 @@ def check_command(
 def _environment_report(graph: StateGraph, configuration: Configuration) -> "dict[str, Any]":
     """Tell how the environment is; each of its files is looked at."""
     facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
-    record = read_record(os.path.join(facts["environment-path"] or "", RECORD_NAME))
+    record = record_of(facts["environment-path"] or "")
     try:
         graph.evaluate("readable_lock")
         store, fingerprint = graph.evaluate("store"), graph.evaluate("fingerprint")
         files = graph.evaluate("inputs").described(configuration.root)
         # By content, not by what `ready` says: an edit whose time was set back is found here.
         found = store.newest(fingerprint)
-        faults = store.faults(found) if found else []
+        faults = found.faults() if found else []
         health = "broken" if faults else "current" if found else "not built for what the repository asks now"
         stale = None if found and not faults else reason_to_build(store, fingerprint)
         ready = read_ready(configuration.state_directory)

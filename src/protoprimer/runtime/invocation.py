@@ -9,15 +9,19 @@ from protoprimer.runtime.client import held_variables
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import INPUT_VARIABLES, Configuration
 from protoprimer.states import Invocation, bootstrap_graph
-from protoprimer.store.generations import RECORD_NAME
+from protoprimer.store.generations import record_of
 from protoprimer.store.publishing import environment_of_ready
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, is_within, json_table
+>>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
+====
+from protoprimer.system.files import is_within
+====
+>>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
 from protoprimer.system.platform import is_windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 __all__ = [
     "can_ask_client",
@@ -53,7 +57,7 @@ def graph_here() -> StateGraph:
     of a pool need not be an entry script, and may be in any directory.
     """
     invocation = invocation_of_process("run", None)
-    record = _record_here()
+    record = record_of(sys.prefix)
     if not isinstance(record.get("root"), str) or not isinstance(record.get("kernel"), str):
         return bootstrap_graph(invocation)
     invocation.entry_path, invocation.kernel_path = os.path.join(record["root"], "prime"), record["kernel"]
@@ -66,10 +70,10 @@ def graph_here() -> StateGraph:
     return graph
 
 
-def _record_here() -> "dict[str, Any]":
-    return json_table(content_of(os.path.join(sys.prefix, RECORD_NAME)))
-
-
+>>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
+====
+====
+>>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
 def keep_only_standard_library_on_path() -> None:
     """Leave a foreign environment, user site and `PYTHONPATH` behind: nothing but the standard library is ours."""
     roots = {os.path.dirname(os.__file__)}

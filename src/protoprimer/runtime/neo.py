@@ -51,13 +51,13 @@ def heal_or_explain(invocation: Invocation, kind: str, failure: ClientImportFail
     graph = bootstrap_graph(invocation)
     store = graph.evaluate("store")
     here = os.path.realpath(sys.prefix)
-    broken = [one for one in store.all() if os.path.realpath(one.path) == here and store.is_intact(one)]
+    broken = [one for one in store.all() if os.path.realpath(one.path) == here and one.faults()]
     if not broken:
         raise failure.explained(sys.prefix)
     if kind == "start":
         # Else ./prime would go by it: that a file lost its content shows in no time of a directory.
         forget_ready(os.path.dirname(store.directory))
-        raise NotReadyError("the environment is damaged: %s" % store.is_intact(broken[0]), None, "run ./prime")
+        raise NotReadyError("the environment is damaged: %s" % broken[0].faults()[0], None, "run ./prime")
     os.environ.update(held_variables())
     enter_client(graph, graph.evaluate("environment"))
     return 0

@@ -17,7 +17,7 @@ from protoprimer.store.carried import carry_module
 from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps
 from protoprimer.store.generations import Generation, GenerationStore
-from protoprimer.store.reasons import reason_to_build
+from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
@@ -126,8 +126,7 @@ def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inpu
 
 def find_generation(request: BuildRequest) -> "Generation | None":
     """Return the whole generation of what is asked for, if there is one and it is not to be built from scratch."""
-    found = None if request.plan.rebuild else request.store.find(request.fingerprint)
-    return found if found is not None and request.store.is_intact(found) is None else None
+    return None if request.plan.rebuild else request.store.find(request.fingerprint)
 
 
 def build_under_lock(
@@ -141,7 +140,7 @@ def build_under_lock(
     with lock:
         now = store.find(request.fingerprint)
         is_others = now is not None and (before is None or now.path != before.path)
-        if now is not None and (is_others or not request.plan.rebuild) and store.is_intact(now) is None:
+        if now is not None and (is_others or not request.plan.rebuild):
             return now
         # Waiting for the lock may have taken minutes.
         request.refuse_changed_inputs()
@@ -195,7 +194,7 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
         )
         return request.store.publish(path, record)
     except BaseException as error:
-        request.store.abandon(path)
+        request.store.remove(path)
         if isinstance(error, OSError):
             # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
             raise disk_failure("build the environment", str(error.filename or path), error) from error

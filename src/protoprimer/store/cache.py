@@ -4,30 +4,34 @@ import os
 import time
 
 from protoprimer.fetch.wheels import remove_unused
-from protoprimer.store.generations import RECORD_NAME, read_record
-from protoprimer.system.files import names_in, write_atomically
+from protoprimer.store.generations import record_of
+from protoprimer.system.files import write_atomically
 
 __all__ = ["collect_cache", "collect_cache_once_a_day"]
 
 _DAY = 24 * 3600
 # Directories of the cache, and after how many days without use what is in them goes.
-_DAYS_KEPT = {"bundles": 90, "interpreters": 30, "pins": 30, "pyc": 30, "tools": 90, "virtualenv": 90, "wheels": 90}
+_DAYS_KEPT = {"bundles": 90, "interpreters": 30, "pins": 30, "tools": 90, "virtualenv": 90, "wheels": 90}
+_DAYS_BYTECODE_IS_KEPT = 30
 # What earlier versions kept.
 _NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 
 
 def collect_cache(cache_directory: str) -> int:
     """Remove from the cache what nobody has used for long; return how many entries."""
-    removed = 0
+    removed = remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
     for name, days in _DAYS_KEPT.items():
-        directory = os.path.join(cache_directory, name)
-        if name == "pyc":
-            removed += _remove_old_files(directory, days * _DAY)
-        else:
-            removed += remove_unused(directory, days * _DAY)
+        removed += remove_unused(os.path.join(cache_directory, name), days * _DAY)
+    # Python lays it out by the paths of sources.
+    for place, _names, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
+        removed += remove_unused(place, _DAYS_BYTECODE_IS_KEPT * _DAY, files.__contains__)
+        try:
+            os.rmdir(place)
+        except OSError:
+            # Not empty.
+            continue
     clones = os.path.join(cache_directory, "clones")
-    removed += remove_unused(clones, _DAY, lambda name: _is_of_no_clone(os.path.join(clones, name)))
-    return removed + remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
+    return removed + remove_unused(clones, _DAY, lambda name: _is_of_no_clone(os.path.join(clones, name)))
 
 
 def collect_cache_once_a_day(cache_directory: str) -> None:
@@ -45,19 +49,6 @@ def collect_cache_once_a_day(cache_directory: str) -> None:
 def _is_of_no_clone(state_directory: str) -> bool:
     """Tell whether a clone whose state lies in the cache is gone; where nothing tells which clone, it may be there."""
     envs = os.path.join(state_directory, "envs")
-    roots = [read_record(os.path.join(envs, name, RECORD_NAME)).get("root") for name in names_in(envs)]
+    names = os.listdir(envs) if os.path.isdir(envs) else []
+    roots = [record_of(os.path.join(envs, name)).get("root") for name in names]
     return any(roots) and not any(os.path.isdir(str(root)) for root in roots)
-
-
-def _remove_old_files(directory: str, seconds: float) -> int:
-    """Remove old files at any depth, as Python lays its bytecode out by the paths of sources; then what is empty."""
-    removed = 0
-    for place, _names, files in os.walk(directory, topdown=False):
-        removed += remove_unused(place, seconds, set(files).__contains__)
-        try:
-            if place != directory:
-                os.rmdir(place)
-        except OSError:
-            # Not empty.
-            continue
-    return removed

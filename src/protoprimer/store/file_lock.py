@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import stat
 import time
 from typing import Any, Callable
@@ -251,8 +252,10 @@ class FileLock:
             return {}
 
     def _name_of_holder(self) -> str:
-        holder = _weak_holder(self._held)[1] or self._written_holder()
-        # filelock's holders do not sign: what is written is an earlier holder's, who was killed.
+        holder, pid = _weak_holder(self._held)[1] or self._written_holder(), _pid_known_to_kernel(self._descriptor)
+        if pid and pid != holder.get("pid"):
+            # filelock's holders do not sign: what is written is an earlier holder's, who was killed.
+            holder = {"pid": pid, "host": this_process()["host"]}
         if not holder.get("pid") or process_is_gone(holder):
             return "another process, which holds %s" % self.path
         since = ", which has held %s since %s" % (self.path, holder["since"]) if holder.get("since") else ""
@@ -277,6 +280,17 @@ def _open_lock_file(path: str) -> int:
         return os.open(path, flags, 0o644)
     except OSError as error:
         raise disk_failure("open the lock file", path, error) from error
+
+
+def _pid_known_to_kernel(descriptor: int) -> int:
+    locks = content_of("/proc/locks")
+    if descriptor < 0 or not locks:
+        return 0
+    status = os.fstat(descriptor)
+    # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
+    place = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+    found = re.search(r"FLOCK +ADVISORY +WRITE +(\d+) %02x:%02x:%d " % place, locks.decode("ascii", "replace"))
+    return int(found.group(1)) if found else 0
 
 
 def _holder_text() -> bytes:

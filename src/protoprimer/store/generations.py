@@ -7,39 +7,31 @@ import errno
 import os
 import re
 import time
+from typing import Any, NamedTuple
 
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import InstallError
 from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process
 from protoprimer.store.fingerprint import Fingerprint
-from protoprimer.store.in_use import paths_in_use
+from protoprimer.store.in_use import MARK_OF_USE, just_replaced, may_be_used_elsewhere, paths_in_use
 from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
-from protoprimer.store.sharing import MARK_OF_USE, is_spared, just_replaced
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import (
-    content_of,
-    json_table,
-    link_directory,
-    link_target,
-    names_in,
-    remove_tree,
-    write_json,
-)
-from protoprimer.system.platform import is_windows
+from protoprimer.system.files import content_of, json_table, link_directory, link_target, names_in, remove_tree, write_json
 from protoprimer.version import VERSION
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+__all__ = ["Generation", "GenerationStore", "point_link", "record_of"]
 
-__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link", "read_record"]
-
-RECORD_NAME = "protoprimer.json"
-_TRASH_PREFIX = ".trash-"
-_BUILDING_SUFFIX = ".building"
-_LAST_SUFFIX = ".last.json"
+_RECORD = "protoprimer.json"
+# What is read of a record: another version may have written other types.
+_TYPES_IN_RECORD = {
+    "built_seconds": int, "distributions": list, "environment": str, "faults_when_new": list, "fingerprint": str,
+    "interpreter": dict, "parts": dict, "serial": int,
+}  # fmt: skip
+_TRASH, _BUILDING = ".trash-", ".building"
+_MARK = re.compile(r"(\.building|%s\w+)\Z" % re.escape(MARK_OF_USE))
+# What a process that was killed had not yet renamed to the name of a file or link of ours.
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.tmp\Z")
 _LOGS_KEPT = 20
 # The mark of a build that failed outlives its directory, as an orphaned installer may still write to that name.
 _SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
@@ -47,63 +39,47 @@ _SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
 _SECONDS_A_BUILD_MAY_TAKE = 7 * 24 * 3600
 
 
-class Generation:
-    """One complete environment.
+class Generation(NamedTuple):
+    """One complete environment: its directory, what its record says, and whether this run has built it."""
 
-    :param path: its directory
-    :param record: what, from what, by whom, when
-    :param is_new: whether this run has built it
-    """
+    path: str
+    record: "dict[str, Any]"
+    is_new: bool = False
 
-    def __init__(self, path: str, record: "dict[str, Any]", is_new: bool = False) -> None:
-        self.path = path
-        self.record = record
-        self.is_new = is_new
-        self.digest = str(record["fingerprint"])
-        self.environment_name = str(record["environment"])
-        self.number = (_split_generation_name(os.path.basename(path)) or ("", "", 1))[2]
-        # Counts the builds of this environment, as clocks may be set back.
-        self.serial = record["serial"] if isinstance(record.get("serial"), int) else 0
+    def faults(self) -> "list[str]":
+        """Return all that is broken in it, each as a phrase that names the file; files are looked for, not read."""
+        return environment_faults(self.path, self.record)
 
 
-def _split_generation_name(name: str) -> "tuple[str, str, int] | None":
-    environment, _, rest = name.rpartition("-")
-    digest, dot, number = rest.partition(".")
-    if not environment or len(digest) != 16 or digest.strip("0123456789abcdef"):
-        return None
-    if dot and (number.strip("0123456789") or not 0 < len(number) < 10):
-        return None
-    return environment, digest, int(number or 1)
+def record_of(environment: str) -> "dict[str, Any]":
+    """Return the record in a generation's directory; an empty one where it cannot be read or is not of our form."""
+    return _record_in(os.path.join(environment, _RECORD))
 
 
-def read_record(path: str) -> "dict[str, Any]":
-    """Return what a generation's `protoprimer.json` says, empty where it cannot be read or is not of our form."""
-    found = json_table(content_of(path))
-    return found if _has_known_types(found) else {}
+def _record_in(path: str) -> "dict[str, Any]":
+    record = json_table(content_of(path))
+    return record if all(isinstance(record.get(name, kind()), kind) for name, kind in _TYPES_IN_RECORD.items()) else {}
 
 
-def _has_known_types(record: "dict[str, Any]") -> bool:
-    """Tell whether what is read of a record is what this version writes: another version's may not be."""
-    lists = [record.get(name, []) for name in ("distributions", "faults_when_new")]
-    tables = [record.get(name, {}) for name in ("parts", "interpreter")]
-    if not all(isinstance(one, list) for one in lists) or not all(isinstance(one, dict) for one in tables):
-        return False
-    words = [word for one in lists for word in one] + list(tables[0].values())
-    return all(isinstance(word, str) for word in words)
+def _environment_and_digest(path: str) -> "tuple[str, ...] | None":
+    """Return what the name of a generation's directory tells; `None` if it is no such name."""
+    name = re.match(r"(.+)-([0-9a-f]{16})(\.\d{1,9})?\Z", os.path.basename(path), re.ASCII)
+    return name.group(1, 2) if name else None
 
 
-def _sync_directory(path: str) -> None:
-    if is_windows():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some file systems cannot do this to a directory; they order such changes by themselves.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(descriptor)
+def _paths_in(directory: str) -> "list[str]":
+    return [os.path.join(directory, name) for name in names_in(directory)]
+
+
+def _complete_in(directory: str) -> "list[Generation]":
+    """Return the complete generations in a directory, the oldest first."""
+    found = []
+    for path in _paths_in(directory):
+        record = record_of(path)
+        if _environment_and_digest(path) == (record.get("environment"), record.get("fingerprint")):
+            found.append(Generation(path, record))
+    # Builds are counted, as clocks may be set back.
+    return sorted(found, key=lambda generation: generation.record.get("serial", 0))
 
 
 class GenerationStore:
@@ -115,57 +91,54 @@ class GenerationStore:
     def __init__(
         self, state_directory: str, environment_name: str, console: Console, shared_directory: "str | None" = None
     ) -> None:
-        self._shared = None  # type: GenerationStore | None
-        if shared_directory not in (None, state_directory):
-            self._shared = GenerationStore(str(shared_directory), environment_name, console)
-        self.directory = os.path.join(state_directory, "envs")
         self.state_directory = state_directory
-        self._name = environment_name
+        self.directory = os.path.join(state_directory, "envs")
+        self.environment_name = environment_name
+        shared = os.path.join(shared_directory or state_directory, "envs")
+        self._directories = list(dict.fromkeys([shared, self.directory]))
         self._console = console
 
     def all(self) -> "list[Generation]":
         """Return the complete generations of this environment, the oldest first."""
-        return [generation for generation in self._complete() if generation.environment_name == self._name]
+        found = [generation for directory in self._directories for generation in _complete_in(directory)]
+        return [generation for generation in found if generation.record["environment"] == self.environment_name]
 
     def last(self) -> "Generation | None":
         """Return the newest complete generation whose interpreter can be started, of whatever fingerprint."""
-        usable = [generation for generation in self.all() if interpreter_fault(generation.path) is None]
-        return usable[-1] if usable else self._shared.last() if self._shared else None
+        return next((one for one in reversed(self.all()) if interpreter_fault(one.path) is None), None)
+
+    def newest(self, fingerprint: Fingerprint) -> "Generation | None":
+        """Return the newest complete generation of a fingerprint, whatever happened to it since."""
+        return next((one for one in reversed(self.all()) if one.record["fingerprint"] == fingerprint.digest), None)
 
     def find(self, fingerprint: Fingerprint) -> "Generation | None":
-        """Return the newest complete generation of a fingerprint if its interpreter can be started, else `None`.
-
-        What was built before this boot is looked at in full, as a power loss may have emptied its files.
-        """
+        """Return the newest complete generation of a fingerprint if nothing of it is broken, else `None`."""
         found = self.newest(fingerprint)
-        if found is None:
-            return None
-        is_of_this_boot = found.record.get("boot") == this_process()["boot"]
-        fault = interpreter_fault(found.path) if is_of_this_boot else self.is_intact(found)
-        return found if fault is None else None
+        return found if found is not None and not found.faults() else None
 
-    def next_path(self, fingerprint: Fingerprint) -> str:
-        """Return where `begin` creates a directory; no name is used twice."""
-        numbers = [0]
-        for name in names_in(self.directory):
-            bare = name[len(_TRASH_PREFIX) :] if name.startswith(_TRASH_PREFIX) else name
-            bare = bare[: -len(_BUILDING_SUFFIX)] if bare.endswith(_BUILDING_SUFFIX) else bare
-            split = _split_generation_name(bare)
-            if split is not None and split[:2] == (self._name, fingerprint.digest):
-                numbers.append(split[2])
-        name = "%s-%s" % (self._name, fingerprint.digest)
-        return os.path.join(self.directory, name if max(numbers) == 0 else "%s.%d" % (name, max(numbers) + 1))
+    def records(self) -> "list[dict[str, Any]]":
+        """Return the records of the builds of this environment, first the last one's, which may be gone."""
+        records = [_record_in(os.path.join(self.directory, self.environment_name + ".last.json"))]
+        return [record for record in records + [one.record for one in reversed(self.all())] if record]
+
+    def was_interrupted(self, fingerprint: Fingerprint) -> bool:
+        """Tell whether a build of this fingerprint ended without a result that is whole."""
+        return (self.environment_name, fingerprint.digest) in map(_environment_and_digest, self._leftovers())
 
     def begin(self, fingerprint: Fingerprint) -> str:
-        """Return a new empty directory to build an environment in.
+        """Return a new empty directory to build an environment in; no name is used twice.
 
         :raises InstallError: it cannot be created (exit code 6)
         """
         prepare_state_directory(self.state_directory)
-        path = self.next_path(fingerprint)
+        name = "%s-%s" % (self.environment_name, fingerprint.digest)
+        taken = re.compile(r"(?:\.trash-)?%s(?:\.(\d+))?(?:\.building)?\Z" % re.escape(name))
+        names = map(taken.match, names_in(self.directory))
+        numbers = [int(one.group(1) or 1) for one in names if one]
+        path = os.path.join(self.directory, name + (".%d" % (max(numbers) + 1) if numbers else ""))
         try:
             # First the builder's mark, so that nobody sees this as a leftover.
-            write_json(path + _BUILDING_SUFFIX, this_process(), durable=False)
+            write_json(path + _BUILDING, this_process(), durable=False)
             os.mkdir(path, 0o755)
         except OSError as error:
             raise disk_failure("create a directory for the environment", path, error) from error
@@ -179,75 +152,36 @@ class GenerationStore:
         """
         fault = interpreter_fault(path)
         if fault:
-            raise InstallError("what was just built is no environment: " + fault, place=path)
-        here, content = this_process(), dict(record)
-        # Some wheels list files that no installer writes, or writes otherwise; only what changes later is damage.
-        content["faults_when_new"] = faults_of_files(path)
+            raise InstallError("what was just built is no environment: " + fault, path)
+        here = this_process()
+        content = dict(record, **{key: here[key] for key in ("boot", "host", "machine", "namespace")})
         content.update(
-            environment=self._name,
+            environment=self.environment_name,
             protoprimer=VERSION,
             built=here["since"],
             built_seconds=int(time.time()),
-            host=here["host"],
-            machine=here["machine"],
-            namespace=here["namespace"],
             by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
-            boot=here["boot"],
-            serial=1 + max([generation.serial for generation in self.all()] or [0]),
+            serial=1 + max([one.record.get("serial", 0) for one in self.all()] or [0]),
             distributions=sorted(metadata_directories(path)),
+            # Some wheels list files that no installer writes, or writes otherwise; only what changes later is damage.
+            faults_when_new=faults_of_files(path),
         )
         try:
+            # Where a start of the computer has a name, what was there before it is looked at again.
             if not here["boot"] and hasattr(os, "sync"):
-                # Without a boot id nobody would look at the files after a power loss.
                 os.sync()
-            # With one, what a power loss empties or takes is built again: no need to wait for the disk.
-            write_json(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
-            if not here["boot"]:
-                _sync_directory(path)
-                _sync_directory(self.directory)
+            write_json(os.path.join(path, _RECORD), content, durable=not here["boot"])
         except OSError as error:
             raise disk_failure("publish the environment", path, error) from error
         try:
-            os.unlink(path + _BUILDING_SUFFIX)
-            write_json(os.path.join(self.directory, self._name + _LAST_SUFFIX), content, durable=False)
+            os.unlink(path + _BUILDING)
+            write_json(os.path.join(self.directory, self.environment_name + ".last.json"), content, durable=False)
         except OSError as error:
             # The environment is whole; what is lost only explains or tidies.
             self._console.detail("could not note what was built last: %s" % error)
-        return Generation(path, content, is_new=True)
+        return Generation(path, content, True)
 
-    def abandon(self, path: str) -> None:
-        """Remove what was begun at `path` and will not be published."""
-        self._remove(path)
-
-    def last_record(self) -> "dict[str, Any]":
-        """Return the record of what was built last under this environment's name; empty if that is not known."""
-        generations = self.all()
-        records = [read_record(os.path.join(self.directory, self._name + _LAST_SUFFIX))]
-        records += [generation.record for generation in reversed(generations)]
-        shared = self._shared.last_record() if self._shared else {}
-        return next((record for record in records if isinstance(record.get("parts"), dict)), shared)
-
-    def record_of(self, path: str, digest: str) -> "dict[str, Any]":
-        """Return the record of a generation by its path, also if it is gone and was the last; else an empty one."""
-        records = [read_record(os.path.join(path, RECORD_NAME)), self.last_record()]
-        same = [one for one in records if (one.get("environment"), one.get("fingerprint")) == (self._name, digest)]
-        return next((one for one in same if isinstance(one.get("parts"), dict)), {})
-
-    def was_interrupted(self, fingerprint: Fingerprint) -> bool:
-        """Tell whether a build of this fingerprint ended without a result that is whole."""
-        begun = "%s-%s" % (self._name, fingerprint.digest)
-        return any(os.path.basename(path).partition(".")[0] == begun for path in self._leftovers())
-
-    def is_intact(self, generation: Generation) -> "str | None":
-        """Return what is broken in a generation, or `None`; files are looked for, not read."""
-        return next(iter(self.faults(generation)), None)
-
-    def faults(self, generation: Generation) -> "list[str]":
-        """Return all that is broken in a generation, each as a phrase that names the file."""
-        known, when_new = generation.record.get("distributions"), generation.record.get("faults_when_new")
-        return environment_faults(generation.path, known or [], when_new or [])
-
-    def collect(self, keep: int, protect: "Sequence[str]") -> "list[str]":
+    def collect(self, keep: int, protect: "list[str]") -> "list[str]":
         """Remove the old generations of every environment, and what killed runs left; return the paths removed.
 
         What a live process uses stays, and so does what `ready` announces.
@@ -256,71 +190,18 @@ class GenerationStore:
         :param protect: paths of generations that stay in any case
         """
         self._tidy()
-        candidates = self._leftovers()
-        of_name = {}  # type: dict[str, list[Generation]]
-        for generation in self._complete():
-            of_name.setdefault(generation.environment_name, []).append(generation)
-        for generations in of_name.values():
-            old = generations[: -max(1, keep)]
-            candidates += [generation.path for generation in old if not is_spared(generation.path, generation.record)]
-        replaced = just_replaced([generation.path for generation in self._complete()])
-        protected = {os.path.abspath(path) for path in list(protect) + replaced}
-        candidates = [path for path in candidates if os.path.abspath(path) not in protected]
-        used = paths_in_use(candidates, os.path.join(self.state_directory, "ready")) if candidates else set()
-        return [path for path in candidates if path not in used and self._remove(path)]
+        candidates, complete = self._leftovers(), _complete_in(self.directory)
+        for name in sorted({generation.record["environment"] for generation in complete}):
+            old = [one for one in complete if one.record["environment"] == name][: -max(1, keep)]
+            candidates += [one.path for one in old if not may_be_used_elsewhere(one.path, one.record)]
+        spared = protect + just_replaced([generation.path for generation in complete])
+        candidates = [path for path in candidates if path not in spared]
+        used = paths_in_use(candidates, os.path.join(self.state_directory, "ready"))
+        return [path for path in candidates if path not in used and self.remove(path)]
 
-    def newest(self, fingerprint: Fingerprint) -> "Generation | None":
-        """Return the newest complete generation of a fingerprint, whatever happened to it since."""
-        found = [generation for generation in self.all() if generation.digest == fingerprint.digest]
-        if not found:
-            return self._shared.newest(fingerprint) if self._shared else None
-        return max(found, key=lambda generation: generation.number)
-
-    def _complete(self) -> "list[Generation]":
-        found = []
-        for name in names_in(self.directory):
-            split = _split_generation_name(name)
-            if split is not None:
-                record = read_record(os.path.join(self.directory, name, RECORD_NAME))
-                if (record.get("environment"), record.get("fingerprint")) == split[:2]:
-                    found.append(Generation(os.path.join(self.directory, name), record))
-        return sorted(found, key=lambda generation: (generation.serial, generation.number))
-
-    def _tidy(self) -> None:
-        for directory in (self.directory, self.state_directory):
-            for name in names_in(directory):
-                path = os.path.join(directory, name)
-                built = path[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else ""
-                is_over = built and (not os.path.lexists(built) or os.path.lexists(os.path.join(built, RECORD_NAME)))
-                used, is_mark, _ = path.partition(MARK_OF_USE)
-                if name.startswith(_TRASH_PREFIX) and directory == self.directory:
-                    remove_tree(path)
-                elif is_mark and not os.path.lexists(used):
-                    _unlink_if_older(path, 0)
-                elif is_over or _is_unfinished_file(path):
-                    _unlink_if_older(path, _SECONDS_A_NAME_STAYS_TAKEN)
-        logs = os.path.join(self.state_directory, "log")
-        for name in names_in(logs)[:-_LOGS_KEPT]:
-            _unlink_if_older(os.path.join(logs, name), 0)
-
-    def _leftovers(self) -> "list[str]":
-        found = []
-        for name in names_in(self.directory):
-            bare = name[: -len(_BUILDING_SUFFIX)] if name.endswith(_BUILDING_SUFFIX) else name
-            path = os.path.join(self.directory, bare)
-            if _split_generation_name(bare) is None or path in found or not os.path.lexists(path):
-                continue
-            # In this order: a builder publishes before it takes its mark away.
-            builder = read_record(path + _BUILDING_SUFFIX)
-            is_late = _age(path + _BUILDING_SUFFIX) > _SECONDS_A_BUILD_MAY_TAKE
-            if (not builder or is_late or process_is_gone(builder)) and not read_record(
-                os.path.join(path, RECORD_NAME)
-            ):
-                found.append(path)
-        return found
-
-    def _remove(self, path: str) -> bool:
-        trash = os.path.join(self.directory, _TRASH_PREFIX + os.path.basename(path))
+    def remove(self, path: str) -> bool:
+        """Remove a generation, or what was begun there and will not be published; tell whether it is gone."""
+        trash = os.path.join(self.directory, _TRASH + os.path.basename(path))
         try:
             if os.path.lexists(path):
                 # In one step, so that nobody sees a part of it; on Windows this fails while it is in use.
@@ -330,6 +211,29 @@ class GenerationStore:
             self._console.detail("kept %s: %s" % (path, error))
             return False
         return True
+
+    def _leftovers(self) -> "list[str]":
+        """Return the directories of builds that nobody will finish."""
+        found = []
+        for path in filter(_environment_and_digest, _paths_in(self.directory)):
+            # In this order: a builder publishes before it takes its mark away.
+            builder = json_table(content_of(path + _BUILDING))
+            is_late = _age(path + _BUILDING) > _SECONDS_A_BUILD_MAY_TAKE
+            if (not builder or is_late or process_is_gone(builder)) and not record_of(path):
+                found.append(path)
+        return found
+
+    def _tidy(self) -> None:
+        """Remove the marks of what is gone, and what killed runs and an earlier collection did not finish."""
+        for path in _paths_in(self.directory) + _paths_in(self.state_directory):
+            mark = _MARK.search(path)
+            if path.startswith(os.path.join(self.directory, _TRASH)):
+                remove_tree(path)
+            elif _UNFINISHED.search(path) or (mark and not os.path.lexists(path[: mark.start()])):
+                is_of_use = mark and mark.group(1) != _BUILDING
+                _unlink_if_older(path, 0 if is_of_use else _SECONDS_A_NAME_STAYS_TAKEN)
+        for path in _paths_in(os.path.join(self.state_directory, "log"))[:-_LOGS_KEPT]:
+            _unlink_if_older(path, 0)
 
 
 def _age(path: str) -> float:
@@ -349,44 +253,33 @@ def _unlink_if_older(path: str, seconds: float) -> None:
         pass
 
 
-def _is_unfinished_file(path: str) -> bool:
-    """Tell whether this is what a process that was killed had not yet renamed to the name of a file or link of ours."""
-    return re.search(r"\.([0-9a-f]{16}|\d+)\.tmp\Z|\Aready\.\d+\Z", os.path.basename(path)) is not None
-
-
-def point_link(link_path: str, generation: Generation, state_directory: str, console: Console) -> None:
+def point_link(link: str, generation: Generation, state_directory: str, console: Console) -> None:
     """Let the convenience link point to a generation; what is not our link stays, with one line that says so."""
-    target = link_target(link_path)
-    if target == os.path.normpath(os.path.abspath(generation.path)):
+    target, fault = link_target(link), None
+    if target == generation.path:
         return
-    try:
-        if target is not None:
-            if not _is_our_link(target, os.path.join(os.path.abspath(state_directory), "envs")):
-                _warn_of_link(link_path, "is a link to " + target, console)
+    if target is not None and not _is_our_link(target, os.path.join(state_directory, "envs")):
+        fault = "is a link to " + target
+    elif target is None and os.path.lexists(link) and not (os.path.isdir(link) and not os.listdir(link)):
+        fault = "is not protoprimer's"
+    else:
+        try:
+            if target is None and os.path.lexists(link):
+                os.rmdir(link)
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            link_directory(generation.path, link, state_directory)
+        except (OSError, ValueError) as error:
+            fault = "cannot be made a link (%s)" % error
+            if getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):
+                console.detail("%s %s" % (link, fault))
                 return
-        elif os.path.lexists(link_path):
-            if not os.path.isdir(link_path) or os.listdir(link_path):
-                _warn_of_link(link_path, "is not protoprimer's", console)
-                return
-            os.rmdir(link_path)
-        os.makedirs(os.path.dirname(link_path), exist_ok=True)
-        link_directory(generation.path, link_path, state_directory)
-    except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):
-            console.detail("could not link %s: %s" % (link_path, error))
-        else:
-            _warn_of_link(link_path, "cannot be made a link (%s)" % error, console)
+    if fault:
+        advice = "to have the link, move it away, or set venv-link to another name"
+        console.warn("%s %s: left alone; %s" % (link, fault, advice))
 
 
 def _is_our_link(target: str, envs: str) -> bool:
-    directory, name = os.path.split(target)
-    if os.path.realpath(directory) == os.path.realpath(envs):
-        return True
+    directory = os.path.dirname(target)
     # An absolute link leads to nothing after the clone was moved; it is ours by its form.
-    is_of_our_form = os.path.basename(directory) == "envs" and _split_generation_name(name) is not None
-    return is_of_our_form and not os.path.lexists(target)
-
-
-def _warn_of_link(link_path: str, what: str, console: Console) -> None:
-    advice = "to have the link, move it away, or set venv-link to another name"
-    console.warn("%s %s: left alone; %s" % (link_path, what, advice))
+    has_our_form = os.path.basename(directory) == "envs" and _environment_and_digest(target) is not None
+    return os.path.realpath(directory) == os.path.realpath(envs) or (has_our_form and not os.path.lexists(target))

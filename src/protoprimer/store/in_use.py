@@ -1,27 +1,84 @@
-"""Which environments live processes use, so that nobody's is taken away."""
+"""Which environments processes use: those seen from here, and those of hosts and containers that share the checkout.
+
+A warm start writes nothing. So whoever makes an environment the current one leaves a mark beside it, named after the
+place it looks from: machine and pid namespace. Its processes may run there until they are seen, or a week has passed.
+"""
 
 import os
+import re
+import subprocess
+import time
+from typing import Any, Iterator
 
-from protoprimer.system.files import content_of
+from protoprimer.store.file_lock import this_process
+from protoprimer.system.files import content_of, sha256_of, write_atomically
 from protoprimer.system.platform import is_windows
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["MARK_OF_USE", "just_replaced", "may_be_used_elsewhere", "note_use", "paths_in_use"]
 
-__all__ = ["paths_in_use"]
+MARK_OF_USE = ".used-"
+# An entry script that has just read `ready` is about to start what it named.
+_SECONDS_OF_GRACE = 3600
+_SECONDS_OTHERS_ARE_SPARED = 7 * 24 * 3600
+# In a container, its siblings that share the checkout may have started without leaving a mark.
+_SECONDS_SIBLINGS_ARE_SPARED = 24 * 3600
+# The first pid namespace of a Linux host, from which all processes are seen (PROC_PID_INIT_INO in its sources).
+_FIRST_NAMESPACE = "pid:[4026531836]"
+
+
+def note_use(generation: str) -> None:
+    """Leave word that the environment in this directory is, or was until now, the current one, as seen from here.
+
+    :raises OSError: that cannot be written
+    """
+    write_atomically(generation + MARK_OF_USE + _place_of(this_process()), b"", durable=False)
+
+
+def just_replaced(generations: "list[str]") -> "list[str]":
+    """Return the current environment and the one that it has replaced within an hour, as far as seen from here."""
+    place = _place_of(this_process())
+    moments = {path: _moments_of_use(path).get(place, 0.0) for path in generations}
+    newest = sorted(generations, key=lambda path: moments[path])[-2:]
+    return [path for path in newest if time.time() - moments[path] < _SECONDS_OF_GRACE]
+
+
+def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
+    """Tell whether somebody who cannot be seen from here may still use an old environment."""
+    here, moments = this_process(), _moments_of_use(generation)
+    others = set(moments).union([_place_of(record)] if record.get("machine") else []) - {_place_of(here)}
+    if not others and here["namespace"] in ("", _FIRST_NAMESPACE):
+        return False
+    last = max([record.get("built_seconds", 0), *moments.values()])  # type: float
+    return time.time() - last < (_SECONDS_OTHERS_ARE_SPARED if others else _SECONDS_SIBLINGS_ARE_SPARED)
+
+
+def _place_of(process: "dict[str, Any]") -> str:
+    return sha256_of(("%s %s" % (process.get("machine"), process.get("namespace"))).encode("utf-8"))[:12]
+
+
+def _moments_of_use(generation: str) -> "dict[str, float]":
+    """Return when each place has last made this environment the current one, or another one in its stead."""
+    directory, prefix = os.path.split(generation + MARK_OF_USE)
+    found = {}
+    for name in os.listdir(directory):
+        if name.startswith(prefix) and not name.endswith(".tmp"):
+            try:
+                found[name[len(prefix) :]] = os.stat(os.path.join(directory, name)).st_mtime
+            except OSError:
+                continue
+    return found
 
 
 def paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
     """Return those of `paths` that a live process runs from, has loaded files of, stands in or was told of."""
-    words = {}
+    patterns = {}
     for path in paths:
-        spellings = {os.fsencode(path), os.fsencode(os.path.realpath(path))}
+        spellings = {re.escape(os.fsencode(one)) for one in (path, os.path.realpath(path))}
         # What follows must end the name: the generation `x` is not in use because `x.2` is.
-        words[path] = [spelling + end for spelling in spellings for end in (b"/", b"\0", b"\n", b" ", b'"', b"'")]
+        patterns[path] = re.compile(b"(?:" + b"|".join(spellings) + b")[/\\0\\s\"']")
     used = set()  # type: set[str]
-    for text in _texts_of_processes(ready):
-        used.update(path for path in paths if any(word in text for word in words[path]))
+    for text in _texts_of_processes(ready) if paths else ():
+        used.update(path for path in paths if patterns[path].search(text))
     return used
 
 
@@ -32,8 +89,6 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
             if pid.isdigit() and int(pid) != os.getpid():
                 yield _text_of_process(os.path.join("/proc", pid))
     elif not is_windows():
-        import subprocess
-
         try:
             yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)
         except (OSError, subprocess.CalledProcessError):
@@ -42,10 +97,10 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
 
 def _text_of_process(directory: str) -> bytes:
     # A shell that has an environment active shows it in its variables only.
-    text = b"\0".join(content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps"))
+    texts = [content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps")]
     for name in ("exe", "cwd"):
         try:
-            text += b"\0" + os.fsencode(os.readlink(os.path.join(directory, name)))
+            texts.append(os.fsencode(os.readlink(os.path.join(directory, name))))
         except OSError:
             pass
-    return text + b"\0"
+    return b"\0".join(texts) + b"\0"

@@ -1,50 +1,38 @@
 """Whether an environment is still whole: what can be told by looking for files, without reading or running them."""
 
 import os
+import re
+from typing import Any
 
 from protoprimer.backends.installed import metadata_directories, rows_of_record
+from protoprimer.system.files import content_of
 from protoprimer.system.paths import environment_python
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["environment_faults", "faults_of_files", "interpreter_fault"]
 
 
-def environment_faults(path: str, distributions: "Sequence[str]", when_new: "Sequence[str]") -> "list[str]":
-    """Return what is broken in the environment at `path`, each as a phrase.
-
-    :param distributions: names of the `.dist-info` directories that must be there
-    :param when_new: what `faults_of_files` said when the environment was new
-    """
+def environment_faults(path: str, record: "dict[str, Any]") -> "list[str]":
+    """Return what is broken in the environment at `path`, which was published with `record`, each as a phrase."""
     fault = interpreter_fault(path)
     if fault:
         return [fault]
-    gone = sorted(set(distributions) - set(metadata_directories(path)))
-    broken = ["%s is missing" % name for name in gone] + sorted(set(faults_of_files(path)) - set(when_new))
-    return ["%s, in %s" % (one, path) for one in broken]
+    gone = set(map(str, record.get("distributions", []))).difference(metadata_directories(path))
+    changed = set(faults_of_files(path)).difference(map(str, record.get("faults_when_new", [])))
+    return ["%s, in %s" % (one, path) for one in [name + " is missing" for name in sorted(gone)] + sorted(changed)]
 
 
 def interpreter_fault(path: str) -> "str | None":
     """Return why the interpreter of the environment at `path` cannot be started, or `None`."""
-    python = environment_python(path)
-    settings = {}
-    try:
-        with open(os.path.join(path, "pyvenv.cfg"), encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                key, _equals, value = line.partition("=")
-                settings[key.strip().lower()] = value.strip()
-    except OSError:
-        return "pyvenv.cfg is missing in " + path
-    if not settings.get("home"):
-        return "pyvenv.cfg is damaged in " + path
+    python, settings = environment_python(path), content_of(os.path.join(path, "pyvenv.cfg"))
+    home = re.search(r"(?im)^[ \t]*home[ \t]*=[ \t]*(\S.*?)\s*$", settings.decode("utf-8", "replace"))
+    if home is None:
+        return "pyvenv.cfg is missing in %s, or damaged" % path
     if not os.path.isfile(python):
-        return "its interpreter %s is %s" % (python, "a link to nothing" if os.path.islink(python) else "missing")
+        return "its interpreter %s is missing, or a link to nothing" % python
     if not os.access(python, os.X_OK) or not os.path.getsize(python):
         return "its interpreter %s cannot be started" % python
     # On Windows the environment has a launcher of its own, which outlives the Python it launches.
-    return None if os.path.isdir(settings["home"]) else "the Python it was made from, in %s, is gone" % settings["home"]
+    return None if os.path.isdir(home.group(1)) else "the Python it was made from, in %s, is gone" % home.group(1)
 
 
 def faults_of_files(path: str) -> "list[str]":
@@ -54,10 +42,8 @@ def faults_of_files(path: str) -> "list[str]":
         rows = rows_of_record(os.path.join(directory, name, "RECORD"))
         if not rows:
             faults.append(name + "/RECORD is missing or empty")
-        for row in rows:
-            # Bytecode comes and goes with the interpreter that runs.
-            if not row or row[0].endswith((".pyc", "__pycache__")):
-                continue
+        # Bytecode comes and goes with the interpreter that runs.
+        for row in [row for row in rows if not row[0].endswith((".pyc", "__pycache__"))]:
             try:
                 size = os.stat(os.path.join(directory, row[0])).st_size
             except (OSError, ValueError):

@@ -7,9 +7,9 @@ from protoprimer.errors import InstallError
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.building import BuildRequest, is_for_this_run_only
-from protoprimer.store.generations import RECORD_NAME, Generation, point_link, read_record
+from protoprimer.store.generations import Generation, point_link, record_of
+from protoprimer.store.in_use import note_use
 from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
-from protoprimer.store.sharing import note_use
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.files import link_target, write_atomically
 from protoprimer.system.interpreter import Interpreter
@@ -62,13 +62,13 @@ def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
 
     Keys: `environment-path`, `environment-python` (its interpreter), `environment-python-version`.
     """
-    here, ready = read_record(os.path.join(sys.prefix, RECORD_NAME)), environment_of_ready(configuration)
+    here, ready = record_of(sys.prefix), environment_of_ready(configuration)
     path = sys.prefix if here.get("root") == configuration.root else ready.path if ready else None
-    record = read_record(os.path.join(path, RECORD_NAME)) if path else {}
+    record = record_of(path) if path else {}
     return {
         "environment-path": path,
         "environment-python": environment_python(path) if path else None,
-        "environment-python-version": (record.get("interpreter") or {}).get("version"),
+        "environment-python-version": record.get("interpreter", {}).get("version"),
     }
 
 
@@ -124,7 +124,7 @@ def announce_generation(
         client_paths,
         request.interpreter.executable,
         read_at_ns,
-        fingerprint=generation.digest,
+        fingerprint=generation.record["fingerprint"],
         links=_links_to_watch(configuration, generation, request.inputs.present),
         looked_at=request.inputs.looked_at,
     )
@@ -135,7 +135,7 @@ def tell_matrix(configuration: Configuration, interpreter: Interpreter, generati
     import json
 
     told = {"interpreter": interpreter.version, "executable": interpreter.executable, "environment": generation.path,
-            "built": generation.is_new, "fingerprint": generation.digest}  # fmt: skip
+            "built": generation.is_new, "fingerprint": generation.record["fingerprint"]}  # fmt: skip
     write_atomically(configuration.cell["note"], json.dumps(told).encode("ascii"))
 
 

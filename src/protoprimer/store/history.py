@@ -1,0 +1,75 @@
+"""What earlier builds tell: why there is something to build, and which interpreter an environment was made from."""
+
+import os
+from typing import Any
+
+from protoprimer.errors import ConfigurationError
+from protoprimer.formats.versions import PythonRequest
+from protoprimer.project.metadata import METADATA_FILES
+from protoprimer.project.plan import Plan
+from protoprimer.pythons.choice import interpreter_misfit
+from protoprimer.pythons.probe import ORIGIN_OF_WILD, probe_interpreter
+from protoprimer.store.fingerprint import Fingerprint, explain_change
+from protoprimer.store.generations import GenerationStore, record_of
+from protoprimer.store.ready import read_ready
+from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
+
+__all__ = ["interpreter_of_last_generation", "reason_to_build", "refuse_what_is_gone"]
+
+
+def interpreter_of_last_generation(
+    store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
+) -> "Interpreter | None":
+    """Return what the last generation was made from, if it is still there and is what is asked for."""
+    own = (record for record in store.records() if not record.get("for_this_run_only"))
+    known = next(own, {}).get("interpreter", {})
+    if not os.path.exists(str(known.get("executable"))):
+        return None
+    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
+    if isinstance(probed, InterpreterRefusal):
+        return None
+    return probed if interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD) is None else None
+
+
+def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
+    """Return in one line why there is something to build, beginning with `because` or `from scratch`."""
+    if from_scratch:
+        return "from scratch, as asked"
+    interrupted, before = store.was_interrupted(fingerprint), _record_in_use(store)
+    if not before:
+        return "because the last build was interrupted" if interrupted else "because nothing was built yet"
+    return _difference(store, before, fingerprint) + (", and the last build was interrupted" if interrupted else "")
+
+
+def _record_in_use(store: GenerationStore) -> "dict[str, Any]":
+    """Return the record of the environment that this clone used until now, else of the one that was built last."""
+    ready = read_ready(store.state_directory)
+    used = record_of(ready["environment"]) if ready is not None else {}
+    return used if used.get("environment") == store.environment_name else next(iter(store.records()), {})
+
+
+def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: Fingerprint) -> str:
+    base = str(before.get("interpreter", {}).get("executable") or "")
+    if base and not os.path.exists(base):
+        return "because its base interpreter %s is gone" % base
+    changed = explain_change(before.get("parts", {}), fingerprint.parts)
+    if changed:
+        return changed
+    current = store.newest(fingerprint)
+    faults = current.faults() if current is not None else ["the environment is gone"]
+    return "because %s" % (faults[0] if faults else "it is wanted anew")
+
+
+def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
+    """Refuse to install nothing where that is because a file is gone that the environment was made from.
+
+    :raises ConfigurationError: exit code 3
+    """
+    if plan.steps or plan.is_configured:
+        return
+    parts = _record_in_use(store).get("parts", {})
+    for name in METADATA_FILES + ("requirements.txt",):
+        if "file:" + name in parts and not os.path.exists(os.path.join(plan.root, name)):
+            cause = "%s is gone, from which the environment was made, and there is nothing else to install" % name
+            raise ConfigurationError(cause, plan.root, "put it back, or say install = [] in the configuration")
