@@ -12,16 +12,8 @@ from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.generations import record_of
 from protoprimer.store.publishing import environment_of_ready
 from protoprimer.system.console import Console
->>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
-====
 from protoprimer.system.files import is_within
-====
->>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
 from protoprimer.system.platform import is_windows
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "can_ask_client",
@@ -70,10 +62,6 @@ def graph_here() -> StateGraph:
     return graph
 
 
->>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
-====
-====
->>>>>>> aea1523 (Cut generations: one list of them, one way to find one, one of files beside them)
 def keep_only_standard_library_on_path() -> None:
     """Leave a foreign environment, user site and `PYTHONPATH` behind: nothing but the standard library is ours."""
     roots = {os.path.dirname(os.__file__)}

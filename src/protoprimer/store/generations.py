@@ -17,7 +17,15 @@ from protoprimer.store.in_use import MARK_OF_USE, just_replaced, may_be_used_els
 from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, json_table, link_directory, link_target, names_in, remove_tree, write_json
+from protoprimer.system.files import (
+    content_of,
+    json_table,
+    link_directory,
+    link_target,
+    names_in,
+    remove_tree,
+    write_json,
+)
 from protoprimer.version import VERSION
 
 __all__ = ["Generation", "GenerationStore", "point_link", "record_of"]
