@@ -120,21 +120,29 @@ def _toml_moment(found: "re.Match[str]") -> "Any":
 _TOML_SCALARS = ((_TOML_MOMENT, _toml_moment), (_TOML_TIME, _toml_moment), (_TOML_NUMBER, _toml_number))
 
 
+class _OpenTable(dict):  # type: ignore[type-arg]
+    """A table that was not written as a value: headers may add to it, and dotted keys until it `is_declared`."""
+
+    is_declared = False
+
+
+class _OpenArray(list):  # type: ignore[type-arg]
+    """An array of tables, to which headers may add."""
+
+
 class _TomlReader:
     """A recursive descent over `text`; `at` is the offset of what comes next."""
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
         self.at = 0
-        self.root = {}  # type: TomlTable
+        self.root = _OpenTable()
         self.offsets = {}  # type: dict[TomlPath, int]
-        # Containers by id: written as a value; opened by a header or earlier dotted keys; by this section's.
-        self.complete = set()  # type: set[int]
-        self.declared = set()  # type: set[int]
-        self.dotted = set()  # type: set[int]
+        # Declared by this section's dotted keys once it ends.
+        self.dotted = []  # type: list[_OpenTable]
 
     def read(self) -> TomlTable:
-        table, path = self.root, ()  # type: TomlTable, TomlPath
+        table, path = self.root, ()  # type: _OpenTable, TomlPath
         try:
             while True:
                 self.skip(_TOML_GAP)
@@ -171,45 +179,44 @@ class _TomlReader:
         self.at += len(literal) if is_there else 0
         return is_there
 
-    def header(self) -> "tuple[TomlTable, TomlPath]":
-        self.declared |= self.dotted
-        self.dotted.clear()
+    def header(self) -> "tuple[_OpenTable, TomlPath]":
+        for dotted in self.dotted:
+            dotted.is_declared = True
+        del self.dotted[:]
         close = "]]" if self.take("[") else "]"
         start = self.at
         keys = self.keys()
         if not self.take(close):
             raise self.error("%s is expected after the table's name" % close)
-        table, path = self.root, ()  # type: TomlTable, TomlPath
+        table, path = self.root, ()  # type: _OpenTable, TomlPath
         for key in keys[:-1]:
             table, path = self.step(table, path, key, start)
         if close == "]]":
-            entries = table.setdefault(keys[-1], [])
-            if not isinstance(entries, list) or id(entries) in self.complete:
+            entries = table.setdefault(keys[-1], _OpenArray())
+            if not isinstance(entries, _OpenArray):
                 raise self.error("%s is no array of tables" % ".".join(keys), start)
-            entries.append({})
+            entries.append(_OpenTable())
             self.offsets.setdefault(path + (keys[-1],), start)
         table, path = self.step(table, path, keys[-1], start)
-        if id(table) in self.declared:
+        if table.is_declared:
             raise self.error("the table %s is declared twice" % ".".join(keys), start)
-        self.declared.add(id(table))
+        table.is_declared = True
         self.offsets[path] = start
         return table, path
 
-    def step(self, table: TomlTable, path: TomlPath, key: str, start: int) -> "tuple[TomlTable, TomlPath]":
+    def step(self, table: _OpenTable, path: TomlPath, key: str, start: int) -> "tuple[_OpenTable, TomlPath]":
         """Go down to the table `key`, made where it is missing; for an array of tables to its last."""
         path += (key,)
-        if key not in table:
-            table[key] = {}
-            self.offsets[path] = start
-        inner = table[key]
-        if id(inner) in self.complete or not isinstance(inner, (dict, list)):
-            raise self.error("%s already has a value, to which nothing can be added" % key, start)
-        if isinstance(inner, list):
+        inner = table.setdefault(key, _OpenTable())
+        self.offsets.setdefault(path, start)
+        if isinstance(inner, _OpenArray):
             path += (len(inner) - 1,)
             inner = inner[-1]
+        if not isinstance(inner, _OpenTable):
+            raise self.error("%s already has a value, to which nothing can be added" % key, start)
         return inner, path
 
-    def pair(self, table: TomlTable, path: TomlPath) -> None:
+    def pair(self, table: _OpenTable, path: TomlPath) -> None:
         start = self.at
         keys = self.keys()
         if not self.take("="):
@@ -217,16 +224,14 @@ class _TomlReader:
         self.skip(_TOML_SPACE)
         for key in keys[:-1]:
             table, path = self.step(table, path, key, start)
-            if id(table) in self.declared:
+            if table.is_declared:
                 raise self.error("the table %s is already declared elsewhere" % key, start)
-            self.dotted.add(id(table))
+            self.dotted.append(table)
         if keys[-1] in table:
             raise self.error("the key %s has two values" % keys[-1], start)
         path += (keys[-1],)
         self.offsets[path] = start
-        value = table[keys[-1]] = self.value(path)
-        if isinstance(value, (dict, list)):
-            self.complete.add(id(value))
+        table[keys[-1]] = self.value(path)
 
     def keys(self) -> "list[str]":
         keys = []  # type: list[str]
@@ -279,14 +284,14 @@ class _TomlReader:
         return items
 
     def inline_table(self, path: TomlPath) -> TomlTable:
-        table = {}  # type: TomlTable
+        table = _OpenTable()
         self.skip(_TOML_SPACE)
         while not self.take("}"):
             if table and not self.take(","):
                 raise self.error(", or } is expected in the inline table, which is one line")
             self.pair(table, path)
             self.skip(_TOML_SPACE)
-        return table
+        return dict(table)
 
     def quoted(self, quote: str) -> str:
         self.take(quote)

@@ -4,6 +4,7 @@ import os
 import sys
 
 from protoprimer.errors import InstallError, UsageError, nearest_name
+from protoprimer.system.files import names_in
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.processes import become_command, replace_process
 
@@ -132,7 +133,7 @@ def enter_command(command: "list[str]", environment: str) -> None:
     found = shutil.which(command[0], path=passed["PATH"])
     if found is None:
         scripts = scripts_directory(environment)
-        near = nearest_name(command[0], sorted(os.listdir(scripts)) if os.path.isdir(scripts) else [])
+        near = nearest_name(command[0], names_in(scripts))
         advice = "did you mean %s?" % near if near else None
         cause = "there is no command %r in the environment or on PATH" % command[0]
         if os.path.dirname(command[0]) and os.path.exists(command[0]):

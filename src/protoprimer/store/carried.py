@@ -8,9 +8,9 @@ import os
 import subprocess
 from shlex import quote
 
-from protoprimer.backends.installed import metadata_directories
+from protoprimer.backends.installed import metadata_directories, site_packages_directories
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, names_in, write_atomically
+from protoprimer.system.files import content_of, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
@@ -43,7 +43,7 @@ def carry_module(environment: str, kernel_path: str, console: Console) -> None:
             console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
         return
     _carry_pip(environment)
-    for packages in _package_directories(environment):
+    for packages in [one for one in site_packages_directories(environment) if not os.path.islink(one)]:
         directory = os.path.join(packages, _NAME)
         os.makedirs(directory, exist_ok=True)
         program = template("module.py").replace('KERNEL = "proto_kernel.py"', "KERNEL = " + ascii(kernel_path))
@@ -68,7 +68,9 @@ def _carry_pip(environment: str) -> None:
 def installed_package(environment: str) -> "str | None":
     """Return the directory of the package `protoprimer` that was installed into an environment, by whomever."""
     lists_it = any(name.startswith(_NAME + "-") for name in metadata_directories(environment))
-    if not (lists_it or any(os.path.lexists(os.path.join(one, _NAME)) for one in _package_directories(environment))):
+    if not (
+        lists_it or any(os.path.lexists(os.path.join(one, _NAME)) for one in site_packages_directories(environment))
+    ):
         return None
     command = [environment_python(environment), "-I", "-c", _FIND]
     found = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -80,10 +82,3 @@ def has_our_mark(package: str) -> bool:
     """Tell whether the package in this directory is ours."""
     line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
     return line.encode("ascii") in content_of(os.path.join(package, "version.py")).splitlines()
-
-
-def _package_directories(environment: str) -> "list[str]":
-    library = os.path.join(environment, "lib")
-    inner = [os.path.join(library, name) for name in names_in(library)]
-    packages = [os.path.join(directory, "site-packages") for directory in [library] + inner]
-    return [directory for directory in packages if os.path.isdir(directory) and not os.path.islink(directory)]

@@ -9,8 +9,9 @@ import os
 import time
 from shlex import quote
 
+from protoprimer.backends.installed import site_packages_directories
 from protoprimer.settings.configuration import INPUT_VARIABLES
-from protoprimer.system.files import content_of, link_target, names_in, replace_file, temporary_name, write_atomically
+from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import boot_identifier, is_windows
 from protoprimer.template_text import template
@@ -140,10 +141,7 @@ def _first_change(state_directory: str, facts: "dict[str, Any]") -> "str | None"
 
 def _watched_directories(environment: str) -> "list[str]":
     """Return the directories whose time changes when a package or script is added or removed."""
-    library = os.path.join(environment, "lib")
-    inner = [os.path.join(library, name) for name in names_in(library)]
-    packages = [os.path.join(directory, "site-packages") for directory in [library] + inner]
-    packages = [directory for directory in packages if os.path.isdir(directory)]
+    packages = site_packages_directories(environment)
     for directory in packages:
         # Else the first import of a single-file module adds it later, and the environment seems to have changed.
         os.makedirs(os.path.join(directory, "__pycache__"), exist_ok=True)
