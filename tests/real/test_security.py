@@ -130,8 +130,13 @@ def test_nobody_else_may_write_in_state_and_cache_whatever_the_umask(clone: clon
 def test_without_a_home_the_cache_is_no_directory_that_somebody_else_has_prepared(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / f"protoprimer-{os.getuid()}").symlink_to("theirs")
-    code = "from protoprimer.system.paths import user_cache_directory; print(user_cache_directory({'HOME': '/nonexistent'}))"
-    environ = {"PYTHONPATH": str(support.ROOT / "src"), "TMPDIR": str(tmp_path), "PATH": os.defpath}
+    code = "from protoprimer.system.paths import user_cache_directory; print(user_cache_directory())"
+    environ = {
+        "PYTHONPATH": str(support.ROOT / "src"),
+        "TMPDIR": str(tmp_path),
+        "PATH": os.defpath,
+        "HOME": "/nonexistent",
+    }
     found = subprocess.run([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True, check=True)
     path = found.stdout.strip()
     assert os.path.realpath(path) != str(tmp_path / "theirs")

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Callable, Iterator, TextIO
 
 from protoprimer.errors import OutputLost, PrimerError
@@ -187,11 +187,9 @@ class Console:
         self._write(self._undrawn() + self.mask(text) + "\n")
 
     def _write(self, text: str) -> None:
-        try:
+        # That nobody reads stderr any more is no reason to fail the work.
+        with suppress(OSError, ValueError):
             _put(self._stream or sys.stderr, text)
-        except (OSError, ValueError):
-            # Nobody reads stderr any more; that is no reason to fail the work.
-            pass
 
     def _record(self, text: str) -> None:
         self._lines_for_log.append(text)

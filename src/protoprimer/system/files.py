@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from typing import Any
 
 from protoprimer.system.platform import is_windows
@@ -97,10 +98,8 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
                 os.fsync(stream.fileno())
         replace_file(temporary, path)
     except BaseException:
-        try:
+        with suppress(OSError):
             os.unlink(temporary)
-        except OSError:
-            pass
         raise
 
 
@@ -116,11 +115,10 @@ def replace_file(source: str, target: str) -> None:
     """
     # Windows renames onto no file that is open, which for a moment it is wherever others read it or come first.
     for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
-        try:
+        with suppress(PermissionError):
             os.replace(source, target)
             return
-        except PermissionError:
-            time.sleep(pause)
+        time.sleep(pause)
     os.replace(source, target)
 
 
@@ -129,14 +127,12 @@ def remove_tree(path: str) -> None:
 
     def make_writable_and_retry(_function: object, failed: str, _error: object) -> None:
         is_directory = os.path.isdir(failed) and not os.path.islink(failed)
-        try:
+        with suppress(OSError):
             os.chmod(os.path.dirname(failed), 0o700)
             if is_directory or is_windows():
                 # Elsewhere a file's mode does not matter here, and may be shared with a tool's cache by a hard link.
                 os.chmod(failed, 0o700)
             os.rmdir(failed) if is_directory else os.unlink(failed)
-        except OSError:
-            pass
 
     shutil.rmtree(path, onerror=make_writable_and_retry)
 

@@ -57,7 +57,7 @@ def path_of_file_url(url: str) -> str:
     return url2pathname(path)
 
 
-def user_cache_directory(environ: "dict[str, str] | None" = None, tell: "Callable[[str], None] | None" = None) -> str:
+def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
     """Return protoprimer's directory in the user's cache: `PROTOPRIMER_CACHE`, else XDG or the platform's rule.
 
     Without a home directory that can be written, as in many containers, or where it is another user's, it lies in the
@@ -66,19 +66,18 @@ def user_cache_directory(environ: "dict[str, str] | None" = None, tell: "Callabl
     :param tell: is told where it lies, if a usual one cannot be used
     :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
     """
-    environ = dict(os.environ) if environ is None else environ
-    cache = environ.get("PROTOPRIMER_CACHE")
+    cache = os.environ.get("PROTOPRIMER_CACHE")
     if cache:
         if os.path.isabs(cache):
             return os.path.normpath(cache)
         cause = "the path %r is relative" % cache
         raise ConfigurationError(cause, "the variable PROTOPRIMER_CACHE", "name all of it")
-    if is_windows() and environ.get("LOCALAPPDATA"):
-        return os.path.join(environ["LOCALAPPDATA"], "protoprimer", "Cache")
-    home = environ.get("HOME") or os.path.expanduser("~")
+    if is_windows() and os.environ.get("LOCALAPPDATA"):
+        return os.path.join(os.environ["LOCALAPPDATA"], "protoprimer", "Cache")
+    home = os.environ.get("HOME") or os.path.expanduser("~")
     usual = os.path.join(home, "Library/Caches" if sys.platform == "darwin" else ".cache")
-    if environ.get("XDG_CACHE_HOME", "").startswith("/"):
-        usual = environ["XDG_CACHE_HOME"]
+    if os.environ.get("XDG_CACHE_HOME", "").startswith("/"):
+        usual = os.environ["XDG_CACHE_HOME"]
     elif home.startswith("~") or home == "/" or not os.path.isdir(home):
         return _private_temporary_cache()
     path = os.path.join(usual, "protoprimer")

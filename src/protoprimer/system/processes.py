@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 from protoprimer.system.files import names_in
 from protoprimer.system.platform import first_line_of, is_windows
@@ -41,7 +42,7 @@ def options_of_process_group() -> "dict[str, object]":
 
 def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
     """Send a signal to all processes of a child's group, or end them at once; those that are gone do not matter."""
-    try:
+    with suppress(OSError):
         if not is_windows():
             os.killpg(leader, signal.SIGKILL if kill else number)
         elif kill:
@@ -49,8 +50,6 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
             subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         else:
             os.kill(leader, getattr(signal, "CTRL_BREAK_EVENT", number))
-    except OSError:
-        pass
 
 
 def processes_below(ancestor: int) -> "list[int]":
@@ -73,13 +72,11 @@ def end_processes(processes: "list[int]", gently: bool) -> None:
     :param gently: interrupt them, as a terminal does, instead of killing them; not on Windows
     """
     for process in processes:
-        try:
+        with suppress(OSError):
             if not is_windows():
                 os.kill(process, signal.SIGINT if gently else signal.SIGKILL)
             elif not gently:
                 os.kill(process, signal.SIGTERM)
-        except OSError:
-            pass
 
 
 def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
