@@ -1,12 +1,14 @@
-"""Write `src/protoprimer/fetch/pins.py` anew from an index: `./prime run -- python tools/update_tool_pins.py`.
+"""Write the tables of `src/protoprimer/fetch/pins.py` anew from an index.
 
-An author's script; `.github/workflows/pins.yml` runs it once a week. Needs `packaging`. Asks the configured index.
+Run it by `./prime run -- python tools/update_tool_pins.py`; `.github/workflows/pins.yml` does so once a week. Needs
+`packaging`. Asks the configured index.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -22,9 +24,8 @@ sys.path.insert(0, str(REPOSITORY / "src"))
 from protoprimer.settings.index_settings import read_index_settings  # noqa: E402
 
 TARGET = REPOSITORY / "src" / "protoprimer" / "fetch" / "pins.py"
-# The lowest interpreter of each band; a band ends where the next begins.
-PIP_BANDS = ("3.10", "3.9", "3.8", "3.7", "3.6")
-VIRTUALENV_BANDS = ("3.9", "3.8", "3.7", "3.6")
+# The lowest minor version of Python 3 in each band; a band ends where the next begins.
+BANDS = {"pip": (10, 9, 8, 7, 6), "virtualenv": (9, 8, 7, 6)}
 
 
 def project_files(name: str) -> list[dict[str, object]]:
@@ -65,37 +66,32 @@ def virtualenv_wheels(python: str) -> dict[str, str]:
     return dict(sorted(wheels.items()))
 
 
-def literal(wheels: dict[str, str], indent: str) -> str:
-    """Return a dict display with one wheel a line."""
-    return "{\n" + "".join(f'{indent}    "{name}": "{digest}",\n' for name, digest in wheels.items()) + indent + "}"
+def table(bands: dict[int, dict[str, str]]) -> str:
+    """Return one line for each wheel: file name, sha256, and the lowest minor versions of its bands."""
+    minors: dict[str, list[str]] = {}
+    for minor, wheels in bands.items():
+        for name, digest in wheels.items():
+            minors.setdefault(f"{name} {digest}", []).append(str(minor))
+    return "".join(f"{wheel} {' '.join(lowest)}\n" for wheel, lowest in sorted(minors.items()))
 
 
-def band(python: str) -> str:
-    """Return a version as the tuple it is compared as."""
-    return "(" + ", ".join(python.split(".")) + ")"
+def write_pins(bands: dict[str, dict[int, dict[str, str]]]) -> None:
+    """Write the tables of the tools into the module."""
+    text = TARGET.read_text(encoding="utf-8")
+    for tool, wheels in bands.items():
+        text = re.sub(rf'(?s)("{tool}": """\\\n).*?(?=""")', lambda found: found.group(1) + table(wheels), text)  # noqa: B023
+    TARGET.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
-    """Ask the index and write the module."""
-    version, uv_wheels = newest_wheels("uv", "3.13")
-    lines = [
-        "# ruff: noqa: E501 - names of wheels are as long as they are",
-        '"""The pinned wheels of the tools, by file name with sha256; written by `tools/update_tool_pins.py`."""',
-        "",
-        '__all__ = ["PIP_WHEELS", "UV_VERSION", "UV_WHEELS", "VIRTUALENV_WHEELS"]',
-        "",
-        f'UV_VERSION = "{version}"',
-        f"UV_WHEELS = {literal(uv_wheels, '')}",
-        "",
-        "# The lowest Python that a set serves, newest first.",
-        "PIP_WHEELS = [",
-        *(f"    ({band(python)}, {literal(newest_wheels('pip', python)[1], '    ')})," for python in PIP_BANDS),
-        "]",
-        "VIRTUALENV_WHEELS = [",
-        *(f"    ({band(python)}, {literal(virtualenv_wheels(python), '    ')})," for python in VIRTUALENV_BANDS),
-        "]",
-    ]
-    TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Ask the index and write the tables."""
+    write_pins(
+        {
+            "uv": {BANDS["pip"][-1]: newest_wheels("uv", "3.13")[1]},
+            "pip": {minor: newest_wheels("pip", f"3.{minor}")[1] for minor in BANDS["pip"]},
+            "virtualenv": {minor: virtualenv_wheels(f"3.{minor}") for minor in BANDS["virtualenv"]},
+        }
+    )
 
 
 if __name__ == "__main__":

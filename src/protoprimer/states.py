@@ -188,7 +188,7 @@ def toolbox(
     """The tools of this host, and those that can be fetched."""
     pin = read_uv_pin(configuration)
     settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
-    return ToolBox(settings, cache_directory, console, settings.offline or _only_looks(command_line), pin)
+    return ToolBox(settings, cache_directory, console, command_line.has("dry-run"), pin)
 
 
 def lock(configuration: Configuration, console: Console) -> FileLock:
@@ -227,21 +227,9 @@ def interpreter(
             return kept
     if required_python.note:
         console.warn("%s: taking the newest Python of this host" % required_python.note)
-    return choose_interpreter(
-        request,
-        toolbox(),
-        console,
-        cache_directory,
-        configuration.root,
-        downloads=configuration.get("python-downloads") and not _only_looks(command_line),
-        offline=toolbox().offline,
-        place=required_python,
-        take_newest=required_python.note is not None,
-    )
-
-
-def _only_looks(command_line: CommandLine) -> bool:
-    return command_line.has("dry-run") or command_line.command == "check"
+    only_looks = command_line.has("dry-run") or command_line.command == "check"
+    downloads = configuration.get("python-downloads") and not only_looks
+    return choose_interpreter(request, toolbox(), downloads, required_python, required_python.note is not None)
 
 
 def inputs(

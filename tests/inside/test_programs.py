@@ -12,7 +12,7 @@ import pytest
 
 import clones
 import support
-from protoprimer.fetch.pins import UV_VERSION
+from protoprimer.fetch.pins import pinned_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., clones.Clone]
 
+UV_VERSION = next(iter(pinned_wheels("uv"))).split("-")[1]
 posix = pytest.mark.skipif(os.name == "nt", reason="programs of the host are sh scripts here")
 
 

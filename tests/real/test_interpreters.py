@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +17,8 @@ import pytest
 import support
 from protoprimer.errors import InstallError, InterpreterError
 from protoprimer.formats.versions import parse_python_request
-from protoprimer.pythons.choice import (
-    choose_interpreter,
-    probe_interpreter,
-    verify_environment_interpreter,
-)
+from protoprimer.pythons.choice import choose_interpreter
+from protoprimer.pythons.probe import probe_interpreter, verify_environment_interpreter
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
@@ -29,15 +27,19 @@ ODD_NAME = "it's an\nödd place"
 
 # What another process does with the package of this checkout: an audit hook (3.8) counts what it starts.
 PREAMBLE = """
-import json, os, sys
+import json, os, sys, types
 sys.path.insert(0, {source!r})
 started = []
 if hasattr(sys, "addaudithook"):
     sys.addaudithook(lambda event, _: started.append(event) if event in ("subprocess.Popen", "os.posix_spawn") else None)
 from protoprimer.system.console import Console
-from protoprimer.pythons.choice import choose_interpreter, probe_interpreter, wild_interpreter
+from protoprimer.pythons.choice import choose_interpreter
+from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
 from protoprimer.formats.versions import parse_python_request
-console = Console(-1)
+def box(cache, root):
+    return types.SimpleNamespace(
+        console=Console(-1), cache_directory=cache, settings=types.SimpleNamespace(root=root, offline=False)
+    )
 """.format(source=str(support.ROOT / "src"))
 
 
@@ -68,15 +70,11 @@ def bare_environment(python: str, environment: Path, *options: str) -> Path:
     return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def choose(text: str, tmp_path: Path, toolbox: Any = None, **more: Any) -> Interpreter:
-    return choose_interpreter(
-        parse_python_request(text),
-        toolbox,
-        QUIET,
-        str(tmp_path / "cache"),
-        str(tmp_path),
-        **{"downloads": False, **more},
-    )
+def choose(text: str, tmp_path: Path, toolbox: Any = None, downloads: bool = False, **more: Any) -> Interpreter:
+    tools: Any = toolbox or SimpleNamespace()
+    tools.console, tools.cache_directory = QUIET, str(tmp_path / "cache")
+    tools.settings = SimpleNamespace(root=str(tmp_path), offline=False)
+    return choose_interpreter(parse_python_request(text), tools, downloads, **more)
 
 
 def test_probe_and_the_process_itself_say_the_same(wild_python: support.WildPython, tmp_path: Path) -> None:
@@ -200,7 +198,7 @@ def test_probe_is_not_steered_by_the_directory_or_the_environment(
 def test_one_that_fits_and_runs_us_is_taken_and_nothing_started(
     wild_python: support.WildPython, tmp_path: Path
 ) -> None:
-    text = "chosen = choose_interpreter(parse_python_request('>=3.6'), None, console, %r, %r)\n" % (
+    text = "chosen = choose_interpreter(parse_python_request('>=3.6'), box(%r, %r))\n" % (
         str(tmp_path / "cache"),
         str(tmp_path),
     )
@@ -215,7 +213,7 @@ def test_second_choice_starts_nothing(wild_python: support.WildPython, tmp_path:
     starter = next((python for python in reversed(support.wild_pythons()) if python.name != wild_python.name), None)
     if starter is None or starter.version < (3, 8):
         pytest.skip("this machine has no second Python with audit hooks")
-    text = "chosen = choose_interpreter(parse_python_request(%r), None, console, %r, %r)\n" % (
+    text = "chosen = choose_interpreter(parse_python_request(%r), box(%r, %r))\n" % (
         wild_python.name,
         str(tmp_path / "cache"),
         str(tmp_path),
@@ -233,7 +231,7 @@ def test_started_inside_an_environment_a_range_gives_the_newest(tmp_path: Path) 
         pytest.skip("this machine has one Python only")
     python = bare_environment(pythons[0].executable, tmp_path / "env")
     text = (
-        "chosen = choose_interpreter(parse_python_request(%r), None, console, %r, %r)\n"
+        "chosen = choose_interpreter(parse_python_request(%r), box(%r, %r))\n"
         "print(json.dumps([chosen.version_info[:2], chosen.found_in_environment]))"
     )
     where = (str(tmp_path / "cache"), str(tmp_path))
@@ -294,7 +292,7 @@ def test_environment_is_verified(wild_python: support.WildPython, tmp_path: Path
     assert told.value.place == str(python)
 
     python.unlink()
-    with pytest.raises(InstallError, match="could not start"):
+    with pytest.raises(InstallError, match="there is no such file"):
         verify_environment_interpreter(str(environment), interpreter, QUIET)
 
 

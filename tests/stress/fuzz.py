@@ -192,7 +192,7 @@ def fuzz_pages(data: bytes) -> None:
 
 def fuzz_wheels(data: bytes) -> None:
     """Whatever the members of a wheel are named, nothing lands outside of the directory."""
-    from protoprimer.fetch.wheels import WheelError, unpack_wheels
+    from protoprimer.fetch.wheels import ToolAbsent, unpack_wheels
 
     with tempfile.TemporaryDirectory() as base:
         wheel, inside = os.path.join(base, "a-1-py3-none-any.whl"), os.path.join(base, "deep", "in")
@@ -206,7 +206,7 @@ def fuzz_wheels(data: bytes) -> None:
                     archive.writestr(info, "content")
                 except (ValueError, UserWarning):
                     return
-        _or_none(lambda: unpack_wheels([wheel], inside), (WheelError, OSError))
+        _or_none(lambda: unpack_wheels([wheel], inside), (ToolAbsent, OSError))
         found = sorted(os.listdir(base)) + sorted(os.listdir(os.path.dirname(inside)))
         if set(found) - {"a-1-py3-none-any.whl", "deep", "in"}:
             raise FindingError(f"{data!r} left {found}")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.formats.versions import parse_python_request
@@ -22,11 +20,9 @@ from protoprimer.pythons.choice import (
     all_interpreters,
     choose_interpreter,
     interpreter_misfit,
-    probe_interpreter,
     selected_interpreter,
-    wild_interpreter,
 )
-from protoprimer.pythons.probe import version_in_name
+from protoprimer.pythons.probe import probe_interpreter, version_in_name, wild_interpreter
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
@@ -100,14 +96,18 @@ class Host:
         make_python(prefix, version, name, **more)
         return prefix
 
-    def choose(self, text: str, toolbox: Any = None, selector: str | None = None, **more: Any) -> Interpreter:
+    def choose(
+        self, text: str, toolbox: Any = None, selector: str | None = None, offline: bool = False, **more: Any
+    ) -> Interpreter:
         request = parse_python_request(text)
         tools: Any = toolbox or NoTools()
+        tools.console, tools.cache_directory = QUIET, str(self.cache)
+        tools.settings = SimpleNamespace(root=str(self.root), offline=offline)
         if selector:
             selected = selected_interpreter(selector, request, str(self.root), str(self.cache), QUIET)
             if selected is not None:
                 return selected
-        return choose_interpreter(request, tools, QUIET, str(self.cache), str(self.root), **more)
+        return choose_interpreter(request, tools, **more)
 
     def refuse(self, text: str, **more: Any) -> str:
         with pytest.raises(InterpreterError) as refused:
@@ -503,7 +503,19 @@ class TestSelector:
         assert not [name for name in set(sys.modules) - before if "selector" in name]
 
 
-@given(st.from_regex(r"(cpython-?|python|pypy|x)?[0-9]{0,2}\.?[0-9]{0,2}[.-]?[0-9a]{0,2}(-linux)?", fullmatch=True))
-def test_the_numbers_in_a_name_are_those_of_its_version(name: str) -> None:
-    found = re.match(r"(?:cpython-?|python|pypy)?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", name)
-    assert version_in_name(name) == (tuple(int(one) for one in found.groups() if one) if found else ())
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("python3.11", (3, 11)),
+        ("3.11.7", (3, 11, 7)),
+        ("cpython-3.13.1+freethreaded-linux-x86_64-gnu", (3, 13, 1)),
+        ("pypy3.10-7.3.12", (3, 10)),
+        ("python3.13t", (3, 13)),
+        ("3.14.0rc1", (3, 14, 0)),
+        ("python3", ()),
+        ("x3.11", ()),
+        ("team", ()),
+    ],
+)
+def test_the_numbers_in_a_name_are_those_of_its_version(name: str, numbers: tuple[int, ...]) -> None:
+    assert version_in_name(name) == numbers

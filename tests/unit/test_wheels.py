@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protoprimer.fetch import wheels
-from protoprimer.fetch.wheels import WheelError, fetch_wheel, unpack_wheels, unpacked_is_whole
+from protoprimer.fetch.downloads import UrlReader
+from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel, unpack_wheels, unpacked_is_whole
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.system.console import Console
 from simple_index import SimpleIndex, make_wheel, proxying, serving, sha256
@@ -49,7 +50,7 @@ def settings_for(tmp_path: Path) -> Reading:
 
 def fetch(settings: IndexSettings, cache: Path, wheel: tuple[str, str], console: Console | None = None) -> bytes:
     filename, digest = wheel
-    path = fetch_wheel(filename, digest, settings, str(cache), console or Console(-1))
+    path = fetch_wheel(filename, digest, str(cache), UrlReader(settings, console or Console(-1)))
     assert os.path.basename(path) == filename
     with open(path, "rb") as stream:
         return stream.read()
@@ -79,7 +80,7 @@ def test_a_name_of_several_words_is_asked_for_as_indexes_spell_it(
 ) -> None:
     filename, digest = index.add("two-words", "2.0")
     settings = settings_for(PIP_INDEX_URL=index.url)
-    assert fetch_wheel(filename, digest, settings, str(tmp_path), Console(-1))
+    assert fetch_wheel(filename, digest, str(tmp_path), UrlReader(settings, Console(-1)))
     assert index.paths()[0] == "/simple/two-words/"
 
 
@@ -126,7 +127,7 @@ def test_credentials_in_the_url_are_used_and_never_shown(
     stream = io.StringIO()
     console = Console(2, stream=stream)
     settings = settings_for(PIP_INDEX_URL=index.url_with(*index.credentials))
-    with pytest.raises(WheelError) as refused:
+    with pytest.raises(ToolAbsent) as refused:
         fetch(settings, tmp_path / "b", wheel, console)
     assert "hunter2hunter2" not in str(refused.value) + stream.getvalue()
     assert "HTTP 500" in str(refused.value)
@@ -142,7 +143,7 @@ def test_credentials_in_netrc_are_used(index: SimpleIndex, settings_for: Reading
 
 def test_missing_credentials_are_named_as_the_reason(index: SimpleIndex, settings_for: Reading, tmp_path: Path) -> None:
     index.credentials = ("someone", "secret")
-    with pytest.raises(WheelError, match=r"401.*netrc"):
+    with pytest.raises(ToolAbsent, match=r"401.*netrc"):
         fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path, index.add("sample", "1.0"))
 
 
@@ -165,7 +166,7 @@ def test_a_file_with_another_hash_is_refused_and_leaves_nothing(
 ) -> None:
     filename, digest = index.add("sample", "1.0")
     index.files[filename] += b"tampered"
-    with pytest.raises(WheelError) as refused:
+    with pytest.raises(ToolAbsent) as refused:
         fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path / "cache", (filename, digest))
     message = str(refused.value)
     assert digest in message
@@ -190,7 +191,7 @@ def test_an_overloaded_index_is_tried_three_times_and_its_words_kept(
     index.failures = [503, 503]
     assert fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path / "a", wheel)
     index.failures = [503] * 3
-    with pytest.raises(WheelError, match=r"HTTP 503.*tried 3 times"):
+    with pytest.raises(ToolAbsent, match=r"HTTP 503.*tried 3 times"):
         fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path / "b", wheel)
 
 
@@ -199,7 +200,7 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(
 ) -> None:
     wheel = index.add("sample", "1.0")
     settings = settings_for(PIP_INDEX_URL=index.url)
-    path = fetch_wheel(*wheel, settings, str(tmp_path), Console(-1))
+    path = fetch_wheel(*wheel, str(tmp_path), UrlReader(settings, Console(-1)))
     with open(path, "wb") as stream:
         stream.write(b"poison")
     assert fetch(settings, tmp_path, wheel) == index.files[wheel[0]]
@@ -207,7 +208,7 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(
 
 def test_offline_says_so_and_asks_nobody(index: SimpleIndex, settings_for: Reading, tmp_path: Path) -> None:
     wheel = index.add("sample", "1.0")
-    with pytest.raises(WheelError, match="offline"):
+    with pytest.raises(ToolAbsent, match="offline"):
         fetch(settings_for(offline=True, PIP_INDEX_URL=index.url), tmp_path, wheel)
     assert index.requests == []
 
@@ -215,7 +216,7 @@ def test_offline_says_so_and_asks_nobody(index: SimpleIndex, settings_for: Readi
 def test_an_index_that_nobody_serves_is_named(settings_for: Reading, tmp_path: Path) -> None:
     with serving() as gone:
         url = gone.url
-    with pytest.raises(WheelError, match=r"127\.0\.0\.1"):
+    with pytest.raises(ToolAbsent, match=r"127\.0\.0\.1"):
         fetch(settings_for(PIP_INDEX_URL=url), tmp_path, ("sample-1.0-py3-none-any.whl", "0" * 64))
 
 
@@ -245,10 +246,10 @@ def test_https_is_checked_against_the_configured_authority(
     with serving(tls) as index:
         wheel = index.add("sample", "1.0")
         assert fetch(settings_for(PIP_INDEX_URL=index.url, **{variable: str(bundle)}), tmp_path / "a", wheel)
-        with pytest.raises(WheelError, match="certificate verify failed"):
+        with pytest.raises(ToolAbsent, match="certificate verify failed"):
             fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path / "b", wheel)
         assert fetch(settings_for(PIP_INDEX_URL=index.url, PIP_TRUSTED_HOST="127.0.0.1"), tmp_path / "c", wheel)
-        with pytest.raises(WheelError, match=r"missing\.pem"):
+        with pytest.raises(ToolAbsent, match=r"missing\.pem"):
             fetch(settings_for(PIP_INDEX_URL=index.url, PIP_CERT=str(tmp_path / "missing.pem")), tmp_path / "d", wheel)
 
 
@@ -260,9 +261,10 @@ def test_processes_that_fetch_and_unpack_at_once_all_succeed(index: SimpleIndex,
         sys.path.insert(0, {str(ROOT / "src")!r})
         from protoprimer.system.console import Console
         from protoprimer.settings.index_settings import read_index_settings
+        from protoprimer.fetch.downloads import UrlReader
         from protoprimer.fetch.wheels import fetch_wheel, unpack_wheels, unpacked_is_whole
         settings = read_index_settings("/", environ={{"PIP_INDEX_URL": {index.url!r}, "PIP_CONFIG_FILE": {os.devnull!r}}})
-        path = fetch_wheel({filename!r}, {digest!r}, settings, {str(tmp_path)!r}, Console(-1))
+        path = fetch_wheel({filename!r}, {digest!r}, {str(tmp_path)!r}, UrlReader(settings, Console(-1)))
         directory = unpack_wheels([path], {str(tmp_path / "unpacked")!r})
         assert unpacked_is_whole(directory)
         """
@@ -291,7 +293,7 @@ HOSTILE = ["../outside", "/outside", "inside/../../outside", "..\\outside", "C:o
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_that_leads_out_of_the_directory_is_refused(tmp_path: Path, name: str) -> None:
     path = wheel_file(tmp_path / "bad.whl", {"fine.py": b"", name: b"evil"})
-    with pytest.raises(WheelError, match="unsafe name"):
+    with pytest.raises(ToolAbsent, match="unsafe name"):
         unpack_wheels([path], str(tmp_path / "target" / "unpacked"))
     assert os.listdir(tmp_path / "target") == []
     assert not (tmp_path / "outside").exists()
@@ -299,13 +301,13 @@ def test_a_name_that_leads_out_of_the_directory_is_refused(tmp_path: Path, name:
 
 def test_a_symbolic_link_in_a_wheel_is_refused(tmp_path: Path) -> None:
     path = wheel_file(tmp_path / "bad.whl", {"link": b"/etc"}, stat.S_IFLNK | 0o777)
-    with pytest.raises(WheelError, match="unsafe name"):
+    with pytest.raises(ToolAbsent, match="unsafe name"):
         unpack_wheels([path], str(tmp_path / "unpacked"))
 
 
 def test_something_that_is_no_zip_file_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "bad.whl").write_bytes(b"<html>sign in first</html>")
-    with pytest.raises(WheelError, match="not a usable wheel"):
+    with pytest.raises(ToolAbsent, match="not a usable wheel"):
         unpack_wheels([str(tmp_path / "bad.whl")], str(tmp_path / "unpacked"))
 
 

@@ -32,10 +32,10 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     except NothingChosenError as error:
         plan, missing = Plan(root, [], None), "%s\n%14s%s" % (error.cause, "", error.advice)
     required = required_python_of(configuration, plan)
-    asked = "%s, from %s" % (required.request.text, required.place)
+    asked = "%s, from %s" % (required.request.text, required)
     lines = [
         ("project", (project.name if project else None) or "none in this directory"),
-        ("Python", "any, since nothing requires one" if required.place == "default" else asked),
+        ("Python", "any, since nothing requires one" if str(required) == "default" else asked),
         ("", required.note),
         ("installs", missing or plan.summary()),
         ("", plan.hint),

@@ -255,14 +255,9 @@ def _interpreters_to_serve(
     if not line.has("python"):
         required = graph.evaluate("interpreter")  # type: Any
         return [required]
-    cache, downloads = toolbox.cache_directory, configuration.get("python-downloads") and not line.has("dry-run")
-    return [
-        choose_interpreter(
-            parse_python_request(text), toolbox, console, cache, configuration.root,
-            downloads=downloads, offline=configuration.offline, place="--python",
-        )
-        for text in expanded_pythons(line.text("python"), plan, cache, console, True, "--python")
-    ]  # fmt: skip
+    downloads = configuration.get("python-downloads") and not line.has("dry-run")
+    texts = expanded_pythons(line.text("python"), plan, toolbox.cache_directory, console, True, "--python")
+    return [choose_interpreter(parse_python_request(text), toolbox, downloads, "--python") for text in texts]
 
 
 def _files_of_bundle(directory: str) -> "list[str]":

@@ -47,7 +47,7 @@ def check_command(
     settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
     report["index"] = settings.describe()
     report.update(network_report(settings, None if configuration.offline else reader))
-    report["roads"] = [one.as_document() for one in toolbox.records]
+    report["roads"] = [one._asdict() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
     report["ask"] = [] if None in backends.values() else list(dict.fromkeys(opens))

@@ -24,7 +24,7 @@ def eval_command(
 ) -> int:
     """Print the configuration, as TOML with the origin of each value or as JSON."""
     if "python" not in configuration.settings:
-        configuration.derive("python", required_python.request.text, required_python.place)
+        configuration.derive("python", required_python.request.text, str(required_python))
     if "lock" not in configuration.settings and plan.lock:
         configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
     if "install" not in configuration.settings and plan.steps:

@@ -7,7 +7,7 @@ import sys
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.fetch.tools import machine_of_python, tag_rank
-from protoprimer.fetch.wheels import WheelError, sha256_of_file, unpack_wheels
+from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
 from protoprimer.system.platform import libc_of_host
 from protoprimer.version import VERSION
@@ -25,7 +25,7 @@ _LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "many
 class OpenedBundle:
     """A bundle whose every file is what its manifest says.
 
-    :param path: what was named or found: a directory, or one file, which is unpacked into the cache
+    :param path: a directory, or one file, which is unpacked into the cache
     :raises ConfigurationError: it is no bundle, or files are missing, damaged or unknown (exit code 3)
     """
 
@@ -38,17 +38,16 @@ class OpenedBundle:
             self._files = {name: (facts["sha256"], facts["for"]) for name, facts in self.note["files"].items()}
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._error("no bundle that `./prime bundle` wrote", [str(error)]) from error
-        faults = {}  # type: dict[str, str]
-        for name in os.listdir(self.directory):
-            # An installer would take it; what a file manager leaves has a dot.
-            if name not in self._files and name != BUNDLE_NOTE and not name.startswith("."):
-                faults[name] = "unknown to " + BUNDLE_NOTE
+        # An installer would take what is unknown; what a file manager leaves has a dot.
+        unknown = [one for one in os.listdir(self.directory) if one not in self._files and one[0] != "."]
+        faults = ["%s: unknown to %s" % (name, BUNDLE_NOTE) for name in unknown if name != BUNDLE_NOTE]
         for name, (sha256, _) in self._files.items():
             found = sha256_of_file(os.path.join(self.directory, name))
             if found != sha256:
-                faults[name] = "missing or unreadable" if found == "?" else "damaged: its sha256 is %s" % found
+                how = "missing or unreadable" if found == "?" else "damaged: its sha256 is %s" % found
+                faults.append("%s: %s" % (name, how))
         if faults:
-            raise self._error("the bundle is not as it was made", ["%s: %s" % one for one in sorted(faults.items())])
+            raise self._error("the bundle is not as it was made", sorted(faults))
 
     def refuse_misfit(self, version: str, lock: "str | None", console: Console) -> None:
         """Refuse a bundle that does not serve this version of Python on this host; warn if it is of another lock.
@@ -57,11 +56,9 @@ class OpenedBundle:
         """
         python = ".".join(version.split(".")[:2])
         targets = {one for _, whom in self._files.values() for one in whom if one.split()[0] == python}
-        misfits = {}  # type: dict[str, list[str]]
-        for target in targets:
-            misfits[target] = [name for name, (_, whom) in self._files.items() if target in whom and not _runs(name)]
-        if not targets or all(misfits.values()):
-            names = sorted(name for some in misfits.values() for name in some) or sorted(self._files)
+        unfit = {name: set(whom) & targets for name, (_, whom) in self._files.items() if not _runs(name)}
+        if not targets - set().union(*unfit.values()):
+            names = sorted(name for name in unfit if unfit[name]) or sorted(self._files)
             cause = "the bundle does not serve Python %s on this host (%s)" % (python, tag_of_host())
             lines = ["%s: for Python %s" % (name, ", ".join(self._files[name][1])) for name in names]
             raise self._error(cause, lines, " --python %s --platform %s" % (python, tag_of_host()))
@@ -84,9 +81,8 @@ def find_bundle(root: str) -> "str | None":
     for place in (root, os.path.dirname(root)):
         for name in os.listdir(place) if os.access(place, os.R_OK) else []:
             path = os.path.join(place, name)
-            is_one = name.endswith(BUNDLE_ENDS[1]) or (
-                name == "bundle" and os.path.isfile(os.path.join(path, BUNDLE_NOTE))
-            )
+            is_directory = name == "bundle" and os.path.isfile(os.path.join(path, BUNDLE_NOTE))
+            is_one = is_directory or name.endswith(BUNDLE_ENDS[1])
             # Beside the clone anybody may put something, as in /tmp.
             if is_one and os.lstat(path).st_uid == os.lstat(root).st_uid:
                 found.append(path)
@@ -111,7 +107,6 @@ def tag_of_host() -> str:
 
 
 def _runs(filename: str) -> bool:
-    """Tell whether a file can be used on this host, as the tags in its name say."""
     tags, libc = filename.rsplit("-", 1)[-1][:-4].split("."), libc_of_host()
     if not filename.endswith(".whl") or "any" in tags:
         return True
@@ -127,7 +122,7 @@ def _unpacked_bundle(path: str, cache_directory: str) -> str:
         # Nothing in it is compressed, so that it cannot be larger than it is.
         unpack_wheels([path], directory, most_bytes=os.path.getsize(path))
         os.utime(directory)
-    except (OSError, WheelError) as error:
+    except (OSError, ToolAbsent) as error:
         cause = "the bundle could not be unpacked into the cache: %s" % getattr(error, "cause", error)
         raise ConfigurationError(cause, path, "copy it anew, or free some disk space") from error
     return directory

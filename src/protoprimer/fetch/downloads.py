@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import time
+from typing import Any, BinaryIO, Iterator
 
 from protoprimer.fetch.roads import RoadClosed, server_of
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
@@ -19,7 +20,6 @@ from protoprimer.system.paths import file_url, path_of_file_url
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any, BinaryIO, Iterator
     from urllib.error import HTTPError
 
 __all__ = ["UrlReader", "read_for_another_python"]
@@ -32,30 +32,21 @@ MOST_BYTES_OF_PAGE = 64 << 20
 MOST_BYTES_OF_FILE = 256 << 20
 _ENDS_OF_FILES = (".whl", ".gz", ".zip", ".egg", ".bz2", ".xz", ".tgz")
 # PEP 691's negotiation, PEP 503's HTML for indexes that know nothing else.
-_ANY_FILE = "*/*"
 _ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # Where distributions keep their certificates, for an interpreter that was built to look elsewhere.
 _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
-
 # This file, a module of the package or the joined kernel, is run by another Python for one of its functions.
 _READ_FOR_ANOTHER = """\
-import importlib.machinery, importlib.util, os, sys
+import os, runpy, sys
 path = sys.argv[1]
-if path.endswith("downloads.py"):
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(path))))
-loader = importlib.machinery.SourceFileLoader("kernel", path)
-module = sys.modules["kernel"] = importlib.util.module_from_spec(importlib.util.spec_from_loader("kernel", loader))
-loader.exec_module(module)
-module.read_for_another_python()
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(path))))
+runpy.run_path(path)["read_for_another_python"]()
 """
 
 
 class _TransientError(Exception):
-    """Worth another try.
-
-    :param pause: seconds that the server asks to wait before, `None` if it does not say
-    """
+    """Worth another try, after some seconds if the server asks for that."""
 
     def __init__(self, cause: str, pause: "float | None" = None) -> None:
         super().__init__(cause)
@@ -66,18 +57,18 @@ class UrlReader:
     """Reads URLs the way the settings say; one for a whole run, as it remembers which servers do not answer."""
 
     def __init__(self, settings: IndexSettings, console: Console) -> None:
-        self._settings = settings
-        self._console = console
-        # Reading the certificates takes a while.
-        self._context = functools.lru_cache(None)(lambda trusted: _tls_context(settings, trusted))
+        self.settings = settings
         # Whether files are asked for by HEAD only.
         self.only_looks = False
+        self._console = console
+        # Reading the certificates takes a while.
+        self._context = functools.lru_cache(None)(functools.partial(_tls_context, settings))
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
         """Return file name -> URL for what a directory or page offers.
 
-        :raises OSError: there is no page (`RoadClosed`, not found), or none that lists files (web page)
+        :raises OSError: there is no page, or none that lists files
         """
         from urllib.parse import urljoin
 
@@ -88,22 +79,18 @@ class UrlReader:
                     return {one: file_url(os.path.join(path, one)) for one in os.listdir(path)}
                 source = source.rstrip("/") + "/index.html"
         page = io.BytesIO()
-        url, kind = self.read(source, page, _ACCEPTED_PAGES, MOST_BYTES_OF_PAGE)
+        kind, url = self.read(source, page, True)
         text = page.getvalue().decode("utf-8", "replace")
         links = _links_of_json(text) if kind.endswith("json") else _links_of_html(text)
         if not source.startswith("file:") and not any(name.endswith(_ENDS_OF_FILES) for name in links):
             raise RoadClosed("web page", "a web page that lists no files")
         return {filename: urljoin(url, link) for filename, link in links.items()}
 
-    def read(
-        self, url: str, target: "BinaryIO", accept: str = _ANY_FILE, most: int = MOST_BYTES_OF_FILE
-    ) -> "tuple[str, str]":
-        """Write the content of a URL to `target` and return its final URL and media type.
+    def read(self, url: str, target: "BinaryIO", is_page: bool = False) -> "tuple[str, str]":
+        """Write the content of a URL to `target`, which is empty, and return its media type and final URL.
 
-        A file whose transfer was cut off is continued where it ended, if the server can do that.
+        A transfer that was cut off is continued where it ended, if the server can do that.
 
-        :param target: an empty file that can be written, truncated and positioned
-        :param most: bytes beyond which the content cannot be meant
         :raises OSError: what went wrong, the last time if it was tried again; mostly a `RoadClosed`
         """
         if url.startswith("file:"):
@@ -112,16 +99,16 @@ class UrlReader:
                     shutil.copyfileobj(stream, target)
             except FileNotFoundError as error:
                 raise RoadClosed("not found", "not found") from error
-            return url, "text/html"
+            return "", url
         if url.startswith("https:") and importlib.util.find_spec("_ssl") is None:
-            return self._read_by_another_python(url, target, accept, most)
+            return self._read_by_another_python(url, target, is_page)
         server, attempt = server_of(url), 0
         if server in self._closed_servers:
             raise self._closed_servers[server]
         while True:
             attempt += 1
             try:
-                return self._read_once(url, target, accept, most)
+                return self._read_once(url, target, is_page)
             except RoadClosed as closed:
                 if closed.closes_server:
                     self._closed_servers[server] = closed
@@ -132,14 +119,14 @@ class UrlReader:
                 self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
 
-    def _read_by_another_python(self, url: str, target: "BinaryIO", accept: str, most: int) -> "tuple[str, str]":
+    def _read_by_another_python(self, url: str, target: "BinaryIO", is_page: bool) -> "tuple[str, str]":
         """Let an interpreter of this host that has `ssl` read a URL, by this very code."""
         import json
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             path = os.path.join(directory, "content")
-            asked = json.dumps([self._settings.root, url, path, accept, most])
+            asked = json.dumps([self.settings.root, url, path, is_page, self.only_looks])
             for python in _pythons_on_path():
                 command = [python, "-I", "-c", _READ_FOR_ANOTHER, os.path.abspath(__file__)]
                 # The variables say where the indexes are.
@@ -153,50 +140,58 @@ class UrlReader:
                     return answer[0], answer[1]
         raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl, as all on PATH" % sys.executable)
 
-    def _read_once(
-        self, url: str, target: "BinaryIO", accept: str, most: int, redirections: int = 10
-    ) -> "tuple[str, str]":
+    def _read_once(self, url: str, target: "BinaryIO", is_page: bool, redirections: int = 10) -> "tuple[str, str]":
         import http.client
         import socket
         import urllib.error
         from urllib.parse import urljoin
 
         try:
-            with self._open(url, accept, target.tell()) as response:
-                if not (self.only_looks and accept == _ANY_FILE):
-                    self._receive(response, target, most)
-                return str(response.geturl()), str(response.headers.get_content_type())
+            with self._open(url, is_page, target.tell()) as response:
+                if is_page or not self.only_looks:
+                    self._receive(response, target, MOST_BYTES_OF_PAGE if is_page else MOST_BYTES_OF_FILE)
+                return str(response.headers.get_content_type()), str(response.geturl())
         except urllib.error.HTTPError as error:
             error.close()
             moved = urljoin(url, error.headers.get("Location") or "")
             if error.code not in (301, 302, 303, 307, 308) or not redirections:
-                raise _error_of_status(error, self._settings.credentials.keyring_fault) from error
+                raise self._error_of_status(error) from error
             if url.startswith("https:") and not moved.startswith("https:"):
                 raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved) from error
-            return self._read_once(moved, target, accept, most, redirections - 1)
-        except socket.timeout as error:
-            raise RoadClosed("timed out", "timed out", closes_server=True) from error
-        except urllib.error.URLError as error:
-            raise self._error_of_connection(error.reason) from error
+            return self._read_once(moved, target, is_page, redirections - 1)
+        except (urllib.error.URLError, socket.timeout) as error:
+            raise self._error_of_connection(getattr(error, "reason", error)) from error
         except (http.client.HTTPException, ConnectionError) as error:
             raise _TransientError(str(error) or type(error).__name__) from error
+
+    def _error_of_status(self, error: "HTTPError") -> Exception:
+        reason = "HTTP %d %s" % (error.code, error.reason)
+        if error.code >= 500 or error.code in (408, 429):
+            pause = error.headers.get("Retry-After", "")
+            return _TransientError(reason, float(pause) if pause.isdigit() else None)
+        if error.code in (404, 410):
+            return RoadClosed("not found", reason)
+        needed = {401: ": needs credentials in its URL, netrc or keyring", 403: ": the credentials do not suffice"}
+        if error.code in needed:
+            reason += needed[error.code] + self.settings.credentials.keyring_fault
+        return RoadClosed("refused", reason, closes_server=error.code == 407)
 
     def _error_of_connection(self, reason: "str | BaseException") -> Exception:
         import socket
 
-        said = str(reason)
+        kind, said = "blocked", str(reason)
         if isinstance(reason, (ConnectionResetError, ConnectionAbortedError)):
             return _TransientError(said)
         if isinstance(reason, socket.timeout):
-            return RoadClosed("timed out", "timed out", closes_server=True)
-        if "CERTIFICATE_VERIFY_FAILED" in said:
-            against = self._settings.ca_file or "the system's; SSL_CERT_FILE names others"
-            return RoadClosed("TLS", "%s (checked against %s)" % (said, against), closes_server=True)
-        if "SSL" in type(reason).__name__:
-            return RoadClosed("TLS", said, closes_server=True)
-        if "407" in said:
-            return RoadClosed("refused", "the proxy wants a password: " + said, closes_server=True)
-        return RoadClosed("blocked", said, closes_server=True)
+            kind = said = "timed out"
+        elif "CERTIFICATE_VERIFY_FAILED" in said:
+            kind, against = "TLS", self.settings.ca_file or "the system's; SSL_CERT_FILE names others"
+            said += " (checked against %s)" % against
+        elif "SSL" in type(reason).__name__:
+            kind = "TLS"
+        elif "407" in said:
+            kind, said = "refused", "the proxy wants a password: " + said
+        return RoadClosed(kind, said, closes_server=True)
 
     def _receive(self, response: "Any", target: "BinaryIO", most: int) -> None:
         start = target.tell()
@@ -205,24 +200,20 @@ class UrlReader:
             start = 0
             target.seek(0)
             target.truncate()
-        expected, received = response.headers.get("Content-Length", ""), 0
         is_packed = response.headers.get("Content-Encoding") == "gzip"
+        length = response.headers.get("Content-Length", "")
+        received, expected = 0, int(length) if length.isdigit() and not is_packed else 0
         source = gzip.GzipFile(fileobj=response) if is_packed else response
-        while True:
-            part = source.read(1 << 18)
-            if not part:
-                break
+        for part in iter(lambda: source.read(1 << 18), b""):
             received += len(part)
             if start + received > most:
                 raise RoadClosed("web page", "more than %d MB, which it cannot be" % (most >> 20))
             target.write(part)
-            self._console.transferred(
-                response.geturl(), received, int(expected) if expected.isdigit() and not is_packed else 0
-            )
-        if expected.isdigit() and not is_packed and received < int(expected):
-            raise _TransientError("the connection ended after %d of %s bytes" % (received, expected))
+            self._console.transferred(response.geturl(), received, expected)
+        if received < expected:
+            raise _TransientError("the connection ended after %d of %d bytes" % (received, expected))
 
-    def _open(self, url: str, accept: str, start: int) -> "Any":
+    def _open(self, url: str, is_page: bool, start: int) -> "Any":
         """Open a URL, following no redirection: each host has its own credentials, proxy and trust."""
         import base64
         import urllib.request
@@ -231,41 +222,44 @@ class UrlReader:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
             raise OSError("only http, https and file URLs are read, not %s" % url)
-        server, proxies = parts.netloc.rpartition("@")[2], self._settings.proxies
-        encoding = "identity" if accept == _ANY_FILE else "gzip"
-        headers = {"Accept": accept, "User-Agent": "protoprimer", "Accept-Encoding": encoding}
+        server, proxies = parts.netloc.rpartition("@")[2], self.settings.proxies
+        headers = {"User-Agent": "protoprimer", "Accept": "*/*", "Accept-Encoding": "identity"}
+        if is_page:
+            headers.update({"Accept": _ACCEPTED_PAGES, "Accept-Encoding": "gzip"})
         if start:
             headers["Range"] = "bytes=%d-" % start
-        credentials = self._settings.credentials_for(url)
+        credentials = self.settings.credentials_for(url)
         if credentials:
             token = base64.b64encode(("%s:%s" % credentials).encode("utf-8")).decode("ascii")
             headers["Authorization"] = "Basic " + token
         bare_url = parts._replace(netloc=server, fragment="").geturl()
-        method = "HEAD" if self.only_looks and accept == _ANY_FILE else "GET"
+        method = "HEAD" if self.only_looks and not is_page else "GET"
         request = urllib.request.Request(bare_url, headers=headers, method=method)  # noqa: S310 - the scheme was just looked at
         is_direct = urllib.request.proxy_bypass_environment(server, proxies)  # type: ignore[attr-defined]
         proxies = {} if is_direct else {name: one for name, one in proxies.items() if name != "no"}
         handlers = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]  # type: list[Any]
         handlers += [urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor()]
         if parts.scheme == "https":
-            trusted = bool({server, parts.hostname} & set(self._settings.trusted_hosts))
+            trusted = bool({server, parts.hostname} & set(self.settings.trusted_hosts))
             handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))
         opener = urllib.request.OpenerDirector()
         for handler in handlers:
             opener.add_handler(handler)
-        return opener.open(request, timeout=self._settings.timeout or SECONDS_TO_CONNECT)
+        return opener.open(request, timeout=self.settings.timeout or SECONDS_TO_CONNECT)
 
 
 def read_for_another_python() -> None:
-    """Read what stdin asks for, as JSON, into a file; print URL and media type, or what a `RoadClosed` is made of."""
+    """Read what stdin asks for, as JSON, into a file; print media type and URL, or what a `RoadClosed` is made of."""
     import json
     import ssl  # noqa: F401 - whoever has not is not asked again
 
-    root, url, path, accept, most = json.load(sys.stdin)
+    root, url, path, is_page, only_looks = json.load(sys.stdin)
     answer = ()  # type: tuple[object, ...]
     try:
         with open(path, "w+b") as target:
-            answer = UrlReader(read_index_settings(root), Console(-1)).read(url, target, accept, most)
+            reader = UrlReader(read_index_settings(root), Console(-1))
+            reader.only_looks = only_looks
+            answer = reader.read(url, target, is_page)
     except OSError as error:
         answer = (getattr(error, "kind", ""), str(error), getattr(error, "closes_server", False))
     print(json.dumps(answer))
@@ -275,9 +269,8 @@ def _pythons_on_path() -> "Iterator[str]":
     for directory in filter(os.path.isdir, os.environ.get("PATH", "").split(os.pathsep)):
         for name in sorted(os.listdir(directory)):
             path = os.path.join(os.path.abspath(directory), name)
-            if re.match(r"python3(\.\d+)?(\.exe)?\Z", name) and os.path.realpath(path) != os.path.realpath(
-                sys.executable
-            ):
+            is_this = os.path.realpath(path) == os.path.realpath(sys.executable)
+            if re.match(r"python3(\.\d+)?(\.exe)?\Z", name) and not is_this:
                 yield path
 
 
@@ -300,19 +293,6 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _error_of_status(error: "HTTPError", keyring_fault: str) -> Exception:
-    """Return what an HTTP status means for the road."""
-    reason = "HTTP %d %s" % (error.code, error.reason)
-    if error.code >= 500 or error.code in (408, 429):
-        pause = error.headers.get("Retry-After", "")
-        return _TransientError(reason, float(pause) if pause.isdigit() else None)
-    if error.code in (404, 410):
-        return RoadClosed("not found", reason)
-    needed = {401: ": needs credentials in its URL, netrc or keyring", 403: ": the credentials do not suffice"}
-    detail = reason + (needed[error.code] + keyring_fault if error.code in needed else "")
-    return RoadClosed("refused", detail, closes_server=error.code == 407)
 
 
 def _links_of_json(text: str) -> "dict[str, str]":

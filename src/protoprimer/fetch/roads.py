@@ -1,15 +1,19 @@
-"""What closed a road to a tool, told by kind, and what would open it."""
+"""What closed a road to a tool, and what would open it."""
+
+from typing import NamedTuple
 
 from protoprimer.system.console import mask_urls
 
-__all__ = ["RoadClosed", "RoadRecord", "server_of"]
+__all__ = ["RoadClosed", "RoadRecord", "road_record", "server_of"]
 
-# What opens each kind of closed road; `%(server)s` is whom we asked, `%(file)s` what for.
+_REACH = "let this host reach %(server)s, or set proxy or index-url to what it can reach"
+# By the kind of a closed road; `%(server)s` is whom we asked, `%(file)s` what for.
 _OPENS = {
     "not found": "let %(server)s serve %(file)s, or put that file into a directory of find-links",
     "web page": "sign in to this network, or correct the URL: %(server)s answers with a page for people",
     "refused": "give credentials for %(server)s in its URL, netrc or keyring, or ask for access to %(file)s",
-    "blocked": "let this host reach %(server)s, or set proxy or index-url to what it can reach",
+    "blocked": _REACH,
+    "timed out": _REACH,
     "TLS": "name the certificates of your authority: PIP_CERT or SSL_CERT_FILE is the path of that file",
     "other bytes": "let %(server)s serve the very file that is pinned: %(file)s",
     "offline": "run without --offline, or put %(file)s into a directory of find-links",
@@ -17,9 +21,9 @@ _OPENS = {
 
 
 class RoadClosed(OSError):
-    """Something could not be read, and why.
+    """Something could not be read.
 
-    :param kind: a key of the table above; empty where nothing better is known
+    :param kind: a key of the table above, or empty
     :param closes_server: whether there is no use in asking this server for anything else
     """
 
@@ -29,26 +33,21 @@ class RoadClosed(OSError):
         self.closes_server = closes_server
 
 
-class RoadRecord:
-    """One place that was tried for a file in vain.
+class RoadRecord(NamedTuple):
+    """One place that was tried for a file in vain, without credentials; `check --json` tells it."""
 
-    :param tool: name of the distribution
-    :param filename: what was wanted of it
-    :param tried: URL or directory; it is kept without its credentials, as the error is
-    :param error: what happened there
-    """
+    tool: str
+    tried: str
+    closed: str
+    detail: str
+    opens: str
 
-    def __init__(self, tool: str, filename: str, tried: str, error: Exception) -> None:
-        self.tool = tool
-        self.tried = mask_urls(tried)
-        self.closed = str(getattr(error, "kind", ""))
-        self.detail = mask_urls("%s: %s" % (tried, str(error) or type(error).__name__))
-        opens = _OPENS.get(self.closed.replace("timed out", "blocked"), "")
-        self.opens = opens % {"server": server_of(tried), "file": filename}
 
-    def as_document(self) -> "dict[str, str]":
-        """Return the record as `check --json` tells it."""
-        return dict(vars(self))
+def road_record(tool: str, filename: str, tried: str, error: Exception) -> RoadRecord:
+    """Return the record of an error at a URL or directory where a file of a distribution was wanted."""
+    closed, detail = str(getattr(error, "kind", "")), "%s: %s" % (tried, str(error) or type(error).__name__)
+    opens = _OPENS.get(closed, "") % {"server": server_of(tried), "file": filename}
+    return RoadRecord(tool, mask_urls(tried), closed, mask_urls(detail), opens)
 
 
 def server_of(url: str) -> str:

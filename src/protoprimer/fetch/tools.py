@@ -2,28 +2,25 @@
 
 import json
 import os
+import re
 import sys
 import time
 from copy import copy
+from typing import Callable, Iterable, Iterator, NamedTuple
 
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
-from protoprimer.fetch.pins import PIP_WHEELS, UV_WHEELS, VIRTUALENV_WHEELS
+from protoprimer.fetch.pins import pinned_wheels
+from protoprimer.fetch.roads import RoadRecord, road_record
 from protoprimer.fetch.uv_pin import UvPin
-from protoprimer.fetch.wheels import ToolAbsent, WheelError, closed_roads, fetch_wheel, unpack_wheels, unpacked_is_whole
+from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel, unpack_wheels, unpacked_is_whole, wheel_sources
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, names_in, sha256_of, write_json
+from protoprimer.system.files import content_of, keep_in_cache, names_in, sha256_of
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import can_lock_in, scripts_directory
 from protoprimer.system.platform import is_windows, libc_of_host, machine_of_host
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from protoprimer.fetch.roads import RoadRecord
-    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Tool", "ToolBox", "machine_of_python", "tag_rank", "uv_wheel_for_host"]
 
@@ -33,35 +30,34 @@ SECONDS_UNTIL_ASKED_AGAIN = 3600
 OLDEST_UV = (0, 8)
 OLDEST_PIP = (19, 0)
 OLDEST_VIRTUALENV = (20, 17)
+_ANY_NEWER = (1000,)
+_OF_WHEEL = "verified wheel"
 
-_RUN_AS_MAIN = "import runpy\n\nrunpy.run_module(%r, run_name='__main__', alter_sys=True)\n"
+_RUN_VIRTUALENV = "import runpy\n\nrunpy.run_module('virtualenv', run_name='__main__', alter_sys=True)\n"
 
 
-class Tool:
-    """A program that is ready to be run.
+class Tool(NamedTuple):
+    """A program that is ready to be run, the version it says, where it comes from, and variables that it needs.
 
-    :param command: the first arguments; for pip and virtualenv the interpreter is `command[0]`
-    :param version: what it says, or what was pinned
-    :param origin: where it comes from, for a person
-    :param environment: variables that it needs beside those of the settings
+    For pip and virtualenv the interpreter is `command[0]`.
     """
 
-    def __init__(
-        self, command: "list[str]", version: str, origin: str, environment: "dict[str, str] | None" = None
-    ) -> None:
-        self.command = command
-        self.version = version
-        self.origin = origin
-        self.environment = environment or {}
+    command: "list[str]"
+    version: str
+    origin: str
+    environment: "dict[str, str]"
+
+
+class _Candidate(NamedTuple):
+    """What may be a tool; `path` is the file that decides what it is."""
+
+    command: "list[str]"
+    path: str
+    origin: str
 
 
 class ToolBox:
-    """Finds or fetches each tool once.
-
-    `refusals` are the sentences why something that was found is not used, `records` what could not be fetched.
-
-    :param uv_pin: which uv the repository is pinned to; by default what the kernel pins
-    """
+    """Finds or fetches each tool once; `records` tell what could not be fetched."""
 
     def __init__(
         self,
@@ -71,16 +67,13 @@ class ToolBox:
         offline: bool = False,
         uv_pin: "UvPin | None" = None,
     ) -> None:
-        # A copy: who only looks fetches nothing, but still asks what the settings say.
-        self.settings = settings = copy(settings)
-        settings.offline = settings.offline or offline
+        self.settings = copy(settings)
+        self.settings.offline = settings.offline or offline
         self.cache_directory = cache_directory
         self.console = console
-        self.offline = settings.offline
-        self.uv_pin = uv_pin or UvPin()
-        self.refusals = []  # type: list[str]
-        self.records: "list[RoadRecord]" = []
-        self._reader = UrlReader(settings, console)
+        self.uv_pin = uv_pin or UvPin(pinned_wheels("uv"), [])
+        self.records = []  # type: list[RoadRecord]
+        self._reader = UrlReader(self.settings, console)
         self._found = {}  # type: dict[object, Tool | ToolAbsent]
 
     def uv(self) -> Tool:
@@ -90,39 +83,38 @@ class ToolBox:
         """
         return self._once("uv", self._find_uv)
 
-    def virtualenv(self, interpreter: "Interpreter") -> Tool:
-        """Return virtualenv for environments of `interpreter`: importable there, on PATH, else verified wheels.
+    def virtualenv(self, interpreter: Interpreter) -> Tool:
+        """Return virtualenv, told to make environments of `interpreter`: importable there, on PATH, or from wheels.
 
-        The command already says which interpreter is meant.
+        :raises ToolAbsent: none of these is usable
         """
         return self._once(("virtualenv", interpreter.executable), lambda: self._find_virtualenv(interpreter))
 
-    def pip(self, interpreter: "Interpreter") -> Tool:
-        """Return the pinned pip for this version of Python, run by `interpreter` with nothing installed into it.
+    def pip(self, interpreter: Interpreter) -> Tool:
+        """Return the pinned pip for this version of Python, or, where its wheel cannot be had, one of this host.
 
-        Another interpreter of the same version may stand in `command[0]`, such as the environment's own. Where the
-        wheel cannot be had, the pip that came with the interpreter serves, and `origin` says so.
+        Another interpreter of the same version may stand in `command[0]`, such as the environment's own.
+
+        :raises ToolAbsent: there is none, or an index serves other bytes than those that are pinned
         """
         return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
 
-    def pip_wheel(self, interpreter: "Interpreter") -> "str | None":
+    def pip_wheel(self, interpreter: Interpreter) -> "str | None":
         """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
         try:
-            is_pinned = self.pip(interpreter).origin == "verified wheel"
-            return self._fetched(_pinned_for(PIP_WHEELS, interpreter, "pip"))[0] if is_pinned else None
-        except WheelError:
+            is_pinned = self.pip(interpreter).origin == _OF_WHEEL
+            return self._fetched(_pins_for("pip", interpreter))[0] if is_pinned else None
+        except ToolAbsent:
             return None
 
-    def pinned_wheels(self, interpreter: "Interpreter", uv_wheel: "str | None") -> "list[str]":
-        """Return the verified wheels of pip and virtualenv for this version of Python, and of uv: paths in the cache.
+    def pinned_wheels(self, interpreter: Interpreter, uv_wheel: "str | None") -> "list[str]":
+        """Return the verified wheels of pip and virtualenv for this version of Python, and this one of uv.
 
-        :param uv_wheel: which of uv's, by file name
         :raises ToolAbsent: one could not be had
         """
-        wheels = dict(_pinned_for(PIP_WHEELS, interpreter, "pip"))
-        wheels.update(_pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv"))
+        wheels = dict(_pins_for("pip", interpreter), **_pins_for("virtualenv", interpreter))
         if uv_wheel is not None:
-            wheels[uv_wheel] = UV_WHEELS[uv_wheel]
+            wheels[uv_wheel] = pinned_wheels("uv")[uv_wheel]
         return self._fetched(wheels)
 
     def only_look(self) -> UrlReader:
@@ -131,8 +123,13 @@ class ToolBox:
         return self._reader
 
     def why_not_found(self, name: str) -> "RoadRecord | None":
-        """Return what closed the first road to a distribution that an installer did not find, if one is closed."""
-        return next(closed_roads(name, self.settings, self._reader), None)
+        """Return what closes the first road to a distribution that an installer did not find, if one is closed."""
+        for source in wheel_sources(name, self.settings):
+            try:
+                self._reader.links(source)
+            except (OSError, ValueError) as error:
+                return road_record(name, name, source, error)
+        return None
 
     def _once(self, key: object, find: "Callable[[], Tool]") -> Tool:
         if key not in self._found:
@@ -154,202 +151,165 @@ class ToolBox:
         if cache is None:
             advice = "set UV_CACHE_DIR to a directory on another file system"
             raise ToolAbsent("uv cannot write and lock files in its cache %s (%s)" % (usual, advice))
-        found = self._uv_of_host_or_wheel()
+        chosen, refusals = os.environ.get("UV"), []  # type: str | None, list[str]
+        path = os.path.abspath(chosen or "")
+        candidates = [_Candidate([path], path, "$UV")] if chosen else _uv_candidates()
+        found = self._first_usable("uv", candidates, OLDEST_UV, refusals)
+        if found is None and not chosen:
+            try:
+                found = self._uv_of_wheel(refusals)
+            except ToolAbsent as absent:
+                refusals.append(absent.cause)
+        if found is None:
+            raise ToolAbsent("; ".join(refusals))
         if cache != usual:
             found.environment["UV_CACHE_DIR"] = cache
         return found
 
-    def _uv_of_host_or_wheel(self) -> Tool:
-        chosen = os.environ.get("UV")
-        if chosen:
-            chosen = os.path.abspath(chosen)
-            return self._checked("uv", [chosen], chosen, "$UV", OLDEST_UV)
-        candidates = [([path], path, origin) for path, origin in _uv_candidates()]
-        found, refusals = self._first_usable("uv", candidates, OLDEST_UV)
-        if found:
-            return found
-        try:
-            wheels = self.uv_pin.wheels
-            filename = uv_wheel_for_host(wheels=wheels)
-            if filename is None:
-                host = "%s %s %s" % (sys.platform, machine_of_python(), libc_of_host())
-                pinned = _wheel_version("uv", wheels) if wheels else "of which hashes are pinned:"
-                raise ToolAbsent("no uv %s wheel for this host (%s)" % (pinned, host))
-            misfit = self.uv_pin.misfit(_wheel_version("uv", wheels))
-            if misfit:
-                named = "uv %s, whose hashes are pinned, %s" % (_wheel_version("uv", wheels), misfit)
-                raise ToolAbsent(named + "; name one that is, with its hashes: tools.uv in [tool.protoprimer]")
-            directory = self._unpacked({filename: wheels[filename]}, "uv")
-            path = os.path.join(directory, "bin", _executable("uv"))
-            if self._reader.only_looks and not os.path.exists(path):
-                return Tool([path], _wheel_version("uv", wheels), "to be fetched")
-            return self._checked("uv", [path], path, "verified wheel", OLDEST_UV)
-        except ToolAbsent as absent:
-            raise ToolAbsent("; ".join(refusals + [absent.cause])) from absent
+    def _uv_of_wheel(self, refusals: "list[str]") -> "Tool | None":
+        wheels = self.uv_pin.wheels
+        version, filename = _wheel_version("uv", wheels) if wheels else "", uv_wheel_for_host(wheels=wheels)
+        if filename is None:
+            host = "%s %s %s" % (sys.platform, machine_of_python(), libc_of_host())
+            raise ToolAbsent("no uv %s wheel for this host (%s)" % (version or "of which hashes are pinned:", host))
+        misfit = self.uv_pin.misfit(version)
+        if misfit:
+            advice = "name one that is, with its hashes: tools.uv in [tool.protoprimer]"
+            raise ToolAbsent("uv %s, whose hashes are pinned, %s; %s" % (version, misfit, advice))
+        path = os.path.join(self._unpacked("uv", {filename: wheels[filename]}), "bin", _executable("uv"))
+        if self._reader.only_looks and not os.path.exists(path):
+            return Tool([path], version, "to be fetched", {})
+        return self._first_usable("uv", [_Candidate([path], path, _OF_WHEEL)], OLDEST_UV, refusals)
 
-    def _find_virtualenv(self, interpreter: "Interpreter") -> Tool:
-        python = interpreter.executable
-        wheels = _pinned_for(VIRTUALENV_WHEELS, interpreter, "virtualenv")
-        newest = _version_tuple(_wheel_version("virtualenv", wheels))
+    def _find_virtualenv(self, interpreter: Interpreter) -> Tool:
+        python, pins = interpreter.executable, _pins_for("virtualenv", interpreter)
+        version = _wheel_version("virtualenv", pins)
+        newest = _version_tuple(version)
         # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
-        ceiling = newest if wheels is not VIRTUALENV_WHEELS[0][1] else (1000,)
+        ceiling = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else newest
         oldest = OLDEST_VIRTUALENV if tuple(interpreter.version_info[:2]) < (3, 12) else newest[:1]
-        environment = {"VIRTUALENV_CONFIG_FILE": os.devnull}
-        environment["VIRTUALENV_OVERRIDE_APP_DATA"] = os.path.join(self.cache_directory, "virtualenv")
+        candidates = [_Candidate([path], path, "PATH") for path in _on_path("virtualenv")]
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
-        candidates = [([path], path, "PATH") for path in _on_path("virtualenv")]
         if os.path.isfile(os.path.join(library, "__main__.py")):
-            candidates.insert(0, ([python, "-I", "-m", "virtualenv"], library, "importable"))
-        found = self._first_usable("virtualenv", candidates, oldest, ceiling)[0]
-        if found:
-            return Tool(found.command + ["--python", python], found.version, found.origin, environment)
-        directory = self._unpacked(wheels, "virtualenv", _RUN_AS_MAIN % "virtualenv")
-        command = [python, "-I", directory, "--python", python]
-        return Tool(command, _wheel_version("virtualenv", wheels), "verified wheel", environment)
+            candidates.insert(0, _Candidate([python, "-I", "-m", "virtualenv"], library, "importable"))
+        found = self._first_usable("virtualenv", candidates, oldest, [], ceiling)
+        if found is None:
+            directory = self._unpacked("virtualenv", pins, _RUN_VIRTUALENV)
+            found = Tool([python, "-I", directory], version, _OF_WHEEL, {})
+        data = os.path.join(self.cache_directory, "virtualenv")
+        found.environment.update(VIRTUALENV_CONFIG_FILE=os.devnull, VIRTUALENV_OVERRIDE_APP_DATA=data)
+        return found._replace(command=found.command + ["--python", python])
 
-    def _find_pip(self, interpreter: "Interpreter") -> Tool:
+    def _find_pip(self, interpreter: Interpreter) -> Tool:
         try:
-            wheels = _pinned_for(PIP_WHEELS, interpreter, "pip")
-            directory = self._unpacked(wheels, "pip")
-            return _pip_tool(interpreter, directory, _wheel_version("pip", wheels), "verified wheel")
+            pins = _pins_for("pip", interpreter)
+            command = _pip_command(interpreter, self._unpacked("pip", pins))
+            return Tool(command, _wheel_version("pip", pins), _OF_WHEEL, {})
         except ToolAbsent as absent:
-            if isinstance(absent, WheelError) and absent.tampered:
+            if absent.tampered:
                 raise
-            return self._pip_of_interpreter(interpreter, absent)
-
-    def _pip_of_interpreter(self, interpreter: "Interpreter", absent: ToolAbsent) -> Tool:
-        """Return a pip of this host where the pinned wheel cannot be had: ensurepip's, importable, or virtualenv's."""
-        # The second is where Debian and Fedora keep what they take out of ensurepip.
-        directories = (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels")
-        wheels = [path for directory in directories for path in _wheels_of_pip(directory)]
-        found, refusals = self._pip_of_wheels(interpreter, wheels, "ensurepip's wheel")
+            refusals = [absent.cause]
+        found = self._first_usable("pip", self._pips_of_host(interpreter), OLDEST_PIP, refusals)
         if found is None:
-            found, further = self._pip_of_wheels(
-                interpreter, self._pips_of_virtualenv(interpreter), "virtualenv's wheel"
-            )
-            refusals += further
-        if found is None:
-            raise ToolAbsent("; ".join([absent.cause] + refusals)) from absent
+            raise ToolAbsent("; ".join(refusals))
         return found
 
-    def _pip_of_wheels(
-        self, interpreter: "Interpreter", wheels: "list[str]", origin: str
-    ) -> "tuple[Tool | None, list[str]]":
-        """Return the first pip among these wheels, or else importable, that this interpreter can run."""
-        places = []
-        for path in wheels:
-            key = "%s-%d" % ("-".join(os.path.basename(path).split("-")[:2]), os.path.getsize(path))
-            directory = os.path.join(self.cache_directory, "tools", key)
-            try:
-                places.append((unpack_wheels([path], directory), origin))
-            except (OSError, WheelError) as error:
-                self.console.detail("%s could not be unpacked: %s" % (path, error))
-        library = os.path.join(interpreter.stdlib, "site-packages")
-        if os.path.isfile(os.path.join(library, "pip", "__main__.py")):
-            places.append((library, "importable"))
-        candidates = []
-        for directory, source in places:
-            command = _pip_tool(interpreter, directory, "", "").command
-            candidates.append((command, os.path.join(directory, "pip", "__main__.py"), source))
-        return self._first_usable("pip", candidates, OLDEST_PIP)
+    def _pips_of_host(self, interpreter: Interpreter) -> "Iterator[_Candidate]":
+        for place, origin in self._places_of_pip(interpreter):
+            if place.endswith(".whl"):
+                key = "%s-%d" % ("-".join(os.path.basename(place).split("-")[:2]), os.path.getsize(place))
+                try:
+                    place = unpack_wheels([place], os.path.join(self.cache_directory, "tools", key))
+                except (OSError, ToolAbsent) as error:
+                    self.console.detail("%s could not be unpacked: %s" % (place, error))
+                    continue
+            program = os.path.join(place, "pip", "__main__.py")
+            if os.path.isfile(program):
+                yield _Candidate(_pip_command(interpreter, place), program, origin)
 
-    def _pips_of_virtualenv(self, interpreter: "Interpreter") -> "list[str]":
-        """Return the wheels of pip that virtualenv carries for the environments it makes, newest first."""
-        import re
-
+    def _places_of_pip(self, interpreter: Interpreter) -> "Iterator[tuple[str, str]]":
+        """Yield wheels of pip, or a directory that has it, each with where it comes from."""
+        # The second is where Debian and Fedora keep what they take out of ensurepip.
+        for directory in (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"):
+            for path in _wheels_of_pip(directory):
+                yield path, "ensurepip's wheel"
+        yield os.path.join(interpreter.stdlib, "site-packages"), "importable"
         try:
             tool = self.virtualenv(interpreter)
             # It breaks what it prints into lines as wide as the terminal.
-            environ = dict(scrubbed_environment(), COLUMNS="10000", **tool.environment)
+            environ = scrubbed_environment(dict(tool.environment, COLUMNS="10000"))
             command, patience = tool.command + ["--version"], 6 * SECONDS_TO_PRINT_A_VERSION
-            result = run_child(command, self.console, environ=environ, timeout=patience)
+            printed = run_child(command, self.console, environ=environ, timeout=patience).output
         except PrimerError:
-            return []
-        told = re.match(r"virtualenv \S+ from (.+?)(?:[/\\]__init__\.py)?\s*$", result.output)
-        wheels = _wheels_of_pip(os.path.join(told.group(1), "seed", "wheels", "embed")) if told else []
-        return sorted(wheels, key=lambda path: _version_tuple(os.path.basename(path)), reverse=True)
+            return
+        told = re.match(r"virtualenv \S+ from (.+?)(?:[/\\]__init__\.py)?\s*$", printed)
+        for path in _wheels_of_pip(os.path.join(told.group(1), "seed", "wheels", "embed")) if told else []:
+            yield path, "virtualenv's wheel"
 
-    def _unpacked(self, wheels: "dict[str, str]", name: str, main_module: str = "") -> str:
+    def _unpacked(self, name: str, wheels: "dict[str, str]", main_module: str = "") -> str:
         """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
         digest = sha256_of("".join(sorted(wheels.values())).encode("ascii"))
-        version = _wheel_version(name, wheels)
-        directory = os.path.join(self.cache_directory, "tools", "%s-%s-%s" % (name, version, digest[:12]))
+        what = "%s %s" % (name, _wheel_version(name, wheels))
+        directory = os.path.join(self.cache_directory, "tools", "%s-%s" % (what.replace(" ", "-"), digest[:12]))
         if unpacked_is_whole(directory):
             try:
                 # What is in use is not collected.
                 os.utime(directory)
             except OSError:
                 pass
-            return directory
-        if self._reader.only_looks:
+        elif self._reader.only_looks:
             self._fetched(wheels)
-            return directory
-        try:
-            what = "%s %s" % (name, version)
-            with self.console.step("fetching " + what, "fetched " + what, may_fail=True):
-                return unpack_wheels(self._fetched(wheels), directory, main_module)
-        except OSError as error:
-            raise ToolAbsent("%s %s could not be unpacked into the cache: %s" % (name, version, error)) from error
+        else:
+            try:
+                with self.console.step("fetching " + what, "fetched " + what, may_fail=True):
+                    unpack_wheels(self._fetched(wheels), directory, main_module)
+            except OSError as error:
+                raise ToolAbsent("%s could not be unpacked into the cache: %s" % (what, error)) from error
+        return directory
 
     def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
+        from concurrent.futures import ThreadPoolExecutor
+
         def fetch(filename: str) -> str:
-            more = (self.settings, self.cache_directory, self.console, self._reader)
             try:
-                return fetch_wheel(filename, wheels[filename], *more)
-            except WheelError as error:
-                self.records += error.records
+                return fetch_wheel(filename, wheels[filename], self.cache_directory, self._reader)
+            except ToolAbsent as absent:
+                self.records += absent.records
                 raise
 
         # The first one alone: where its server does not answer, the others are not asked for.
         first, *others = wheels
         paths = [fetch(first)]
-        if others:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(8) as pool:
-                paths += pool.map(fetch, others)
-        return paths
+        with ThreadPoolExecutor(8) as pool:
+            return paths + list(pool.map(fetch, others))
 
     def _first_usable(
         self,
         name: str,
-        candidates: "list[tuple[list[str], str, str]]",
+        candidates: "Iterable[_Candidate]",
         oldest: "tuple[int, ...]",
-        newest: "tuple[int, ...]" = (1000,),
-    ) -> "tuple[Tool | None, list[str]]":
-        """Return the first candidate (command, path, origin) that says a version in range, and why others do not."""
-        refusals = []  # type: list[str]
+        refusals: "list[str]",
+        newest: "tuple[int, ...]" = _ANY_NEWER,
+    ) -> "Tool | None":
+        """Return the first candidate that says a version in range; why the others do not is added to `refusals`."""
         for command, path, origin in candidates:
-            try:
-                return self._checked(name, command, path, origin, oldest, newest), refusals
-            except ToolAbsent as absent:
-                refusals.append(absent.cause)
-                self.refusals.append(absent.cause)
-                self.console.detail(absent.cause)
-        return None, refusals
-
-    def _checked(
-        self,
-        name: str,
-        command: "list[str]",
-        path: str,
-        origin: str,
-        oldest: "tuple[int, ...]",
-        newest: "tuple[int, ...]" = (1000,),
-    ) -> Tool:
-        origin = origin if origin == "verified wheel" else "%s: %s" % (origin, path)
-        version = self._remembered_version(path, name, command)
-        if version.startswith("!"):
-            raise ToolAbsent("%s (%s) %s" % (name, origin, version[1:]))
-        if _version_tuple(version) < oldest:
-            raise ToolAbsent("%s %s (%s) is older than %s" % (name, version, origin, ".".join(map(str, oldest))))
-        misfit = self.uv_pin.misfit(version) if name == "uv" else None
-        if misfit:
-            raise ToolAbsent("uv %s (%s) %s" % (version, origin, misfit))
-        if _version_tuple(version)[: len(newest)] > newest:
-            wanted = ".".join(map(str, newest))
-            raise ToolAbsent("%s %s (%s) is too new for this Python, %s serves it" % (name, version, origin, wanted))
-        return Tool(command, version, origin)
+            origin = origin if origin == _OF_WHEEL else "%s: %s" % (origin, path)
+            version = self._remembered_version(path, name, command)
+            numbers, shown = _version_tuple(version), "%s %s (%s)" % (name, version, origin)
+            misfit = self.uv_pin.misfit(version) if name == "uv" and numbers else None
+            if version.startswith("!"):
+                refusals.append("%s (%s) %s" % (name, origin, version[1:]))
+            elif numbers < oldest:
+                refusals.append("%s is older than %s" % (shown, ".".join(map(str, oldest))))
+            elif misfit:
+                refusals.append("%s %s" % (shown, misfit))
+            elif numbers[: len(newest)] > newest:
+                wanted = ".".join(map(str, newest))
+                refusals.append("%s is too new for this Python, %s serves it" % (shown, wanted))
+            else:
+                return Tool(command, version, origin, {})
+            self.console.detail(refusals[-1])
+        return None
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
         """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
@@ -357,42 +317,34 @@ class ToolBox:
             status = os.stat(path)
         except OSError as error:
             return "!cannot be used: %s" % error.strerror
-        identity = [command, status.st_mtime, status.st_size, status.st_ino]
-        key = sha256_of(json.dumps(command, sort_keys=True).encode("ascii"))[:16]
-        note = os.path.join(self.cache_directory, "tools", "known", key + ".json")
-        try:
-            known, version = json.loads(content_of(note).decode("utf-8"))
-            is_fresh = time.time() - os.stat(note).st_mtime < SECONDS_UNTIL_ASKED_AGAIN
-            if known == identity and (is_fresh or not version.startswith("!")):
-                return str(version)
-        except (OSError, ValueError, TypeError):
-            pass
+        identity = json.dumps([command, status.st_mtime, status.st_size, status.st_ino])
+        note = os.path.join(self.cache_directory, "tools", "known", sha256_of(identity.encode("ascii"))[:16])
+        version = content_of(note).decode("utf-8", "replace")
+        if version and (version[0] != "!" or time.time() - os.stat(note).st_mtime < SECONDS_UNTIL_ASKED_AGAIN):
+            return version
         version = _printed_version(command, name, self.console)
         is_of_the_file = not version.startswith(("!cannot", "!did not"))
         # What a version manager's shim answers depends on more than the shim.
         if is_of_the_file and os.path.basename(os.path.dirname(path)) != "shims":
-            try:
-                os.makedirs(os.path.dirname(note), exist_ok=True)
-                write_json(note, [identity, version])
-            except OSError:
-                pass
-        return str(version)
+            keep_in_cache(note, version.encode("utf-8", "replace"))
+        return version
 
 
 def uv_wheel_for_host(
     platform: "str | None" = None,
     machine: "str | None" = None,
     libc: "str | None" = None,
-    wheels: "dict[str, str]" = UV_WHEELS,
+    wheels: "dict[str, str] | None" = None,
 ) -> "str | None":
     """Return the file name of the pinned uv wheel that runs on this host (or the one described), or `None`."""
     platform, machine = platform or sys.platform, machine or machine_of_python()
     libc = libc_of_host() if libc is None else libc
-    best = (-1, "")
-    for filename in wheels:
+    ranked = [(-1, "")]
+    for filename in pinned_wheels("uv") if wheels is None else wheels:
         tags = filename[:-4].rsplit("-", 1)[1].split(".")
-        best = max([best] + [(tag_rank(tag, platform, machine, libc), filename) for tag in tags])
-    return best[1] if best[0] >= 0 else None
+        ranked += [(tag_rank(tag, platform, machine, libc), filename) for tag in tags]
+    rank, best = max(ranked)
+    return best if rank >= 0 else None
 
 
 def tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
@@ -426,46 +378,40 @@ def machine_of_python() -> str:
 
 
 def _version_tuple(version: str) -> "tuple[int, ...]":
-    spaced = "".join(letter if letter.isdigit() else " " for letter in version)
-    return tuple(int(part) for part in spaced.split()[:3])
+    return tuple(map(int, re.findall("[0-9]+", version)[:3]))
 
 
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
     return next(filename.split("-")[1] for filename in wheels if filename.startswith(name + "-"))
 
 
-def _pinned_for(
-    bands: "list[tuple[tuple[int, int], dict[str, str]]]", interpreter: "Interpreter", name: str
-) -> "dict[str, str]":
-    for lowest, wheels in bands:
-        if tuple(interpreter.version_info[:2]) >= lowest:
-            return wheels
-    raise ToolAbsent("no %s is known for Python %s" % (name, ".".join(map(str, interpreter.version_info))))
+def _pins_for(name: str, interpreter: Interpreter) -> "dict[str, str]":
+    wheels = pinned_wheels(name, interpreter.version_info)
+    if not wheels:
+        raise ToolAbsent("no %s is known for Python %s" % (name, ".".join(map(str, interpreter.version_info))))
+    return wheels
 
 
-def _pip_tool(interpreter: "Interpreter", directory: str, version: str, origin: str) -> Tool:
+def _pip_command(interpreter: Interpreter, directory: str) -> "list[str]":
     # A path, not `-m pip`: isolated mode would not find it. Run by its runner, pip does not take itself for installed.
     program = os.path.join(directory, "pip", "__pip-runner__.py")
     program = program if os.path.isfile(program) else os.path.dirname(program)
-    return Tool([interpreter.executable, "-I", program], version, origin)
+    return [interpreter.executable, "-I", program]
 
 
 def _wheels_of_pip(directory: str) -> "list[str]":
-    names = names_in(directory)
-    return [os.path.join(directory, one) for one in names if one.startswith("pip-") and one.endswith(".whl")]
+    """Return the wheels of pip in a directory, the newest first."""
+    wheels = [name for name in names_in(directory) if name.startswith("pip-") and name.endswith(".whl")]
+    return [os.path.join(directory, name) for name in sorted(wheels, key=_version_tuple, reverse=True)]
 
 
 def _printed_version(command: "list[str]", name: str, console: Console) -> str:
     """Return the version that `--version` prints, or `!` and why there is none."""
-    import re
-
     # pip and virtualenv are compiled on their first run, which a busy machine draws out.
     patience = SECONDS_TO_PRINT_A_VERSION * (1 if name == "uv" else 6)
+    cwd = os.path.dirname(os.path.abspath(command[0]))
     try:
-        result = run_child(
-            command + ["--version"], console, cwd=os.path.dirname(os.path.abspath(command[0])),
-            environ=scrubbed_environment(), timeout=patience,
-        )  # fmt: skip
+        result = run_child(command + ["--version"], console, cwd, scrubbed_environment(), timeout=patience)
     except PrimerError as error:
         return "!cannot be used: %s" % error.cause
     if result.status == STATUS_OF_LATE:
@@ -493,17 +439,18 @@ def _on_path(name: str) -> "list[str]":
     return found
 
 
-def _uv_candidates() -> "list[tuple[str, str]]":
-    candidates = [(path, "PATH") for path in _on_path("uv")]
+def _uv_candidates() -> "list[_Candidate]":
+    origins = dict.fromkeys(_on_path("uv"), "PATH")
     sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
+    places = []
     # An installed `uv` module only leads to the executable beside it: nothing of it needs to be imported.
     if any(os.path.isfile(os.path.join(place, "uv", "__init__.py")) for place in sites):
-        places = [scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin"]
-        candidates += [(os.path.join(place, _executable("uv")), "importable") for place in places]
-    for parts in ((".local", "bin"), (".cargo", "bin")):
-        candidates.append((os.path.join(os.path.expanduser("~"), *parts, _executable("uv")), "its installer"))
-    chosen = {}  # type: dict[str, str]
-    for path, origin in candidates:
+        directories = (scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin")
+        places += [(directory, "importable") for directory in directories]
+    home = os.path.expanduser("~")
+    places += [(os.path.join(home, parent, "bin"), "its installer") for parent in (".local", ".cargo")]
+    for directory, origin in places:
+        path = os.path.join(directory, _executable("uv"))
         if os.path.isfile(path):
-            chosen.setdefault(path, origin)
-    return list(chosen.items())
+            origins.setdefault(path, origin)
+    return [_Candidate([path], path, origin) for path, origin in origins.items()]

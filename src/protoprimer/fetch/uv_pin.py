@@ -1,9 +1,11 @@
 """Which uv a repository is pinned to: `[tool.uv] required-version`, and the key `tools`, with hashes."""
 
 import os
+import re
+from typing import Any, NamedTuple
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.fetch.pins import UV_WHEELS
+from protoprimer.fetch.pins import pinned_wheels
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet, Version
 from protoprimer.settings.configuration import Configuration
@@ -11,18 +13,11 @@ from protoprimer.settings.configuration import Configuration
 __all__ = ["UvPin", "read_uv_pin"]
 
 
-class UvPin:
-    """Which versions of uv serve, and the wheels it is fetched as.
+class UvPin(NamedTuple):
+    """The wheels that uv is fetched as (file name -> sha256), and what its version must meet, with who says so."""
 
-    :param wheels: file name -> sha256 (hex)
-    :param allowed: what a version must meet, with the place that says so
-    """
-
-    def __init__(
-        self, wheels: "dict[str, str] | None" = None, allowed: "list[tuple[SpecifierSet, str]] | None" = None
-    ) -> None:
-        self.wheels = UV_WHEELS if wheels is None else wheels
-        self.allowed = allowed or []
+    wheels: "dict[str, str]"
+    allowed: "list[tuple[SpecifierSet, str]]"
 
     def misfit(self, version: str) -> "str | None":
         """Return why this version does not serve, or `None`."""
@@ -37,48 +32,45 @@ def read_uv_pin(configuration: Configuration) -> UvPin:
 
     :raises ConfigurationError: exit code 3: a version, range or hash is none, or the two contradict each other
     """
-    wheels, allowed = None, _required_version(configuration.root)
+    pin = UvPin(pinned_wheels("uv"), _required_version(configuration.root))
     pinned = (configuration.get("tools") or {}).get("uv")
-    if pinned is not None:
-        version, place = pinned["version"], configuration.place_of("tools", "uv", "version")
-        try:
-            exactly = SpecifierSet("==" + str(Version(version)))
-        except InvalidVersion as error:
-            raise ConfigurationError(str(error), place) from None
-        contradicted = UvPin({}, allowed).misfit(version)
-        if contradicted:
-            raise ConfigurationError("uv %s %s" % (version, contradicted), place, "let both say the same")
-        allowed = allowed + [(exactly, place)]
-        wheels = {name: _checked_hash(configuration, name, version, text) for name, text in pinned["hashes"].items()}
-    return UvPin(wheels, allowed)
+    if pinned is None:
+        return pin
+    version, place = pinned["version"], configuration.place_of("tools", "uv", "version")
+    try:
+        exactly = SpecifierSet("==" + str(Version(version)))
+    except InvalidVersion as error:
+        raise ConfigurationError(str(error), place) from None
+    contradicted = pin.misfit(version)
+    if contradicted:
+        raise ConfigurationError("uv %s %s" % (version, contradicted), place, "let both say the same")
+    wheels = {name: _checked_hash(configuration, name, version, text) for name, text in pinned["hashes"].items()}
+    return UvPin(wheels, pin.allowed + [(exactly, place)])
 
 
 def _required_version(root: str) -> "list[tuple[SpecifierSet, str]]":
-    # As for uv, `uv.toml` takes the place of `[tool.uv]`.
-    for name, keys in (("uv.toml", ()), ("pyproject.toml", ("tool", "uv"))):
-        path = os.path.join(root, name)
-        table = load_toml(path) if os.path.isfile(path) else {}
-        for key in keys:
-            table = table.get(key, {}) if isinstance(table, dict) else {}
-        required = table.get("required-version") if isinstance(table, dict) else None
-        if required is not None:
-            place = place_of_key(path, keys + ("required-version",))
-            try:
-                # A version alone is meant exactly.
-                text = "==" + required if str(required)[:1].isdigit() else required
-                return [(SpecifierSet(text), place)]
-            except (InvalidSpecifier, AttributeError, TypeError):
-                raise ConfigurationError("%r is no range of versions" % (required,), place) from None
-        if table and name == "uv.toml":
-            return []
-    return []
+    path, keys = os.path.join(root, "uv.toml"), ("required-version",)  # type: str, tuple[str, ...]
+    if not os.path.isfile(path):
+        # As for uv, `uv.toml` takes the place of `[tool.uv]`.
+        path, keys = os.path.join(root, "pyproject.toml"), ("tool", "uv", "required-version")
+    required: "Any" = load_toml(path) if os.path.isfile(path) else None
+    for key in keys:
+        required = required.get(key) if isinstance(required, dict) else None
+    if required is None:
+        return []
+    place = place_of_key(path, keys)
+    try:
+        # A version alone is meant exactly.
+        return [(SpecifierSet("==" + required if required[:1].isdigit() else required), place)]
+    except (InvalidSpecifier, AttributeError, TypeError):
+        raise ConfigurationError("%r is no range of versions" % (required,), place) from None
 
 
 def _checked_hash(configuration: Configuration, filename: str, version: str, text: str) -> str:
-    place, digest = configuration.place_of("tools", "uv", "hashes", filename), text.partition(":")[2] or text
+    place = configuration.place_of("tools", "uv", "hashes", filename)
     if filename.split("-")[:2] != ["uv", version] or not filename.endswith(".whl"):
         advice = "name it as the index does, such as uv-%s-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
         raise ConfigurationError("%r is no wheel of uv %s" % (filename, version), place, advice % version)
-    if len(digest) != 64 or digest.strip("0123456789abcdef") or text[: -len(digest)] not in ("", "sha256:"):
+    if not re.match(r"(sha256:)?[0-9a-f]{64}\Z", text):
         raise ConfigurationError("%r is no sha256" % text, place, "write its 64 hexadecimal digits")
-    return digest
+    return text[-64:]

@@ -1,32 +1,27 @@
-"""Fetching a pinned wheel from wherever the settings say, verifying it before anything else, and unpacking it."""
+"""Pinned wheels: fetched from wherever the settings say, verified before anything else, and unpacked."""
 
 import io
 import os
 import stat
 import time
+from typing import Any, Callable
 
 from protoprimer.errors import BackendError
 from protoprimer.fetch.downloads import UrlReader
-from protoprimer.fetch.roads import RoadClosed, RoadRecord
+from protoprimer.fetch.roads import RoadClosed, RoadRecord, road_record
 from protoprimer.settings.index_settings import IndexSettings
-from protoprimer.system.console import Console
-from protoprimer.system.files import names_in, remove_tree, replace_file, temporary_name
+from protoprimer.system.files import names_in, remove_tree, sha256_of, temporary_name, write_atomically
 from protoprimer.system.paths import file_url
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Iterator
 
 __all__ = [
     "ToolAbsent",
-    "WheelError",
-    "closed_roads",
     "fetch_wheel",
     "remove_leftovers",
     "remove_unused",
     "sha256_of_file",
     "unpack_wheels",
     "unpacked_is_whole",
+    "wheel_sources",
 ]
 
 _SIZE_FILE = ".unpacked-size"
@@ -36,11 +31,7 @@ MOST_BYTES_UNPACKED = 800 << 20
 
 
 class ToolAbsent(BackendError):
-    """A tool cannot be had, and why: exit code 5."""
-
-
-class WheelError(ToolAbsent):
-    """A wheel could not be had or used: exit code 5."""
+    """A tool or one of its wheels cannot be had or used: exit code 5."""
 
     # What was tried in vain.
     records: "tuple[RoadRecord, ...]" = ()
@@ -51,141 +42,60 @@ class WheelError(ToolAbsent):
         return any(one.closed == "other bytes" for one in self.records)
 
 
-def fetch_wheel(
-    filename: str,
-    sha256: str,
-    settings: IndexSettings,
-    cache_directory: str,
-    console: Console,
-    reader: "UrlReader | None" = None,
-) -> str:
+def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
     """Return the path of a verified wheel, fetched into the cache unless it is there.
 
-    Looked at in order: the cache, find-links, local indexes, other indexes.
-
-    :param reader: what else this run reads with
-    :raises WheelError: it could not be had (exit code 5); the message holds what each source said
+    :raises ToolAbsent: the message holds what each source said
     """
-    path = _cached_wheel_path(cache_directory, filename, sha256)
+    path = os.path.join(cache_directory, "wheels", sha256[:16], filename)
     if sha256_of_file(path) == sha256:
         return path
-    records = []  # type: list[RoadRecord]
-    reader = reader or UrlReader(settings, console)
     name, version = filename.split("-")[:2]
-    name = name.replace("_", "-")
-
-    for source in _wheel_sources(name, settings):
+    name, records = name.replace("_", "-"), []
+    for source in wheel_sources(name, reader.settings):
         tried = source
         try:
             links = reader.links(source)
             if filename not in links:
                 raise RoadClosed("not found", "does not list %s" % filename)
             tried = links[filename]
-            if reader.only_looks:
-                if reader.read(tried, io.BytesIO())[1] == "text/html" and "://" in tried and tried[:5] != "file:":
-                    raise RoadClosed("web page", "a web page instead of the file")
-                return tried
-            return _downloaded(tried, filename, sha256, cache_directory, reader)
+            _download(tried, sha256, path, reader)
+            return path
         except (OSError, ValueError) as error:
-            records.append(RoadRecord(name, filename, tried, error))
-    if settings.offline:
+            records.append(road_record(name, filename, tried, error))
+    if reader.settings.offline:
         closed = RoadClosed("offline", "offline, and not in this cache")
-        records.append(RoadRecord(name, filename, cache_directory, closed))
+        records.append(road_record(name, filename, cache_directory, closed))
     said = "; ".join(one.detail for one in records) or "no index and no find-links to look at"
     advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
     advice = next((one.opens for one in records if one.opens), advice)
-    failed = WheelError("%s %s could not be had: %s" % (name, version, said), None, advice)
-    failed.records = tuple(records)
-    raise failed
+    absent = ToolAbsent("%s %s could not be had: %s" % (name, version, said), None, advice)
+    absent.records = tuple(records)
+    raise absent
 
 
-def closed_roads(name: str, settings: IndexSettings, reader: UrlReader) -> "Iterator[RoadRecord]":
-    """Give each index and page of links that does not tell which files of a distribution it has, and why not."""
-    for source in _wheel_sources(name, settings):
-        try:
-            reader.links(source)
-        except (OSError, ValueError) as error:
-            yield RoadRecord(name, name, source, error)
+def wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
+    """Return the URLs of pages and directories that may list a distribution, the local ones first."""
+    links = [place if "://" in place else file_url(place) for place in settings.find_links]
+    sources = [place for place in links if place.startswith("file:") or not settings.offline]
+    sources += [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
+    return sorted(sources, key=lambda url: not url.startswith("file:"))
 
 
-def _downloaded(url: str, filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
-    """Return the path in the cache of a file, which appears there only after its hash was verified."""
-    path = _cached_wheel_path(cache_directory, filename, sha256)
+def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
+    """Write a file, which appears only after its hash was verified; nothing is written by who only looks."""
+    content = io.BytesIO()
+    kind = reader.read(url, content)[0]
+    found = sha256_of(content.getvalue())
+    if kind == "text/html" and (reader.only_looks or found != sha256):
+        raise RoadClosed("web page", "a web page instead of the file")
+    if reader.only_looks:
+        return
+    if found != sha256:
+        raise RoadClosed("other bytes", "other bytes: has sha256 %s where %s is pinned, refused" % (found, sha256))
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = temporary_name(path)
-    try:
-        # Not synchronised to the disk: its hash is taken again before each use.
-        with open(temporary, "w+b") as stream:
-            kind = reader.read(url, stream)[1]
-            stream.seek(0)
-            is_page = kind == "text/html" and stream.read(512).lstrip().startswith(b"<")
-        found = sha256_of_file(temporary)
-        if found != sha256:
-            if is_page:
-                raise RoadClosed("web page", "a web page instead of the file")
-            raise RoadClosed("other bytes", "other bytes: has sha256 %s where %s is pinned, refused" % (found, sha256))
-        replace_file(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-            if not os.listdir(os.path.dirname(path)):
-                os.rmdir(os.path.dirname(path))
-    return path
-
-
-def unpack_wheels(
-    paths: "list[str]", directory: str, main_module: str = "", most_bytes: int = MOST_BYTES_UNPACKED
-) -> str:
-    """Unpack verified wheels into one directory, which appears whole or not at all; an existing one is kept.
-
-    Packages land in `directory` itself, executables in its `bin`.
-
-    :param main_module: text of a `__main__.py`, so that an interpreter can run the directory
-    :raises WheelError: a wheel is no zip file, or names a file outside of the directory (exit code 5)
-    :raises OSError: the disk is full or not writable; nothing is left
-    """
-    import zipfile
-
-    if unpacked_is_whole(directory):
-        return directory
-    temporary = temporary_name(directory)
-    remove_leftovers(directory)
-    try:
-        os.makedirs(temporary)
-        size = 0
-        for path in paths:
-            with zipfile.ZipFile(path) as archive:
-                _check_size(archive, most_bytes)
-                size += sum(_unpack_member(archive, member, temporary) for member in archive.infolist())
-        if main_module:
-            with open(os.path.join(temporary, "__main__.py"), "w") as stream:
-                size += stream.write(main_module)
-        with open(os.path.join(temporary, _SIZE_FILE), "w") as stream:
-            stream.write("%d" % size)
-        _publish_directory(temporary, directory)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise WheelError("not a usable wheel: %s" % error, " ".join(paths)) from error
-    finally:
-        remove_tree(temporary)
-    return directory
-
-
-def unpacked_is_whole(directory: str) -> bool:
-    """Tell whether a directory holds all that `unpack_wheels` wrote: a power loss can empty renamed files."""
-    try:
-        with open(os.path.join(directory, _SIZE_FILE), "rb") as stream:
-            expected = int(stream.read())
-        found = 0
-        for place, directories, names in os.walk(directory):
-            directories[:] = [one for one in directories if one != "__pycache__"]
-            found += sum(os.path.getsize(os.path.join(place, one)) for one in names if one != _SIZE_FILE)
-    except (OSError, ValueError):
-        return False
-    return found == expected
-
-
-def _cached_wheel_path(cache_directory: str, filename: str, sha256: str) -> str:
-    return os.path.join(cache_directory, "wheels", sha256[:16], filename)
+    # Its hash is taken again before each use.
+    write_atomically(path, content.getvalue(), durable=False)
 
 
 def sha256_of_file(path: str) -> str:
@@ -202,48 +112,81 @@ def sha256_of_file(path: str) -> str:
     return digest.hexdigest()
 
 
-def _wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
-    """Return URLs of pages and directories, the local ones first since they cost nothing."""
-    links = [place if "://" in place else file_url(place) for place in settings.find_links]
-    sources = [place for place in links if place.startswith("file:") or not settings.offline]
-    sources += [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
-    return sorted(sources, key=lambda url: not url.startswith("file:"))
+def unpack_wheels(
+    paths: "list[str]", directory: str, main_module: str = "", most_bytes: int = MOST_BYTES_UNPACKED
+) -> str:
+    """Unpack verified wheels into one directory, which appears whole or not at all; an existing one is kept.
+
+    Packages land in `directory` itself, executables in its `bin`.
+
+    :param main_module: text of a `__main__.py`, so that an interpreter can run the directory
+    :raises ToolAbsent: a wheel is no zip file, names a file outside of the directory, or would fill the disk
+    :raises OSError: the disk is full or not writable; nothing is left
+    """
+    import zipfile
+
+    if unpacked_is_whole(directory):
+        return directory
+    temporary = temporary_name(directory)
+    remove_leftovers(directory)
+    try:
+        os.makedirs(temporary)
+        for path in paths:
+            with zipfile.ZipFile(path) as archive:
+                # What a member says of its size, `zipfile` does not exceed.
+                size = sum(member.file_size for member in archive.infolist())
+                if size > most_bytes:
+                    raise ToolAbsent("the wheel would unpack to %d MB, nothing was unpacked" % (size >> 20), path)
+                for member in archive.infolist():
+                    _unpack_member(archive, member, temporary)
+        if main_module:
+            with open(os.path.join(temporary, "__main__.py"), "w") as stream:
+                stream.write(main_module)
+        with open(os.path.join(temporary, _SIZE_FILE), "w") as stream:
+            stream.write("%d" % _unpacked_size(temporary))
+        _publish_directory(temporary, directory)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise ToolAbsent("not a usable wheel: %s" % error, " ".join(paths)) from error
+    finally:
+        remove_tree(temporary)
+    return directory
 
 
-def _check_size(archive: "Any", most_bytes: int) -> None:
-    """Refuse an archive that would fill the disk. What a member says of its size, `zipfile` does not exceed."""
-    size = sum(member.file_size for member in archive.infolist())
-    if size > most_bytes:
-        raise WheelError("the wheel would unpack to %d MB, nothing was unpacked" % (size >> 20), archive.filename)
+def unpacked_is_whole(directory: str) -> bool:
+    """Tell whether a directory holds all that `unpack_wheels` wrote: a power loss can empty renamed files."""
+    try:
+        with open(os.path.join(directory, _SIZE_FILE), "rb") as stream:
+            return int(stream.read()) == _unpacked_size(directory)
+    except (OSError, ValueError):
+        return False
 
 
-def _unpack_member(archive: "Any", member: "Any", directory: str) -> int:
-    """Unpack one file of a wheel and return its size; a name that leads elsewhere is refused."""
+def _unpacked_size(directory: str) -> int:
+    size = 0
+    for place, directories, names in os.walk(directory):
+        directories[:] = [one for one in directories if one != "__pycache__"]
+        size += sum(os.path.getsize(os.path.join(place, one)) for one in names if one != _SIZE_FILE)
+    return size
+
+
+def _unpack_member(archive: "Any", member: "Any", directory: str) -> None:
     import shutil
 
-    name = member.filename
+    name, mode = member.filename, member.external_attr >> 16
     parts = name.split("/")
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if ".." in parts or not parts[0] or set(name) & set("\\:\0") or kind == stat.S_IFLNK:
-        raise WheelError("the wheel holds an unsafe name, nothing was unpacked: %r" % name, archive.filename)
+    if ".." in parts or not parts[0] or set(name) & set("\\:\0") or stat.S_ISLNK(mode):
+        raise ToolAbsent("the wheel holds an unsafe name, nothing was unpacked: %r" % name, archive.filename)
     if name.endswith("/"):
-        return 0
-    mode = 0o755 if (member.external_attr >> 16) & 0o111 else 0o644
+        return
+    is_program = bool(mode & 0o111)
     if len(parts) > 2 and parts[0].endswith(".data"):
-        mode = 0o755 if parts[1] == "scripts" else mode
+        is_program = is_program or parts[1] == "scripts"
         parts = {"scripts": ["bin"], "purelib": [], "platlib": []}.get(parts[1], parts[:2]) + parts[2:]
     path = os.path.join(directory, *parts)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with archive.open(member) as source, open(path, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
-    os.chmod(path, mode)
-    return int(member.file_size)
-
-
-def remove_leftovers(directory: str) -> None:
-    """Remove what killed processes left beside `directory` an hour ago or earlier: its name, then `.tmp`."""
-    parent, prefix = os.path.split(directory + ".")
-    remove_unused(parent, SECONDS_UNTIL_LEFT, lambda name: name.startswith(prefix) and ".tmp" in name)
+    os.chmod(path, 0o755 if is_program else 0o644)
 
 
 def _publish_directory(temporary: str, directory: str) -> None:
@@ -261,13 +204,16 @@ def _publish_directory(temporary: str, directory: str) -> None:
             remove_tree(damaged)
 
 
-def remove_unused(directory: str, seconds: float, is_meant: "Callable[[str], bool] | None" = None) -> int:
-    """Remove each entry of a directory that nobody has touched for so long; return how many there were.
+def remove_leftovers(directory: str) -> None:
+    """Remove what killed processes left beside `directory` an hour ago or earlier: its name, then `.tmp`."""
+    parent, prefix = os.path.split(directory + ".")
+    remove_unused(parent, SECONDS_UNTIL_LEFT, lambda name: name.startswith(prefix) and ".tmp" in name)
 
-    :param is_meant: which names are meant; all, if not given
-    """
-    names, removed = names_in(directory), 0
-    for name in filter(is_meant, names) if is_meant else names:
+
+def remove_unused(directory: str, seconds: float, is_meant: "Callable[[str], bool] | None" = None) -> int:
+    """Remove each entry, of those that are meant, that nobody has touched for so long; return how many."""
+    removed = 0
+    for name in filter(is_meant, names_in(directory)):
         path = os.path.join(directory, name)
         try:
             if os.lstat(path).st_mtime < time.time() - seconds:

@@ -1,7 +1,10 @@
 """Where interpreters may be: files by their names and places, none of them started."""
 
+import glob
 import os
+import re
 import sys
+from typing import Iterator, NamedTuple
 
 from protoprimer.formats.versions import PythonRequest
 from protoprimer.pythons.probe import version_in_name
@@ -11,29 +14,19 @@ from protoprimer.system.files import names_in
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.platform import is_windows
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["InterpreterCandidate", "interpreter_candidates"]
 
-# The limit of a candidate whose names tell no version, and of a patch number that no name tells.
+# What stands for a number of the version that no name tells.
 _ANY = 99
 
 
-class InterpreterCandidate:
-    """A file that may be an interpreter, with what its names tell before it is asked.
+class InterpreterCandidate(NamedTuple):
+    """A file that may be an interpreter; `limit` is the newest version that it can be, as far as its names tell."""
 
-    :param evidence: names that may tell a version, the best first, such as `3.11.7` or `python3.11`
-    """
-
-    def __init__(self, path: str, origin: str, evidence: "list[str]") -> None:
-        self.path = path
-        self.origin = origin
-        self.is_pypy = any(name.startswith("pypy") for name in evidence)
-        numbers = next(filter(None, map(version_in_name, evidence)), ())
-        # The newest version it can be; a patch number that no name tells may be any.
-        self.limit = (numbers + (_ANY, _ANY, _ANY))[:3]
+    path: str
+    origin: str
+    is_pypy: bool
+    limit: "tuple[int, ...]"
 
     def may_fit(self, request: PythonRequest) -> bool:
         """Tell whether the names leave it possible that this is what is asked for."""
@@ -46,35 +39,40 @@ class InterpreterCandidate:
 
 def interpreter_candidates(wild: Interpreter, console: Console) -> "list[InterpreterCandidate]":
     """Return what may be an interpreter on this host, in the documented order, each real file once."""
-    seen = set()  # type: set[str]
-    candidates = []  # type: list[InterpreterCandidate]
+    candidates = {}  # type: dict[str, InterpreterCandidate]
     for path, origin, installation in _interpreter_paths(wild, console):
         real = os.path.realpath(path)
-        if real in seen or not os.path.isfile(real) or not os.access(real, os.X_OK) or _is_python_shim(path, real):
+        if real in candidates or not os.access(real, os.X_OK) or not os.path.isfile(real) or _is_shim(path, real):
             continue
-        seen.add(real)
         # What belongs to an environment stands for the base, unless it is a copy: then the probe finds the base.
         shown = real if os.path.isfile(os.path.join(os.path.dirname(path), "..", "pyvenv.cfg")) else path
-        evidence = [installation, os.path.basename(real), os.path.basename(path)]
-        candidates.append(InterpreterCandidate(shown, origin, evidence))
-    return candidates
+        names = [installation, os.path.basename(real), os.path.basename(path)]
+        numbers = next(filter(None, map(version_in_name, names)), ())
+        is_pypy = any(name.startswith("pypy") for name in names)
+        candidates[real] = InterpreterCandidate(shown, origin, is_pypy, (numbers + (_ANY, _ANY, _ANY))[:3])
+    return list(candidates.values())
 
 
 def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str, str]]":
     """Yield path, origin and the name of its installation directory ("" if that tells nothing), in order."""
     yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin, ""
-    search = [entry for entry in os.environ.get("PATH", "").split(os.pathsep) if os.path.isabs(entry)]
+    entries = os.environ.get("PATH", "").split(os.pathsep)
+    search = [os.path.normpath(entry) for entry in entries if os.path.isabs(entry)]
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
-    managers = [os.path.dirname(os.path.normpath(entry)) for entry in search if _is_shims_directory(entry)]
+    managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
     for origin, directory in _installation_roots(managers):
-        for name in sorted(_entries(directory), key=lambda name: (os.path.islink(os.path.join(directory, name)), name)):
-            for path in _python_files(os.path.join(directory, name, "" if is_windows() else "bin")):
-                yield path, origin, name
-    registered = _registered_pythons(search, console) if is_windows() else []
-    for origin, paths in [("PATH", search), ("registry", registered), ("system", _system_directories())]:
-        for path in paths:
-            for file in _python_files(path) if origin != "registry" else [path]:
-                yield file, origin, ""
+        installed = [os.path.join(directory, name) for name in _entries(directory)]
+        for prefix in sorted(installed, key=os.path.islink):
+            for path in _python_files(prefix if is_windows() else os.path.join(prefix, "bin")):
+                yield path, origin, os.path.basename(prefix)
+    for directory in search:
+        for path in _python_files(directory):
+            yield path, "PATH", ""
+    for path in _registered_pythons(search, console) if is_windows() else []:
+        yield path, "registry", ""
+    for directory in _system_directories():
+        for path in _python_files(directory):
+            yield path, "system", ""
 
 
 def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
@@ -94,8 +92,6 @@ def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
 
 
 def _system_directories() -> "list[str]":
-    import glob
-
     patterns = ["/usr/bin", "/usr/local/bin", "/opt/python*/bin", "/opt/python/*/bin", "/opt/homebrew/bin",
                 "/Library/Frameworks/Python.framework/Versions/*/bin", "/usr/libexec"]  # fmt: skip
     if is_windows():
@@ -106,8 +102,6 @@ def _system_directories() -> "list[str]":
 
 def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
     """Return what the Windows launcher knows: the interpreters of the registry (PEP 514)."""
-    import re
-
     for launcher in (os.path.join(entry, "py.exe") for entry in search):
         if os.path.isfile(launcher):
             listed = run_child([launcher, "-0p"], console, timeout=5.0)
@@ -117,10 +111,8 @@ def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
 
 def _python_files(directory: str) -> "list[str]":
     """Return the files of a directory that are named as interpreters are."""
-    import re
-
     # What Windows offers in WindowsApps are stubs that open its shop.
-    if _is_shims_directory(directory) or os.path.basename(os.path.normpath(directory)) == "WindowsApps":
+    if os.path.basename(directory) in ("shims", "WindowsApps"):
         return []
     if sys.platform == "darwin" and directory == "/usr/bin" and not os.path.isdir("/Library/Developer"):
         # Apple's stub would open a window that offers to install the developer tools.
@@ -134,17 +126,10 @@ def _entries(directory: str) -> "list[str]":
     return names_in(directory) if os.path.isabs(directory) else []
 
 
-def _is_shims_directory(directory: str) -> bool:
-    return os.path.basename(os.path.normpath(directory)) == "shims"
-
-
-def _is_python_shim(path: str, real: str) -> bool:
+def _is_shim(path: str, real: str) -> bool:
     """Tell whether this starts a version manager, which would choose by the current directory, not by our request."""
-    import re
-
-    if any(_is_shims_directory(os.path.dirname(name)) for name in (path, real)):
-        return True
-    if os.path.basename(real) in ("mise", "asdf", "rtx", "pyenv"):
+    directories = [os.path.basename(os.path.dirname(name)) for name in (path, real)]
+    if "shims" in directories or os.path.basename(real) in ("mise", "asdf", "rtx", "pyenv"):
         return True
     try:
         with open(real, "rb") as stream:

@@ -1,38 +1,25 @@
 """Which Python an environment is made from: candidates, preference, the client's selector, download, refusal."""
 
 import os
+import re
 import sys
+from typing import Any, Callable
 
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
+from protoprimer.fetch.tools import ToolBox
 from protoprimer.formats.versions import PythonRequest, Version
 from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates
-from protoprimer.pythons.probe import (
-    probe_interpreter,
-    verify_environment_interpreter,
-    wild_interpreter,
-)
+from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
 from protoprimer.system.children import run_child, scrubbed_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from protoprimer.fetch.tools import Tool, ToolBox
-
-    Probe = Callable[[str, str], Interpreter | InterpreterRefusal]
 
 __all__ = [
     "all_interpreters",
     "choose_interpreter",
     "interpreter_misfit",
     "line_in_file",
-    "probe_interpreter",
     "selected_interpreter",
-    "verify_environment_interpreter",
-    "wild_interpreter",
     "with_client_file",
 ]
 
@@ -42,45 +29,34 @@ _UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", 
 
 
 def choose_interpreter(
-    request: PythonRequest,
-    toolbox: "ToolBox",
-    console: Console,
-    cache_directory: str,
-    root: str,
-    downloads: bool = True,
-    offline: bool = False,
-    place: object = None,
-    take_newest: bool = False,
+    request: PythonRequest, toolbox: ToolBox, downloads: bool = True, place: object = None, take_newest: bool = False
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param downloads: whether uv may fetch an interpreter when none fits
-    :param place: what asked for this Python, as its `str()`: an option, or a file, line and key
+    :param place: what asked for this Python, as its `str()`
     :param take_newest: whether the newest is wanted rather than the one that runs, since nobody knows which ones serve
     :raises InterpreterError: nothing fits; exit code 4
     """
-
-    def probe(path: str, origin: str) -> "Interpreter | InterpreterRefusal":
-        return probe_interpreter(path, cache_directory, console, origin)
-
     wild = wild_interpreter()
     is_candidate = wild.executable and not wild.found_in_environment and not take_newest
     if is_candidate and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
     refusals = []  # type: list[InterpreterRefusal]
-    candidates = interpreter_candidates(wild, console)
+    candidates = interpreter_candidates(wild, toolbox.console)
     likely = [candidate for candidate in candidates if candidate.may_fit(request)]
     # A name is only evidence: what it speaks against is probed all the same before anybody is told that nothing fits.
     for some in (likely, [candidate for candidate in candidates if candidate not in likely]):
-        newest = _newest_fitting(some, request, probe, refusals)
+        newest = _newest_fitting(some, request, toolbox, refusals)
         if newest is not None:
             return newest
-    fetched = "not tried: " + ("offline" if offline else "python-downloads is false, or this run only looks")  # type: Interpreter | str
-    if downloads and not offline:
-        fetched = _fetched_interpreter(request, toolbox, root, console, probe)
-    if isinstance(fetched, Interpreter):
-        return fetched
-    raise _no_interpreter_error(request, place, refusals, fetched)
+    if toolbox.settings.offline or not downloads:
+        why = "offline" if toolbox.settings.offline else "python-downloads is false, or this run only looks"
+        raise _no_interpreter_error(request, place, refusals, "not tried: " + why)
+    try:
+        return _fetched_interpreter(request, toolbox)
+    except PrimerError as error:
+        raise _no_interpreter_error(request, place, refusals, error.cause) from None
 
 
 def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":
@@ -117,24 +93,23 @@ def all_interpreters(cache_directory: str, console: Console) -> "list[Interprete
 def _newest_fitting(
     candidates: "list[InterpreterCandidate]",
     request: PythonRequest,
-    probe: "Probe",
+    toolbox: ToolBox,
     refusals: "list[InterpreterRefusal]",
 ) -> "Interpreter | None":
     """Return the newest that fits, the earliest found among equals; why the others do not is added to `refusals`."""
-    best = None  # type: tuple[Version, int, Interpreter] | None
+    fitting = {}  # type: dict[int, Interpreter]
     for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
-        if best is not None and candidate.limit < best[2].version_info:
+        if any(candidate.limit < one.version_info for one in fitting.values()):
             break
-        probed = probe(candidate.path, candidate.origin)
+        probed = probe_interpreter(candidate.path, toolbox.cache_directory, toolbox.console, candidate.origin)
         if isinstance(probed, Interpreter):
             misfit = interpreter_misfit(probed, request)
             if misfit is None:
-                rank = (Version(probed.version), -candidates.index(candidate), probed)
-                best = rank if best is None or rank[:2] > best[:2] else best
+                fitting[candidates.index(candidate)] = probed
                 continue
             probed = InterpreterRefusal(candidate.path, misfit, probed.version, candidate.origin)
         refusals.append(probed)
-    return best[2] if best else None
+    return max((fitting[place] for place in sorted(fitting)), key=lambda one: Version(one.version), default=None)
 
 
 def _wanted_python(request: PythonRequest) -> str:
@@ -146,7 +121,6 @@ def selected_interpreter(
 ) -> "Interpreter | None":
     """Return what the client's selector chose, or `None` if it leaves the choice to us.
 
-    :param selector: the value of `python-selector`, relative to `root`
     :raises ConfigurationError: it raises, or answers with something else than a path; exit code 3
     :raises InterpreterError: what it chose does not fit; exit code 4
     """
@@ -209,31 +183,30 @@ def line_in_file(path: str, error: BaseException) -> str:
     return path if line is None else "%s:%d" % (path, line)
 
 
-def _fetched_interpreter(
-    request: PythonRequest, toolbox: "ToolBox", root: str, console: Console, probe: "Probe"
-) -> "Interpreter | str":
-    """Have uv fetch what is asked for into its own place; return it, or why that failed."""
+def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interpreter:
+    """Have uv fetch what is asked for into its own place and return it; `PrimerError`'s cause is why that failed."""
     # uv takes specifiers for every request but for the free-threaded ones, and never pyenv's names.
     wanted = request.text if request.free_threaded else (request.implementation or "cpython") + str(request.specifiers)
-    try:
-        uv = toolbox.uv()
-        with console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
-            _uv_python_command(uv, ["install", wanted], root, console)
-        path = _uv_python_command(uv, ["find", "--managed-python", wanted], root, console)
-    except PrimerError as error:
-        console.detail("uv did not bring %s: %s" % (wanted, error.cause))
-        return error.cause
-    probed = probe(path, "uv")
-    misfit = probed.reason if isinstance(probed, InterpreterRefusal) else interpreter_misfit(probed, request)
-    return probed if isinstance(probed, Interpreter) and misfit is None else "%s is %s" % (path, misfit)
+    toolbox.uv()
+    with toolbox.console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
+        _printed_by_uv_python(toolbox, ["install", wanted])
+    path = _printed_by_uv_python(toolbox, ["find", "--managed-python", wanted])
+    probed = probe_interpreter(path, toolbox.cache_directory, toolbox.console, "uv")
+    if isinstance(probed, InterpreterRefusal):
+        raise PrimerError("%s is %s" % (path, probed.reason))
+    misfit = interpreter_misfit(probed, request)
+    if misfit is not None:
+        raise PrimerError("%s is %s" % (path, misfit))
+    return probed
 
 
-def _uv_python_command(uv: "Tool", arguments: "list[str]", root: str, console: Console) -> str:
-    """Return what `uv python` printed; `PrimerError`'s cause is why it failed."""
+def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]") -> str:
+    uv = toolbox.uv()
     settings = {name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ}
     # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.
     settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
-    child = run_child(uv.command + ["python"] + arguments, console, root, scrubbed_environment(settings))
+    command, environ = uv.command + ["python"] + arguments, scrubbed_environment(settings)
+    child = run_child(command, toolbox.console, toolbox.settings.root, environ)
     if child.status != 0:
         # After what went well a line tells what failed; the last of the causes below it tells why.
         lines = [line.strip() for line in child.errors.splitlines() if line.strip()]
@@ -248,23 +221,18 @@ def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
     """Return the error that lists every candidate under the reason it shares with others, the newest first."""
-    import re
-
     wanted = _wanted_python(request)
     reasons = {}  # type: dict[str, list[InterpreterRefusal]]
     refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)
-    lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % place if place else "")]
+    asks = str(place or "")
+    lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % asks if asks else "")]
     for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
         lines.append("  %s:" % reason)
         lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
     lines.append("  download through uv: " + no_download)
-    return InterpreterError(
-        "\n".join(lines),
-        advice="install such a Python (`uv python install '%s'`, pyenv or the system's packages)%s"
-        % (
-            str(request.specifiers) if " and " in wanted else wanted,
-            ", or change what %s asks for" % (place or "--python or the key `python`"),
-        ),
-    )
+    install = str(request.specifiers) if " and " in wanted else wanted
+    advice = "install such a Python (`uv python install '%s'`, pyenv or the system's packages)" % install
+    advice += ", or change what %s asks for" % (asks or "--python or the key `python`")
+    return InterpreterError("\n".join(lines), advice=advice)

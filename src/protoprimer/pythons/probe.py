@@ -2,18 +2,16 @@
 
 import json
 import os
+import re
+from typing import Any
 
 from protoprimer.errors import InstallError, PrimerError
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, json_table, sha256_of, write_atomically
+from protoprimer.system.files import content_of, json_table, keep_in_cache, sha256_of
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 from protoprimer.system.paths import environment_python
 from protoprimer.system.platform import is_windows
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = [
     "MATRIX_VARIABLE",
@@ -24,9 +22,7 @@ __all__ = [
     "wild_interpreter",
 ]
 
-# Where the Python that happened to start comes from.
 ORIGIN_OF_WILD = "this Python"
-
 # Set by a matrix for its children: which run of it they belong to.
 MATRIX_VARIABLE = "PROTOPRIMER_MATRIX"
 # An interpreter that needs longer than this to say its version is not one to build on.
@@ -88,9 +84,8 @@ def wild_interpreter() -> Interpreter:
     """Return the interpreter that runs this, or the base of its environment, without starting a process."""
     answers = {}  # type: dict[str, Any]
     exec(_PROBE, answers)  # noqa: S102 - our own constant text, the same that other interpreters are given
-    facts = answers["facts"]
-    home = _executable_at_home(facts)
-    return Interpreter(dict(facts, executable=home, base_executable=home), ORIGIN_OF_WILD)
+    home = _executable_at_home(answers["facts"])
+    return Interpreter(dict(answers["facts"], executable=home, base_executable=home), ORIGIN_OF_WILD)
 
 
 def probe_interpreter(
@@ -100,11 +95,10 @@ def probe_interpreter(
 
     It is asked in a child process once, and again only after a change of one of the files that decide the answer.
 
-    :param cache_directory: where answers are remembered; one that cannot be written only costs time
     :param timeout: seconds it has for its answer
     """
     path = os.path.abspath(path)
-    memory = _memory_of_probe(path, cache_directory)
+    memory = os.path.join(cache_directory, "interpreters", sha256_of(os.fsencode(path))[:32] + ".json")
     facts = _remembered_facts(memory)
     if facts is None:
         # Why it cannot serve is remembered for the cells of one matrix only: each would wait for what never answers.
@@ -113,11 +107,10 @@ def probe_interpreter(
         try:
             if matrix and matrix == earlier:
                 raise PrimerError(cause)
-            facts = _asked_facts(path, console, timeout)
-            facts = _facts_at_home(facts, console, timeout)
+            facts = _facts_at_home(_answer_of(path, _PROBE_ARGUMENTS, console, timeout), console, timeout)
         except PrimerError as error:
             if matrix:
-                _keep_in_memory(memory + ".no", matrix + "\n" + error.cause)
+                keep_in_cache(memory + ".no", ("%s\n%s" % (matrix, error.cause)).encode("utf-8", "replace"))
             console.detail("%s cannot serve: %s" % (path, error.cause))
             return InterpreterRefusal(path, error.cause, origin=origin)
         _remember_facts(memory, path, facts)
@@ -132,27 +125,15 @@ def probe_interpreter(
 
 def version_in_name(name: str) -> "tuple[int, ...]":
     """Return the two or three numbers that a name such as `python3.11`, `3.11.7` or `cpython-3.11.7-...` tells."""
-    prefix = next((one for one in ("cpython-", "cpython", "python", "pypy") if name.startswith(one)), "")
-    numbers = []
-    for part in name[len(prefix) :].split(".")[:3]:
-        rest = part.lstrip("0123456789")
-        if rest == part:
-            break
-        numbers.append(int(part[: len(part) - len(rest)]))
-        if rest:
-            break
-    return tuple(numbers) if len(numbers) > 1 else ()
+    found = re.match(r"(?:cpython-?|python|pypy)?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", name)
+    return tuple(int(one) for one in found.groups() if one) if found else ()
 
 
-def _asked_facts(path: str, console: Console, timeout: float) -> "dict[str, Any]":
-    """Start the interpreter at `path` and return its answer; `PrimerError`'s cause is why there is none."""
-    if not os.path.isfile(path):
-        raise PrimerError("it is a dangling link" if os.path.islink(path) else "there is no such file")
-    return _answer_of([path] + _PROBE_ARGUMENTS, console, timeout)
-
-
-def _answer_of(command: "list[str]", console: Console, timeout: float) -> "dict[str, Any]":
-    child = run_child(command, console, timeout=timeout)
+def _answer_of(python: str, arguments: "list[str]", console: Console, timeout: float) -> "dict[str, Any]":
+    """Start an interpreter and return its answer; `PrimerError`'s cause is why there is none."""
+    if not os.path.isfile(python):
+        raise PrimerError("it is a dangling link" if os.path.islink(python) else "there is no such file")
+    child = run_child([python] + arguments, console, timeout=timeout)
     if child.status == STATUS_OF_LATE:
         raise PrimerError("it did not answer within %g s" % timeout)
     if child.status != 0:
@@ -178,15 +159,11 @@ def _why_child_failed(status: int, errors: str) -> str:
 
 def _are_facts(facts: object) -> bool:
     """Tell whether this is an answer to the probe: nothing else may steer what is built."""
-    if not isinstance(facts, dict) or not isinstance(facts.get("version_info"), list):
+    numbers = facts.get("version_info") if isinstance(facts, dict) else None
+    if not isinstance(facts, dict) or not isinstance(numbers, list) or list(map(type, numbers)) != [int, int, int]:
         return False
-    numbers = facts["version_info"]
-    if len(numbers) != 3 or not all(isinstance(number, int) for number in numbers):
-        return False
-    wanted = {"version": str}  # type: dict[str, type]
-    if tuple(numbers) >= OLDEST_PYTHON:
-        wanted = dict(Interpreter.__annotations__, version_info=list)
-    return all(isinstance(facts.get(name), kind) for name, kind in wanted.items())
+    wanted = Interpreter.__annotations__ if tuple(numbers) >= OLDEST_PYTHON else {"version": str}
+    return all(isinstance(facts.get(name), kind) for name, kind in wanted.items() if name != "version_info")
 
 
 def _executable_at_home(facts: "dict[str, Any]") -> str:
@@ -198,15 +175,13 @@ def _executable_at_home(facts: "dict[str, Any]") -> str:
     stem = "pypy" if facts["implementation"] == "pypy" else "python"
     numbered = "%s%d.%d%s" % (stem, facts["version_info"][0], facts["version_info"][1], "t" * facts["free_threaded"])
     directory, suffix = (facts["base_prefix"], ".exe") if is_windows() else (facts["base_prefix"] + "/bin", "")
-    names = [os.path.basename(real), numbered + suffix, stem + "3" + suffix, stem + suffix]
+    names = [os.path.basename(real)] + [name + suffix for name in (numbered, stem + "3", stem)]
     there = [path for path in (os.path.join(directory, name) for name in names if name) if os.path.isfile(path)]
-    for path in there:
-        if os.path.realpath(path) == real:
-            return path
+    same = [path for path in there if os.path.realpath(path) == real]
     # Without its number a name in a shared directory such as /usr/bin may be another version's.
     sure = [path for path in there if is_windows() or os.path.basename(path) == numbered]
-    if sure:
-        return sure[0]
+    if same or sure:
+        return (same + sure)[0]
     base = str(facts["base_executable"])
     return base if facts["found_in_environment"] and os.path.isfile(base) else real
 
@@ -217,16 +192,10 @@ def _facts_at_home(facts: "dict[str, Any]", console: Console, timeout: float) ->
         return facts
     home = _executable_at_home(facts)
     if os.path.realpath(home) != os.path.realpath(facts["executable"]):
-        there = _asked_facts(home, console, timeout)
-        for name in ("version", "implementation", "base_prefix"):
-            if there.get(name) != facts[name]:
-                raise PrimerError("its standard library is that of %s, which is %s" % (home, there["version"]))
+        there = _answer_of(home, _PROBE_ARGUMENTS, console, timeout)
+        if any(there.get(name) != facts[name] for name in ("version", "implementation", "base_prefix")):
+            raise PrimerError("its standard library is that of %s, which is %s" % (home, there["version"]))
     return dict(facts, executable=home, base_executable=home)
-
-
-def _memory_of_probe(path: str, cache_directory: str) -> str:
-    key = os.fsencode(os.path.realpath(path)) + b"\0" + os.fsencode(path)
-    return os.path.join(cache_directory, "interpreters", sha256_of(key)[:32] + ".json")
 
 
 def _file_stamp(path: str) -> "list[int] | None":
@@ -241,13 +210,13 @@ def _remembered_facts(memory: str) -> "dict[str, Any] | None":
     """Return the remembered answer, or `None` if there is none or a file it depends on is not what it was."""
     try:
         kept = json_table(content_of(memory))
-        if kept["format"] != _CACHE_FORMAT or not _are_facts(kept["facts"]) or not kept["stamps"]:
-            return None
-        current = all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        # Absent, unreadable or not ours: asking again is right in every case.
-        return None
-    return dict(kept["facts"]) if current else None
+        is_ours = kept["format"] == _CACHE_FORMAT and _are_facts(kept["facts"]) and kept["stamps"]
+        if is_ours and all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items()):
+            return dict(kept["facts"])
+    except (LookupError, TypeError, AttributeError):
+        # Absent or not ours: asking again is right in every case.
+        pass
+    return None
 
 
 def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
@@ -256,15 +225,7 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     if "stdlib" in facts:
         deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
     kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
-    _keep_in_memory(memory, json.dumps(kept, indent=1, sort_keys=True))
-
-
-def _keep_in_memory(memory: str, text: str) -> None:
-    try:
-        os.makedirs(os.path.dirname(memory), exist_ok=True)
-        write_atomically(memory, text.encode("utf-8", "replace"))
-    except OSError:
-        pass
+    keep_in_cache(memory, json.dumps(kept, indent=1, sort_keys=True).encode("ascii"))
 
 
 def verify_environment_interpreter(environment: str, interpreter: Interpreter, console: Console) -> None:
@@ -276,7 +237,8 @@ def verify_environment_interpreter(environment: str, interpreter: Interpreter, c
     reason = ""
     try:
         # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
-        facts = _answer_of([python, "-I", "-c", _PROBE + "facts['prefix'] = sys.prefix" + _PROBE_ANSWER], console, 60.0)
+        text = _PROBE + "facts['prefix'] = sys.prefix" + _PROBE_ANSWER
+        facts = _answer_of(python, ["-I", "-c", text], console, 60.0)
         if facts["version"] != interpreter.version or facts["implementation"] != interpreter.implementation:
             reason = "it is %s %s" % (facts["implementation"], facts["version"])
         elif os.path.realpath(facts["prefix"]) != os.path.realpath(environment):
@@ -284,8 +246,5 @@ def verify_environment_interpreter(environment: str, interpreter: Interpreter, c
     except PrimerError as error:
         reason = error.cause
     if reason:
-        raise InstallError(
-            "the environment made from %s does not work: %s" % (interpreter, reason),
-            place=python,
-            advice="choose another interpreter with --python, or repair that one",
-        )
+        cause = "the environment made from %s does not work: %s" % (interpreter, reason)
+        raise InstallError(cause, python, "choose another interpreter with --python, or repair that one")

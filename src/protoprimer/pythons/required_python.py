@@ -1,55 +1,34 @@
 """Which Python the repository wants, and where it says so."""
 
 import os
+from typing import Iterable, NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
-from protoprimer.project.metadata import read_project
+from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from protoprimer.project.metadata import ProjectMetadata
 
 __all__ = ["RequiredPython", "required_python_of"]
 
 OLDEST_SUPPORTED_PYTHON = ">=3.6"
 
 
-class RequiredPython:
-    """The Python that the repository wants, and where it says so.
+class RequiredPython(NamedTuple):
+    """The Python that the repository wants; its `str()` is where the repository says so."""
 
-    :param narrowed: the request within the range of each project that is installed; an installer would refuse others
-    :param note: why a project's own statement could not be taken, or `None`
-    :param sources: places, or projects whose range asks for it: their lines are looked up when somebody is told
-    """
-
-    def __init__(
-        self,
-        request: PythonRequest,
-        narrowed: PythonRequest,
-        sources: "list[str | ProjectMetadata]",
-        files: "list[str]",
-        absent_files: "list[str]",
-        note: "str | None" = None,
-    ) -> None:
-        self.request = request
-        self.narrowed = narrowed
-        self.sources = sources
-        self.files = files
-        self.absent_files = absent_files
-        self.note = note
-
-    @property
-    def place(self) -> str:
-        """Where the repository says so, for a person."""
-        return _places_of(self.sources)
+    request: PythonRequest
+    # Within the range of each project that is installed: an installer would refuse others.
+    narrowed: PythonRequest
+    # Places, or projects whose range asks for it: their lines are looked up when somebody is told.
+    sources: "list[str | ProjectMetadata]"
+    files: "list[str]"
+    absent_files: "list[str]"
+    # Why a project's own statement could not be taken.
+    note: "str | None"
 
     def __str__(self) -> str:
-        return self.place
+        return _places_of(self.sources)
 
 
 def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPython:
@@ -111,7 +90,6 @@ def _python_that_is_asked_for(
 
 
 def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":
-    """Return the ranges of Pythons that projects tell, each with one project that tells it."""
     return {project.requires_python: project for project in projects if project.requires_python}
 
 

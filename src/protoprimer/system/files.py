@@ -17,6 +17,7 @@ __all__ = [
     "content_of",
     "is_within",
     "json_table",
+    "keep_in_cache",
     "link_directory",
     "link_target",
     "names_in",
@@ -106,6 +107,15 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
 def write_json(path: str, value: object, durable: bool = True) -> None:
     """Write a value as JSON for people and programs, as `write_atomically` does."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii"), durable=durable)
+
+
+def keep_in_cache(path: str, content: bytes) -> None:
+    """Write what can be had again into the user's cache; where that cannot be written it only costs time."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomically(path, content)
+    except OSError:
+        pass
 
 
 def replace_file(source: str, target: str) -> None:
