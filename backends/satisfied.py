@@ -32,7 +32,7 @@ def unsatisfied_requirement(
     installed = installed_distributions(environment)
     required = {name: _requirements_of(path) for name, (_version, path) in installed.items()}
     # Who requires, what, and under which extra of its own.
-    edges = [(asked.place, asked.line, "") for asked in asked_of_plan(plan, markers) if not asked.is_constraint]
+    edges = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
     pending, done = [(name, "") for name in installed], set()  # type: list[tuple[str, str]], set[tuple[str, str]]
     while edges or pending:
         while pending:

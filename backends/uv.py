@@ -12,7 +12,7 @@ from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.project.requirement_files import add_requirement_file
+from protoprimer.project.requirement_files import add_requirement_lines
 from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.system.paths import environment_python, is_utf8_path
 
@@ -255,8 +255,7 @@ def _files_of_step(step: InstallStep) -> "list[str]":
 def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
     """Return the projects of this repository that requirement files and arguments name."""
     inputs = Inputs()
-    for path in step.requirements:
-        add_requirement_file(path, root, inputs)
+    add_requirement_lines(step.lines_of_files(root), root, inputs)
     directories = {os.path.dirname(path) for path in inputs.present if os.path.basename(path) == "pyproject.toml"}
     directories.update(filter(os.path.isdir, (os.path.normpath(os.path.join(root, arg)) for arg in step.args)))
     return [project for project in map(_project_at, sorted(directories)) if project is not None]

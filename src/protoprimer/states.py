@@ -17,7 +17,7 @@ from protoprimer.project.inputs import Inputs, has_wildcard
 from protoprimer.project.locks_read import check_lock, marker_environment
 from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
-from protoprimer.project.requirement_files import add_requirement_file
+from protoprimer.project.requirement_files import add_requirement_lines, lines_of_file
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
 from protoprimer.pythons.required_python import RequiredPython, required_python_of
 from protoprimer.settings.command_line import CommandLine, parse_command_line
@@ -255,7 +255,7 @@ def inputs(
     found.facts.update(index_settings.facts())
     for path in map(path_of_file_url, index_settings.constraints + index_settings.build_constraints):
         if os.path.isfile(path):
-            add_requirement_file(path, configuration.root, found)
+            add_requirement_lines(lines_of_file(path), configuration.root, found)
     return found
 
 

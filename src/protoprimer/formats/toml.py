@@ -8,7 +8,7 @@ from typing import Any, Dict, Tuple, Union
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.files import read_file
 
-__all__ = ["TomlError", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
+__all__ = ["TomlError", "TomlTable", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
 
 TomlTable = Dict[str, Any]
 TomlPath = Tuple[Union[str, int], ...]

@@ -4,6 +4,8 @@ import fnmatch
 import os
 import re
 
+from protoprimer.system.files import names_in
+
 __all__ = ["Inputs", "has_wildcard"]
 
 # What builds, installers and tools leave in a checkout.
@@ -94,7 +96,7 @@ class Inputs:
                 self.add(path)
                 found += [] if rest or not os.path.isfile(path) else [path]
             return
-        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        names = names_in(directory)
         self.look_at(directory)
         if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
             return

@@ -1,11 +1,14 @@
 """What a project's metadata files say, read without running any of them and without looking below the directory."""
 
 import os
+import re
+from typing import Any
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
+from protoprimer.project.python_source import arguments_of_setup, parsed_source
 
 __all__ = [
     "METADATA_FILES",
@@ -15,20 +18,14 @@ __all__ = [
     "setup_cfg_sections",
 ]
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-
 METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
 class ProjectMetadata:
     """What the metadata files of one directory say; what they do not say is empty.
 
-    :ivar name: as written, or `None`
-    :ivar requires_python: range of Pythons (PEP 440), or `None`; `requires_python_place` tells where from, and
-        `requires_python_note` why a range that is there could not be read
+    :ivar requires_python: range of Pythons (PEP 440), or `None`
+    :ivar requires_python_note: why a range that is there could not be read
     :ivar is_package: whether an installer can install it; else only its dependencies can be
     :ivar groups: dependency groups as written, see `expand_group`; development groups of pdm and poetry are among them
     :ivar default_groups: those that are installed where nobody names any
@@ -43,58 +40,68 @@ class ProjectMetadata:
         self.pyproject = os.path.join(directory, "pyproject.toml")
         self.has_pyproject = os.path.isfile(self.pyproject)
         self.data = load_toml(self.pyproject) if self.has_pyproject else {}  # type: dict[str, Any]
-        self.name = None  # type: str | None
-        self.requires_python = None  # type: str | None
-        self.range_place = None  # type: tuple[str, ...] | str | None
-        self.requires_python_note = None  # type: str | None
-        self.is_package = False
-        self.dependencies = []  # type: list[str]
-        self.extras = {}  # type: dict[str, list[str]]
-        self.scripts = {}  # type: dict[str, str]
-        project = self.table("project")
         self.has_project_table = "project" in self.data
         self.has_build_system = "build-system" in self.data
+        self.build_backend = self.text("build-system", "build-backend") or "setuptools"
         self.build_requires = self.strings("build-system", "requires")
+        self.name = self.text("project", "name")
         self.dynamic = self.strings("project", "dynamic")
+        self.dependencies = self.strings("project", "dependencies")
+        extras = ("project", "optional-dependencies")
+        self.extras = {extra: self.strings(*extras, extra) for extra in self.table(*extras)}
+        self.scripts = {name: str(entry) for name, entry in self.table("project", "scripts").items()}
         self.groups = dict(self.table("dependency-groups"))
         self.default_groups = []  # type: list[str]
         self.unread_groups = []  # type: list[str]
         self.uv_sources = self.table("tool", "uv", "sources")
-        has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
+        self.requires_python = None  # type: str | None
+        self.requires_python_note = None  # type: str | None
+        self._range_place = None  # type: tuple[str, ...] | str | None
+        self.is_package = False
+        self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
-        self.has_dynamic_dependencies = bool(computed) or (has_setup_py and not project)
+        self.has_dynamic_dependencies = bool(computed) or (self.has_setup_py and not self.has_project_table)
         self.extras_are_static = self.has_project_table and "optional-dependencies" not in computed
 
     @property
     def requires_python_place(self) -> "str | None":
         """`file:line (key)` that tells the range; looked up when asked for, since lines take time."""
-        return self.place(*self.range_place) if isinstance(self.range_place, tuple) else self.range_place
+        return self.place(*self._range_place) if isinstance(self._range_place, tuple) else self._range_place
+
+    def take_range(self, text: "str | None", place: "tuple[str, ...] | str") -> None:
+        """Take a range of Pythons, unless another file has told one before."""
+        if text is not None and self.requires_python is None and self.requires_python_note is None:
+            self.requires_python, self._range_place = text.strip(), place
 
     def place(self, *keys: "str | int") -> str:
         """Return `file:line (key)` of a key in `pyproject.toml`, or of the nearest table above it."""
-        return place_of_key(self.pyproject, keys)
+        return place_of_key(self.pyproject, keys) if self.has_pyproject else self.directory
+
+    def error(self, cause: str, keys: "tuple[str | int, ...]", advice: str = "correct the key") -> ConfigurationError:
+        """Return the error that a key of `pyproject.toml` is wrong (exit code 3)."""
+        return ConfigurationError(cause, self.place(*keys), advice)
 
     def table(self, *keys: str) -> "dict[str, Any]":
         """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit code 3) if it is none."""
         found = self.data  # type: Any
-        for end, key in enumerate(keys):
+        for end, key in enumerate(keys, 1):
             found = found.get(key, {})
             if not isinstance(found, dict):
-                raise ConfigurationError("a table is expected", self.place(*keys[: end + 1]), "correct the key")
+                raise self.error("a table is expected", keys[:end])
         return found  # type: ignore[no-any-return]
 
     def strings(self, *keys: str) -> "list[str]":
         """Return a list of strings likewise."""
         found = self.table(*keys[:-1]).get(keys[-1], [])
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            raise ConfigurationError("a list of strings is expected", self.place(*keys), "correct the key")
+            raise self.error("a list of strings is expected", keys)
         return found
 
     def text(self, *keys: str) -> "str | None":
         """Return a string likewise, `None` if absent."""
         found = self.table(*keys[:-1]).get(keys[-1])
         if found is not None and not isinstance(found, str):
-            raise ConfigurationError("a string is expected", self.place(*keys), "put it in quotes")
+            raise self.error("a string is expected", keys, "put it in quotes")
         return found
 
 
@@ -106,90 +113,63 @@ def read_project(directory: str) -> "ProjectMetadata | None":
 
     :raises ConfigurationError: a file is broken, or a key that is read has a wrong type or value (exit code 3)
     """
-    setup_cfg, setup_py = os.path.join(directory, "setup.cfg"), os.path.join(directory, "setup.py")
-    if not any(map(os.path.isfile, (os.path.join(directory, "pyproject.toml"), setup_cfg, setup_py))):
+    if not any(os.path.isfile(os.path.join(directory, name)) for name in METADATA_FILES):
         return None
     project = ProjectMetadata(directory)
-    _read_project_table(project)
+    project.take_range(project.text("project", "requires-python"), ("project", "requires-python"))
     _read_poetry(project)
     _read_development_groups(project)
-    has_setup_cfg = _read_setup_cfg(project, setup_cfg)
-    if project.name is None or project.requires_python is None:
-        _read_setup_py(project, setup_py)
+    has_setup_cfg = _read_setup_cfg(project)
+    if project.has_setup_py and (project.name is None or project.requires_python is None):
+        _read_setup_py(project)
     project.is_package = _is_package(project, has_setup_cfg)
-    if project.requires_python is not None:
-        try:
-            SpecifierSet(project.requires_python)
-        except InvalidSpecifier as error:
-            raise ConfigurationError(
-                str(error), project.requires_python_place, "write a range such as >=3.8,<4"
-            ) from None
+    try:
+        SpecifierSet(project.requires_python or "")
+    except InvalidSpecifier as error:
+        raise ConfigurationError(str(error), project.requires_python_place, "write a range such as >=3.8,<4") from None
     return project
 
 
-def _found_range(project: ProjectMetadata, text: "str | None", place: "tuple[str, ...] | str") -> None:
-    # The first file that tells the range counts.
-    if text is not None and project.requires_python is None and project.requires_python_note is None:
-        project.requires_python, project.range_place = text.strip(), place
-
-
-def _read_project_table(project: ProjectMetadata) -> None:
-    if not project.has_project_table:
-        return
-    project.name = project.text("project", "name")
-    _found_range(project, project.text("project", "requires-python"), ("project", "requires-python"))
-    project.dependencies = project.strings("project", "dependencies")
-    for extra in project.table("project", "optional-dependencies"):
-        project.extras[extra] = project.strings("project", "optional-dependencies", extra)
-    project.scripts = {name: str(entry) for name, entry in project.table("project", "scripts").items()}
-
-
 def _read_poetry(project: ProjectMetadata) -> None:
-    poetry = project.table("tool", "poetry")
-    if not poetry:
-        return
     project.name = project.name or project.text("tool", "poetry", "name")
     for name, entry in project.table("tool", "poetry", "scripts").items():
         entry = entry.get("reference") or entry.get("callable") if isinstance(entry, dict) else entry
         project.scripts.setdefault(name, str(entry))
     for extra in project.table("tool", "poetry", "extras"):
         project.extras.setdefault(extra, project.strings("tool", "poetry", "extras", extra))
-    wanted = project.table("tool", "poetry", "dependencies").get("python")
+    keys = ("tool", "poetry", "dependencies", "python")
+    wanted = project.table(*keys[:-1]).get("python")
     wanted = wanted.get("version") if isinstance(wanted, dict) else wanted
     if isinstance(wanted, str) and project.requires_python is None:
-        keys = ("tool", "poetry", "dependencies", "python")
         try:
             translated = poetry_python_range(wanted)
         except InvalidSpecifier as error:
-            raise ConfigurationError(str(error), project.place(*keys), "write a range such as ^3.8") from None
-        _found_range(project, translated, keys)
+            raise project.error(str(error), keys, "write a range such as ^3.8") from None
+        project.take_range(translated, keys)
         if translated is None:
             project.requires_python_note = "%r in %s has no equal in PEP 440" % (wanted, project.place(*keys))
 
 
 def _read_development_groups(project: ProjectMetadata) -> None:
     """Take development groups of uv, pdm and poetry for dependency groups, and find out which come by default."""
-    tables = {"uv": {"dev": project.strings("tool", "uv", "dev-dependencies")}}  # type: dict[str, dict[str, Any]]
-    tables["pdm"] = project.table("tool", "pdm", "dev-dependencies")
-    groups = project.table("tool", "poetry", "group")
-    tables["poetry"] = {name: project.table("tool", "poetry", "group", name).get("dependencies") for name in groups}
-    tables["poetry"].setdefault("dev", project.table("tool", "poetry").get("dev-dependencies"))
+    keys = ("tool", "poetry", "group")
+    found = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]  # type: list[tuple[str, str, Any]]
+    found += [("pdm", name, entries) for name, entries in project.table("tool", "pdm", "dev-dependencies").items()]
+    found += [("poetry", name, project.table(*keys, name).get("dependencies")) for name in project.table(*keys)]
+    found.append(("poetry", "dev", project.table("tool", "poetry").get("dev-dependencies")))
     defaults = [name for name in project.groups if normalized_project_name(name) == "dev"]
-    for tool, found in tables.items():
-        for name, entries in found.items():
-            if isinstance(entries, dict):
-                entries = [_poetry_requirement(key, value) for key, value in entries.items()]
-            if not entries:
-                continue
-            if not isinstance(entries, list) or not all(
-                isinstance(one, str) and read_requirement(one) for one in entries
-            ):
-                text = "the group %s of %s is not installed, since an entry of it has no equal in PEP 508"
-                project.unread_groups.append(text % (name, tool))
-                continue
-            project.groups[name] = list(project.groups.get(name, [])) + entries
-            if tool != "poetry" or not groups.get(name, {}).get("optional"):
-                defaults.append(name)
+    for tool, name, entries in found:
+        if isinstance(entries, dict):
+            entries = [_poetry_requirement(key, value) for key, value in entries.items()]
+        if not entries:
+            continue
+        if not isinstance(entries, list) or not all(isinstance(one, str) and read_requirement(one) for one in entries):
+            text = "the group %s of %s is not installed, since an entry of it has no equal in PEP 508"
+            project.unread_groups.append(text % (name, tool))
+            continue
+        project.groups[name] = list(project.groups.get(name, [])) + entries
+        if tool != "poetry" or not project.table(*keys, name).get("optional"):
+            defaults.append(name)
     uv = project.table("tool", "uv")
     if uv.get("default-groups") == "all":
         defaults = list(project.groups)
@@ -214,23 +194,13 @@ def _poetry_requirement(name: str, wanted: "Any") -> "str | None":
     return None if versions is None or "|" in version else name + extras + versions + marker
 
 
-def _content_of_metadata(path: str) -> bytes:
-    if not os.path.isfile(path):
-        return b""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
-
-
 def setup_cfg_sections(directory: str) -> "dict[str, dict[str, str]]":
     """Return the sections of `setup.cfg` where it has any of setuptools', else none.
 
     :raises ConfigurationError: the file is not valid (exit code 3)
     """
     path = os.path.join(directory, "setup.cfg")
-    text = _content_of_metadata(path).decode("utf-8", "replace")
+    text = _setup_cfg_text(path)
     if "[metadata]" not in text and "[options]" not in text:
         return {}  # Only tools' sections.
     import configparser
@@ -245,16 +215,26 @@ def setup_cfg_sections(directory: str) -> "dict[str, dict[str, str]]":
     return {name: {key.replace("-", "_"): value for key, value in parser.items(name)} for name in parser.sections()}
 
 
-def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
+def _setup_cfg_text(path: str) -> str:
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError as error:
+        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
+
+
+def _read_setup_cfg(project: ProjectMetadata) -> bool:
     """Read setuptools' sections, and tell whether there are any."""
     sections = setup_cfg_sections(project.directory)
     name = sections.get("metadata", {}).get("name")
     project.name = project.name or (name if name and ":" not in name else None)
     wanted = sections.get("options", {}).get("python_requires")
     if wanted is not None:
-        lines = _content_of_metadata(path).decode("utf-8", "replace").replace("-", "_").splitlines()
-        line = next((at for at, found in enumerate(lines, 1) if found.startswith("python_requires")), 1)
-        _found_range(project, wanted, "%s:%d (options.python_requires)" % (path, line))
+        path = os.path.join(project.directory, "setup.cfg")
+        line = re.split(r"(?m)^python[-_]requires", _setup_cfg_text(path))[0].count("\n") + 1
+        project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
     for entry in sections.get("options.entry_points", {}).get("console_scripts", "").splitlines():
         script, _, target = entry.partition("=")
         if target:
@@ -262,55 +242,20 @@ def _read_setup_cfg(project: ProjectMetadata, path: str) -> bool:
     return bool(sections)
 
 
-def _read_setup_py(project: ProjectMetadata, path: str) -> None:
-    import ast
-    import warnings
-
-    source = _content_of_metadata(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source, path)
-    except (SyntaxError, ValueError, RecursionError):
+def _read_setup_py(project: ProjectMetadata) -> None:
+    path = os.path.join(project.directory, "setup.py")
+    tree = parsed_source(path)
+    if tree is None:
         if project.requires_python is None:
             project.requires_python_note = "%s cannot be read by this Python" % path
         return
-    arguments = _setup_arguments(ast, tree)
-    name, wanted = arguments.get("name", (None, 0))[0], arguments.get("python_requires")
+    arguments = arguments_of_setup(tree)
+    name, (wanted, line) = arguments.get("name", (None, 0))[0], arguments.get("python_requires", (None, 0))
     project.name = project.name or (name if isinstance(name, str) else None)
-    if wanted and isinstance(wanted[0], str):
-        _found_range(project, wanted[0], "%s:%d (python_requires)" % (path, wanted[1]))
-    elif project.requires_python is None and (b"python_requires" in source or None in arguments):
+    if isinstance(wanted, str):
+        project.take_range(wanted, "%s:%d (python_requires)" % (path, line))
+    elif project.requires_python is None and {"python_requires", None} & set(arguments):
         project.requires_python_note = "python_requires in %s is computed" % path
-
-
-def _setup_arguments(ast: "Any", tree: "Any") -> "dict[str | None, tuple[Any, int]]":
-    """Return value and line of the arguments of `setup()` that are literals, or names of a module's constants.
-
-    There is one of the name `None` where further arguments are computed: `setup(**more)`.
-    """
-    constants = {}  # type: dict[str, Any]
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Assign, ast.AugAssign)):
-            target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
-            name = getattr(target, "id", "")
-            # What is assigned twice, or under a condition, is not constant.
-            constants[name] = node.value if node in tree.body and name not in constants else None
-    arguments = {}  # type: dict[str | None, tuple[Any, int]]
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        if getattr(call.func, "attr", getattr(call.func, "id", None)) != "setup":
-            continue
-        for keyword in call.keywords:
-            value = constants.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else keyword.value
-            if keyword.arg is None:
-                # `**` may bring whatever it likes.
-                arguments[None] = (None, keyword.value.lineno)
-                continue
-            try:
-                arguments[keyword.arg] = (ast.literal_eval(value), keyword.value.lineno)
-            except (ValueError, TypeError, SyntaxError):
-                pass  # Computed.
-    return arguments
 
 
 def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
@@ -323,22 +268,26 @@ def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
     explicit = project.table("tool", "uv").get("package", project.table("tool", "poetry").get("package-mode"))
     if isinstance(explicit, bool) and (project.has_project_table or "poetry" in project.table("tool")):
         return explicit
-    if os.path.isfile(os.path.join(project.directory, "setup.py")):
-        return True
-    backend = project.text("build-system", "build-backend") or "setuptools"
-    if project.has_build_system and (project.has_project_table or not backend.startswith("setuptools")):
+    is_for_setuptools = project.build_backend.startswith("setuptools")
+    if project.has_setup_py or (project.has_build_system and (project.has_project_table or not is_for_setuptools)):
         return True
     if not project.has_project_table:
         return project.has_pyproject and has_setup_cfg
-    module = (project.name or "").replace("-", "_").replace(".", "_")
+    module = re.sub("[-.]", "_", project.name or "")
     places = ["src", module, module.lower(), module + ".py"] if module else ["src"]
     found = any(os.path.exists(os.path.join(project.directory, place)) for place in places)
     return found or bool(project.table("tool", "setuptools"))
 
 
-def expand_group(project: ProjectMetadata, group: str) -> "list[str]":
+def expand_group(
+    project: ProjectMetadata,
+    group: str,
+    above: "tuple[str, ...]" = (),
+    keys: "tuple[str | int, ...]" = ("dependency-groups",),
+) -> "list[str]":
     """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
 
+    :param above: the groups that include it, and `keys` where it is named
     :raises ConfigurationError: no such group, a cycle, two groups of one name, an invalid entry (exit code 3)
     """
     names = {}  # type: dict[str, str]
@@ -346,40 +295,28 @@ def expand_group(project: ProjectMetadata, group: str) -> "list[str]":
         first = names.setdefault(normalized_project_name(name), name)
         if first != name:
             cause = "the dependency groups %s and %s have the same normal name" % (first, name)
-            raise ConfigurationError(cause, project.place("dependency-groups", name), "rename one of them")
-    place = project.place("dependency-groups") if project.groups else project.pyproject
-    return _expanded_group(project, names, group, [], place)
-
-
-def _expanded_group(
-    project: ProjectMetadata, names: "dict[str, str]", group: str, above: "list[str]", place: str
-) -> "list[str]":
+            raise project.error(cause, ("dependency-groups", name), "rename one of them")
     normal = normalized_project_name(group)
     if normal not in names:
         nearest = nearest_name(normal, list(names))
-        known = "the groups are: " + ", ".join(sorted(names.values())) if names else "add it to [dependency-groups]"
-        advice = "did you mean %s? " % names[nearest] + known if nearest else known
-        raise ConfigurationError("there is no dependency group %s" % group, place, advice)
+        advice = "did you mean %s? " % names[nearest] if nearest else ""
+        advice += "the groups are: " + ", ".join(sorted(names.values())) if names else "add it to [dependency-groups]"
+        raise project.error("there is no dependency group %s" % group, keys, advice)
     name = names[normal]
     if name in above:
-        cycle = " -> ".join(above[above.index(name) :] + [name])
-        raise ConfigurationError("dependency groups include each other: " + cycle, place, "take one inclusion out")
-    entries = project.groups[name]
+        cycle = " -> ".join(above[above.index(name) :] + (name,))
+        raise project.error("dependency groups include each other: " + cycle, keys, "take one inclusion out")
+    entries, keys = project.groups[name], ("dependency-groups", name)
     if not isinstance(entries, list):
-        place = project.place("dependency-groups", name)
-        raise ConfigurationError("a dependency group is a list", place, 'write %s = ["package"]' % name)
+        raise project.error("a dependency group is a list", keys, 'write %s = ["package"]' % name)
     requirements = []
     for index, entry in enumerate(entries):
         if isinstance(entry, str) and read_requirement(entry):
             requirements.append(entry)
             continue
-        place = project.place("dependency-groups", name, index)
-        if (
-            not isinstance(entry, dict)
-            or list(entry) != ["include-group"]
-            or not isinstance(entry["include-group"], str)
-        ):
-            advice = 'write "package>=1" or {include-group = "name"}'
-            raise ConfigurationError("the entry %r of a dependency group is invalid" % (entry,), place, advice)
-        requirements += _expanded_group(project, names, entry["include-group"], above + [name], place)
+        included = entry.get("include-group") if isinstance(entry, dict) and len(entry) == 1 else None
+        if not isinstance(included, str):
+            cause = "the entry %r of a dependency group is invalid" % (entry,)
+            raise project.error(cause, keys + (index,), 'write "package>=1" or {include-group = "name"}')
+        requirements += expand_group(project, included, above + (name,), keys + (index,))
     return requirements

@@ -1,24 +1,23 @@
 """What is to be installed, in which order, and from which inputs."""
 
 import os
+import re
+from copy import copy
+from typing import Any, Iterable, NamedTuple
 
 from protoprimer.errors import nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below, projects_of_glob
-from protoprimer.project.direct_references import with_sources
 from protoprimer.project.inputs import Inputs, has_wildcard
-from protoprimer.project.metadata import METADATA_FILES, expand_group, read_project
-from protoprimer.project.requirement_files import add_requirement_file, add_requirement_line
-from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
-
-    from protoprimer.project.metadata import ProjectMetadata
-    from protoprimer.settings.configuration import Configuration
+from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, read_project
+from protoprimer.project.requirement_files import (
+    RequirementLine,
+    add_requirement_lines,
+    lines_of_arguments,
+    lines_of_file,
+)
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 
 __all__ = [
     "InstallStep",
@@ -29,22 +28,14 @@ __all__ = [
     "requirements_of_member",
 ]
 
-
 _NAMES_TOLD = 8
 
 
 class ProjectToInstall:
-    """A project of this repository that is to be installed.
-
-    :param path: its directory
-    :param editable: whether its sources stay in place
-    :param extras: its extras to install, in the order asked for
-    :param groups: its dependency groups (PEP 735) to install
-    :param metadata: what its metadata files say
-    """
+    """A project of this repository that is to be installed, with the extras and dependency groups asked for."""
 
     def __init__(
-        self, path: str, editable: bool, extras: "list[str]", groups: "list[str]", metadata: "ProjectMetadata"
+        self, path: str, editable: bool, extras: "list[str]", groups: "list[str]", metadata: ProjectMetadata
     ) -> None:
         self.path = path
         self.editable = editable
@@ -58,7 +49,7 @@ class ProjectToInstall:
         return self.path + "/" + ("[%s]" % ",".join(self.extras) if self.extras else "")
 
 
-class InstallStep:
+class InstallStep(NamedTuple):
     """What goes to the installer in one command.
 
     :param projects: packages of this repository
@@ -69,88 +60,92 @@ class InstallStep:
     :param members: every project named, those that are no packages included
     """
 
-    def __init__(
-        self,
-        projects: "list[ProjectToInstall]",
-        requirements: "list[str]",
-        constraints: "list[str]",
-        args: "list[str]",
-        lines: "list[str]",
-        members: "list[ProjectToInstall]",
-    ) -> None:
-        self.projects = projects
-        self.requirements = requirements
-        self.constraints = constraints
-        self.args = args
-        self.lines = lines
-        self.members = members
+    projects: "list[ProjectToInstall]"
+    requirements: "list[str]"
+    constraints: "list[str]"
+    args: "list[str]"
+    lines: "list[str]"
+    members: "list[ProjectToInstall]"
+
+    def lines_of_files(self, root: str) -> "list[RequirementLine]":
+        """Return the lines of requirement files, constraints and arguments, with those of the files that they name."""
+        found = [line for path in self.requirements for line in lines_of_file(path)]
+        found += [line for path in self.constraints for line in lines_of_file(path, is_constraint=True)]
+        return found + list(lines_of_arguments(self.args, root))
+
+    def lines_of_projects(self, root: str, further: "Iterable[str]" = ()) -> "list[RequirementLine]":
+        """Return what the projects and groups ask for.
+
+        :param further: requirements of theirs that are written elsewhere
+        """
+        owners = [(one.metadata.pyproject, requirements_of_member(one)) for one in self.members]
+        owners.append((owners[0][0] if owners else root, self.lines + list(further)))
+        return [RequirementLine(text, path) for path, lines in owners for text in lines]
 
 
 class Plan:
     """What is to be installed, from which pins.
 
-    :param lock: the lock file to install from, or `None`; `lock_kind` is `uv.lock`, `pylock.toml` or `None`
-    :ivar lock_to_write: the lock file that `lock` writes, `lock_command` the command line that does
-    :param build_constraints: constraint file of isolated builds, or `None`
-    :param seed_pip: whether pip is put into the environment
-    :param hint: what is left out since it cannot be read, else `None`
+    :param lock: the lock file to install from, or `None`
+    :ivar lock_to_write: the lock file that the command line `lock_command` writes
+    :ivar build_constraints: constraint file of isolated builds, or `None`
+    :ivar seed_pip: whether pip is put into the environment
+    :ivar resolution: which versions are taken where nothing pins them, as for `uv pip install --resolution`
+    :ivar hint: what is left out since it cannot be read, or `None`
+    :ivar watch: further files, as globs
+    :ivar globs: of projects
+    :ivar is_configured: whether the configuration says what is to be installed
+    :ivar rebuild: whether projects are built although an earlier build would do
     """
 
-    def __init__(
-        self,
-        root: str,
-        steps: "list[InstallStep]",
-        lock: "str | None",
-        build_constraints: "str | None" = None,
-        seed_pip: bool = False,
-        hint: "str | None" = None,
-    ) -> None:
+    def __init__(self, root: str, steps: "list[InstallStep]", lock: "str | None" = None) -> None:
         self.root = root
         self.steps = steps
         self.lock = lock
-        self.lock_kind = _kind_of_lock(lock) if lock else None
-        self.build_constraints = build_constraints
-        self.seed_pip = seed_pip
-        self.hint = hint
         self.lock_to_write = lock or os.path.join(root, "pylock.toml")
         self.lock_command = "./prime lock"
-        # Which versions are taken where nothing pins them, as for `uv pip install --resolution`.
+        self.build_constraints = None  # type: str | None
+        self.seed_pip = False
         self.resolution = "highest"
-        # Whether the configuration says what is to be installed.
-        self.is_configured = False
-        # Further files, as globs.
+        self.hint = None  # type: str | None
         self.watch = []  # type: list[str]
-        self.project_patterns = []  # type: list[str]
-        self._inputs = None  # type: Inputs | None
-        # Whether projects are built although an earlier build would do: for a start from scratch.
+        self.globs = []  # type: list[str]
+        self.is_configured = False
         self.rebuild = False
+        self._inputs = None  # type: Inputs | None
+
+    @property
+    def lock_kind(self) -> "str | None":
+        """`uv.lock` or `pylock.toml`, `None` without a lock."""
+        return self.lock and ("uv.lock" if os.path.basename(self.lock) == "uv.lock" else "pylock.toml")
 
     def from_scratch(self) -> "Plan":
         """Return the same plan, whose projects are built although an earlier build would do."""
-        import copy
-
-        anew = copy.copy(self)
+        anew = copy(self)
         anew.rebuild = True
         return anew
+
+    def members(self) -> "list[ProjectToInstall]":
+        """Return every project named, those that are no packages included."""
+        return [member for step in self.steps for member in step.members]
 
     def projects(self) -> "list[ProjectToInstall]":
         """Return the packages of all steps."""
         return [project for step in self.steps for project in step.projects]
 
     def all_metadata(self) -> "list[ProjectMetadata]":
-        """Return the metadata of every project named, those that are no packages included."""
-        return [member.metadata for step in self.steps for member in step.members]
+        """Return the metadata of all members."""
+        return [member.metadata for member in self.members()]
 
     def summary(self) -> str:
         """Return what is installed in a few words, for the line of the step that does it."""
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
         parts += [os.path.relpath(path, self.root) for step in self.steps for path in step.requirements]
         parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
-        lines = len([line for step in self.steps for line in step.lines])
+        lines = sum(len(step.lines) for step in self.steps)
         if lines:
             parts.append("%d requirement%s" % (lines, "" if lines == 1 else "s"))
-        pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
-        return (", ".join(parts) or "nothing") + pins
+        return self._with_pins(", ".join(parts))
 
     def told_as_installed(self, distributions: "Iterable[str]") -> str:
         """Return what was installed in a few words: how many distributions, the plan's own projects first."""
@@ -158,8 +153,11 @@ class Plan:
         names = sorted(distributions, key=lambda name: (name not in own, name))
         told = names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD)
         count = " (%d package%s)" % (len(names), "" if len(names) == 1 else "s") if names else ""
+        return self._with_pins(", ".join(told), count)
+
+    def _with_pins(self, told: str, count: str = "") -> str:
         pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
-        return (", ".join(told) or "nothing") + count + pins
+        return (told or "nothing") + count + pins
 
     def inputs(self) -> Inputs:
         """Return what the plan is a function of.
@@ -178,54 +176,44 @@ class Plan:
         found = Inputs()
         names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
         found.add(*(os.path.join(self.root, name) for name in names))
-        found.add(*(path for path in (self.lock, self.lock_to_write, self.build_constraints) if path))
-        members = [member for step in self.steps for member in step.members]
-        for member in members:
+        found.add(*filter(None, (self.lock, self.lock_to_write)))
+        for member in self.members():
             add_project_inputs(member.path, member.editable, found)
-        root = read_project(self.root)
-        for path in member_directories(root, found) if root is not None else []:
+        for path in member_directories(read_project(self.root), found):
             add_project_inputs(path, True, found)
         for step in self.steps:
-            for path in step.requirements + step.constraints:
-                add_requirement_file(path, self.root, found)
-            options = [word + " " for word in step.args if word.startswith("-")]
-            for before, word in zip([""] + step.args, step.args):
-                add_requirement_line(
-                    (before + " " if before + " " in options else "") + word, self.root, self.root, found
-                )
+            add_requirement_lines(step.lines_of_files(self.root), self.root, found)
         if self.build_constraints:
-            add_requirement_file(self.build_constraints, self.root, found)
-        for pattern in self.watch + self.project_patterns:
+            add_requirement_lines(lines_of_file(self.build_constraints), self.root, found)
+        for pattern in self.watch:
             found.add_matching(self.root, pattern)
+        for pattern in self.globs:
+            projects_of_glob(self.root, pattern, found)
         return found
 
 
-def make_plan(configuration: "Configuration", lock_must_exist: bool = True) -> Plan:
+def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Plan:
     """Return what the configuration, or without any the repository itself, asks to be installed.
 
     :param lock_must_exist: false for the command that writes the lock
     :raises ConfigurationError: a file, directory, extra or group that is named does not exist (exit 3)
     """
-    root = configuration.root
     configured = configuration.get("install")  # type: Any
     if configured is None:
-        steps = _default_steps(root)
+        steps = _default_steps(configuration.root)
     else:
         steps = [_configured_step(configuration, step) for step in configured]
-    build_constraints = configuration.text("build-constraints")
-    plan = Plan(
-        root,
-        steps,
-        _lock_file(configuration, steps, lock_must_exist),
-        _existing_file(configuration, "build-constraints", build_constraints) if build_constraints else None,
-        configuration.get("seed-pip"),
-        "; ".join(note for step in steps for member in step.members for note in member.metadata.unread_groups) or None,
-    )
-    plan.resolution = configuration.get("resolution")
-    plan.lock_command, plan.lock_to_write = _lock_command(configuration), _lock_to_write(configuration, plan.lock)
-    plan.watch = configuration.texts("watch")
-    plan.project_patterns = _patterns_of_projects(configuration)
+    plan = Plan(configuration.root, steps)
     plan.is_configured = configured is not None
+    plan.globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
+    plan.watch = configuration.texts("watch")
+    plan.seed_pip = configuration.get("seed-pip")
+    plan.resolution = configuration.get("resolution")
+    build_constraints = configuration.text("build-constraints")
+    if build_constraints:
+        plan.build_constraints = _existing_file(configuration, "build-constraints", build_constraints)
+    plan.hint = "; ".join(note for one in plan.all_metadata() for note in one.unread_groups) or None
+    _settle_lock(plan, configuration, lock_must_exist)
     return plan
 
 
@@ -233,12 +221,13 @@ def _default_steps(root: str) -> "list[InstallStep]":
     """Return what uv, pdm and poetry would install; without a project the requirement file."""
     metadata = read_project(root)
     if metadata is not None and (metadata.is_package or metadata.dependencies):
-        return [_step([_default_project(metadata)])]
-    members = member_directories(metadata) if metadata is not None and not metadata.has_project_table else []
-    found = [member for member in map(read_project, members) if member is not None and member.directory != root]
+        return [_step([_default_project(metadata)], [])]
+    has_table = metadata is not None and metadata.has_project_table
+    members = [] if has_table else map(read_project, member_directories(metadata))
+    found = [member for member in members if member is not None and member.directory != root]
     files = [] if found else list(filter(os.path.isfile, [os.path.join(root, "requirements.txt")]))
     found += [metadata] if metadata is not None and metadata.default_groups else []
-    below = [] if found or files or (metadata and metadata.has_project_table) else projects_below(root)
+    below = [] if found or files or has_table else projects_below(root)
     if below:
         cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
         advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
@@ -246,40 +235,26 @@ def _default_steps(root: str) -> "list[InstallStep]":
     return [_step(list(map(_default_project, found)), files)] if found or files else []
 
 
-def _default_project(metadata: "ProjectMetadata") -> ProjectToInstall:
+def _default_project(metadata: ProjectMetadata) -> ProjectToInstall:
     return ProjectToInstall(metadata.directory, True, [], metadata.default_groups, metadata)
 
 
-def _configured_step(configuration: "Configuration", step: "dict[str, Any]") -> InstallStep:
+def _configured_step(configuration: Configuration, step: "dict[str, Any]") -> InstallStep:
     members = []
-    for item in step.get("projects") or []:
-        members += [_configured_project(configuration, one) for one in _without_globs(configuration, item)]
-    files = {
-        key: [_existing_file(configuration, "install", path) for path in step.get(key) or []]
-        for key in ("requirements", "constraints")
-    }
-    return _step(members, files["requirements"], files["constraints"], step.get("args") or [])
+    for item in step["projects"]:
+        paths = [item["path"]]
+        if has_wildcard(item["path"]) and not os.path.isdir(configuration.path_of(item["path"])):
+            paths = projects_of_glob(configuration.root, item["path"])
+        if not paths:
+            cause = "no project is found by %s" % item["path"]
+            raise configuration.error("install", cause, "correct the pattern, or take it out of `install`")
+        members += [_configured_project(configuration, configuration.path_of(path), item) for path in paths]
+    requirements = [_existing_file(configuration, "install", path) for path in step["requirements"]]
+    constraints = [_existing_file(configuration, "install", path) for path in step["constraints"]]
+    return _step(members, requirements, constraints, step["args"])
 
 
-def _patterns_of_projects(configuration: "Configuration") -> "list[str]":
-    """Return patterns of the files by which a further project would appear that a glob of `install` means."""
-    items = [item for step in configuration.get("install") or [] for item in step["projects"]]
-    paths = [item["path"] for item in items if has_wildcard(item["path"])]
-    return [os.path.join(path, name) for path in paths for name in METADATA_FILES]
-
-
-def _without_globs(configuration: "Configuration", item: "dict[str, Any]") -> "list[dict[str, Any]]":
-    if not has_wildcard(item["path"]) or os.path.isdir(configuration.path_of(item["path"])):
-        return [item]
-    paths = projects_of_glob(configuration.root, item["path"])
-    if not paths:
-        cause = "no project is found by %s" % item["path"]
-        raise configuration.error("install", cause, "correct the pattern, or take it out of `install`")
-    return [dict(item, path=path) for path in paths]
-
-
-def _configured_project(configuration: "Configuration", item: "dict[str, Any]") -> ProjectToInstall:
-    path = configuration.path_of(item["path"])
+def _configured_project(configuration: Configuration, path: str, item: "dict[str, Any]") -> ProjectToInstall:
     if not os.path.isdir(path):
         cause = "the project directory %s does not exist" % path
         raise configuration.error("install", cause, "correct `path`, or take the project out of `install`")
@@ -287,16 +262,16 @@ def _configured_project(configuration: "Configuration", item: "dict[str, Any]") 
     if metadata is None:
         cause = "%s is no project: it has neither pyproject.toml nor setup.py nor setup.cfg" % path
         raise configuration.error("install", cause, "name a project's directory in `path`")
-    extras = list(item.get("extras") or [])
-    groups = list(item.get("groups") or [])
-    if item.get("default-groups"):
-        groups = metadata.default_groups + [name for name in groups if name not in metadata.default_groups]
-    check_choices(configuration, "install", metadata, extras, groups)
-    return ProjectToInstall(path, item.get("editable", True), extras, groups, metadata)
+    groups = (metadata.default_groups if item.get("default-groups") else []) + item.get("groups", [])
+    project = ProjectToInstall(
+        path, item.get("editable", True), item.get("extras", []), list(dict.fromkeys(groups)), metadata
+    )
+    check_choices(configuration, "install", metadata, project.extras, project.groups)
+    return project
 
 
 def check_choices(
-    configuration: "Configuration", key: str, metadata: "ProjectMetadata", extras: "list[str]", groups: "list[str]"
+    configuration: Configuration, key: str, metadata: ProjectMetadata, extras: "list[str]", groups: "list[str]"
 ) -> None:
     """Refuse extras and groups that the project has not.
 
@@ -310,28 +285,31 @@ def check_choices(
                 near = nearest_name(normalized_project_name(name), list(normal))
                 advice = "did you mean %s? " % normal[near] if near else ""
                 advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
-                raise configuration.error(
-                    key, "the project %s has no %s `%s`" % (metadata.directory, kind, name), advice
-                )
+                cause = "the project %s has no %s `%s`" % (metadata.directory, kind, name)
+                raise configuration.error(key, cause, advice)
+
+
+def _existing_file(configuration: Configuration, key: str, path: str) -> str:
+    absolute = configuration.path_of(path)
+    if not os.path.isfile(absolute):
+        raise configuration.error(key, "the file %s does not exist" % absolute, "create it, or correct its path")
+    return absolute
 
 
 def _step(
     members: "list[ProjectToInstall]",
-    requirements: "list[str] | None" = None,
-    constraints: "list[str] | None" = None,
-    args: "list[str] | None" = None,
+    requirements: "list[str]",
+    constraints: "Iterable[str]" = (),
+    args: "Iterable[str]" = (),
 ) -> InstallStep:
     # Groups are expanded here, so that an installer that knows none installs the same as one that does.
-    lines = []  # type: list[str]
-    for member in members:
-        for group in member.groups:
-            lines += with_sources(member.metadata, expand_group(member.metadata, group))
+    lines = [line for one in members for group in one.groups for line in expand_group(one.metadata, group)]
     lines = _without_references_to(members, lines)
     for member in members:
         if not member.metadata.is_package:
-            lines += with_sources(member.metadata, requirements_of_member(member))
+            lines += requirements_of_member(member)
     packages = [member for member in members if member.metadata.is_package]
-    return InstallStep(packages, requirements or [], constraints or [], args or [], _unique(lines), members)
+    return InstallStep(packages, requirements, list(constraints), list(args), list(dict.fromkeys(lines)), members)
 
 
 def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]") -> "list[str]":
@@ -352,75 +330,36 @@ def requirements_of_member(member: ProjectToInstall) -> "list[str]":
     """Return the dependencies of a project with those of its extras that are asked for, as its metadata files say."""
     lines = list(member.metadata.dependencies)
     extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
-    done = 0
     # An extra may name further extras of its own project: the list grows while it is read.
-    while done < len(member.extras):
-        lines += _without_references_to([member], extras.get(normalized_project_name(member.extras[done]), []))
-        done += 1
+    for extra in member.extras:
+        lines += _without_references_to([member], extras.get(normalized_project_name(extra), []))
     return lines
 
 
-def _unique(items: "list[str]") -> "list[str]":
-    return list(dict.fromkeys(items))
-
-
-def _existing_file(configuration: "Configuration", key: str, path: str) -> str:
-    absolute = configuration.path_of(path)
-    if not os.path.isfile(absolute):
-        raise configuration.error(key, "the file %s does not exist" % absolute, "create it, or correct its path")
-    return absolute
-
-
-def _kind_of_lock(path: str) -> "str | None":
-    name = os.path.basename(path)
-    if name == "uv.lock":
-        return "uv.lock"
-    is_pylock = name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml"))
-    return "pylock.toml" if is_pylock else None
-
-
-def _lock_file(configuration: "Configuration", steps: "list[InstallStep]", must_exist: bool) -> "str | None":
-    if configuration.get("lock") is False or configuration.get("resolution") != "highest":
-        return None
-    configured = configuration.text("lock")
-    if configured:
-        path = configuration.path_of(configured)
-        if _kind_of_lock(path) is None:
-            advice = "name it uv.lock, pylock.toml or pylock.NAME.toml"
-            raise configuration.error("lock", "%s is no lock file of a known kind" % configured, advice)
-        if must_exist and not os.path.isfile(path):
-            raise configuration.error(
-                "lock", "the lock file %s does not exist" % path, "write it: " + _lock_command(configuration)
-            )
-        return path
-    own, is_same = _lock_of_environment(configuration)
-    # uv.lock pins projects: where none is installed it is somebody else's.
-    names = [own] + ["pylock.toml"] * is_same + ["uv.lock"] * any(step.members for step in steps)
-    paths = [os.path.join(configuration.root, name) for name in names]
-    return next((path for path in paths if os.path.isfile(path)), None)
-
-
-def _lock_of_environment(configuration: "Configuration") -> "tuple[str, bool]":
-    """Return the name of the selected environment's own lock, and whether it installs the same as `default`."""
-    name = _name_in_configuration(configuration)
+def _settle_lock(plan: Plan, configuration: Configuration, must_exist: bool) -> None:
+    """Find the lock that the plan is installed from, and the one that is written."""
+    # A cell of a matrix has a name of its own behind it.
+    name, cell = configuration.environment_name, "." + str(configuration.cell.get("name"))
+    name = name[: -len(cell)] if name.endswith(cell) else name
     table = configuration.leaps["env"] if name != DEFAULT_ENVIRONMENT else {}
     own = "pylock.%s.toml" % name.replace(".", "-") if {"install", "python"} & set(table) else "pylock.toml"
-    return own, table.get("install") in (None, configuration.leaps["client"].get("install"))
-
-
-def _lock_to_write(configuration: "Configuration", lock: "str | None") -> str:
-    if lock and (configuration.text("lock") or os.path.basename(lock) == "uv.lock"):
-        return lock
-    return os.path.join(configuration.root, _lock_of_environment(configuration)[0])
-
-
-def _lock_command(configuration: "Configuration") -> str:
-    name = _name_in_configuration(configuration)
-    return "./prime lock" + (" -e " + name) * (name != DEFAULT_ENVIRONMENT)
-
-
-def _name_in_configuration(configuration: "Configuration") -> str:
-    # A cell of a matrix has a name of its own behind it.
-    cell = "." + str((configuration.cell or {}).get("name"))
-    name = configuration.environment_name
-    return name[: -len(cell)] if name.endswith(cell) else name
+    plan.lock_to_write = os.path.join(plan.root, own)
+    plan.lock_command += (" -e " + name) * (name != DEFAULT_ENVIRONMENT)
+    if configuration.get("lock") is False or plan.resolution != "highest":
+        return
+    configured = configuration.text("lock")
+    if configured:
+        plan.lock = plan.lock_to_write = configuration.path_of(configured)
+        if not re.match(r"(uv\.lock|pylock(\..+)?\.toml)$", os.path.basename(plan.lock)):
+            cause, advice = "%s is no lock file of a known kind", "name it uv.lock, pylock.toml or pylock.NAME.toml"
+            raise configuration.error("lock", cause % configured, advice)
+        if must_exist and not os.path.isfile(plan.lock):
+            cause = "the lock file %s does not exist" % plan.lock
+            raise configuration.error("lock", cause, "write it: " + plan.lock_command)
+        return
+    is_same = table.get("install") in (None, configuration.leaps["client"].get("install"))
+    # uv.lock pins projects: where none is installed it is somebody else's.
+    names = [own] + ["pylock.toml"] * is_same + ["uv.lock"] * bool(plan.members())
+    plan.lock = next(filter(os.path.isfile, (os.path.join(plan.root, name) for name in names)), None)
+    if plan.lock_kind == "uv.lock":
+        plan.lock_to_write = str(plan.lock)

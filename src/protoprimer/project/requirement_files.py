@@ -2,91 +2,152 @@
 
 import os
 import re
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.formats.requirements import read_requirement
+from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = [
-    "NESTED_FILE",
-    "add_requirement_file",
-    "add_requirement_line",
+    "RequirementLine",
+    "add_requirement_lines",
+    "lines_of_arguments",
+    "lines_of_file",
     "lines_without_hashes",
-    "local_path",
-    "requirement_lines",
 ]
 
-NESTED_FILE = re.compile(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)")
+_NESTED_FILE = re.compile(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)")
+# Options of pip and uv whose value is the next word.
+_OPTION_WITH_VALUE = re.compile(
+    "-[rceifCtpP]|--(requirements?|.*constraints?|editable|.*index(-url|-strategy)?|find-links|.*-binary|.*-package|group"
+    "|extra|overrides?|excludes?|target|prefix|root|src|.*python-version|.*platform|implementation|abi|config-settings?"
+    "|global-option|.*-strategy|.*-action|progress-bar|report|keyring-provider|proxy|retries|timeout|.*-host|.*cert|log"
+    "|.*-dir|use-feature|use-deprecated|uploaded-prior-to|exclude-newer|link-mode|resolution|prerelease|torch-backend)"
+)
 
 
-def add_requirement_file(path: str, root: str, inputs: Inputs) -> None:
-    """Add a requirement file, and all files and local projects that it leads to.
+class RequirementLine(NamedTuple):
+    """What is asked for, as written.
 
-    :param root: where relative paths of projects count from; those of nested files count from the including file
-    :raises ConfigurationError: a nested file does not exist (exit 3)
+    :param path: the file that it is in, or the directory of the configuration whose `args` it is in
+    :param number: its line, 0 if that is not known
+    :param is_constraint: whether it only restricts what others ask for
     """
-    inputs.add(path)
-    for number, line in requirement_lines(path):
-        add_requirement_line(line, os.path.dirname(path), root, inputs, "%s:%d" % (path, number))
+
+    text: str
+    path: str
+    number: int = 0
+    is_constraint: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a person."""
+        if os.path.isdir(self.path):
+            return "install.args in " + self.path
+        return "%s:%d" % (self.path, self.number) if self.number else self.path
+
+    @property
+    def is_editable(self) -> bool:
+        """Whether the sources of what is asked for stay in place."""
+        return self.text.startswith(("-e", "--editable"))
+
+    @property
+    def target(self) -> str:
+        """What is asked for, without options."""
+        return _unquoted(re.sub(r"^(-e|--editable)[=\s]*|\s--.*", "", self.text))
+
+    def requirement(self) -> "Optional[Requirement]":
+        """Return what is asked for by name, or `None`."""
+        return read_requirement(self.target)
+
+    def local_paths(self, root: str) -> "list[str]":
+        """Return the directories and files of this host that are asked for."""
+        asked = self.requirement()
+        target = asked.url if asked is not None and asked.url else self.target
+        path = re.sub(r"\[[^\]]*\]$", "", _local_path(target.split(";")[0].strip()))
+        is_path = re.search(r"[/\\]|^\.+$|\.(whl|zip|gz)$", path)
+        if not (is_path or self.is_editable or target.startswith("file:")):
+            return []
+        # pip counts from where it is started, the root; a file that means itself is met too.
+        bases = [root, self.path if os.path.isdir(self.path) else os.path.dirname(self.path)]
+        places = dict.fromkeys(os.path.normpath(os.path.join(base, path)) for base in bases)
+        return list(filter(os.path.exists, places))
 
 
-def add_requirement_line(line: str, directory: str, root: str, inputs: Inputs, place: str = "install.args") -> None:
-    """Add what one line of such a file leads to.
+def lines_of_file(
+    path: str, is_constraint: bool = False, seen: "set[tuple[str, bool]] | None" = None
+) -> "Iterator[RequirementLine]":
+    """Yield the lines of a requirement file and of those that it includes; each file begins with a line of no text.
 
-    :param directory: where the file is
-    :param place: `file:line`
-    :raises ConfigurationError: a nested file does not exist (exit 3)
+    Lines are joined and uncommented, and variables in them are expanded.
+
+    :raises ConfigurationError: a file does not exist or cannot be read (exit 3)
     """
-    nested = NESTED_FILE.match(line)
-    if nested:
-        target = nested.group(2).strip().strip("\"'")
-        if "://" in target and not target.startswith("file:"):
-            return
-        path = os.path.normpath(os.path.join(directory, local_path(target)))
-        if not os.path.isfile(path):
-            raise ConfigurationError("the file %s does not exist" % path, place, "create it, or correct its path")
-        if path not in inputs.present:
-            add_requirement_file(path, root, inputs)
-        return
-    editable = re.match(r"(?:-e|--editable)[=\s]*(.+)$", line)
-    target = (editable.group(1) if editable else line).strip().strip("\"'")
-    required = read_requirement(target)
-    reference = required.url if required and (required.url or "").startswith("file:") else None
-    target = re.sub(r"\[[^\]]*\]$", "", local_path((reference or target).split(";")[0].strip()))
-    if not target or target.startswith("-") or "://" in target:
-        return
-    # pip counts from where it is started, the root; a file that means itself is met too.
-    for local in {os.path.normpath(os.path.join(base, target)) for base in (root, directory)}:
-        looks_like_path = editable or reference or "/" in target or os.sep in target or target in (".", "..")
-        if looks_like_path and os.path.isdir(local):
-            add_project_inputs(local, editable is not None, inputs)
-        elif local.endswith((".whl", ".tar.gz", ".zip")) and os.path.isfile(local):
-            inputs.add(local)
-
-
-def local_path(target: str) -> str:
-    """Return the path that a `file:` URL means, anything else as it is."""
-    return path_of_file_url(target) if target.startswith("file:") else target
-
-
-def requirement_lines(path: str) -> "list[tuple[int, str]]":
-    """Return the logical lines of a requirement file with their numbers: joined, uncommented, variables expanded."""
+    seen = set() if seen is None else seen
+    seen.add((path, is_constraint))
+    yield RequirementLine("", path, 0, is_constraint)
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
             text = stream.read()
     except OSError as error:
         raise ConfigurationError("cannot read %s: %s" % (path, error.strerror), path) from error
-    lines, number = [], 1
+    number = 1
     # A comment line ends a continuation, as it does for pip.
     for logical in re.findall(r"(?:(?!\s*#).*\\\n)*.*\n?", text + "\n")[:-1]:
         line = re.sub(r"(^|\s)#.*$", "", logical.replace("\\\n", "").rstrip("\n")).strip()
+        line = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), line)
         if line:
-            line = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match.group(1)) or match.group(0), line)
-            lines.append((number, line))
+            yield from _with_included(RequirementLine(line, path, number, is_constraint), os.path.dirname(path), seen)
         number += logical.count("\n")
-    return lines
+
+
+def lines_of_arguments(words: "list[str]", root: str) -> "Iterator[RequirementLine]":
+    """Yield words for an installer as lines of a requirement file, options with their values.
+
+    :raises ConfigurationError: a file that is named does not exist (exit 3)
+    """
+    option = ""
+    for word in words:
+        text = (option + " " + word).strip()
+        option = word if _OPTION_WITH_VALUE.fullmatch(word) else ""
+        if not option:
+            yield from _with_included(RequirementLine(text, root), root, set())
+
+
+def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, bool]]") -> "Iterator[RequirementLine]":
+    nested = _NESTED_FILE.match(line.text)
+    target = _unquoted(nested.group(2)) if nested else ""
+    if nested is None or ("://" in target and not target.startswith("file:")):
+        yield line
+        return
+    path = os.path.normpath(os.path.join(directory, _local_path(target)))
+    if not os.path.isfile(path):
+        raise ConfigurationError("the file %s does not exist" % path, line.place, "create it, or correct its path")
+    is_constraint = line.is_constraint or nested.group(1).lstrip("-").startswith("c")
+    if (path, is_constraint) not in seen:
+        yield from lines_of_file(path, is_constraint, seen)
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"^([\"'])(.*)\1$", r"\2", text.strip())
+
+
+def _local_path(target: str) -> str:
+    return path_of_file_url(target) if target.startswith("file:") else target
+
+
+def add_requirement_lines(lines: "Iterable[RequirementLine]", root: str, inputs: Inputs) -> None:
+    """Add the files that lines are in, and the projects and archives of this host that they name."""
+    for line in lines:
+        if not line.text:
+            inputs.add(line.path)
+        for path in line.local_paths(root):
+            if os.path.isdir(path):
+                add_project_inputs(path, line.is_editable, inputs)
+            elif path.endswith((".whl", ".tar.gz", ".zip")):
+                inputs.add(path)
 
 
 def lines_without_hashes(path: str) -> "list[str] | None":
@@ -94,23 +155,10 @@ def lines_without_hashes(path: str) -> "list[str] | None":
 
     `None` if none has a hash. So it is with the hash of a URL, which would be fetched again without it.
     """
-    lines = _with_included_lines(path, [])
-    hashed = [line for line in lines if re.search(r"\s--hash[=\s]", line)]
+    lines = list(lines_of_file(path))
+    texts = [line.text for line in lines if line.text and not line.is_constraint]
+    hashed = [text for text in texts if re.search(r"\s--hash[=\s]", text)]
     if not hashed or "://" in "".join(hashed):
         return None
-    return [re.sub(r"\s+--hash[=\s]\s*\S+", "", line) for line in lines if line != "--require-hashes"]
-
-
-def _with_included_lines(path: str, seen: "list[str]") -> "list[str]":
-    found = []  # type: list[str]
-    for _, line in requirement_lines(path):
-        nested = NESTED_FILE.match(line)
-        target = local_path(nested.group(2).strip().strip("\"'")) if nested else ""
-        included = os.path.normpath(os.path.join(os.path.dirname(path), target))
-        if nested is None or "://" in target:
-            found.append(line)
-        elif nested.group(1).lstrip("-").startswith("c"):
-            found.append("-c " + file_url(included))
-        elif included not in seen:
-            found += _with_included_lines(included, seen + [path, included])
-    return found
+    constraints = ["-c " + file_url(line.path) for line in lines if line.is_constraint and not line.text]
+    return constraints + [re.sub(r"\s+--hash[=\s]\s*\S+", "", text) for text in texts if text != "--require-hashes"]
