@@ -130,9 +130,9 @@ def commands_of(plan: Plan) -> "list[tuple[InstallStep, bool]]":
     """
     commands = [(step, True) for step in plan.steps] if plan.lock is None else []
     for step in plan.steps if plan.lock else []:
-        commands.append((InstallStep(step.projects, [], [], [], [], step.members), False))
+        commands.append((InstallStep(step.members, [], [], [], []), False))
         if plan.lock_kind == "uv.lock":
-            commands.append((InstallStep([], step.requirements, step.constraints, step.args, [], []), True))
+            commands.append((step._replace(members=[], lines=[]), True))
     return [(step, deep) for step, deep in commands if step.projects or step.requirements or step.args or step.lines]
 
 

@@ -105,7 +105,7 @@ def _hash_for_record(content: bytes) -> str:
 
 def adopt_editable(project: ProjectToInstall, environment: str) -> None:
     """Record of a project installed from such a wheel that it is the editable one of this checkout."""
-    name = normalized_project_name(project.metadata.name or "")
+    name = project.metadata.normal_name
     metadata = installed_distributions(environment).get(name, ("", ""))[1]
     if not os.path.isfile(os.path.join(metadata, "RECORD")):
         return

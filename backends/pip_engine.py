@@ -72,9 +72,7 @@ class PipBackend(Backend):
             if pins.hashed:
                 self._install_pins(interpreter, environment, plan, pins.hashed)
             if pins.unhashed:
-                self._install_step(
-                    interpreter, environment, plan, InstallStep([], [], [], [], pins.unhashed, []), False
-                )
+                self._install_step(interpreter, environment, plan, InstallStep([], [], [], [], pins.unhashed), False)
         for step, deep in commands_of(plan):
             if deep:
                 sources = self._sources(interpreter, step, plan)
@@ -290,9 +288,8 @@ def _is_whole(place: str, pin: str) -> bool:
 
 def _step_with_sources(step: InstallStep, plan: Plan, sources: Sources) -> InstallStep:
     own = [project.path for project in plan.projects()]
-    projects = step.projects + [project for project in sources.projects if project.path not in own]
-    lines = step.lines + sources.lines
-    return InstallStep(projects, step.requirements, step.constraints, step.args, lines, step.members)
+    members = step.members + [project for project in sources.projects if project.path not in own]
+    return step._replace(members=members, lines=step.lines + sources.lines)
 
 
 def _hashed_files_apart(step: InstallStep) -> "tuple[list[str], InstallStep]":
@@ -306,7 +303,7 @@ def _hashed_files_apart(step: InstallStep) -> "tuple[list[str], InstallStep]":
     rest = [path for path in step.requirements if path not in hashed]
     lines = step.lines + [line for path in hashed for line in plain[path] or []]
     options = [word for path in hashed for word in ("-r", path)]
-    return options, InstallStep(step.projects, rest, step.constraints, step.args, lines, step.members)
+    return options, step._replace(requirements=rest, lines=lines)
 
 
 def _written_editables(interpreter: "Interpreter", step: InstallStep, directory: str) -> "dict[ProjectToInstall, str]":

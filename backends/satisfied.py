@@ -27,7 +27,7 @@ def unsatisfied_requirement(
     if "no-deps" in settings or any("--no-deps" in step.args for step in plan.steps):
         return None
     told = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
-    free = {normalized_project_name(asked.name) for asked in map(read_requirement, told) if asked}
+    free = {asked.normal_name for asked in map(read_requirement, told) if asked}
     restated = re.findall("'name': '([^']+)'", " ".join(settings.get("dependency-metadata", [])))
     installed = installed_distributions(environment)
     required = {name: _requirements_of(path) for name, (_version, path) in installed.items()}
@@ -44,7 +44,7 @@ def unsatisfied_requirement(
         wanted = read_requirement(line)
         if wanted is None or not _holds(wanted.marker, dict(markers, extra=extra)):
             continue
-        name = normalized_project_name(wanted.name)
+        name = wanted.normal_name
         if name in free:
             continue
         if name not in installed:

@@ -196,7 +196,7 @@ class UvBackend(Backend):
 
     def _built_anew(self, interpreter: "Interpreter", plan: Plan, projects: "list[ProjectToInstall]") -> "list[str]":
         """Return the options by which uv builds what it may not keep of these projects and of their sources."""
-        step = InstallStep([], [], [], [], [], projects)
+        step = InstallStep(projects, [], [], [], [])
         found = projects + sources_of_step(step, plan.root, self._markers(interpreter)).projects
         anew = [project for project in found if plan.rebuild or not is_declarative(project)]
         names = {project.metadata.name for project in anew if project.metadata.is_package}
@@ -217,7 +217,7 @@ class UvBackend(Backend):
         lines = []
         for step in plan.steps:
             # `compile` has no option for requirement files.
-            arguments += step.requirements + _files_of_step(InstallStep([], [], step.constraints, [], [], []))
+            arguments += step.requirements + _files_of_step(step._replace(requirements=[]))
             arguments += [arg for arg in step.args if arg.startswith("-")]
             sources = sources_of_step(step, plan.root, self._markers(interpreter), of_lines_only=True)
             for line, index in sources.indexes:

@@ -13,9 +13,9 @@ from protoprimer.fetch.bundles import OpenedBundle, find_bundle
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
+from protoprimer.project.asked import refuse_bare_name
 from protoprimer.project.inputs import Inputs, has_wildcard
 from protoprimer.project.locks_read import check_lock, marker_environment
-from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.project.requirement_files import add_requirement_lines, lines_of_file
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter

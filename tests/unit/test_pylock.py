@@ -109,7 +109,7 @@ def plan_with(
     metadata = read_project(str(lock.parent))
     assert metadata is not None
     member = ProjectToInstall(str(lock.parent), True, list(extras), list(groups), metadata)
-    return Plan(str(lock.parent), [InstallStep([member], [], [], list(arguments), list(lines), [member])], str(lock))
+    return Plan(str(lock.parent), [InstallStep([member], [], [], list(arguments), list(lines))], str(lock))
 
 
 def lock_of(directory: Path, text: str, name: str = "pylock.toml") -> Path:

@@ -196,7 +196,7 @@ class Bundle:
                 arguments.append(requirement_for_pip(project))
             else:
                 lines = lines + requirements_of_member(project)
-        own = {normalized_project_name(one.metadata.name or "") for one in self.plan.projects() + siblings}
+        own = {one.metadata.normal_name for one in self.plan.projects() + siblings}
         names = [normalized_project_name(re.split(r"[^A-Za-z0-9._-]", line.strip())[0]) for line in lines]
         self._fetch(arguments, [line for line, name in zip(lines, names) if name not in own])
 

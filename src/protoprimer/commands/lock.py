@@ -7,8 +7,8 @@ from protoprimer.backends.choosing import select_backend
 from protoprimer.errors import ConfigurationError, DryRunEnds, InstallError, PrimerError, UsageError
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.graph import StateGraph
+from protoprimer.project.asked import refuse_bare_name
 from protoprimer.project.locks_read import has_conflict_marks, load_lock
-from protoprimer.project.own_name import refuse_bare_name
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration

@@ -20,6 +20,16 @@ class Requirement(NamedTuple):
     url: Optional[str]
     marker: Optional[str]
 
+    @property
+    def normal_name(self) -> str:
+        """The name in its normal form."""
+        return normalized_project_name(self.name)
+
+    @property
+    def name_with_extras(self) -> str:
+        """Such as `name[extra,other]`."""
+        return self.name + ("[%s]" % ",".join(self.extras) if self.extras else "")
+
 
 def read_requirement(line: str) -> "Requirement | None":
     """Return what a line asks for, or `None` if it is no requirement, such as an option or a path."""

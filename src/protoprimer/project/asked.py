@@ -4,14 +4,19 @@ import os
 import re
 from typing import Any, Optional
 
-from protoprimer.formats.requirements import Requirement, read_requirement
+from protoprimer.errors import ConfigurationError
+from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import Plan, requirements_of_member
 from protoprimer.project.requirement_files import RequirementLine
 from protoprimer.project.uv_sources import sources_of_step
+from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.paths import file_url
 
-__all__ = ["asked_of_plan"]
+__all__ = ["asked_of_plan", "refuse_bare_name"]
+
+# The public index has a project of that name by others.
+_OWN_NAME = "protoprimer"
 
 
 def asked_of_plan(
@@ -42,3 +47,21 @@ def _requirement_in(line: RequirementLine, root: str) -> "Optional[Requirement]"
         extras = "".join(re.findall(r"\[.*\]", line.target))
         return read_requirement("%s%s @ %s" % (name, extras, file_url(path))) if name else None
     return asked
+
+
+def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
+    """Refuse our name without a place where nothing but the public index would answer to it.
+
+    :raises ConfigurationError: exit code 3, with the requirement's place
+    """
+    if settings.index_url or settings.extra_index_urls or settings.find_links or settings.no_index:
+        return
+    known = [normalized_project_name(name) for one in plan.all_metadata() for name in one.uv_sources]
+    known += [one.normal_name for one in plan.all_metadata()]
+    for step in plan.steps if _OWN_NAME not in known else []:
+        for line in step.lines_of_projects(plan.root) + step.lines_of_files(plan.root):
+            asked = line.requirement()
+            if asked is not None and asked.normal_name == _OWN_NAME and asked.url is None:
+                cause = "%r names no place: on the public index, that name is another project's" % line.text
+                advice = "say where ours is: %s @ file:///… or git+https://…, or [tool.uv.sources]"
+                raise ConfigurationError(cause, line.place, advice % asked.name_with_extras)

@@ -5,7 +5,7 @@ import re
 from typing import Any, Iterator, Optional
 
 from protoprimer.project.inputs import Inputs
-from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project, setup_cfg_sections
+from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
 from protoprimer.system.files import content_of, is_within, names_in
 
@@ -24,7 +24,6 @@ def add_project_inputs(
     """Add what decides how this project, and those that are its sources, are built and installed.
 
     :param editable: else all its files count
-    :raises ConfigurationError: metadata cannot be read (exit code 3)
     """
     seen = set() if seen is None else seen
     if (directory, editable) in seen:
@@ -51,10 +50,7 @@ def add_project_inputs(
 
 
 def member_directories(metadata: "Optional[ProjectMetadata]", inputs: "Optional[Inputs]" = None) -> "list[str]":
-    """Return the directories of the members of a uv workspace whose root this project is.
-
-    :param inputs: what is looked at for that is noted there
-    """
+    """Return the directories of the members of the uv workspace whose root this project is, if it is one."""
     if metadata is None or not metadata.table("tool", "uv", "workspace"):
         return []
     found = []
@@ -66,7 +62,7 @@ def member_directories(metadata: "Optional[ProjectMetadata]", inputs: "Optional[
 
 
 def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
-    """Yield what `[tool.uv.sources]` and Poetry name in this repository, and whether it is editable there."""
+    """Yield what uv's and poetry's sources name on this host, and whether it is editable."""
     poetry = metadata.table("tool", "poetry").get("dependencies", {})
     for table in [metadata.uv_sources] + [poetry] * isinstance(poetry, dict):
         for source in (one for entry in table.values() for one in (entry if isinstance(entry, list) else [entry])):
@@ -90,7 +86,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
                 _add_value(metadata, os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
                 table = dict(table, version=None)
             named += _strings_under(table, ("file", "path", "attr"))
-    for value in (value for section in setup_cfg_sections(metadata.directory).values() for value in section.values()):
+    for value in (value for section in metadata.setup_cfg.values() for value in section.values()):
         kind, colon, rest = value.strip().partition(":")
         if colon and kind in ("file", "attr"):
             named += [(kind, one.strip()) for one in re.split(r"[,\n]", rest) if one.strip()]
@@ -103,7 +99,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _strings_under(value: "Any", keys: "tuple[str, ...]", key: str = "") -> "list[tuple[str, str]]":
-    """Return each string that one of these keys has somewhere in a table, with the key."""
+    """Return each string that has one of these keys somewhere in a table, with the key."""
     if isinstance(value, dict):
         return [found for inner, one in value.items() for found in _strings_under(one, keys, inner)]
     if isinstance(value, list):
@@ -123,7 +119,7 @@ def _add_attribute(metadata: ProjectMetadata, name: str, inputs: Inputs) -> None
 
 
 def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
-    """Let the value of the first of these names count; all of the module where that is computed."""
+    """Let the value of the first of these names count, all of the module where that is computed."""
     values = literals_of(parsed_source(file))
     name = next((name for name in names if name in values), names[0])
     if values.get(name) is None:
@@ -133,7 +129,7 @@ def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", i
 
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
-    """Add the scripts that run in the build, and the files and directories that their strings name."""
+    """Add the scripts that run in the build, and what their strings name."""
     directory, backend = metadata.directory, metadata.build_backend
     names = ["setup.py"]
     names += ["hatch_build.py"] * backend.startswith("hatchling") + ["pdm_build.py"] * backend.startswith("pdm")
@@ -180,7 +176,7 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    """Add where a version that is not in the metadata comes from: a module, or the tags of the repository."""
+    """Add where a version comes from that is not in the metadata."""
     words = " ".join(metadata.build_requires + list(metadata.table("tool")))
     if _VERSION_FROM_TAGS.search(words) or metadata.table("tool", "pdm", "version").get("source") == "scm":
         _add_commit(metadata.directory, inputs)
@@ -191,7 +187,7 @@ def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_commit(directory: str, inputs: Inputs) -> None:
-    """Add which commit is checked out, and the tags that there are."""
+    """Add which commit is checked out, and the tags."""
     top = directory
     while not os.path.exists(os.path.join(top, ".git")) and top != os.path.dirname(top):
         top = os.path.dirname(top)
@@ -211,7 +207,7 @@ def _first_line(path: str) -> str:
 
 
 def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    """Add the names of the packages that setuptools finds: what it makes of an editable project lists them."""
+    # What setuptools makes of an editable project lists the packages that it finds.
     if not metadata.build_backend.startswith("setuptools") or not metadata.is_package:
         return
     where = metadata.table("tool", "setuptools").get("packages")

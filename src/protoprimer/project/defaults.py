@@ -17,7 +17,7 @@ class NothingChosenError(ConfigurationError):
 
 
 def projects_of_glob(root: str, pattern: str, inputs: "Inputs | None" = None) -> "list[str]":
-    """Return the directories below `root` that a pattern such as `packages/*` means and that are projects, sorted."""
+    """Return the projects below `root` that a pattern such as `packages/*` means."""
     find = (inputs or Inputs()).add_matching
     return sorted(
         {os.path.dirname(path) for name in METADATA_FILES for path in find(root, os.path.join(pattern, name))}
@@ -25,7 +25,7 @@ def projects_of_glob(root: str, pattern: str, inputs: "Inputs | None" = None) ->
 
 
 def projects_below(root: str) -> "list[str]":
-    """Return the projects one or two levels below `root`, relative to it; only names are looked at."""
+    """Return the projects one or two levels below `root`, relative to it."""
     found = []  # type: list[str]
     for path in projects_of_glob(root, "*") + projects_of_glob(root, "*/*"):
         parts = os.path.relpath(path, root).split(os.sep)

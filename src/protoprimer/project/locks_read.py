@@ -65,10 +65,9 @@ _LOCK = {
 
 
 class LockedPins(NamedTuple):
-    """What a lock file wants installed here.
+    """Requirement lines of what a lock file wants installed here.
 
-    :param hashed: requirement lines, each with the hashes of the files it may be
-    :param unhashed: lines of what has no hash by its nature: commits of a repository, local directories
+    :param unhashed: commits of a repository and local directories, which have no hash
     """
 
     hashed: "list[str]"
@@ -76,7 +75,7 @@ class LockedPins(NamedTuple):
 
 
 def marker_environment(python: str, console: Console) -> TomlTable:
-    """Return the values of the marker variables (PEP 508) for an interpreter, as it says itself."""
+    """Return the values of the marker variables (PEP 508) for an interpreter."""
     if python not in _MARKERS_OF:
         result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
         if result.status != 0:
@@ -126,7 +125,7 @@ def has_conflict_marks(path: str) -> bool:
 def check_lock(plan: Plan, markers: "Callable[[], TomlTable]") -> None:
     """Refuse a lock file that cannot be installed from, before anything is written.
 
-    :param markers: returns those of the interpreter; asked only where there is a lock
+    :param markers: asked only where there is a lock
     :raises ConfigurationError: as `load_lock` (exit 3)
     :raises InstallError: as `read_lock` (exit 6); of a `uv.lock` only that it is not for this interpreter
     """
@@ -139,7 +138,7 @@ def check_lock(plan: Plan, markers: "Callable[[], TomlTable]") -> None:
 def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
     """Return what the plan's lock file wants installed, apart from the plan's own projects.
 
-    :param environment: of `marker_environment`, for the interpreter that is installed for
+    :param environment: of `marker_environment`
     :raises ConfigurationError: as `load_lock`, or a marker or an edge in it leads nowhere (exit 3)
     :raises InstallError: it is not for this interpreter, or has not all that the plan asks for (exit 6)
     """
@@ -267,10 +266,10 @@ def _as_pylock(package: TomlTable) -> TomlTable:
 
 
 def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: TomlTable) -> None:
-    """Refuse a lock in which something that is asked for here has no pin, or one that does not satisfy it."""
-    own = {normalized_project_name(project.metadata.name or "") for project in plan.projects()}
+    """Refuse a lock in which something that is asked for has no pin that satisfies it."""
+    own = {project.metadata.normal_name for project in plan.projects()}
     for line, wanted in asked_of_plan(plan, environment, projects_only=plan.lock_kind == "uv.lock"):
-        name, fault = normalized_project_name(wanted.name), ""
+        name, fault = wanted.normal_name, ""
         if name in own or (wanted.marker and not marker_holds(wanted.marker, environment)):
             continue
         if name in packages:

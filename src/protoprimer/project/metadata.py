@@ -9,13 +9,13 @@ from protoprimer.formats.requirements import normalized_project_name, read_requi
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
+from protoprimer.system.files import content_of, read_file
 
 __all__ = [
     "METADATA_FILES",
     "ProjectMetadata",
     "expand_group",
     "read_project",
-    "setup_cfg_sections",
 ]
 
 METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
@@ -24,13 +24,11 @@ METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 class ProjectMetadata:
     """What the metadata files of one directory say; what they do not say is empty.
 
-    :ivar requires_python: range of Pythons (PEP 440), or `None`
-    :ivar requires_python_note: why a range that is there could not be read
+    :ivar requires_python_note: why a range of Pythons that is there could not be read
     :ivar is_package: whether an installer can install it; else only its dependencies can be
-    :ivar groups: dependency groups as written, see `expand_group`; development groups of pdm and poetry are among them
+    :ivar groups: dependency groups as written, and development groups of other tools
     :ivar default_groups: those that are installed where nobody names any
     :ivar unread_groups: a sentence for each development group that could not be read
-    :ivar has_build_system: whether `[build-system]` is there, without which uv takes `[project]` for no package
     :ivar has_dynamic_dependencies: whether dependencies are computed from what no metadata file shows
     :ivar scripts: `module:function` by console script
     """
@@ -58,14 +56,20 @@ class ProjectMetadata:
         self.requires_python_note = None  # type: str | None
         self._range_place = None  # type: tuple[str, ...] | str | None
         self.is_package = False
+        self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
         self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
         self.has_dynamic_dependencies = bool(computed) or (self.has_setup_py and not self.has_project_table)
         self.extras_are_static = self.has_project_table and "optional-dependencies" not in computed
 
     @property
+    def normal_name(self) -> str:
+        """The name in its normal form, empty if there is none."""
+        return normalized_project_name(self.name or "")
+
+    @property
     def requires_python_place(self) -> "str | None":
-        """`file:line (key)` that tells the range; looked up when asked for, since lines take time."""
+        """`file:line (key)` that tells the range; looked up late, since lines take time."""
         return self.place(*self._range_place) if isinstance(self._range_place, tuple) else self._range_place
 
     def take_range(self, text: "str | None", place: "tuple[str, ...] | str") -> None:
@@ -82,7 +86,7 @@ class ProjectMetadata:
         return ConfigurationError(cause, self.place(*keys), advice)
 
     def table(self, *keys: str) -> "dict[str, Any]":
-        """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit code 3) if it is none."""
+        """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit 3) if it is none."""
         found = self.data  # type: Any
         for end, key in enumerate(keys, 1):
             found = found.get(key, {})
@@ -108,10 +112,7 @@ class ProjectMetadata:
 def read_project(directory: str) -> "ProjectMetadata | None":
     """Return what the metadata files in `directory` say, or `None` if there is none.
 
-    The range of Pythons is that of `[project]`, else of poetry, of `setup.cfg`, or of `setup.py` as far as it is
-    written there as a literal or a constant.
-
-    :raises ConfigurationError: a file is broken, or a key that is read has a wrong type or value (exit code 3)
+    :raises ConfigurationError: a file is broken, or a key that is read has a wrong type or value (exit 3)
     """
     if not any(os.path.isfile(os.path.join(directory, name)) for name in METADATA_FILES):
         return None
@@ -119,10 +120,10 @@ def read_project(directory: str) -> "ProjectMetadata | None":
     project.take_range(project.text("project", "requires-python"), ("project", "requires-python"))
     _read_poetry(project)
     _read_development_groups(project)
-    has_setup_cfg = _read_setup_cfg(project)
+    _read_setup_cfg(project)
     if project.has_setup_py and (project.name is None or project.requires_python is None):
         _read_setup_py(project)
-    project.is_package = _is_package(project, has_setup_cfg)
+    project.is_package = _is_package(project)
     try:
         SpecifierSet(project.requires_python or "")
     except InvalidSpecifier as error:
@@ -179,7 +180,7 @@ def _read_development_groups(project: ProjectMetadata) -> None:
 
 
 def _poetry_requirement(name: str, wanted: "Any") -> "str | None":
-    """Return a dependency of poetry's own form as a requirement, or `None` if that cannot say the same."""
+    """Return a dependency in poetry's form as a requirement, or `None` if that cannot say the same."""
     wanted = {"version": wanted} if isinstance(wanted, str) else wanted
     if not isinstance(wanted, dict) or set(wanted) - {"version", "extras", "markers"} or "version" not in wanted:
         return None
@@ -194,20 +195,19 @@ def _poetry_requirement(name: str, wanted: "Any") -> "str | None":
     return None if versions is None or "|" in version else name + extras + versions + marker
 
 
-def setup_cfg_sections(directory: str) -> "dict[str, dict[str, str]]":
-    """Return the sections of `setup.cfg` where it has any of setuptools', else none.
-
-    :raises ConfigurationError: the file is not valid (exit code 3)
-    """
-    path = os.path.join(directory, "setup.cfg")
-    text = _setup_cfg_text(path)
-    if "[metadata]" not in text and "[options]" not in text:
-        return {}  # Only tools' sections.
+def _setup_cfg_sections(path: str) -> "dict[str, dict[str, str]]":
+    """Return the sections of `setup.cfg`, none if all of them are other tools' than setuptools."""
+    if not os.path.isfile(path):
+        return {}
     import configparser
 
     parser = configparser.RawConfigParser(strict=False)
     try:
-        parser.read_string(text, path)
+        text = read_file(path).decode("utf-8", "replace")
+        if "[metadata]" in text or "[options]" in text:
+            parser.read_string(text, path)
+    except OSError as error:
+        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
     except configparser.Error as error:
         line = getattr(error, "lineno", None) or getattr(error, "errors", [(1, "")])[0][0]
         cause = "the file is not valid: `key = value` or `[section]` is expected"
@@ -215,31 +215,18 @@ def setup_cfg_sections(directory: str) -> "dict[str, dict[str, str]]":
     return {name: {key.replace("-", "_"): value for key, value in parser.items(name)} for name in parser.sections()}
 
 
-def _setup_cfg_text(path: str) -> str:
-    if not os.path.isfile(path):
-        return ""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError as error:
-        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
-
-
-def _read_setup_cfg(project: ProjectMetadata) -> bool:
-    """Read setuptools' sections, and tell whether there are any."""
-    sections = setup_cfg_sections(project.directory)
-    name = sections.get("metadata", {}).get("name")
+def _read_setup_cfg(project: ProjectMetadata) -> None:
+    name = project.setup_cfg.get("metadata", {}).get("name")
     project.name = project.name or (name if name and ":" not in name else None)
-    wanted = sections.get("options", {}).get("python_requires")
+    wanted = project.setup_cfg.get("options", {}).get("python_requires")
     if wanted is not None:
         path = os.path.join(project.directory, "setup.cfg")
-        line = re.split(r"(?m)^python[-_]requires", _setup_cfg_text(path))[0].count("\n") + 1
+        line = re.split(rb"(?m)^python[-_]requires", content_of(path))[0].count(b"\n") + 1
         project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
-    for entry in sections.get("options.entry_points", {}).get("console_scripts", "").splitlines():
+    for entry in project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "").splitlines():
         script, _, target = entry.partition("=")
         if target:
             project.scripts.setdefault(script.strip(), target.strip())
-    return bool(sections)
 
 
 def _read_setup_py(project: ProjectMetadata) -> None:
@@ -258,7 +245,7 @@ def _read_setup_py(project: ProjectMetadata) -> None:
         project.requires_python_note = "python_requires in %s is computed" % path
 
 
-def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
+def _is_package(project: ProjectMetadata) -> bool:
     """Decide as pip and uv do, and where they differ, by whether there is something to install.
 
     Tables of tools alone make no package; an explicit word counts; a build system, `setup.py`, or a `pyproject.toml`
@@ -272,7 +259,7 @@ def _is_package(project: ProjectMetadata, has_setup_cfg: bool) -> bool:
     if project.has_setup_py or (project.has_build_system and (project.has_project_table or not is_for_setuptools)):
         return True
     if not project.has_project_table:
-        return project.has_pyproject and has_setup_cfg
+        return project.has_pyproject and bool(project.setup_cfg)
     module = re.sub("[-.]", "_", project.name or "")
     places = ["src", module, module.lower(), module + ".py"] if module else ["src"]
     found = any(os.path.exists(os.path.join(project.directory, place)) for place in places)
@@ -287,8 +274,8 @@ def expand_group(
 ) -> "list[str]":
     """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
 
-    :param above: the groups that include it, and `keys` where it is named
-    :raises ConfigurationError: no such group, a cycle, two groups of one name, an invalid entry (exit code 3)
+    :param above: the groups that include it; `keys` lead to where they do
+    :raises ConfigurationError: no such group, a cycle, two groups of one name, an invalid entry (exit 3)
     """
     names = {}  # type: dict[str, str]
     for name in project.groups:

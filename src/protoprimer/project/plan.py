@@ -3,10 +3,11 @@
 import os
 import re
 from copy import copy
-from typing import Any, Iterable, NamedTuple
+from typing import Iterable, NamedTuple
 
 from protoprimer.errors import nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below, projects_of_glob
 from protoprimer.project.inputs import Inputs, has_wildcard
@@ -45,30 +46,31 @@ class ProjectToInstall:
 
     def requirement(self) -> str:
         """Return the path with its extras, as installers take it, such as `/clone/[test,docs]`."""
-        # So that what a directory's name ends in is no list of extras, and no space at the end of a line.
+        # The slash: a directory's name may end in what looks like extras, or in a space.
         return self.path + "/" + ("[%s]" % ",".join(self.extras) if self.extras else "")
 
 
 class InstallStep(NamedTuple):
     """What goes to the installer in one command.
 
-    :param projects: packages of this repository
-    :param requirements: requirement files
-    :param constraints: constraint files
-    :param args: further requirements and options, as written
-    :param lines: requirements the kernel expanded from groups, and from projects that are no packages
-    :param members: every project named, those that are no packages included
+    :param members: projects of this repository, those that are no packages included
+    :param requirements: paths of files, as `constraints`
+    :param lines: what groups, and projects that are no packages, require
     """
 
-    projects: "list[ProjectToInstall]"
+    members: "list[ProjectToInstall]"
     requirements: "list[str]"
     constraints: "list[str]"
     args: "list[str]"
     lines: "list[str]"
-    members: "list[ProjectToInstall]"
+
+    @property
+    def projects(self) -> "list[ProjectToInstall]":
+        """The members that an installer can install."""
+        return [member for member in self.members if member.metadata.is_package]
 
     def lines_of_files(self, root: str) -> "list[RequirementLine]":
-        """Return the lines of requirement files, constraints and arguments, with those of the files that they name."""
+        """Return the lines of requirement files, constraints and arguments, and of the files that they name."""
         found = [line for path in self.requirements for line in lines_of_file(path)]
         found += [line for path in self.constraints for line in lines_of_file(path, is_constraint=True)]
         return found + list(lines_of_arguments(self.args, root))
@@ -86,14 +88,11 @@ class InstallStep(NamedTuple):
 class Plan:
     """What is to be installed, from which pins.
 
-    :param lock: the lock file to install from, or `None`
-    :ivar lock_to_write: the lock file that the command line `lock_command` writes
-    :ivar build_constraints: constraint file of isolated builds, or `None`
-    :ivar seed_pip: whether pip is put into the environment
+    :ivar lock: the lock file to install from; the command line `lock_command` writes `lock_to_write`
+    :ivar build_constraints: constraint file of isolated builds
     :ivar resolution: which versions are taken where nothing pins them, as for `uv pip install --resolution`
-    :ivar hint: what is left out since it cannot be read, or `None`
-    :ivar watch: further files, as globs
-    :ivar globs: of projects
+    :ivar hint: what is left out since it cannot be read
+    :ivar globs: the patterns among the configured projects
     :ivar is_configured: whether the configuration says what is to be installed
     :ivar rebuild: whether projects are built although an earlier build would do
     """
@@ -120,17 +119,17 @@ class Plan:
         return self.lock and ("uv.lock" if os.path.basename(self.lock) == "uv.lock" else "pylock.toml")
 
     def from_scratch(self) -> "Plan":
-        """Return the same plan, whose projects are built although an earlier build would do."""
+        """Return the same plan with `rebuild`."""
         anew = copy(self)
         anew.rebuild = True
         return anew
 
     def members(self) -> "list[ProjectToInstall]":
-        """Return every project named, those that are no packages included."""
+        """Return the members of all steps."""
         return [member for step in self.steps for member in step.members]
 
     def projects(self) -> "list[ProjectToInstall]":
-        """Return the packages of all steps."""
+        """Return the members that an installer can install."""
         return [project for step in self.steps for project in step.projects]
 
     def all_metadata(self) -> "list[ProjectMetadata]":
@@ -138,7 +137,7 @@ class Plan:
         return [member.metadata for member in self.members()]
 
     def summary(self) -> str:
-        """Return what is installed in a few words, for the line of the step that does it."""
+        """Return what is to be installed in a few words."""
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
         parts += [os.path.relpath(path, self.root) for step in self.steps for path in step.requirements]
         parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
@@ -148,8 +147,8 @@ class Plan:
         return self._with_pins(", ".join(parts))
 
     def told_as_installed(self, distributions: "Iterable[str]") -> str:
-        """Return what was installed in a few words: how many distributions, the plan's own projects first."""
-        own = [normalized_project_name(project.metadata.name or "") for project in self.projects()]
+        """Return what was installed in a few words, the plan's own projects first."""
+        own = [project.metadata.normal_name for project in self.projects()]
         names = sorted(distributions, key=lambda name: (name not in own, name))
         told = names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD)
         count = " (%d package%s)" % (len(names), "" if len(names) == 1 else "s") if names else ""
@@ -162,14 +161,14 @@ class Plan:
     def inputs(self) -> Inputs:
         """Return what the plan is a function of.
 
-        :raises ConfigurationError: a requirement file names one that does not exist (exit 3)
+        :raises ConfigurationError: a nested requirement file does not exist (exit 3)
         """
         if self._inputs is None:
             self._inputs = self._found_inputs()
         return self._inputs
 
     def local_wheels(self) -> "list[str]":
-        """Return the wheels in this repository that may have been built anew under the same name."""
+        """Return the wheels in this repository, which may be built anew under the same name."""
         return [path for path in self.inputs().present if path.endswith(".whl")]
 
     def _found_inputs(self) -> Inputs:
@@ -195,17 +194,13 @@ class Plan:
 def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Plan:
     """Return what the configuration, or without any the repository itself, asks to be installed.
 
-    :param lock_must_exist: false for the command that writes the lock
     :raises ConfigurationError: a file, directory, extra or group that is named does not exist (exit 3)
     """
-    configured = configuration.get("install")  # type: Any
-    if configured is None:
-        steps = _default_steps(configuration.root)
-    else:
-        steps = [_configured_step(configuration, step) for step in configured]
-    plan = Plan(configuration.root, steps)
+    configured = configuration.get("install")  # type: list[TomlTable] | None
+    steps = _default_steps(configuration.root) if configured is None else configured
+    plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
     plan.is_configured = configured is not None
-    plan.globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
+    plan.globs = [item["path"] for step in steps for item in step["projects"] if has_wildcard(item["path"])]
     plan.watch = configuration.texts("watch")
     plan.seed_pip = configuration.get("seed-pip")
     plan.resolution = configuration.get("resolution")
@@ -217,29 +212,29 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
     return plan
 
 
-def _default_steps(root: str) -> "list[InstallStep]":
-    """Return what uv, pdm and poetry would install; without a project the requirement file."""
+def _default_steps(root: str) -> "list[TomlTable]":
+    """Return as configuration what uv, pdm and poetry would install; without a project the requirement file."""
     metadata = read_project(root)
+    projects, files = [root], [os.path.join(root, "requirements.txt")]
     if metadata is not None and (metadata.is_package or metadata.dependencies):
-        return [_step([_default_project(metadata)], [])]
-    has_table = metadata is not None and metadata.has_project_table
-    members = [] if has_table else map(read_project, member_directories(metadata))
-    found = [member for member in members if member is not None and member.directory != root]
-    files = [] if found else list(filter(os.path.isfile, [os.path.join(root, "requirements.txt")]))
-    found += [metadata] if metadata is not None and metadata.default_groups else []
-    below = [] if found or files or has_table else projects_below(root)
-    if below:
-        cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
-        advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
-        raise NothingChosenError(cause, root, advice % ", ".join(globs_of(below)))
-    return [_step(list(map(_default_project, found)), files)] if found or files else []
+        files = []
+    else:
+        has_table = metadata is not None and metadata.has_project_table
+        projects = [path for path in member_directories(metadata) if path != root and not has_table]
+        files = [path for path in files if os.path.isfile(path) and not projects]
+        projects += [root] if metadata is not None and metadata.default_groups else []
+        below = [] if projects or files or has_table else projects_below(root)
+        if below:
+            cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
+            advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
+            raise NothingChosenError(cause, root, advice % ", ".join(globs_of(below)))
+    defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
+    items = [dict(defaults, path=path) for path in projects]
+    step = {"projects": items, "requirements": files, "constraints": [], "args": []}  # type: TomlTable
+    return [step] if items or files else []
 
 
-def _default_project(metadata: ProjectMetadata) -> ProjectToInstall:
-    return ProjectToInstall(metadata.directory, True, [], metadata.default_groups, metadata)
-
-
-def _configured_step(configuration: Configuration, step: "dict[str, Any]") -> InstallStep:
+def _step(configuration: Configuration, step: TomlTable) -> InstallStep:
     members = []
     for item in step["projects"]:
         paths = [item["path"]]
@@ -248,13 +243,18 @@ def _configured_step(configuration: Configuration, step: "dict[str, Any]") -> In
         if not paths:
             cause = "no project is found by %s" % item["path"]
             raise configuration.error("install", cause, "correct the pattern, or take it out of `install`")
-        members += [_configured_project(configuration, configuration.path_of(path), item) for path in paths]
+        members += [_project(configuration, configuration.path_of(path), item) for path in paths]
     requirements = [_existing_file(configuration, "install", path) for path in step["requirements"]]
     constraints = [_existing_file(configuration, "install", path) for path in step["constraints"]]
-    return _step(members, requirements, constraints, step["args"])
+    # Groups are expanded here, so that an installer that knows none installs the same as one that does.
+    lines = [line for one in members for group in one.groups for line in expand_group(one.metadata, group)]
+    lines = _without_references_to(members, lines)
+    for member in members:
+        lines += [] if member.metadata.is_package else requirements_of_member(member)
+    return InstallStep(members, requirements, constraints, step["args"], list(dict.fromkeys(lines)))
 
 
-def _configured_project(configuration: Configuration, path: str, item: "dict[str, Any]") -> ProjectToInstall:
+def _project(configuration: Configuration, path: str, item: TomlTable) -> ProjectToInstall:
     if not os.path.isdir(path):
         cause = "the project directory %s does not exist" % path
         raise configuration.error("install", cause, "correct `path`, or take the project out of `install`")
@@ -262,12 +262,9 @@ def _configured_project(configuration: Configuration, path: str, item: "dict[str
     if metadata is None:
         cause = "%s is no project: it has neither pyproject.toml nor setup.py nor setup.cfg" % path
         raise configuration.error("install", cause, "name a project's directory in `path`")
-    groups = (metadata.default_groups if item.get("default-groups") else []) + item.get("groups", [])
-    project = ProjectToInstall(
-        path, item.get("editable", True), item.get("extras", []), list(dict.fromkeys(groups)), metadata
-    )
-    check_choices(configuration, "install", metadata, project.extras, project.groups)
-    return project
+    check_choices(configuration, "install", metadata, item["extras"], item["groups"])
+    groups = (metadata.default_groups if item.get("default-groups") else []) + item["groups"]
+    return ProjectToInstall(path, item["editable"], item["extras"], list(dict.fromkeys(groups)), metadata)
 
 
 def check_choices(
@@ -282,7 +279,7 @@ def check_choices(
         normal = {normalized_project_name(name): name for name in known}
         for name in wanted:
             if normalized_project_name(name) not in normal:
-                near = nearest_name(normalized_project_name(name), list(normal))
+                near = nearest_name(name, list(normal))
                 advice = "did you mean %s? " % normal[near] if near else ""
                 advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
                 cause = "the project %s has no %s `%s`" % (metadata.directory, kind, name)
@@ -296,29 +293,13 @@ def _existing_file(configuration: Configuration, key: str, path: str) -> str:
     return absolute
 
 
-def _step(
-    members: "list[ProjectToInstall]",
-    requirements: "list[str]",
-    constraints: "Iterable[str]" = (),
-    args: "Iterable[str]" = (),
-) -> InstallStep:
-    # Groups are expanded here, so that an installer that knows none installs the same as one that does.
-    lines = [line for one in members for group in one.groups for line in expand_group(one.metadata, group)]
-    lines = _without_references_to(members, lines)
-    for member in members:
-        if not member.metadata.is_package:
-            lines += requirements_of_member(member)
-    packages = [member for member in members if member.metadata.is_package]
-    return InstallStep(packages, requirements, list(constraints), list(args), list(dict.fromkeys(lines)), members)
-
-
 def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]") -> "list[str]":
     """Turn lines such as `proj[test]` into extras of the member `proj`: an index has none, or a foreign one."""
-    by_name = {normalized_project_name(member.metadata.name): member for member in members if member.metadata.name}
+    by_name = {member.metadata.normal_name: member for member in members}
     kept = []
     for line in lines:
         asked = read_requirement(line)
-        member = by_name.get(normalized_project_name(asked.name)) if asked else None
+        member = by_name.get(asked.normal_name) if asked else None
         if asked is None or member is None or asked.specifier or asked.url or asked.marker:
             kept.append(line)
         else:
@@ -327,7 +308,7 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
 
 
 def requirements_of_member(member: ProjectToInstall) -> "list[str]":
-    """Return the dependencies of a project with those of its extras that are asked for, as its metadata files say."""
+    """Return the dependencies of a project with those of its extras that are asked for."""
     lines = list(member.metadata.dependencies)
     extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
     # An extra may name further extras of its own project: the list grows while it is read.

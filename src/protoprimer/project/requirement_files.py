@@ -31,8 +31,8 @@ _OPTION_WITH_VALUE = re.compile(
 class RequirementLine(NamedTuple):
     """What is asked for, as written.
 
-    :param path: the file that it is in, or the directory of the configuration whose `args` it is in
-    :param number: its line, 0 if that is not known
+    :param path: the file that it is in, or the root for `args`
+    :param number: the number of the line, 0 if that is not known
     :param is_constraint: whether it only restricts what others ask for
     """
 
@@ -79,9 +79,7 @@ class RequirementLine(NamedTuple):
 def lines_of_file(
     path: str, is_constraint: bool = False, seen: "set[tuple[str, bool]] | None" = None
 ) -> "Iterator[RequirementLine]":
-    """Yield the lines of a requirement file and of those that it includes; each file begins with a line of no text.
-
-    Lines are joined and uncommented, and variables in them are expanded.
+    """Yield the lines of a requirement file and of those that it includes, each file after a line of no text.
 
     :raises ConfigurationError: a file does not exist or cannot be read (exit 3)
     """
@@ -104,10 +102,7 @@ def lines_of_file(
 
 
 def lines_of_arguments(words: "list[str]", root: str) -> "Iterator[RequirementLine]":
-    """Yield words for an installer as lines of a requirement file, options with their values.
-
-    :raises ConfigurationError: a file that is named does not exist (exit 3)
-    """
+    """Yield words for an installer as lines of a requirement file, options with their values."""
     option = ""
     for word in words:
         text = (option + " " + word).strip()

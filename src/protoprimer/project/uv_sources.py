@@ -18,8 +18,7 @@ __all__ = ["Sources", "sources_of_step"]
 class Sources(NamedTuple):
     """Where requirements are taken from instead of the indexes.
 
-    :param projects: projects of this repository
-    :param lines: requirement lines with the URL of each
+    :param lines: requirement lines with URLs
     :param indexes: requirement lines, each with the only index it may come from
     """
 
@@ -29,16 +28,15 @@ class Sources(NamedTuple):
 
 
 def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_only: bool = False) -> Sources:
-    """Return the sources of all that a step's projects require, and of what those sources require in their turn.
+    """Return the sources of all that a step's projects require, and of what those require in their turn.
 
-    :param markers: the values of the marker variables
     :param of_lines_only: only of the step's lines: uv knows the sources of projects, but not whose lines these are
     :raises ConfigurationError: a source leads nowhere (exit 3)
     """
     lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
     workspace = read_project(root)
     directories = [root] + member_directories(workspace)
-    members = {normalized_project_name(one.name): one for one in map(read_project, directories) if one and one.name}
+    members = {one.normal_name: one for one in map(read_project, directories) if one}
     # It grows while it is read.
     for member in projects:
         owners = [workspace, member.metadata] if workspace and member.path in directories else [member.metadata]
@@ -46,7 +44,7 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
         required = required + ([] if of_lines_only else requirements_of_member(member))
         for asked, key, owner in _with_sources(required, owners, markers):
             source = _source_that_holds(owner.uv_sources[key], member, markers)
-            what = asked.name + ("[%s]" % ",".join(asked.extras) if asked.extras else "")
+            what = asked.name_with_extras
             path = os.path.normpath(os.path.join(owner.directory, source.get("path", "")))
             if "index" in source:
                 url = _url_of_index(source["index"], [owner, workspace or owner], key)
@@ -54,7 +52,7 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
             elif "path" in source and os.path.isfile(path):
                 lines.append("%s @ %s" % (what, file_url(path)))
             elif "path" in source or source.get("workspace"):
-                metadata = read_project(path) if "path" in source else members.get(normalized_project_name(key))
+                metadata = read_project(path) if "path" in source else members.get(asked.normal_name)
                 if metadata is None or not metadata.is_package:
                     shown = path if "path" in source else "no workspace member"
                     cause = "the source of %s is %s, which is no project to install" % (key, shown)
@@ -73,9 +71,9 @@ def _with_sources(
     """Yield each requirement that holds and has a source, with the key of that and the last project that has it."""
     sources = {normalized_project_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
     for asked in filter(None, map(read_requirement, lines if sources else [])):
-        name = normalized_project_name(asked.name)
-        if name in sources and not asked.url and (not asked.marker or marker_holds(asked.marker, markers)):
-            yield (asked,) + sources[name]
+        holds = not asked.marker or marker_holds(asked.marker, markers)
+        if holds and not asked.url and asked.normal_name in sources:
+            yield (asked,) + sources[asked.normal_name]
 
 
 def _source_that_holds(source: "Any", member: ProjectToInstall, markers: TomlTable) -> TomlTable:
