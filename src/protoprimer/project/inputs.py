@@ -4,31 +4,19 @@ import fnmatch
 import os
 import re
 
-from protoprimer.system.files import names_in
+from protoprimer.system.files import is_within, names_in
 
 __all__ = ["Inputs", "has_wildcard"]
 
 # What builds, installers and tools leave in a checkout.
-_PRODUCTS = (
-    "__pycache__",
-    "build",
-    "dist",
-    "node_modules",
-    "*.egg-info",
-    "*.pyc",
-    "*.so",
-    "*.pyd",
-    "*.dll",
-    "*.o",
-    "*.a",
-)
+_PRODUCTS = "__pycache__ build dist node_modules *.egg-info *.pyc *.so *.pyd *.dll *.o *.a".split()
 
 
 class Inputs:
     """Files by their content, and what else counts; a path is looked at when it is added.
 
-    :param facts: what counts besides the content of files, by a name for a person
-    :param looked_at: files that facts follow from, and directories in which something that counts could appear
+    :ivar facts: what counts besides the content of files, by a name for a person
+    :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 
     def __init__(self) -> None:
@@ -70,20 +58,19 @@ class Inputs:
         self.add(*(path for path in paths if not os.path.exists(path)))
 
     def add_matching(self, directory: str, pattern: str, skips_packages: bool = False) -> "list[str]":
-        """Let the files count that a glob matches, `**` being any directories; return them.
+        """Let the files count that a glob matches, and return them.
 
         What is hidden, and what builds leave behind, is matched only by its name.
 
-        :param skips_packages: not what is in packages, which an editable project has where it is
+        :param skips_packages: not what is in packages
         """
         found = []  # type: list[str]
         self._match(directory, os.path.normpath(pattern).split(os.sep), found, skips_packages)
         return found
 
     def described(self, root: str) -> "list[str]":
-        """Return the inputs for a person: files, relative to the root where they are below it, and facts."""
-        prefix = os.path.join(root, "")
-        names = [path[len(prefix) :] if path.startswith(prefix) else path for path in self.present]
+        """Return files, relative to the root where they are below it, and facts, for a person."""
+        names = [os.path.relpath(path, root) if is_within(path, root) else path for path in self.present]
         return names + sorted(self.facts)
 
     def _match(self, directory: str, parts: "list[str]", found: "list[str]", skips_packages: bool) -> None:
@@ -104,12 +91,11 @@ class Inputs:
         names = [name for name in names if not any(fnmatch.fnmatch(name, one) for one in _PRODUCTS if one != part)]
         if part == "**":
             self._match(directory, rest or ["*"], found, skips_packages)
-        for name in names if part == "**" else _matching(names, part):
-            path = os.path.join(directory, name)
-            if part == "**" or rest:
-                if os.path.isdir(path):
-                    self._match(path, parts if part == "**" else rest, found, skips_packages)
-            elif os.path.isfile(path):
+            rest = parts
+        for path in [os.path.join(directory, name) for name in (names if part == "**" else _matching(names, part))]:
+            if rest and os.path.isdir(path):
+                self._match(path, rest, found, skips_packages)
+            elif not rest and os.path.isfile(path):
                 self.add(path)
                 found.append(path)
 
