@@ -9,7 +9,7 @@ from protoprimer.system.files import is_within, names_in
 __all__ = ["Inputs", "has_wildcard"]
 
 # What builds, installers and tools leave in a checkout.
-_PRODUCTS = "__pycache__ build dist node_modules *.egg-info *.pyc *.so *.pyd *.dll *.o *.a".split()
+_PRODUCT = re.compile(r"__pycache__|build|dist|node_modules|.*\.(egg-info|pyc|so|pyd|dll|o|a)")
 
 
 class Inputs:
@@ -88,7 +88,7 @@ class Inputs:
         if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
             return
         names = [name for name in names if name[0] != "." or part[0] == "."]
-        names = [name for name in names if not any(fnmatch.fnmatch(name, one) for one in _PRODUCTS if one != part)]
+        names = [name for name in names if not _PRODUCT.fullmatch(name) or _PRODUCT.fullmatch(part)]
         if part == "**":
             self._match(directory, rest or ["*"], found, skips_packages)
             rest = parts
