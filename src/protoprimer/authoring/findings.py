@@ -102,7 +102,7 @@ def finds_modules_itself(directory: str) -> bool:
     text = "".join(repository_text(os.path.join(directory, name)) or "" for name in names)
     if project is None or not project.is_package or re.search(r"\b(packages|py.modules)\b", text):
         return False
-    backend = project.text("build-system", "build-backend") or "setuptools"
+    backend = project.build_backend
     packages = glob.glob(os.path.join(glob.escape(directory), "*", "__init__.py"))
     is_flat = {os.path.basename(os.path.dirname(path)) for path in packages} <= _NO_PACKAGES
     return backend.startswith(("setuptools", "pdm")) and is_flat and not os.path.isdir(os.path.join(directory, "src"))

@@ -37,31 +37,30 @@ _MARKERS_OF = {}  # type: dict[str, str]
 _MARKS_OF_CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
 
 
-def _table(*required: str, **properties: "Any") -> TomlTable:
-    return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": True}
-
-
-def _list_of(items: TomlTable) -> TomlTable:
-    return {"type": "array", "items": items}
-
-
-# What is read of the two kinds of locks.
-_STRING = {"type": "string"}
-_EDGES = _list_of(_table("name", name=_STRING, marker=_STRING, extra=_list_of(_STRING)))
-_FILE = _table(hash=_STRING, hashes=_table(sha256=_STRING))
-_PINNED_FILE = dict(_FILE, required=["hashes"])
-_PACKAGE = {"name": _STRING, "version": _STRING, "marker": _STRING, "dependencies": _EDGES}
-_PACKAGE.update({key: _table() for key in ("source", "directory", "vcs", "archive")})
-_PACKAGE["resolution-markers"] = _list_of(_STRING)
-_PACKAGE["optional-dependencies"] = {"type": "object", "additionalProperties": _EDGES}
-_PACKAGE["dev-dependencies"] = _PACKAGE["optional-dependencies"]
+# What is read of the two kinds of locks: texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
+_EDGES = [{"name!": str, "marker": str, "extra": [str]}]
+_FILE = {"hash": str, "hashes": {"sha256": str}}
+_PINNED_FILE = {"hashes!": {"sha256": str}}
+_PACKAGE = {"name!": str, "version": str, "marker": str, "resolution-markers": [str], "dependencies": _EDGES}
+_PACKAGE.update({"optional-dependencies": {"*": _EDGES}, "dev-dependencies": {"*": _EDGES}})
+_PACKAGE.update({"directory": {}, "vcs": {}, "archive": {}})
 _LOCK = {
-    "requires-python": _STRING,
-    "environments": _list_of(_STRING),
-    "default-groups": _list_of(_STRING),
-    "package": _list_of(_table("name", "source", wheels=_list_of(_FILE), sdist=_FILE, **_PACKAGE)),
-    "packages": _list_of(_table("name", wheels=_list_of(_PINNED_FILE), sdist=_PINNED_FILE, **_PACKAGE)),
-}  # type: TomlTable
+    "requires-python": str,
+    "environments": [str],
+    "default-groups": [str],
+    "package": [dict(_PACKAGE, **{"source!": {}, "wheels": [_FILE], "sdist": _FILE})],
+    "packages": [dict(_PACKAGE, wheels=[_PINNED_FILE], sdist=_PINNED_FILE)],
+}
+
+
+def _schema_of(shape: "Any") -> TomlTable:
+    if isinstance(shape, list):
+        return {"type": "array", "items": _schema_of(shape[0])}
+    if not isinstance(shape, dict):
+        return {"type": "string"}
+    properties = {key.rstrip("!"): _schema_of(value) for key, value in shape.items()}
+    required, others = [key[:-1] for key in shape if key.endswith("!")], properties.pop("*", True)
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": others}
 
 
 class LockedPins(NamedTuple):
@@ -100,7 +99,7 @@ def load_lock(path: str) -> TomlTable:
     if str(version).split(".")[0] != "1":
         cause = "the lock's version %s is not known to this kernel" % version
         raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
-    violation = first_violation(document, _table(**_LOCK))
+    violation = first_violation(document, _schema_of(_LOCK))
     if violation is not None:
         raise _malformed_lock(path, violation.cause, violation.path)
     try:
