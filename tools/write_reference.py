@@ -24,7 +24,7 @@ if str(REPOSITORY) not in protoprimer.__path__:
     protoprimer.__path__.append(str(REPOSITORY))
 
 from protoprimer import errors, primer_kernel  # noqa: E402 - as above
-from protoprimer.settings.command_line import COMMANDS, OPTIONS, Option, parse_command_line  # noqa: E402 - the path is completed above
+from protoprimer.settings.command_line import COMMANDS, OPTIONS, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
 from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
 
@@ -165,7 +165,7 @@ def commands_table() -> str:
     """Return a table of the commands with the options that only they have."""
     rows = ["| command | does | its own options |", "|---|---|---|"]
     for command, meaning in COMMANDS.items():
-        own = [spelled(option) for option in OPTIONS if option.commands and command in option.commands]
+        own = [f"`{option.spelled}`" for option in OPTIONS if option.commands and command in option.commands]
         rows.append(f"| `{command}` | {meaning} | {', '.join(own)} |")
     return "\n".join(rows)
 
@@ -173,14 +173,8 @@ def commands_table() -> str:
 def options_table(common: bool) -> str:
     """Return a table of the options: those that every command has, or the others."""
     rows = ["| option | meaning |", "|---|---|"]
-    rows += [f"| {spelled(option)} | {option.meaning} |" for option in OPTIONS if (option.commands is None) == common]
+    rows += [f"| `{option.spelled}` | {option.meaning} |" for option in OPTIONS if (option.commands is None) == common]
     return "\n".join(rows)
-
-
-def spelled(option: Option) -> str:
-    """Return how an option is written, short form first."""
-    value = f" {option.metavar}" if option.metavar else ""
-    return f"`{', '.join(reversed(option.names))}{value}`"
 
 
 def exit_codes_table() -> str:
