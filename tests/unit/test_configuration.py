@@ -131,7 +131,7 @@ def test_tables_merge_and_lists_replace(tmp_path: Path) -> None:
     found = read(tmp_path, "--env", "dev")
     steps: Any = found.get("install")
     (step,) = steps
-    assert found.texts("watch") == ["c"]
+    assert found.get("watch") == ["c"]
     assert (step["args"], [project["path"] for project in step["projects"]]) == (["y"], ["."])
 
 
