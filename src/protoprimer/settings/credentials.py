@@ -2,21 +2,16 @@
 
 import netrc
 import os
+import re
 import shutil
 import sys
 import urllib.parse
+from typing import Callable
 
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Callable
-
 __all__ = ["Credentials", "home_path", "url_credentials", "without_credentials"]
-
-# A keyring may have to be unlocked by whoever sits at the terminal.
-_SECONDS_OF_KEYRING = {False: 10.0, True: 60.0}
 
 
 class Credentials:
@@ -25,7 +20,6 @@ class Credentials:
     :param indexes: URLs of indexes, the main one first
     :param others: further URLs that may hold credentials
     :param uses_keyring: whether the command `keyring` is asked
-    :param keyring_fault: why it is asked no more, for the end of a message
     """
 
     def __init__(
@@ -35,8 +29,9 @@ class Credentials:
         self._urls = indexes + others
         self._environ = environ
         self.uses_keyring = uses_keyring
+        # Why it is asked no more, for the end of a message.
         self.keyring_fault = ""
-        self._keyring_answers = {}  # type: dict[tuple[str, ...], str]
+        self._keyring_answers: "dict[tuple[str, str], str]" = {}
 
     def of_url(
         self, url: str, ask_keyring: "Callable[[str, str], str | None] | None" = None
@@ -62,34 +57,33 @@ class Credentials:
 
     def secrets(self) -> "list[str]":
         """Return what must never be shown, for `Console.add_secret`."""
-        words = [found[1] or found[0] for found in map(url_credentials, self._urls) if found]
-        words += [
-            text for one, text in self._environ.items() if one.startswith("UV_INDEX_") and one.endswith("_PASSWORD")
-        ]
-        return sorted(set(filter(None, words)) | {urllib.parse.quote(word, safe="") for word in words if word})
+        words = {found[1] or found[0] for found in map(url_credentials, self._urls) if found}
+        words |= {text for name, text in self._environ.items() if re.match(r"UV_INDEX_.*_PASSWORD\Z", name)}
+        return sorted(filter(None, words | {urllib.parse.quote(word, safe="") for word in words}))
 
     def _of_keyring(self, url: str, user: str) -> "str | None":
         """Return what the command `keyring` knows, asked as pip asks it: for the index, then for its host."""
-        server, program = _server(url), shutil.which("keyring")
-        services = [without_credentials(one) for one in self._indexes or [url] if _server(one) == server]
+        services = [without_credentials(one) for one in self._indexes or [url] if _server(one) == _server(url)]
+        program = shutil.which("keyring")
         for service in services + [urllib.parse.urlsplit(url).netloc.rpartition("@")[2]]:
-            command = (program or "", "get", service, user)
-            if program and command not in self._keyring_answers and not self.keyring_fault:
-                patience = _SECONDS_OF_KEYRING[sys.stderr is not None and sys.stderr.isatty()]
+            if program and self.uses_keyring and (service, user) not in self._keyring_answers:
+                # It may have to be unlocked by whoever sits at the terminal.
+                patience = 60.0 if sys.stderr is not None and sys.stderr.isatty() else 10.0
                 # A console without a log: what it prints is the password.
-                done = run_child(list(command), Console(-1), timeout=patience)
+                done = run_child([program, "get", service, user], Console(-1), timeout=patience)
                 if done.status == STATUS_OF_LATE:
+                    self.uses_keyring = False
                     self.keyring_fault = " (keyring did not answer within %d s)" % patience
-                self._keyring_answers[command] = done.output.rstrip("\r\n") if done.status == 0 else ""
-            if self._keyring_answers.get(command):
-                return self._keyring_answers[command]
+                self._keyring_answers[service, user] = done.output.rstrip("\r\n") if done.status == 0 else ""
+            if self._keyring_answers.get((service, user)):
+                return self._keyring_answers[service, user]
         return None
 
     def _of_netrc(self, host: str) -> "tuple[str, str, str] | None":
         usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
         for path in [self._environ.get("NETRC", "")] + usual:
             try:
-                found = netrc.netrc(path).authenticators(host) if path and os.path.isfile(path) else None
+                found = netrc.netrc(path).authenticators(host) if os.path.isfile(path) else None
             except (OSError, ValueError, netrc.NetrcParseError):
                 continue
             if found:

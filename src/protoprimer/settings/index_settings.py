@@ -9,29 +9,27 @@ Indexes have equal standing, as pip knows nothing else, unless uv's `index-strat
 import os
 import re
 import sys
-from copy import copy
 
 from protoprimer.settings.credentials import Credentials, without_credentials
 from protoprimer.settings.index_sources import (
     SETTINGS,
-    PackageSetting,
     SettingsSource,
     is_false_text,
     is_true_text,
     read_settings_sources,
+    settings_source,
 )
 from protoprimer.system.console import mask_urls
-from protoprimer.system.files import is_within
 from protoprimer.system.paths import path_of_file_url
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["IndexSettings", "moment_of", "read_index_settings"]
+__all__ = ["IndexSettings", "read_index_settings"]
 
 # The public index serves when nothing is configured, and only what the kernel itself fetches needs its address.
 PUBLIC_INDEX_LABELS = ("pypi", "org")
+# What uv would count twice, or over its own files, if it were told what it reads there itself.
+_READ_BY_UV = ("index-url", "extra-index-url", "find-links", "uploaded-prior-to", "config-settings")
+# How `uv sync` and `uv lock` spell what `uv pip` takes otherwise, or not at all.
+_OPTIONS_OF_PROJECT = {"only-binary": "--no-build", "no-binary": "--no-binary", "require-hashes": "", "no-deps": ""}
 _EXACT_PIN = re.compile(r"[\w.-]+\s*==\s*[\w.!+]+\Z")
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -40,41 +38,28 @@ class IndexSettings:
     """Where distributions come from, which are chosen, and how they are reached; made by `read_index_settings`.
 
     :param files: every file in which pip or uv would be told something, whether it is there or not
-    :param index_url: the configured index, or `None` where that is the public one
-    :param find_links: directories and pages with links to distributions
-    :param no_index: only `find_links` count
-    :param ca_file: certificates that HTTPS is checked against, `None` for the system's
-    :param proxies: `http`, `https` -> URL; `no` -> hosts without one
-    :param constraints: files of versions that every installation keeps to
-    :param offline: no network at all; `file:` indexes and directories still count
     """
 
     def __init__(
-        self,
-        sources: "list[SettingsSource]",
-        files: "list[str]",
-        offline: bool,
-        environ: "dict[str, str]",
-        root: str = "",
+        self, sources: "list[SettingsSource]", files: "list[str]", offline: bool, environ: "dict[str, str]", root: str
     ) -> None:
         self._sources = sources
-        self.root = root
         self._environ = environ
+        self.root = root
         self.files = files
+        # `None` where it is the public one.
         self.index_url = self._one("index-url")
-        self.extra_index_urls = [url for url in self._many("extra-index-url") if url != self.index_url]
-        self.find_links = self._many("find-links")
+        self.extra_index_urls = [url for url in self._values("extra-index-url") if url != self.index_url]
+        self.find_links = self._values("find-links")
         self.no_index = is_true_text(self._one("no-index"))
+        # Then `file:` indexes and directories still count.
         self.offline = offline or is_true_text(self._one("offline"))
-        self.trusted_hosts = self._many("trusted-host")
-        self.constraints = self._many("constraint")
-        self.build_constraints = self._many("build-constraint")
-        # A person's variables go before the host's files.
-        bundles = [environ.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")]
-        of_variable = [self._one("cert", _is_variable)] + bundles
-        self.ca_file = next(filter(None, of_variable), None) or self._one("cert")
-        of_variable = [self._one("client-cert", _is_variable), environ.get("SSL_CLIENT_CERT")]
-        self.client_certificate = next(filter(None, of_variable), None) or self._one("client-cert")
+        self.trusted_hosts = self._values("trusted-host")
+        self.constraints = self._values("constraint")
+        self.build_constraints = self._values("build-constraint")
+        # `None` for the system's.
+        self.ca_file = self._of_person("cert", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        self.client_certificate = self._of_person("client-cert", "SSL_CLIENT_CERT")
         self.timeout = _seconds(self._one("timeout") or self._one("default-timeout"))
         self.uploaded_prior_to = self._one("uploaded-prior-to")
         self.proxies = self._proxies()
@@ -87,41 +72,36 @@ class IndexSettings:
     def of_bundle(self, directory: str) -> "IndexSettings":
         """Return the same settings, but that packages come from this directory alone."""
         told = {"index-url": [], "extra-index-url": [], "find-links": [directory], "no-index": ["1"], "offline": ["1"]}
-        bundle, others = SettingsSource(False, False, "the bundle", directory), list(map(copy, self._sources))
-        for name, values in told.items():
-            bundle.add(name, values)
-        for source in others:
-            source.values = {name: values for name, values in source.values.items() if name not in told}
-        return IndexSettings([bundle] + others, self.files, True, self._environ, self.root)
+        sources = [settings_source(False, False, "the bundle", directory, told)]
+        for one in self._sources:
+            values = {name: values for name, values in one.values.items() if name not in told}
+            sources.append(one._replace(values=values))
+        return IndexSettings(sources, self.files, True, self._environ, self.root)
 
     def refusal(self, installer: str) -> "str | None":
         """Return why `pip` or `uv` cannot do what a setting asks, or `None`: no setting is dropped silently."""
-        for setting in SETTINGS.values():
+        for name, setting in SETTINGS.items():
             _, refuses, allowed = getattr(setting, installer).partition("refused")
-            values = [value for value in self._values(setting) if not is_false_text(value)]
-            if setting.name == "override-dependencies":
+            values = [value for value in self._values(name) if not is_false_text(value)]
+            if name == "override-dependencies":
                 values = [value for value in values if not _EXACT_PIN.match(value)]
-            if setting.name == "index-strategy" and not self.extra_index_urls:
+            if name == "index-strategy" and not self.extra_index_urls:
                 values = []
             if refuses and set(values) - set(allowed.split()):
-                return "%s cannot do what %s asks (%s)" % (
-                    installer,
-                    setting.name,
-                    self._place(setting.name, values[0]),
-                )
-        if installer == "pip" and self.uploaded_prior_to and not self._upload_limit(is_for_pip=True):
+                return "%s cannot do what %s asks (%s)" % (installer, name, self._place(name, values[0]))
+        if installer == "pip" and self.uploaded_prior_to and not self._upload_limit(installer):
             return "pip cannot do what exclude-newer asks: %r" % self.uploaded_prior_to
         return None
 
     def facts(self) -> "dict[str, list[str]]":
         """Return what bears on what is installed, without credentials, by the names of the settings."""
-        values = {setting.name: self._values(setting) for setting in SETTINGS.values() if "what" in setting.kind}
+        values = {name: self._values(name) for name, setting in SETTINGS.items() if "what" in setting.kind}
         return {name: list(map(without_credentials, found)) for name, found in values.items() if found}
 
     def constraint_lines(self) -> "list[str]":
         """Return the constraints that no file of pip's can say: uv's own, and what it overrides with one version."""
-        overrides = self._many("override-dependencies")
-        return self._many("constraint-dependencies") + [line for line in overrides if _EXACT_PIN.match(line)]
+        overrides = self._values("override-dependencies")
+        return self._values("constraint-dependencies") + [line for line in overrides if _EXACT_PIN.match(line)]
 
     def index_urls(self) -> "list[str]":
         """Return every index to look at, the public one if none is configured; only local ones when offline."""
@@ -138,39 +118,27 @@ class IndexSettings:
     def for_pip(self, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
         """Return arguments and variables with which pip uses these settings and no others.
 
-        Variables only, since anybody can read another process's arguments.
-
         :param locking: the result will be committed: directories that only this host has are left out
         """
-        env = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-        indexes, links = self._places(self.extra_index_urls, self.find_links, locking)
-        index_url = self.index_url
+        index_url, indexes = self.index_url, self._places(self.extra_index_urls, locking)
         if self.offline:
-            indexes = self.index_urls()
-            index_url = indexes.pop(0) if indexes else None
-        if self.no_index or (self.offline and not index_url):
-            env["PIP_NO_INDEX"] = "1"
-        told = {
-            "PIP_INDEX_URL": index_url,
-            "PIP_EXTRA_INDEX_URL": " ".join(indexes),
-            "PIP_FIND_LINKS": " ".join(links),
-            "PIP_CERT": self.ca_file,
-            "PIP_CLIENT_CERT": self.client_certificate,
-            "PIP_UPLOADED_PRIOR_TO": self._upload_limit(is_for_pip=True),
-            "PIP_PRE": "1" if self._is_set("pre") or self._one("prerelease") == "allow" else None,
-            "PIP_KEYRING_PROVIDER": self._keyring_provider(),
-            "PIP_DEFAULT_TIMEOUT": "%g" % self.timeout if self.timeout else None,
-        }
-        for name in ("constraint", "build-constraint", "trusted-host", "prefer-binary"):
-            told[SETTINGS[name].pip] = " ".join(self._values(SETTINGS[name]))
-        for name in ("only-binary", "no-binary"):
-            told[SETTINGS[name].pip] = ",".join(self._many(name))
-        env.update((name, value) for name, value in told.items() if value)
-        env.update(self._proxy_variables())
-        # As variables these would hold for isolated builds, too.
-        names = ("require-hashes", "no-deps", "no-build-isolation")
-        args = ["--" + name for name in names if self._is_set(name)]
-        return args + [word for one in self._many("config-settings") for word in ("--config-settings", one)], env
+            index_url, *indexes = self.index_urls() or [""]
+        is_pre = is_true_text(self._one("pre")) or self._one("prerelease") == "allow"
+        env = self._variables(
+            "pip",
+            {
+                "index-url": index_url,
+                "extra-index-url": " ".join(indexes),
+                "find-links": " ".join(self._places(self.find_links, locking)),
+                "no-index": "1" if self.no_index or (self.offline and not index_url) else None,
+                "offline": None,
+                "pre": "1" if is_pre else None,
+                "prerelease": None,
+                "timeout": "%g" % self.timeout if self.timeout else None,
+            },
+        )
+        env.update(PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
+        return self._options("pip"), env
 
     def for_uv(self, project: bool = False, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
         """Return arguments and variables with which uv uses these settings; the arguments suit what resolves.
@@ -180,53 +148,77 @@ class IndexSettings:
         :param project: for `uv sync` and `uv lock`, which write down, or compare, what they are told: no directories
         :param locking: as for pip
         """
-        links = [place for place in self._many("find-links", _is_for_uv) if _is_there(place)]
-        indexes, links = self._places(self._many("extra-index-url", _is_for_uv), links, locking or project)
-        extra = indexes if project else self.extra_index_urls
-        ends, chosen = ("_USERNAME", "_PASSWORD"), self._environ.get("UV_CONFIG_FILE")
+        # uv, unlike pip, fails on a directory that is not there.
+        links = [place for place in self._values("find-links", "uv") if _is_there(place)]
+        indexes = self._places(self._values("extra-index-url", "uv"), locking or project)
+        env = self._variables(
+            "uv",
+            {
+                "extra-index-url": " ".join(indexes),
+                "find-links": ",".join(self._places(links, locking or project)),
+                "timeout": "%d" % max(1, self.timeout) if self.timeout else None,
+            },
+        )
         own = {name for one in SETTINGS.values() if one.uv == "reads it" for name in one.variables.split()}
-        env = {
-            name: text
-            for name, text in self._environ.items()
-            if name in own or name == "UV_NO_CONFIG" or (name.startswith("UV_INDEX_") and name.endswith(ends))
+        for name, text in self._environ.items():
+            if name in own or name == "UV_NO_CONFIG" or re.match(r"UV_INDEX_.*_(USERNAME|PASSWORD)\Z", name):
+                env[name] = text
+        if self._environ.get("UV_CONFIG_FILE"):
+            env["UV_CONFIG_FILE"] = os.path.abspath(self._environ["UV_CONFIG_FILE"])
+        if (indexes if project else self.extra_index_urls) and not self._one("index-strategy"):
+            env["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+        if is_true_text(self._one("pre")) and not self._one("prerelease"):
+            env["UV_PRERELEASE"] = "allow"
+        if self.offline:
+            env["UV_OFFLINE"] = "1"
+        return self._options("uv", project), env
+
+    def _variables(self, installer: str, other: "dict[str, str | None]") -> "dict[str, str]":
+        """Return the variables that the table names for an installer: anybody can read another process's arguments.
+
+        :param other: by the setting, what is not said as it was read
+        """
+        said = {
+            "uploaded-prior-to": self._upload_limit(installer),
+            "cert": self.ca_file,
+            "client-cert": self.client_certificate,
+            "keyring-provider": "subprocess" if self.credentials.uses_keyring else None,
+            "default-timeout": None,
         }
-        told = {
-            "UV_CONFIG_FILE": os.path.abspath(chosen) if chosen else None,
-            "UV_DEFAULT_INDEX": self._one("index-url", _is_for_uv),
-            "UV_INDEX": " ".join(indexes),
-            "UV_FIND_LINKS": ",".join(links),
-            "UV_INDEX_STRATEGY": "unsafe-best-match" if extra and not self._one("index-strategy") else None,
-            "UV_OFFLINE": "1" if self.offline else None,
-            "UV_EXCLUDE_NEWER": self._upload_limit(is_for_pip=False),
-            "UV_PRERELEASE": "allow" if self._is_set("pre") and not self._one("prerelease") else None,
-            "UV_NO_BUILD_ISOLATION": "1" if self._is_set("no-build-isolation") else None,
-            "UV_KEYRING_PROVIDER": self._keyring_provider(),
-            "UV_CONSTRAINT": " ".join(self.constraints),
-            "UV_BUILD_CONSTRAINT": " ".join(self.build_constraints),
-            "UV_INSECURE_HOST": " ".join(self.trusted_hosts),
-            "SSL_CERT_FILE": self.ca_file,
-            "SSL_CLIENT_CERT": self.client_certificate,
-            "UV_HTTP_TIMEOUT": "%d" % max(1, self.timeout) if self.timeout else None,
-        }
-        env.update((name, value) for name, value in told.items() if value)
-        env.update(self._proxy_variables())
-        args = ["--no-index"] if self.no_index else []
-        args += ["--" + name for name in ("require-hashes", "no-deps") if self._is_set(name) and not project]
-        args += [word for one in self._many("config-settings", _is_for_uv) for word in ("--config-setting", one)]
-        for name, of_project in (("only-binary", "--no-build"), ("no-binary", "--no-binary")):
-            for value in self._many(name):
-                if project:
-                    args += [of_project] if value == ":all:" else [of_project + "-package", value]
-                else:
-                    args += ["--" + name, value]
-        return args, env
+        said.update(other)
+        # Tools disagree on which case counts.
+        proxies = {name + "_proxy": url for name, url in self.proxies.items()}
+        env = dict(proxies, **{name.upper(): url for name, url in proxies.items()})
+        for name, setting in SETTINGS.items():
+            variable, separator = getattr(setting, installer).partition(",")[0], "," if "binary" in name else " "
+            text = said[name] if name in said else separator.join(self._values(name, installer))
+            if variable.isupper() and text:
+                env[variable] = text
+        return env
+
+    def _options(self, installer: str, project: bool = False) -> "list[str]":
+        """Return the options that the table names: as variables these would hold for isolated builds, too."""
+        args: "list[str]" = []
+        for name, setting in SETTINGS.items():
+            option, values = getattr(setting, installer), self._values(name, installer)
+            if not option.startswith("--"):
+                continue
+            if project and name in _OPTIONS_OF_PROJECT:
+                option = _OPTIONS_OF_PROJECT[name]
+                for value in values if option else []:
+                    args += [option] if value == ":all:" else [option + "-package", value]
+            elif "list" in setting.kind:
+                args += [word for value in values for word in (option, value)]
+            elif values and is_true_text(values[0]):
+                args.append(option)
+        return args
 
     def describe(self) -> "list[str]":
         """Return a line for each setting in force, with the place it comes from; credentials are left out."""
         lines = [
-            "%s: %s (%s)" % (setting.name, mask_urls(value), self._place(setting.name, value))
-            for setting in SETTINGS.values()
-            for value in self._values(setting)
+            "%s: %s (%s)" % (name, mask_urls(value), self._place(name, value))
+            for name in SETTINGS
+            for value in self._values(name)
         ]
         lines = lines or ["index-url: the public index (nothing is configured)"]
         for url in dict.fromkeys(self.index_urls() + self.find_links):
@@ -235,64 +227,56 @@ class IndexSettings:
                 lines.append("credentials for %s: %s" % (mask_urls(url), found[2]))
         return lines
 
-    def _values(self, setting: PackageSetting) -> "list[str]":
-        return self._many(setting.name) if "list" in setting.kind else list(filter(None, [self._one(setting.name)]))
-
-    def _place(self, name: str, value: str) -> str:
-        return next(one.place for one in self._sources if value in one.values.get(name, ()))
-
-    def _source(self, name: str, counts: "Callable[[SettingsSource], bool]") -> "SettingsSource | None":
-        # The strongest source decides, also where it does not count.
-        found = next((source for source in self._sources if source.values.get(name)), None)
-        return found if found is not None and counts(found) else None
-
-    def _one(self, name: str, counts: "Callable[[SettingsSource], bool] | None" = None) -> "str | None":
-        source = self._source(name, counts or _is_any)
-        return source.values[name][0] if source is not None else None
-
-    def _upload_limit(self, is_for_pip: bool) -> "str | None":
-        source = self._source("uploaded-prior-to", _is_any if is_for_pip else _is_for_uv)
-        text = source.values["uploaded-prior-to"][0] if source is not None else None
-        if text and source is not None and source.is_pips != is_for_pip:
-            return moment_of(text, days=1 if is_for_pip else 0)
-        return text
-
-    def _is_set(self, name: str) -> bool:
-        return is_true_text(self._one(name))
-
-    def _many(self, name: str, counts: "Callable[[SettingsSource], bool] | None" = None) -> "list[str]":
-        found = []  # type: list[str]
-        pip_has_it = False
-        for source in self._sources:
-            values = source.values.get(name, [])
-            if source.is_pips and values:
-                values, pip_has_it = [] if pip_has_it else values, True
-            if counts is None or counts(source):
-                found.extend(value for value in values if value not in found)
-        return found
-
     def left_out_of_locks(self) -> "list[str]":
         """Return this host's directories, which a lock that is committed cannot name."""
-        indexes, links = self._places(self.extra_index_urls, self.find_links, True)
-        return [one for one in self.extra_index_urls + self.find_links if one not in indexes + links]
+        places = self.extra_index_urls + self.find_links
+        return [place for place in places if place not in self._places(places, True)]
 
-    def _places(self, indexes: "list[str]", links: "list[str]", locking: bool) -> "tuple[list[str], list[str]]":
+    def _places(self, places: "list[str]", locking: bool) -> "list[str]":
+        """Return the places to name: in a lock, those that every clone has, in the network or in the repository."""
         if not locking or self.no_index:
             # Without any index these are all there is; what is written names none of their files.
-            return list(indexes), list(links)
-        return list(filter(self._is_for_all, indexes)), list(filter(self._is_for_all, links))
+            return places
+        below = (os.path.join(self.root, "") if self.root else "http", "http")
+        return [one for one in places if (path_of_file_url(one) if one.startswith("file:") else one).startswith(below)]
 
-    def _is_for_all(self, place: str) -> bool:
-        """Tell whether every clone has a place: in the network, or in the repository."""
-        path = path_of_file_url(place) if place.startswith("file:") else place
-        return place.startswith("http") or bool(self.root and is_within(path, self.root))
+    def _sources_of(self, name: str) -> "list[SettingsSource]":
+        return [source for source in self._sources if source.values.get(name)]
+
+    def _values(self, name: str, installer: str = "") -> "list[str]":
+        """Return the values of a setting, of one that has a single value the strongest; less what uv reads itself."""
+        is_list, sources = "list" in SETTINGS[name].kind, self._sources_of(name)
+        if installer == "uv" and name in _READ_BY_UV:
+            # The strongest source decides, also where it does not count.
+            sources = [one for one in (sources if is_list else sources[:1]) if one.is_pips or not one.is_file]
+        values = list(dict.fromkeys(value for source in sources for value in source.values[name]))
+        return values if is_list else values[:1]
+
+    def _one(self, name: str) -> "str | None":
+        return next(iter(self._values(name)), None)
+
+    def _place(self, name: str, value: str) -> str:
+        return next(source.place for source in self._sources_of(name) if value in source.values[name])
+
+    def _of_person(self, name: str, *variables: str) -> "str | None":
+        """Return a setting of which all variables of a person, also other tools', go before the host's files."""
+        others = [self._environ.get(variable) for variable in variables]
+        is_of_file = all(source.is_file for source in self._sources_of(name))
+        return next(filter(None, others + [self._one(name)] if is_of_file else [self._one(name)]), None)
+
+    def _upload_limit(self, installer: str) -> "str | None":
+        """Return until when what was uploaded counts, in the installer's words, `None` where it has none."""
+        text = next(iter(self._values("uploaded-prior-to", installer)), None)
+        if text is None or self._sources_of("uploaded-prior-to")[0].is_pips == (installer == "pip"):
+            return text
+        return _moment_of(text, days=1 if installer == "pip" else 0)
 
     def _proxies(self) -> "dict[str, str]":
-        found = {}  # type: dict[str, str]
-        for name, setting in (("http", "proxy"), ("https", "proxy"), ("no", "no-proxy")):
-            variables = [name + "_proxy"] + (["all_proxy"] if name != "no" else [])
-            of_person = [self._environ.get(one) or self._environ.get(one.upper()) for one in variables]
-            text = self._one(setting, _is_variable) or next(filter(None, of_person), None) or self._one(setting)
+        found = {}
+        for name in ("http", "https", "no"):
+            variables = [name + "_proxy"] + ["all_proxy"] * (name != "no")
+            either_case = [one for variable in variables for one in (variable, variable.upper())]
+            text = self._of_person("no-proxy" if name == "no" else "proxy", *either_case)
             if text:
                 found[name] = text if "://" in text or name == "no" else "http://" + text
         if not found and (os.name == "nt" or sys.platform == "darwin"):
@@ -301,14 +285,6 @@ class IndexSettings:
             # The system's settings.
             found = {name: url for name, url in getproxies().items() if name in ("http", "https", "no")}
         return found
-
-    def _keyring_provider(self) -> "str | None":
-        return "subprocess" if self.credentials.uses_keyring and not self.credentials.keyring_fault else None
-
-    def _proxy_variables(self) -> "dict[str, str]":
-        # Tools disagree on which case counts.
-        names = [(name + "_proxy", value) for name, value in self.proxies.items()]
-        return dict(names + [(name.upper(), value) for name, value in names])
 
 
 def read_index_settings(root: str, offline: bool = False, environ: "dict[str, str] | None" = None) -> IndexSettings:
@@ -322,7 +298,7 @@ def read_index_settings(root: str, offline: bool = False, environ: "dict[str, st
     return IndexSettings(sources, files, offline, environ, root)
 
 
-def moment_of(text: str, days: int) -> "str | None":
+def _moment_of(text: str, days: int) -> "str | None":
     """Return a date, a time or a span such as `7 days` as a time; `None` where it is none of these.
 
     :param days: what a date means: 0 that it has not begun (as for pip), 1 that it is over (as for uv)
@@ -341,24 +317,9 @@ def moment_of(text: str, days: int) -> "str | None":
     return (dt.datetime.now(dt.timezone.utc) - past).isoformat(timespec="seconds")
 
 
-def _is_any(source: SettingsSource) -> bool:
-    return True
-
-
-def _is_variable(source: SettingsSource) -> bool:
-    return not source.is_file
-
-
-def _is_for_uv(source: SettingsSource) -> bool:
-    # Its own files it reads itself.
-    return source.is_pips or not source.is_file
-
-
 def _is_there(place: str) -> bool:
-    """Tell whether find-links can be read: uv, unlike pip, fails on a directory that is not there."""
-    if place.startswith("http"):
-        return True
-    return os.path.exists(path_of_file_url(place) if place.startswith("file://") else place)
+    path = path_of_file_url(place) if place.startswith("file://") else place
+    return place.startswith("http") or os.path.exists(path)
 
 
 def _seconds(text: "str | None") -> "float | None":

@@ -6,15 +6,12 @@ import os
 import re
 import sys
 import urllib.parse
+from typing import Any, Dict, List, NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.toml import load_toml
 from protoprimer.settings.credentials import home_path, url_credentials
 from protoprimer.system.paths import file_url
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = [
     "SETTINGS",
@@ -23,12 +20,14 @@ __all__ = [
     "is_false_text",
     "is_true_text",
     "read_settings_sources",
+    "settings_source",
     "with_credentials",
 ]
 
 # Name, uv's variables, uv's names in files, kind, what pip gets, what uv gets. The name is pip's, but of the kind `uv`,
 # which pip does not know. `what` bears on what is installed, `how` only on the way there; a `list` has several values.
 # uv reads its own variables and files; what it gets is for pip's settings. Who cannot do what is asked refuses.
+# Of a row that ends early the rest is: the same name, what list uv, refused, reads it.
 _TABLE = """
 index-url | UV_DEFAULT_INDEX UV_INDEX_URL | index-url | what | PIP_INDEX_URL | UV_DEFAULT_INDEX
 extra-index-url | UV_INDEX UV_EXTRA_INDEX_URL | extra-index-url | what list | PIP_EXTRA_INDEX_URL | UV_INDEX
@@ -38,15 +37,15 @@ index-strategy | UV_INDEX_STRATEGY | index-strategy | what uv | refused unless u
 constraint | UV_CONSTRAINT | | what list | PIP_CONSTRAINT | UV_CONSTRAINT
 build-constraint | UV_BUILD_CONSTRAINT | | what list | PIP_BUILD_CONSTRAINT | UV_BUILD_CONSTRAINT
 constraint-dependencies | | constraint-dependencies | what list uv | further constraints | reads it
-build-constraint-dependencies | | build-constraint-dependencies | what list uv | refused | reads it
+build-constraint-dependencies
 override-dependencies | | override-dependencies | what list uv | exact pins are constraints, others refused | reads it
-exclude-dependencies | | exclude-dependencies | what list uv | refused | reads it
-dependency-metadata | | dependency-metadata | what uv | refused | reads it
+exclude-dependencies
+dependency-metadata
 uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO, as a moment | UV_EXCLUDE_NEWER
-exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE | exclude-newer-package | what uv | refused | reads it
+exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE
 pre | | | what | PIP_PRE | UV_PRERELEASE=allow
 prerelease | UV_PRERELEASE | prerelease | what uv | PIP_PRE, refused unless allow if-necessary if-necessary-or-explicit | reads it
-prerelease-package | | prerelease-package | what uv | refused | reads it
+prerelease-package
 resolution | UV_RESOLUTION | resolution | what uv | refused unless highest | reads it
 only-binary | UV_NO_BUILD UV_NO_BUILD_PACKAGE | no-build no-build-package only-binary | what list | PIP_ONLY_BINARY | --only-binary
 no-binary | UV_NO_BINARY UV_NO_BINARY_PACKAGE | no-binary no-binary-package | what list | PIP_NO_BINARY | --no-binary
@@ -54,16 +53,16 @@ prefer-binary | | | what | PIP_PREFER_BINARY | refused
 require-hashes | UV_REQUIRE_HASHES | require-hashes | what | --require-hashes | --require-hashes
 no-deps | | no-deps | what | --no-deps | --no-deps
 config-settings | | config-settings | what list | --config-settings | --config-setting
-config-settings-package | | config-settings-package | what uv | refused | reads it
+config-settings-package
 no-build-isolation | UV_NO_BUILD_ISOLATION | no-build-isolation | what | --no-build-isolation | UV_NO_BUILD_ISOLATION
-no-build-isolation-package | | no-build-isolation-package | what list uv | refused | reads it
-extra-build-dependencies | | extra-build-dependencies | what uv | refused | reads it
-extra-build-variables | | extra-build-variables | what uv | refused | reads it
+no-build-isolation-package
+extra-build-dependencies
+extra-build-variables
 no-sources | UV_NO_SOURCES | no-sources | what uv | refused | reads it
-no-sources-package | | no-sources-package | what list uv | refused | reads it
-torch-backend | UV_TORCH_BACKEND | torch-backend | what uv | refused | reads it
-python-platform | | python-platform | what uv | refused | reads it
-python-version | | python-version | what uv | refused | reads it
+no-sources-package
+torch-backend | UV_TORCH_BACKEND
+python-platform
+python-version
 target | | target | what uv | its environment is given | refused
 prefix | | prefix | what uv | its environment is given | refused
 offline | UV_OFFLINE | offline | how uv | PIP_NO_INDEX, but for local indexes | reads it
@@ -79,37 +78,49 @@ default-timeout | | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
 """  # noqa: E501
 
 
-class PackageSetting:
+class PackageSetting(NamedTuple):
     """A row of the table."""
 
-    def __init__(self, row: str) -> None:
-        self.name, self.variables, self.keys, self.kind, self.pip, self.uv = (cell.strip() for cell in row.split("|"))
+    name: str
+    variables: str
+    keys: str
+    kind: str
+    pip: str
+    uv: str
 
 
-SETTINGS = {setting.name: setting for setting in map(PackageSetting, _TABLE.strip().splitlines())}
+def _setting_of_row(row: str) -> PackageSetting:
+    cells = [cell.strip() for cell in row.split("|")]
+    return PackageSetting(*(cells + ["", cells[0], "what list uv", "refused", "reads it"][len(cells) - 1 :]))
+
+
+SETTINGS = {setting.name: setting for setting in map(_setting_of_row, _TABLE.strip().splitlines())}
 _PATHS = ("index-url", "extra-index-url", "find-links", "constraint", "build-constraint", "cert", "client-cert")
 _BINARY = ("only-binary", "no-binary")
-_UV_FILES = ("uv.toml", "pyproject.toml")
 
 
-class SettingsSource:
+class SettingsSource(NamedTuple):
     """One tool's variables, or one of its files: values by the name of the setting in the table."""
 
-    def __init__(self, is_pips: bool, is_file: bool, place: str, directory: str) -> None:
-        self.is_pips = is_pips
-        self.place = place
-        self.is_file = is_file
-        self.values = {}  # type: dict[str, list[str]]
-        self._directory = directory
+    is_pips: bool
+    is_file: bool
+    place: str
+    values: Dict[str, List[str]]
 
-    def add(self, name: str, values: "list[str]") -> None:
-        """Add values; paths become absolute, and what is said of all packages is `:all:`."""
-        values = [value.strip() for value in values]
+
+def settings_source(
+    is_pips: bool, is_file: bool, place: str, directory: str, told: "dict[str, list[str]]"
+) -> SettingsSource:
+    """Return a source of what it tells: paths become absolute, and what is said of all packages is `:all:`."""
+    values = {}
+    for name, texts in told.items():
+        found = [text.strip() for text in texts if text.strip()]
         if name in _PATHS:
-            values = [_absolute_place(value, self._directory, "index" in name) for value in values if value]
+            found = [_absolute_place(text, directory, "index" in name) for text in found]
         elif name in _BINARY:
-            values = [":all:" if is_true_text(value) else value for value in values if not is_false_text(value)]
-        self.values.setdefault(name, []).extend(filter(None, values))
+            found = [":all:" if is_true_text(text) else text for text in found if not is_false_text(text)]
+        values[name] = found
+    return SettingsSource(is_pips, is_file, place, values)
 
 
 def read_settings_sources(root: str, environ: "dict[str, str]") -> "tuple[list[SettingsSource], list[str]]":
@@ -117,11 +128,18 @@ def read_settings_sources(root: str, environ: "dict[str, str]") -> "tuple[list[S
 
     :raises ConfigurationError: a file cannot be understood, or UV_CONFIG_FILE is not there (exit code 3)
     """
-    sources = [_uv_variables(environ), _pip_source("pip's variables", False, _pip_variables(environ))]
-    uv_files, pip_files = _uv_files(root, environ), _pip_files(environ)
-    sources += [_uv_file(path, environ) for path in uv_files if os.path.isfile(path)]
-    sources += [_pip_source(path, True, _pip_file(path)) for path in pip_files if os.path.isfile(path)]
-    return sources, uv_files + pip_files
+    uv_files, pip_files, here = _uv_files(root, environ), _pip_files(environ), _working_directory()
+    uvs = [settings_source(False, False, "uv's variables", here, _uv_variables(environ))]
+    for path in filter(os.path.isfile, uv_files):
+        uvs.append(settings_source(False, True, path, os.path.dirname(path), _uv_file(path, environ)))
+    pips = [settings_source(True, False, "pip's variables", here, _pip_variables(environ))]
+    for path in filter(os.path.isfile, pip_files):
+        pips.append(settings_source(True, True, path, here, _pip_file(path)))
+    # Of pip's sources the strongest takes the place of the others, also where it has a list.
+    for name in SETTINGS:
+        for weaker in [source for source in pips if source.values.get(name)][1:]:
+            del weaker.values[name]
+    return uvs[:1] + pips[:1] + uvs[1:] + pips[1:], uv_files + pip_files
 
 
 def is_true_text(text: "str | None") -> bool:
@@ -134,31 +152,29 @@ def is_false_text(text: str) -> bool:
     return text.strip().lower() in ("0", "false", "no", "off", "n", "f")
 
 
-def _split(name: str, text: str, separator: "str | None" = None) -> "list[str]":
+def _split(name: str, text: str, separator: str = r"\s+") -> "list[str]":
     if "list" not in SETTINGS[name].kind:
         return [text]
-    return re.split(r"[\s,]+", text) if name in _BINARY else text.split(separator)
+    return re.split(r"[\s,]+" if name in _BINARY else separator, text)
 
 
-def _uv_variables(environ: "dict[str, str]") -> SettingsSource:
-    source = SettingsSource(False, False, "uv's variables", _working_directory())
+def _uv_variables(environ: "dict[str, str]") -> "dict[str, list[str]]":
+    told = {}
     for name, setting in SETTINGS.items():
-        for variable in setting.variables.split():
-            values = _split(name, environ.get(variable, ""), "," if name == "find-links" else None)
-            source.add(name, [_named_index(value, environ) for value in values] if "index-url" in name else values)
-    return source
+        text = [environ.get(variable, "") for variable in setting.variables.split()]
+        told[name] = [part for one in text for part in _split(name, one, "," if name == "find-links" else r"\s+")]
+    for name in ("index-url", "extra-index-url"):
+        told[name] = [_named_index(text, environ) for text in told[name]]
+    return told
 
 
-def _pip_variables(environ: "dict[str, str]") -> "dict[str, str]":
-    return {name: environ.get("PIP_" + name.upper().replace("-", "_"), "") for name in SETTINGS}
+def _pip_variables(environ: "dict[str, str]") -> "dict[str, list[str]]":
+    return _pip_values({name: environ.get("PIP_" + name.upper().replace("-", "_"), "") for name in SETTINGS})
 
 
-def _pip_source(place: str, is_file: bool, texts: "dict[str, str]") -> SettingsSource:
-    source = SettingsSource(True, is_file, place, _working_directory())
-    for name, setting in SETTINGS.items():
-        if "uv" not in setting.kind.split():
-            source.add(name, _split(name, texts.get(name, "")))
-    return source
+def _pip_values(texts: "dict[str, str]") -> "dict[str, list[str]]":
+    of_pip = [name for name, setting in SETTINGS.items() if "uv" not in setting.kind.split()]
+    return {name: _split(name, texts[name]) for name in of_pip if name in texts}
 
 
 def _named_index(text: str, environ: "dict[str, str]") -> str:
@@ -186,72 +202,74 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
             raise ConfigurationError(cause, "the variable UV_CONFIG_FILE", "create it, or unset the variable")
         return [os.path.abspath(chosen)]
     # As uv does it, `uv.toml` goes before; where the root has neither, the next directory above counts.
-    above = root
-    while not any(os.path.isfile(os.path.join(above, name)) for name in _UV_FILES) and above != os.path.dirname(above):
+    names, above = ("uv.toml", "pyproject.toml"), root
+    while not any(os.path.isfile(os.path.join(above, name)) for name in names) and above != os.path.dirname(above):
         above = os.path.dirname(above)
-    files = [os.path.join(directory, _UV_FILES[0]) for directory in sorted({root, above}, reverse=True)]
+    files = [os.path.join(directory, names[0]) for directory in sorted({root, above}, reverse=True)]
     if not os.path.isfile(files[-1]):
-        files.append(os.path.join(above, _UV_FILES[1]))
+        files.append(os.path.join(above, names[1]))
+    systems = _host_directories(environ) + ["/etc"]
     if os.name == "nt":
-        system = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]
-        files.append(os.path.join(environ.get("APPDATA", ""), "uv", "uv.toml"))
-    else:
-        system = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") + ["/etc"]
-        files.append(os.path.join(environ.get("XDG_CONFIG_HOME") or home_path(environ, ".config"), "uv", "uv.toml"))
-    return files + list(filter(os.path.isfile, (os.path.join(place, "uv", "uv.toml") for place in system)))[:1]
+        systems = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]
+    user, *systems = (os.path.join(place, "uv", "uv.toml") for place in [_user_directory(environ)] + systems)
+    return files + [user] + list(filter(os.path.isfile, systems))[:1]
 
 
-def _uv_file(path: str, environ: "dict[str, str]") -> SettingsSource:
-    source = SettingsSource(False, True, path, os.path.dirname(path))
-    is_project = os.path.basename(path) == "pyproject.toml"
-    table: "Any" = load_toml(path)
-    for name in ("tool", "uv") if is_project else ():
+def _user_directory(environ: "dict[str, str]") -> str:
+    if os.name == "nt":
+        return environ.get("APPDATA", "")
+    return environ.get("XDG_CONFIG_HOME") or home_path(environ, ".config")
+
+
+def _host_directories(environ: "dict[str, str]") -> "list[str]":
+    return (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+
+
+def _uv_file(path: str, environ: "dict[str, str]") -> "dict[str, list[str]]":
+    table: Any = load_toml(path)
+    for name in ("tool", "uv") if os.path.basename(path) == "pyproject.toml" else ():
         table = table.get(name, {}) if isinstance(table, dict) else {}
+    told: "dict[str, list[str]]" = {name: [] for name in SETTINGS}
     if not isinstance(table, dict):
-        return source
+        return told
     indexes = table.get("index", [])
     for index in indexes if isinstance(indexes, list) else []:
         if isinstance(index, dict) and isinstance(index.get("url"), str) and not index.get("explicit"):
             url = with_credentials(index["url"], str(index.get("name", "")), environ)
-            source.add("index-url" if index.get("default") else "extra-index-url", [url])
-    pip_table = table.get("pip")
-    merged = dict(table, **pip_table) if isinstance(pip_table, dict) else table
+            told["index-url" if index.get("default") else "extra-index-url"].append(url)
+    if isinstance(table.get("pip"), dict):
+        table = dict(table, **table["pip"])
     for name, setting in SETTINGS.items():
-        for value in [merged[key] for key in setting.keys.split() if key in merged]:
+        for value in [table[key] for key in setting.keys.split() if key in table]:
             if isinstance(value, dict):
                 value = ["%s=%s" % (key, _text_of_value(one)) for key, one in value.items()]
-            source.add(name, list(map(_text_of_value, value if isinstance(value, list) else [value])))
-    return source
+            told[name] += map(_text_of_value, value if isinstance(value, list) else [value])
+    return told
 
 
-def _text_of_value(value: "Any") -> str:
+def _text_of_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def _pip_files(environ: "dict[str, str]") -> "list[str]":
-    name = "pip.ini" if os.name == "nt" else "pip.conf"
     chosen = environ.get("PIP_CONFIG_FILE", "")
     if chosen == os.devnull:
         return []
-    user = os.path.join(environ.get("XDG_CONFIG_HOME") or home_path(environ, ".config"), "pip", name)
-    legacy = home_path(environ, ".pip", name)
-    system = ["/etc/pip.conf"]
+    name, user, legacy = "pip.conf", os.path.join(_user_directory(environ), "pip"), home_path(environ, ".pip")
+    systems = ["/etc"] + [os.path.join(place, "pip") for place in reversed(_host_directories(environ))]
     if os.name == "nt":
-        user, legacy = os.path.join(environ.get("APPDATA", ""), "pip", name), home_path(environ, "pip", name)
-        system = [os.path.join(environ.get("PROGRAMDATA", "C:\\ProgramData"), "pip", name)]
+        name, legacy = "pip.ini", home_path(environ, "pip")
+        systems = [os.path.join(environ.get("PROGRAMDATA", "C:\\ProgramData"), "pip")]
     elif sys.platform == "darwin":
         support = os.path.join("Library", "Application Support", "pip")
-        user = home_path(environ, support, name) if os.path.isdir(home_path(environ, support)) else user
-        system = [os.path.join("/", support, name)]
-    else:
-        directories = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-        system += [os.path.join(place, "pip", name) for place in reversed(directories)]
+        systems = [os.path.join("/", support)]
+        user = home_path(environ, support) if os.path.isdir(home_path(environ, support)) else user
     # As pip does it: a chosen file takes the place of the user's.
-    users = [os.path.abspath(chosen)] if chosen and os.path.exists(chosen) else [user, legacy]
-    return [os.path.join(sys.prefix, name)] + users + system
+    files = [os.path.join(directory, name) for directory in [sys.prefix, user, legacy] + systems]
+    return files[:1] + [os.path.abspath(chosen)] + files[3:] if chosen and os.path.exists(chosen) else files
 
 
-def _pip_file(path: str) -> "dict[str, str]":
+def _pip_file(path: str) -> "dict[str, list[str]]":
     parser = configparser.RawConfigParser()
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
@@ -264,7 +282,7 @@ def _pip_file(path: str) -> "dict[str, str]":
         cause = "not a valid pip configuration: %s" % str(error).splitlines()[0]
         raise ConfigurationError(cause, path, advice) from error
     items = [item for one in ("global", "install") if parser.has_section(one) for item in parser.items(one)]
-    return {key.lstrip("-").replace("_", "-"): value for key, value in items}
+    return _pip_values({key.lstrip("-").replace("_", "-"): value for key, value in items})
 
 
 def _absolute_place(text: str, directory: str, as_url: bool) -> str:
