@@ -9,7 +9,7 @@ from protoprimer.errors import ConfigurationError, UsageError, nearest_name
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
-from protoprimer.system.files import refuse_endless, sha256_of
+from protoprimer.system.files import names_in, read_file, sha256_of
 from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory
 
 __all__ = [
@@ -308,7 +308,7 @@ def _env_leap(configuration: Configuration, client: _Table, primer: "dict[str, s
 def _names_by_file(pattern: str) -> "list[str]":
     directory, file = os.path.split(pattern)
     before, mark, after = file.partition("{env}")
-    names = os.listdir(directory) if mark and os.path.isdir(directory) else []
+    names = names_in(directory) if mark else []
     return [
         name[len(before) : len(name) - len(after)] for name in names if name.startswith(before) and name.endswith(after)
     ]
@@ -353,9 +353,7 @@ def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]
 
 def _load_json(path: str) -> "dict[str, Any]":
     try:
-        refuse_endless(path)
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
+        data = json.loads(read_file(path).decode("utf-8"))
     except OSError as error:
         raise ConfigurationError("%s cannot be read: %s" % (path, error.strerror), path) from None
     except (ValueError, RecursionError) as error:

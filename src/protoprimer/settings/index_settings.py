@@ -20,6 +20,7 @@ from protoprimer.settings.index_sources import (
     settings_source,
 )
 from protoprimer.system.console import mask_urls
+from protoprimer.system.files import is_within
 from protoprimer.system.paths import path_of_file_url
 
 __all__ = ["IndexSettings", "read_index_settings"]
@@ -149,7 +150,8 @@ class IndexSettings:
         :param locking: as for pip
         """
         # uv, unlike pip, fails on a directory that is not there.
-        links = [place for place in self._values("find-links", "uv") if _is_there(place)]
+        links = self._values("find-links", "uv")
+        links = [place for place in links if place.startswith("http") or os.path.exists(_path_of(place))]
         indexes = self._places(self._values("extra-index-url", "uv"), locking or project)
         env = self._variables(
             "uv",
@@ -237,8 +239,7 @@ class IndexSettings:
         if not locking or self.no_index:
             # Without any index these are all there is; what is written names none of their files.
             return places
-        below = (os.path.join(self.root, "") if self.root else "http", "http")
-        return [one for one in places if (path_of_file_url(one) if one.startswith("file:") else one).startswith(below)]
+        return [place for place in places if place.startswith("http") or is_within(_path_of(place), self.root)]
 
     def _sources_of(self, name: str) -> "list[SettingsSource]":
         return [source for source in self._sources if source.values.get(name)]
@@ -317,9 +318,8 @@ def _moment_of(text: str, days: int) -> "str | None":
     return (dt.datetime.now(dt.timezone.utc) - past).isoformat(timespec="seconds")
 
 
-def _is_there(place: str) -> bool:
-    path = path_of_file_url(place) if place.startswith("file://") else place
-    return place.startswith("http") or os.path.exists(path)
+def _path_of(place: str) -> str:
+    return path_of_file_url(place) if place.startswith("file:") else place
 
 
 def _seconds(text: "str | None") -> "float | None":
