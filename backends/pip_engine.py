@@ -14,6 +14,7 @@ from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import ToolAbsent, remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import load_toml
+from protoprimer.formats.versions import version_numbers
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
@@ -55,7 +56,7 @@ class PipBackend(Backend):
         refusal = self.settings.refusal("pip")
         if refusal is not None:
             return refusal
-        if self.settings.uploaded_prior_to and _pip_version_tuple(self.toolbox.pip(interpreter).version) < (26,):
+        if self.settings.uploaded_prior_to and version_numbers(self.toolbox.pip(interpreter).version) < (26,):
             return "the pip for Python %s cannot do what exclude-newer asks" % interpreter.version
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
@@ -167,7 +168,7 @@ class PipBackend(Backend):
         if os.path.basename(output) == "uv.lock":
             advice = "use the backend uv, or set `lock` to a pylock.toml"
             raise BackendError("only uv can write uv.lock", output, advice)
-        if _pip_version_tuple(tool.version) < (22, 2):
+        if version_numbers(tool.version) < (22, 2):
             cause = "pip %s, which Python %s can have, reports no resolution" % (tool.version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")
         pins = [] if upgrade_all else _earlier_pins(output, set(map(normalized_project_name, upgrade_packages)))
@@ -340,16 +341,12 @@ def _build_constraint_variables(version: str, plan: Plan, environ: "dict[str, st
     if not plan.build_constraints:
         return {}
     # An older pip knows no constraints of builds alone: there the variable for all constraints reaches builds too.
-    name = "PIP_BUILD_CONSTRAINT" if _pip_version_tuple(version) >= (25, 3) else "PIP_CONSTRAINT"
+    name = "PIP_BUILD_CONSTRAINT" if version_numbers(version) >= (25, 3) else "PIP_CONSTRAINT"
     path = plan.build_constraints
     if any(letter.isspace() for letter in path):
         # pip splits the variable at spaces.
         path = file_url(path)
     return {name: (environ.get(name, "") + " " + path).strip()}
-
-
-def _pip_version_tuple(version: str) -> "tuple[int, ...]":
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _earlier_pins(output: str, forgotten: "set[str]") -> "list[str]":

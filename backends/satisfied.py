@@ -73,7 +73,7 @@ def _holds(marker: "str | None", environment: "dict[str, Any]") -> bool:
 
 def _admits(specifier: str, version: str) -> bool:
     try:
-        return not version or SpecifierSet(specifier).contains(version, prereleases=True)
+        return not version or SpecifierSet(specifier).contains(version)
     except (InvalidSpecifier, InvalidVersion):
         # Old packages have such; installers have let it pass.
         return True

@@ -14,6 +14,7 @@ from protoprimer.fetch.pins import pinned_wheels
 from protoprimer.fetch.roads import RoadRecord, road_record
 from protoprimer.fetch.uv_pin import UvPin
 from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel, unpack_wheels, unpacked_is_whole, wheel_sources
+from protoprimer.formats.versions import version_numbers
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
@@ -184,7 +185,7 @@ class ToolBox:
     def _find_virtualenv(self, interpreter: Interpreter) -> Tool:
         python, pins = interpreter.executable, _pins_for("virtualenv", interpreter)
         version = _wheel_version("virtualenv", pins)
-        newest = _version_tuple(version)
+        newest = version_numbers(version)
         # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
         ceiling = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else newest
         oldest = OLDEST_VIRTUALENV if tuple(interpreter.version_info[:2]) < (3, 12) else newest[:1]
@@ -295,7 +296,7 @@ class ToolBox:
         for command, path, origin in candidates:
             origin = origin if origin == _OF_WHEEL else "%s: %s" % (origin, path)
             version = self._remembered_version(path, name, command)
-            numbers, shown = _version_tuple(version), "%s %s (%s)" % (name, version, origin)
+            numbers, shown = version_numbers(version), "%s %s (%s)" % (name, version, origin)
             misfit = self.uv_pin.misfit(version) if name == "uv" and numbers else None
             if version.startswith("!"):
                 refusals.append("%s (%s) %s" % (name, origin, version[1:]))
@@ -363,8 +364,8 @@ def tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
         return 1000 if libc.startswith("musl") else 0
     if not tag.startswith("manylinux_") or not libc.startswith("glibc"):
         return -1
-    needed = _version_tuple(tag)[:2]
-    return needed[1] if needed <= _version_tuple(libc) else -1
+    needed = version_numbers(tag)[:2]
+    return needed[1] if needed <= version_numbers(libc) else -1
 
 
 def machine_of_python() -> str:
@@ -375,10 +376,6 @@ def machine_of_python() -> str:
         narrow = {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}
         return narrow.get(machine, machine)
     return machine
-
-
-def _version_tuple(version: str) -> "tuple[int, ...]":
-    return tuple(map(int, re.findall("[0-9]+", version)[:3]))
 
 
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
@@ -402,7 +399,7 @@ def _pip_command(interpreter: Interpreter, directory: str) -> "list[str]":
 def _wheels_of_pip(directory: str) -> "list[str]":
     """Return the wheels of pip in a directory, the newest first."""
     wheels = [name for name in names_in(directory) if name.startswith("pip-") and name.endswith(".whl")]
-    return [os.path.join(directory, name) for name in sorted(wheels, key=_version_tuple, reverse=True)]
+    return [os.path.join(directory, name) for name in sorted(wheels, key=version_numbers, reverse=True)]
 
 
 def _printed_version(command: "list[str]", name: str, console: Console) -> str:

@@ -22,7 +22,7 @@ class UvPin(NamedTuple):
     def misfit(self, version: str) -> "str | None":
         """Return why this version does not serve, or `None`."""
         for specifiers, place in self.allowed:
-            if not specifiers.contains(version, prereleases=True):
+            if not specifiers.contains(version):
                 return "is not %s, as %s asks" % (specifiers, place)
         return None
 

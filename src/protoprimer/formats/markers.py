@@ -63,7 +63,7 @@ def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]"
         return bool((left in right) == (operator == "in"))
     if names.intersection(_VERSION_VARIABLES):
         try:
-            return SpecifierSet(operator + right).contains(left, prereleases=True)
+            return SpecifierSet(operator + right).contains(left)
         except InvalidVersion:
             return operator == "!="
         except InvalidSpecifier:

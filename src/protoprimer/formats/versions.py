@@ -14,6 +14,7 @@ __all__ = [
     "parse_python_request",
     "poetry_python_range",
     "python_version_line",
+    "version_numbers",
 ]
 
 
@@ -117,22 +118,22 @@ class SpecifierSet:
         """Whether a clause other than an exclusion names a pre-release."""
         return any(operator != "!=" and named and named.is_prerelease for operator, _, named in self._clauses)
 
-    def contains(self, version: "str | Version", prereleases: "bool | None" = None) -> bool:
+    def contains(self, version: str, prereleases: bool = True) -> bool:
         """Tell whether the version meets every clause.
 
-        :param prereleases: whether pre-releases are admitted; `None`: only if a clause names one
+        :param prereleases: whether pre-releases are admitted
         :raises InvalidVersion: the version is none
         """
-        candidate = version if isinstance(version, Version) else Version(version)
-        if candidate.is_prerelease and not (self.prereleases if prereleases is None else prereleases):
+        candidate = Version(version)
+        if candidate.is_prerelease and not prereleases:
             return False
-        return all(_meets_clause(str(version), candidate, *clause) for clause in self._clauses)
+        return all(_meets_clause(version, candidate, *clause) for clause in self._clauses)
 
     def admits_some_python(self) -> bool:
         """Tell whether a release of Python could meet every clause: a range may contradict itself."""
-        named = [text.replace(".*", "") for _, text, _ in self._clauses] + ["4.0"]
+        named = [str(named) for _, _, named in self._clauses if named] + ["4.0"]
         known = ("%d.%d.%d" % (major, minor, patch) for major in (3, 2) for minor in range(60) for patch in range(40))
-        return any(self.contains(version, prereleases=True) for version in chain(named, known))
+        return any(map(self.contains, chain(named, known)))
 
 
 def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
@@ -243,6 +244,11 @@ def parse_python_request(text: str) -> PythonRequest:
             named = _PYTHON_IMPLEMENTATIONS.get((implementation or "").lower())
             return PythonRequest(text, specifiers, named, threads is not None, prereleases)
     raise InvalidSpecifier("%r names no Python: write a version such as 3.11, or a range such as >=3.8,<4" % text)
+
+
+def version_numbers(text: str) -> "tuple[int, ...]":
+    """Return the first three numbers in a text, such as those of a tool's version."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
 def python_version_line(content: str) -> "tuple[str, int]":

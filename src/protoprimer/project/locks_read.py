@@ -158,7 +158,7 @@ def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
 def _load_for_python(plan: Plan, environment: TomlTable) -> TomlTable:
     document = load_lock(plan.lock or "")
     wanted, python = document.get("requires-python"), environment["python_full_version"]
-    if wanted and not SpecifierSet(wanted).contains(python, prereleases=True):
+    if wanted and not SpecifierSet(wanted).contains(python):
         raise _refused_lock(plan, "the lock is for Python %s, not for %s" % (wanted, python))
     return document
 
@@ -283,7 +283,7 @@ def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: 
 def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
     version = package.get("version")
     try:
-        if version and not SpecifierSet(wanted.specifier).contains(version, prereleases=True):
+        if version and not SpecifierSet(wanted.specifier).contains(version):
             return "pins %s %s, which does not satisfy" % (package.get("name", wanted.name), version)
     except (InvalidSpecifier, InvalidVersion):
         pass  # The installer will say so.

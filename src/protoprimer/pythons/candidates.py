@@ -34,7 +34,7 @@ class InterpreterCandidate(NamedTuple):
             return False
         major, minor, patch = self.limit
         versions = ["%d.%d.%d" % (major, minor, last) for last in ([patch] if patch != _ANY else range(30))]
-        return major == _ANY or any(request.specifiers.contains(version, prereleases=True) for version in versions)
+        return major == _ANY or any(request.specifiers.contains(version) for version in versions)
 
 
 def interpreter_candidates(wild: Interpreter, console: Console) -> "list[InterpreterCandidate]":

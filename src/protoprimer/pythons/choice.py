@@ -71,7 +71,7 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
         return "a debug build"
     if request.admits(interpreter.version):
         return None
-    if request.specifiers.contains(interpreter.version, prereleases=True):
+    if request.specifiers.contains(interpreter.version):
         return "a pre-release, which is used only where it is asked for by name"
     return "not " + _wanted_python(request)
 
@@ -136,7 +136,7 @@ def selected_interpreter(
         cause = "%s: %s" % (probed.path, probed.reason)
     elif request.implementation not in (None, probed.implementation):
         cause = "%s, which is not %s" % (probed, request.implementation)
-    elif not request.specifiers.contains(probed.version, prereleases=True):
+    elif not request.specifiers.contains(probed.version):
         cause = "%s, which is not %s" % (probed, _wanted_python(request))
     else:
         return probed
