@@ -1,25 +1,21 @@
 """Which backend serves this host and this plan."""
 
+import contextlib
 import os
 import sys
+from typing import Any, Callable
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.errors import BackendError, InstallError, PrimerError, nearest_name
+from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import line_in_file, with_client_file
+from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from protoprimer.fetch.tools import ToolBox
-    from protoprimer.settings.configuration import Configuration
-    from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backends"]
 
@@ -30,11 +26,11 @@ _ADVICE_ON_FILES = "docs/reference/backends.md tells how to write one"
 
 def select_backend(
     wanted: "list[type[Backend]]",
-    interpreter: "Interpreter",
+    interpreter: Interpreter,
     plan: Plan,
-    toolbox: "ToolBox",
+    toolbox: ToolBox,
     console: Console,
-    configuration: "Configuration",
+    configuration: Configuration,
     failed: "dict[str, str] | None" = None,
 ) -> "tuple[Backend, str]":
     """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
@@ -49,55 +45,52 @@ def select_backend(
         if reason is None:
             return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
         refusals.append("not %s: %s" % (backend.name, reason))
-    cause = "no backend can serve Python %s here" % interpreter.version
-    advice = "put uv on PATH, or do what opens another road; ./prime check shows what this host can do"
-    opens = [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
-    for one in sorted(set(opens), key=opens.index):
-        advice += "\n  or: " + one
-    raise BackendError("\n  ".join([cause] + refusals), configuration.place_of("backend"), advice)
+    cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
+    advice = ["put uv on PATH, or do what opens another road; ./prime check shows what this host can do"]
+    advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
+    raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
 
 
-def check_backend_names(wanted: "str | list[str]", configuration: "Configuration", key: str = "backend") -> None:
+def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
     """Refuse a name that no backend has, before anything else is done.
 
     :param key: what names them
     :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
     """
-    for name in [wanted] if isinstance(wanted, str) else wanted:
-        if not _is_backend_file(name):
-            if name != "auto" and name not in BACKENDS:
-                nearest = nearest_name(name, list(BACKENDS))
-                advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
-                cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
-                raise configuration.error(key, cause, advice)
-        elif not os.path.isfile(configuration.path_of(name)):
-            advice = "create it (docs/reference/backends.md tells how), or correct its path"
-            raise configuration.error(key, "the backend file %s does not exist" % name, advice)
+    for name in _as_list(wanted):
+        if _is_backend_file(name):
+            if not os.path.isfile(configuration.path_of(name)):
+                advice = "create it (docs/reference/backends.md tells how), or correct its path"
+                raise configuration.error(key, "the backend file %s does not exist" % name, advice)
+        elif name != "auto" and name not in BACKENDS:
+            nearest = nearest_name(name, list(BACKENDS))
+            advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
+            cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
+            raise configuration.error(key, cause, advice)
 
 
 def probe_backends(
-    interpreter: "Interpreter", plan: Plan, toolbox: "ToolBox", console: Console, configuration: "Configuration"
+    interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
 ) -> "dict[str, str | None]":
     """Return for each backend why it cannot serve, or `None` if it can: the repository's own, then those of `auto`."""
-    wanted, answers = configuration.get("backend"), {}  # type: Any, dict[str, str | None]
-    own = list(filter(_is_backend_file, [wanted] if isinstance(wanted, str) else wanted))
-    for name in own + list(BACKENDS):
+    answers = {}  # type: dict[str, str | None]
+    for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
         try:
-            factory = wanted_backends(name, configuration)[0]
+            (factory,) = wanted_backends(name, configuration)
             answers[name] = factory(toolbox, console, toolbox.settings).probe(interpreter, plan)
         except PrimerError as error:
             answers[name] = error.cause
     return answers
 
 
-def wanted_backends(wanted: "str | list[str]", configuration: "Configuration") -> "list[type[Backend]]":
+def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
     """Return the wanted backends in the order to try; their names are known.
 
     :param wanted: `auto`, a name, a list of names, or the path of a client's own backend file
     :raises ConfigurationError: a file is no backend (exit 3)
     """
     found = []  # type: list[type[Backend]]
-    for name in [wanted] if isinstance(wanted, str) else wanted:
+    for name in _as_list(wanted):
         if _is_backend_file(name):
             found.append(_backend_of_file(configuration.path_of(name), configuration))
         else:
@@ -105,26 +98,27 @@ def wanted_backends(wanted: "str | list[str]", configuration: "Configuration") -
     return found
 
 
+def _as_list(wanted: "str | list[str]") -> "list[str]":
+    return [wanted] if isinstance(wanted, str) else wanted
+
+
 def _is_backend_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or os.sep in name
 
 
-def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend]":
+def _backend_of_file(path: str, configuration: Configuration) -> "type[Backend]":
     """Load a client's own backend: the one subclass of `Backend` that its file defines."""
     try:
         module = with_client_file(path, lambda module: module)
     except (Exception, SystemExit) as error:
         cause = "the backend file %s failed: %s: %s" % (line_in_file(path, error), type(error).__name__, error)
         raise configuration.error("backend", cause, _ADVICE_ON_FILES) from error
-    found = {
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Backend) and value.__module__ == module.__name__
-    }
+    classes = {value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Backend)}
+    found = [one for one in classes if one.__module__ == module.__name__]
     if len(found) != 1:
         cause = "%s defines %d subclasses of Backend instead of one" % (path, len(found))
         raise configuration.error("backend", cause, _ADVICE_ON_FILES)
-    backend = found.pop()
+    backend = found[0]
     if "name" not in vars(backend):
         # One that it inherits would be taken for ours.
         backend.name = os.path.splitext(os.path.basename(path))[0]
@@ -135,11 +129,8 @@ def _backend_of_file(path: str, configuration: "Configuration") -> "type[Backend
 
 def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Callable[..., Any]":
     """Return the method such that what its file does wrong is told as that file's failure; its words go to stderr."""
-    error_class = BackendError if name == "probe" else InstallError
 
     def told(self: Backend, *arguments: object) -> "Any":
-        import contextlib
-
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 return method(self, *arguments)
@@ -150,6 +141,7 @@ def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Cal
             if place == path and not isinstance(error, NotImplementedError):
                 raise
             cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
+            error_class = BackendError if name == "probe" else InstallError
             raise error_class(cause, place, _ADVICE_ON_FILES) from error
 
     return told

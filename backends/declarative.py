@@ -1,20 +1,17 @@
 """Which projects an installer's cache may be trusted with: those whose build follows from `pyproject.toml` alone.
 
 uv keeps what it has built of a directory until its `pyproject.toml`, `setup.py` or `setup.cfg` has another date. That
-is wrong where a build reads more than these, or writes into the checkout: a version from tags, generated modules,
-compiled extensions, a list of the packages that are there. Such a project is built in every environment.
+is wrong where a build reads more than these, or writes into the checkout.
 """
 
 import os
-import re
 
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import read_requirement
 from protoprimer.project.plan import ProjectToInstall
 
 __all__ = ["is_declarative"]
 
-# Each build backend that is known to do no more than `[project]` says unless it is told to: what is to be installed
-# for it, and the tables that tell it to.
+# Build backends that do no more than `[project]` says, each with its distribution and the tables that make it do more.
 _BUILD_BACKENDS = {
     "flit_core.buildapi": ("flit-core", []),
     "hatchling.build": ("hatchling", [("hatch", "build"), ("hatch", "metadata"), ("hatch", "version")]),
@@ -34,20 +31,16 @@ def is_declarative(project: ProjectToInstall) -> bool:
     """
     metadata = project.metadata
     table, system = metadata.table("project"), metadata.table("build-system")
-    backend = _BUILD_BACKENDS.get(str(system.get("build-backend")))
-    if backend is None or not project.editable or "version" not in table or table.get("dynamic"):
+    if not project.editable or "version" not in table or table.get("dynamic") or "backend-path" in system:
         return False
-    requirement, tables = backend
-    named = {_name_of(line) for line in metadata.build_requires}
-    # A plug-in works by being installed.
-    if "backend-path" in system or not named <= {requirement, "wheel"}:
-        return False
-    if any(os.path.exists(os.path.join(project.path, name)) for name in _FURTHER_FILES):
-        return False
-    # Without a `src`, setuptools writes down which packages it has found.
-    has_src = requirement != "setuptools" or os.path.isdir(os.path.join(project.path, "src"))
-    return has_src and not any(metadata.table("tool", *keys) for keys in tables)
-
-
-def _name_of(requirement: str) -> str:
-    return normalized_project_name(re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0])
+    distribution, tables = _BUILD_BACKENDS.get(str(system.get("build-backend")), ("", []))
+    required = {asked and asked.normal_name for asked in map(read_requirement, metadata.build_requires)}
+    # A plug-in works by being installed. Without a `src`, setuptools writes down which packages it has found.
+    further = ("src",) if distribution == "setuptools" else ()
+    return (
+        bool(distribution)
+        and required <= {distribution, "wheel"}
+        and not any(os.path.exists(os.path.join(project.path, name)) for name in _FURTHER_FILES)
+        and all(os.path.isdir(os.path.join(project.path, name)) for name in further)
+        and not any(metadata.table("tool", *keys) for keys in tables)
+    )

@@ -2,17 +2,15 @@
 
 import os
 import re
+from typing import Any
 
 from protoprimer.backends.installed import installed_distributions
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from protoprimer.system.files import content_of
 
 __all__ = ["unsatisfied_requirement"]
 
@@ -26,47 +24,48 @@ def unsatisfied_requirement(
     """
     if "no-deps" in settings or any("--no-deps" in step.args for step in plan.steps):
         return None
-    told = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
-    free = {asked.normal_name for asked in map(read_requirement, told) if asked}
+    overridden = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
+    free = {asked.normal_name for asked in map(read_requirement, overridden) if asked}
     restated = re.findall("'name': '([^']+)'", " ".join(settings.get("dependency-metadata", [])))
+    restated = list(map(normalized_project_name, restated))
     installed = installed_distributions(environment)
-    required = {name: _requirements_of(path) for name, (_version, path) in installed.items()}
+
+    def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
+        version, path = installed[name]
+        lines = [] if name in restated else _requirements_of(path)
+        return [("%s %s" % (name, version), line, extra) for line in lines]
+
     # Who requires, what, and under which extra of its own.
-    edges = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
-    pending, done = [(name, "") for name in installed], set()  # type: list[tuple[str, str]], set[tuple[str, str]]
-    while edges or pending:
-        while pending:
-            name, extra = pending.pop()
-            if (name, extra) not in done and name not in map(normalized_project_name, restated):
-                done.add((name, extra))
-                edges += [("%s %s" % (name, installed[name][0]), line, extra) for line in required[name]]
-        who, line, extra = edges.pop() if edges else ("", "", "")
+    pending = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
+    pending += [edge for name in installed for edge in required_by(name)]
+    chosen = set()  # type: set[tuple[str, str]]
+    while pending:
+        who, line, of_extra = pending.pop()
         wanted = read_requirement(line)
-        if wanted is None or not _holds(wanted.marker, dict(markers, extra=extra)):
-            continue
-        name = wanted.normal_name
-        if name in free:
+        name = wanted.normal_name if wanted else ""
+        if wanted is None or name in free or not _holds(wanted, dict(markers, extra=of_extra)):
             continue
         if name not in installed:
             return "%s requires `%s`, which is not installed" % (who, line)
         if not _admits(wanted.specifier, installed[name][0]):
             return "%s requires `%s`, but %s %s is installed" % (who, line, name, installed[name][0])
-        pending = [(name, normalized_project_name(one)) for one in wanted.extras]
+        for extra in set(map(normalized_project_name, wanted.extras)):
+            if (name, extra) not in chosen:
+                chosen.add((name, extra))
+                pending += required_by(name, extra)
     return None
 
 
 def _requirements_of(path: str) -> "list[str]":
-    try:
-        with open(os.path.join(path, "METADATA"), encoding="utf-8", errors="replace") as stream:
-            header = stream.read().split("\n\n")[0]
-    except OSError:
-        return []
-    return [line.partition(":")[2].strip() for line in header.splitlines() if line.lower().startswith("requires-dist:")]
+    from email.parser import HeaderParser
+
+    text = content_of(os.path.join(path, "METADATA")).decode("utf-8", "replace")
+    return HeaderParser().parsestr(text).get_all("Requires-Dist", [])
 
 
-def _holds(marker: "str | None", environment: "dict[str, Any]") -> bool:
+def _holds(wanted: Requirement, environment: "dict[str, Any]") -> bool:
     try:
-        return not marker or marker_holds(marker, environment)
+        return not wanted.marker or marker_holds(wanted.marker, environment)
     except ValueError:
         return False
 
