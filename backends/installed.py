@@ -10,10 +10,26 @@ from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import content_of, is_within, json_table, names_in
 from protoprimer.system.paths import path_of_file_url
 
-__all__ = ["fault_of_installed", "installed_distributions", "metadata_directories", "rows_of_record"]
+__all__ = [
+    "fault_of_installed",
+    "installed_distributions",
+    "metadata_directories",
+    "rows_of_record",
+    "site_packages_directories",
+]
 
 # The last one is PyPy's before 3.8.
 _PLACES_OF_PACKAGES = ("[Ll]ib*/site-packages", "[Ll]ib*/*/site-packages", "site-packages")
+
+
+def site_packages_directories(environment: str) -> "list[str]":
+    """Return the directories that an environment's packages are in, each once."""
+    found = {}  # type: dict[str, str]
+    for pattern in _PLACES_OF_PACKAGES:
+        for place in sorted(glob.glob(os.path.join(glob.escape(environment), pattern))):
+            # lib64 may be a link to lib.
+            found.setdefault(os.path.realpath(place), place)
+    return list(found.values())
 
 
 def metadata_directories(environment: str) -> "dict[str, str]":
@@ -55,12 +71,7 @@ def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None"
 
 
 def _paths_in_packages(environment: str) -> "list[str]":
-    places = {}  # type: dict[str, str]
-    for pattern in _PLACES_OF_PACKAGES:
-        for place in glob.glob(os.path.join(glob.escape(environment), pattern)):
-            # lib64 may be a link to lib.
-            places.setdefault(os.path.realpath(place), place)
-    return [os.path.join(place, name) for place in sorted(places.values()) for name in names_in(place)]
+    return [os.path.join(place, name) for place in site_packages_directories(environment) for name in names_in(place)]
 
 
 def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple[str, str]]") -> "str | None":
