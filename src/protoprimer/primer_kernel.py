@@ -2,41 +2,35 @@
 
 import os
 import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NoReturn
 
+from protoprimer.authoring.entry import KINDS
 from protoprimer.commands.table import COMMAND_FUNCTIONS
 from protoprimer.commands.uv import become_pip
 from protoprimer.errors import DryRunEnds, PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
-    can_ask_client,
     graph_here,
     invocation_of_process,
     keep_only_standard_library_on_path,
-    share_console,
-    targets_of,
     tell_unexpected,
 )
-from protoprimer.runtime.neo import boot_client, client_arguments, heal_or_explain
+from protoprimer.runtime.neo import boot_client, heal_or_explain
 from protoprimer.runtime.readiness import enter_client, enter_script, ready_environment, ready_or_stale_environment
 from protoprimer.runtime.switch import is_isolated, is_neo_runtime
-from protoprimer.settings.command_line import help_text
-from protoprimer.settings.configuration import LEAPS
+from protoprimer.settings.command_line import CommandLine, help_text
+from protoprimer.settings.configuration import LEAPS, Configuration
 from protoprimer.states import bootstrap_graph
 from protoprimer.store.carried import has_our_mark
 from protoprimer.store.generations import record_of
-from protoprimer.store.publishing import environment_facts
+from protoprimer.store.publishing import environment_facts, environment_of_ready
 from protoprimer.system.children import Terminated
 from protoprimer.system.console import Console, print_out, status_once_printed
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.version import VERSION
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, NoReturn
-
-    from protoprimer.settings.command_line import CommandLine
-    from protoprimer.settings.configuration import Configuration
 
 __all__ = [
     "Primer",
@@ -52,6 +46,7 @@ __all__ = [
 ]
 
 INTERRUPTED = 130
+_HOW_TO_SEE_MORE = "the repository's own %s are shown once its environment is ready: run it without arguments first"
 
 
 def run_main(main: str, script: "str | None" = None) -> "NoReturn":
@@ -129,7 +124,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         vars(sys.modules["__main__"]).update(names)
     in_neo = is_neo_runtime(dict(os.environ))
     try:
-        status = _serve_neo(kind, main) if in_neo else _serve_proto(kind, main, console)
+        status = _serve_neo(kind, main, console) if in_neo else _serve_proto(kind, main, console)
     except DryRunEnds as ended:
         console.say(str(ended))
         status = 0
@@ -165,64 +160,65 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     answer_to_import()
     graph = bootstrap_graph(invocation_of_process(kind, main))
     line: "CommandLine" = graph.evaluate("command_line")
-    share_console(graph, console)
+    # From now on failures are told as loudly as all the rest, and logged.
+    console.__dict__ = graph.evaluate("console").__dict__
     if line.has("version"):
         print_out("protoprimer " + VERSION)
         return 0
-    if line.has("help") and not (line.command == "boot" and main and can_ask_client(graph)):
+    if line.has("help"):
+        if main is not None and line.command == "boot":
+            _show_by_client(graph, main)
         print_out(help_text(line.program, line.command, _HOW_TO_SEE_MORE % "options" if main else None))
         return 0
     target = line.text("target")
-    if target is not None and (main is None or target in targets_of(graph)):
+    if target is not None and (main is None or target in graph.states):
         name = graph.state_of_target(target).name
         if line.command in ("boot", "reboot"):
             _ = ready_environment(graph) if name == "environment" else graph.evaluate(name)
             return 0
     if kind == "start":
         enter_client(graph, ready_or_stale_environment(graph))
-    elif kind == "run" or line.has("help"):
+    elif kind == "run":
         enter_client(graph, ready_environment(graph))
     elif kind == "main":
         enter_script(graph, ready_environment(graph))
     elif line.command == "graph":
-        _show_clients_graph(graph, main, console)
+        _show_by_client(graph, main)
+        if main is not None:
+            console.say(_HOW_TO_SEE_MORE % "states")
     status: int = graph.call(COMMAND_FUNCTIONS[line.command])
     return status
 
 
-def _show_clients_graph(graph: StateGraph, main: "str | None", console: Console) -> None:
-    """Let the client show the graph that it has extended, where its environment is ready."""
-    if not can_ask_client(graph):
+def _show_by_client(graph: StateGraph, main: "str | None") -> None:
+    """Let the client show what it has extended, where there is one whose environment is ready."""
+    ready = environment_of_ready(graph.evaluate("configuration"))
+    if ready is not None:
+        graph.provide("environment", ready)
         if main is not None:
-            console.say(_HOW_TO_SEE_MORE % "states")
-        return
-    environment = ready_environment(graph)
-    if main is not None:
-        enter_client(graph, environment)
-    graph.provide("environment", environment)
+            enter_client(graph, ready)
 
 
-_HOW_TO_SEE_MORE = "the repository's own %s are shown once its environment is ready: run it without arguments first"
-
-
-def _serve_neo(kind: str, main: "str | None") -> "Any":
-    installed = _installed_kernel()
-    if installed is not None:
-        # It cannot know which kernel has called it.
-        vars(sys.modules["__main__"]).setdefault("PROTOPRIMER_KERNEL", __file__)
-        return getattr(installed, {"run": "run_main", "boot": "boot_env", "start": "start_app"}[kind])(main)
-    if not is_importable():
+def _serve_neo(kind: str, main: "str | None", console: Console) -> "Any":
+    package = _package_here()
+    if package is None:
         answer_to_import()
-    invocation = invocation_of_process(kind, main)
+    elif __name__ != "protoprimer.primer_kernel" and has_our_mark(package):
+        # What is installed serves; it cannot know which kernel has called it.
+        installed = import_module("protoprimer.primer_kernel")
+        if installed is not sys.modules.get(__name__):
+            vars(sys.modules["__main__"]).setdefault("PROTOPRIMER_KERNEL", __file__)
+            return getattr(installed, KINDS[kind])(main)
     if main is None:
-        return _serve_proto(kind, main, Console())
+        return _serve_proto(kind, main, console)
+    invocation = invocation_of_process(kind, main)
+    graph = bootstrap_graph(invocation)
+    line: "CommandLine" = graph.evaluate("command_line")
     try:
-        function = client_function(main, invocation.entry_path, invocation.program, client_arguments(invocation))
+        function = client_function(invocation, main, line.client_arguments)
     except ClientImportFailed as failure:
-        return heal_or_explain(invocation, kind, failure)
-    if kind == "boot":
-        return boot_client(invocation, function)
-    return call_client(function, invocation.program, invocation.arguments)
+        return heal_or_explain(graph, failure)
+    return boot_client(graph, function) if kind == "boot" else call_client(function)
 
 
 def answer_to_import() -> None:
@@ -232,39 +228,15 @@ def answer_to_import() -> None:
         # Loaded by its path, without an entry there.
         this = type(sys)(__name__)
         vars(this).update(globals())
-    for name in (
-        "",
-        ".primer_kernel",
-        ".backends",
-        ".backends.base",
-        ".backends.uv",
-        ".backends.virtualenv",
-        ".backends.venv",
-    ):
+    backends = [".backends" + name for name in ("", ".base", ".uv", ".virtualenv", ".venv")]
+    for name in ["", ".primer_kernel"] + backends:
         sys.modules.setdefault("protoprimer" + name, this)
 
 
-def is_importable() -> bool:
-    """Tell whether this interpreter has a package `protoprimer`, whoever has made it."""
-    return _package_here() is not None
-
-
 def _package_here() -> "str | None":
-    from importlib.util import find_spec
-
+    """Return the directory of the package `protoprimer` that this interpreter has, whoever has made it."""
     try:
         spec = find_spec("protoprimer")
     except (ImportError, ValueError):
         return None
     return os.path.dirname(spec.origin) if spec is not None and spec.origin else None
-
-
-def _installed_kernel() -> "Any":
-    """Return our `protoprimer.primer_kernel` that the environment has installed, unless that is this module."""
-    package = None if __name__ == "protoprimer.primer_kernel" else _package_here()
-    if package is None or not has_our_mark(package):
-        return None
-    from importlib import import_module
-
-    found = import_module("protoprimer" + ".primer_kernel")
-    return None if found is sys.modules.get(__name__) else found

@@ -6,7 +6,9 @@ reaches them.
 
 import os
 import time
+from typing import NamedTuple
 
+from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import check_backend_names, wanted_backends
 from protoprimer.errors import ConfigurationError, DryRunEnds
 from protoprimer.fetch.bundles import OpenedBundle, find_bundle
@@ -45,44 +47,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protoprimer.backends.base import Backend
-
-__all__ = ["STATES_OF_PROVISIONING", "Invocation", "bootstrap_graph"]
-
-# What has made the environment by the time that code of the client's runs: replacing one there would change nothing.
-STATES_OF_PROVISIONING = (
-    "plan", "required_python", "bundle", "index_settings", "toolbox", "lock", "store", "interpreter", "inputs",
-    "fingerprint", "request", "readable_lock", "backends", "generation",
-)  # fmt: skip
+__all__ = ["Invocation", "bootstrap_graph"]
 
 
-class Invocation:
-    """How the kernel was called.
+class Invocation(NamedTuple):
+    """How the kernel was called; the paths are absolute, links resolved.
 
-    :param entry_path: the entry script, absolute, links resolved
-    :param kernel_path: the kernel file, absolute
     :param program: the entry script as it was typed
-    :param arguments: what followed it
-    :param client_main: `module:function` of the client, or `None`
+    :param client_main: `module:function`
     :param kind: of the entry script: `boot` takes protoprimer's arguments; those of `run` and `start` are the client's
+    :param variables: of the process, those that were taken from client code included
     """
 
-    def __init__(
-        self,
-        entry_path: str,
-        kernel_path: str,
-        program: str,
-        arguments: "list[str]",
-        client_main: "str | None",
-        kind: str,
-    ) -> None:
-        self.entry_path = entry_path
-        self.kernel_path = kernel_path
-        self.program = program
-        self.arguments = arguments
-        self.client_main = client_main
-        self.kind = kind
-        self.variables = dict(os.environ)
+    entry_path: str
+    kernel_path: str
+    program: str
+    arguments: "list[str]"
+    client_main: "str | None"
+    kind: str
+    variables: "dict[str, str]"
 
 
 def command_line(invocation: Invocation) -> CommandLine:
@@ -94,17 +77,18 @@ def command_line(invocation: Invocation) -> CommandLine:
 
 def console(invocation: Invocation, command_line: CommandLine) -> Console:
     """Where our words go."""
-    asked = invocation.variables.get("PROTOPRIMER_VERBOSITY")
-    if asked and not command_line.options.keys() & {"quiet", "verbose"}:
+    verbosity, asked = command_line.verbosity(), invocation.variables.get("PROTOPRIMER_VERBOSITY")
+    if asked and not verbosity:
         if asked not in ("-1", "0", "1", "2"):
             cause = "PROTOPRIMER_VERBOSITY must be -1 (errors only), 0, 1 or 2 (most), not %r" % asked
             raise ConfigurationError(cause, "the variable PROTOPRIMER_VERBOSITY")
-        return Console(int(asked), command_line.text("color") or "auto")
-    return Console(command_line.verbosity(), command_line.text("color") or "auto")
+        verbosity = int(asked)
+    return Console(verbosity, command_line.text("color") or "auto")
 
 
 def read_at_ns() -> int:
     """The moment before the first input is read: an edit after it makes the environment stale again."""
+    # Python 3.6 has no time_ns.
     return time.time_ns() if hasattr(time, "time_ns") else int(time.time() * 1e9)
 
 
@@ -116,11 +100,8 @@ def configuration(
         invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
     if found.is_fallback:
-        chosen = remembered_environment(found.state_directory)
-        console.say(
-            "this branch has no environment %r, which this clone has chosen: taking %s"
-            % (chosen, found.environment_name)
-        )
+        words = "this branch has no environment %r, which this clone has chosen: taking %s"
+        console.say(words % (remembered_environment(found.state_directory), found.environment_name))
     check_backend_names(found.get("backend"), found)
     directory = found.state_directory
     # Looking around leaves nothing behind; what a run does is recorded beside what it makes, in a directory of ours.
@@ -198,8 +179,8 @@ def lock(configuration: Configuration, console: Console) -> FileLock:
 
 def store(configuration: Configuration, console: Console) -> GenerationStore:
     """The generations of the selected environment."""
-    directories = (configuration.state_directory, configuration.own_state_directory)
-    return GenerationStore(directories[0], configuration.environment_name, console, directories[1])
+    directory, own = configuration.state_directory, configuration.own_state_directory
+    return GenerationStore(directory, configuration.environment_name, console, own)
 
 
 def interpreter(
@@ -249,8 +230,8 @@ def inputs(
             console.warn("%s in %s matches nothing" % (pattern, configuration.place_of("watch")))
     selector = configuration.text("python-selector")
     found.add(*([configuration.path_of(selector)] if selector else []))
-    found.add(*(configuration.files + configuration.absent_files))
-    found.add(*(required_python.files + required_python.absent_files))
+    for source in (configuration, required_python):
+        found.add(*(source.files + source.absent_files))
     found.look_at(*index_settings.files)
     found.facts.update(index_settings.facts())
     for path in map(path_of_file_url, index_settings.constraints + index_settings.build_constraints):
@@ -331,30 +312,11 @@ def environment(request: BuildRequest, generation: Generation, read_at_ns: int, 
 
 def bootstrap_graph(invocation: Invocation) -> StateGraph:
     """Return the graph of all states above, checked."""
-    graph = StateGraph(
-        [
-            command_line,
-            console,
-            read_at_ns,
-            configuration,
-            plan,
-            required_python,
-            bundle,
-            index_settings,
-            cache_directory,
-            toolbox,
-            lock,
-            store,
-            interpreter,
-            inputs,
-            fingerprint,
-            request,
-            readable_lock,
-            backends,
-            generation,
-            environment,
-        ]
-    )
+    graph = StateGraph((
+        command_line, console, read_at_ns, configuration, plan, required_python, bundle, index_settings,
+        cache_directory, toolbox, lock, store, interpreter, inputs, fingerprint, request, readable_lock, backends,
+        generation, environment,
+    ))  # fmt: skip
     graph.provide("invocation", invocation)
     graph.provide("is_second_try", False)
     graph.provide("graph", graph)

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 
 from protoprimer.errors import InstallError
+from protoprimer.project.plan import Plan
 from protoprimer.system.files import is_within
 from protoprimer.system.paths import scripts_directory
 from protoprimer.system.platform import is_windows
@@ -12,11 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protoprimer.project.plan import Plan
-
 __all__ = ["forbids_execution", "refuse_python_program_of_host"]
-
-_BYTES_THAT_TELL = 512
 
 
 def refuse_python_program_of_host(
@@ -30,8 +28,6 @@ def refuse_python_program_of_host(
     :param plan: asked only where something is refused
     :raises InstallError: exit code 6, with the line that adds it to the environment
     """
-    import shutil
-
     own, found = os.path.join(scripts_directory(environment), name), shutil.which(name, path=path)
     if os.path.dirname(name) or found == own:
         return
@@ -41,7 +37,8 @@ def refuse_python_program_of_host(
     why = _why_it_is_python(found, root) if found is not None else None
     if why is not None:
         cause = "%r is not in the environment; the host's is %s" % (name, why)
-        raise InstallError(cause, found, _line_that_adds(name, plan))
+        advice = _line_that_adds(name, plan) + "; to run the host's all the same, give its path"
+        raise InstallError(cause, found, advice)
 
 
 def forbids_execution(path: str) -> bool:
@@ -52,37 +49,35 @@ def forbids_execution(path: str) -> bool:
 
 def _why_it_is_python(found: str, root: str) -> "str | None":
     """Return what makes a program a Python program that is not of this repository, or `None`."""
-    for path in (found, os.path.realpath(found)):
-        home = os.path.dirname(os.path.dirname(path))
-        if os.path.isfile(os.path.join(home, "pyvenv.cfg")):
+    directory = os.path.dirname(found)
+    for path in (directory, os.path.dirname(os.path.realpath(found))):
+        if os.path.isfile(os.path.join(os.path.dirname(path), "pyvenv.cfg")):
             return "a program of another environment"
     if re.match(r"(python|pypy|pip)[\d.]*t?w?(\.exe)?$", os.path.basename(found)):
         return "another Python's"
-    if is_windows() and os.path.isfile(os.path.join(os.path.dirname(os.path.dirname(found)), "python.exe")):
+    if is_windows() and os.path.isfile(os.path.join(os.path.dirname(directory), "python.exe")):
         return "a program of another Python"
     try:
         with open(found, "rb") as stream:
-            head = stream.read(_BYTES_THAT_TELL)
+            head = stream.read(512)
     except OSError:
         return None
-    if os.path.basename(os.path.dirname(found)) == "shims" and re.search(b"pyenv|asdf-plugin: python", head):
+    if os.path.basename(directory) == "shims" and re.search(b"pyenv|asdf-plugin: python", head):
         return "a version manager's, of another Python"
-    # What is longer than the system takes as a first line stands in the second, as `exec`.
-    lines = head.split(b"\n", 2)[:2]
-    is_python = re.match(rb"#!.*\b(python|pypy)", lines[0]) or re.match(rb"'''exec' .*\b(python|pypy)", lines[-1])
     # A script of the repository itself is started by the environment's interpreter, through PATH.
-    is_own = is_within(os.path.realpath(found), root) and lines[0].startswith(b"#!/usr/bin/env")
+    is_own = is_within(os.path.realpath(found), root) and head.startswith(b"#!/usr/bin/env")
+    # What is longer than the system takes as a first line stands in the second, as `exec`.
+    is_python = re.match(rb"#!.*\b(python|pypy)|#!.*\n'''exec' .*\b(python|pypy)", head)
     return "a Python program" if is_python and not is_own else None
 
 
 def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
-    path = "; to run the host's all the same, give its path"
     if re.match(r"pip[\d.]*$", name):
-        return "./prime pip -- ARGS acts on this environment" + path
+        return "./prime pip -- ARGS acts on this environment"
     if name == "uv":
-        return "./prime uv -- ARGS" + path
+        return "./prime uv -- ARGS"
     if re.match(r"(python|pypy)[\d.]*$", name):
-        return "python is the environment's" + path
+        return "python is the environment's"
     planned = plan()
     files = [file for step in planned.steps for file in step.requirements]
     if planned.projects():
@@ -91,4 +86,4 @@ def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
         line = "the line %s in %s" % (name, os.path.basename(files[0]))
     else:
         line = 'install = { args = ["%s"] } in [tool.protoprimer]' % name
-    return "add it: %s%s%s" % (line, "; then ./prime lock" if planned.lock else "", path)
+    return "add it: %s%s" % (line, "; then ./prime lock" if planned.lock else "")

@@ -7,21 +7,16 @@ from protoprimer.authoring.kernel import renew_kernel
 from protoprimer.errors import BackendError, DryRunEnds, InstallError, NotReadyError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.switch import enter_environment, is_isolated
+from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
+from protoprimer.states import Invocation
 from protoprimer.store.building import InputsChangedError, is_for_this_run_only
-from protoprimer.store.file_lock import disk_failure
+from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.publishing import Environment, environment_of_ready
 from protoprimer.store.ready import write_launcher
 from protoprimer.store.state_directory import remove_unused_state_directory
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.settings.command_line import CommandLine
-    from protoprimer.states import Invocation
-    from protoprimer.store.file_lock import FileLock
-
 __all__ = ["enter_client", "enter_script", "ready_environment", "ready_or_stale_environment"]
-
 
 # States that are the same whatever the repository's files say; the lock may be held.
 _APART_FROM_INPUTS = ("command_line", "console", "cache_directory", "lock", "store")
@@ -31,14 +26,13 @@ def ready_environment(graph: StateGraph) -> Environment:
     """Return the environment, built if it has to be."""
     line: "CommandLine" = graph.evaluate("command_line")
     configuration: "Configuration" = graph.evaluate("configuration")
-    if line.command != "reboot":
-        found = environment_of_ready(configuration)
-        if found is not None:
-            if line.has("dry-run"):
-                raise DryRunEnds("nothing to do: the environment is ready")
-            return found
-    is_first = not os.path.exists(os.path.join(configuration.state_directory, "ready"))
-    is_new = not os.path.lexists(configuration.state_directory)
+    found = None if line.command == "reboot" else environment_of_ready(configuration)
+    if found is not None:
+        if line.has("dry-run"):
+            raise DryRunEnds("nothing to do: the environment is ready")
+        return found
+    directory = configuration.state_directory
+    is_new, is_first = not os.path.lexists(directory), not os.path.exists(os.path.join(directory, "ready"))
     try:
         if is_first and not (line.command == "reboot" or line.has("dry-run") or is_for_this_run_only(configuration)):
             environment = _first_environment(graph, configuration)
@@ -46,7 +40,7 @@ def ready_environment(graph: StateGraph) -> Environment:
             environment = _environment_as_planned(graph)
     except BackendError:
         if is_new:
-            _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
+            _leave_nothing(graph.evaluate("lock"), directory)
         raise
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
@@ -56,10 +50,10 @@ def _first_environment(graph: StateGraph, configuration: Configuration) -> Envir
     """Return what the first of many that come at once makes; the others look no further until it is there."""
     # What is wrong with these is said before anything is written. Who finds a state directory comes after one that has
     # looked around.
-    looks = configuration.text("python-selector") or not os.path.exists(configuration.state_directory)
-    for name in ["inputs"] + ["interpreter"] * bool(looks):
-        graph.evaluate(name)
-    for name in ("readable_lock", "backends", "index_settings"):
+    names = ["inputs", "readable_lock", "backends", "index_settings"]
+    if configuration.text("python-selector") or not os.path.exists(configuration.state_directory):
+        names.insert(1, "interpreter")
+    for name in names:
         graph.evaluate(name)
     lock: "FileLock" = graph.evaluate("lock")
     try:
@@ -77,17 +71,15 @@ def _first_environment(graph: StateGraph, configuration: Configuration) -> Envir
 def _environment_as_planned(graph: StateGraph) -> Environment:
     """Return the environment; where what it is made from changed while it was built, plan it anew, once."""
     try:
-        made = graph.evaluate("environment")  # type: Environment
+        return graph.evaluate("environment")  # type: ignore[no-any-return]
     except InputsChangedError as changed:
-        console = graph.evaluate("console")
-        console.say("%s: planning anew" % changed.cause)
+        graph.evaluate("console").say("%s: planning anew" % changed.cause)
         graph.forget_all_but(_APART_FROM_INPUTS)
         graph.provide("is_second_try", True)
-        made = graph.evaluate("environment")
-    return made
+        return graph.evaluate("environment")  # type: ignore[no-any-return]
 
 
-def _leave_nothing(lock: "FileLock", state_directory: str) -> None:
+def _leave_nothing(lock: FileLock, state_directory: str) -> None:
     """Take the state directory away that this run has made for nothing, unless others are at work there."""
     try:
         if lock.acquire(unless=lambda: True):
@@ -107,17 +99,15 @@ def ready_or_stale_environment(graph: StateGraph) -> Environment:
     found = environment_of_ready(configuration)
     if found is not None:
         return found
-    store, console = graph.evaluate("store"), graph.evaluate("console")
-    fingerprint = graph.evaluate("fingerprint")
-    current = store.find(fingerprint)
+    store = graph.evaluate("store")
+    current = store.find(graph.evaluate("fingerprint"))
     if current is not None:
         graph.provide("generation", current)
-        made: "Environment" = graph.evaluate("environment")
-        return made
+        return graph.evaluate("environment")  # type: ignore[no-any-return]
     last = store.last()
     if last is None:
         raise NotReadyError("the environment is not ready", configuration.state_directory, "run ./prime")
-    console.warn("the environment is older than what it is made from; run ./prime to renew it")
+    graph.evaluate("console").warn("the environment is older than what it is made from; run ./prime to renew it")
     return Environment(last.path, [configuration.root], False)
 
 

@@ -1,6 +1,7 @@
 """The switch: the environment's interpreter takes over the entry script, or a command of the user's."""
 
 import os
+import shutil
 import sys
 
 from protoprimer.errors import InstallError, UsageError, nearest_name
@@ -24,8 +25,9 @@ READY_VARIABLE = "PROTOPRIMER_READY"
 PATH_VARIABLE = "PROTOPRIMER_PATH"
 HOPS_VARIABLE = "PROTOPRIMER_HOPS"
 MAXIMUM_HOPS = 3
-# The last two speak for `sys.executable`, even to an isolated interpreter, which then takes itself for another one.
-_STEERING_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
+# `PYTHONEXECUTABLE` and `__PYVENV_LAUNCHER__` speak for `sys.executable`, even to an isolated interpreter, which then
+# takes itself for another one.
+_LEFT_OUT = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV_PROMPT")
 
 
 def is_neo_runtime(environ: "dict[str, str]") -> bool:
@@ -39,18 +41,14 @@ def is_neo_runtime(environ: "dict[str, str]") -> bool:
 
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
     """Return the flags that do in an isolated interpreter what the user's `PYTHON*` variables ask for."""
-    flags = ["-I"]
+    flags, optimize = ["-I"], environ.get("PYTHONOPTIMIZE", "")
     # Like the interpreter itself: 0 is as good as unset, and any word counts as 1.
-    if environ.get("PYTHONUNBUFFERED", "0") not in ("", "0"):
-        flags.append("-u")
-    if environ.get("PYTHONDONTWRITEBYTECODE", "0") not in ("", "0"):
-        flags.append("-B")
-    for warning in (environ.get("PYTHONWARNINGS") or "").split(","):
-        if warning.strip():
-            flags.append("-W" + warning.strip())
-    optimize = environ.get("PYTHONOPTIMIZE", "0")
+    for name, flag in (("PYTHONUNBUFFERED", "-u"), ("PYTHONDONTWRITEBYTECODE", "-B")):
+        flags += [flag] if environ.get(name, "0") not in ("", "0") else []
+    warnings = [warning.strip() for warning in environ.get("PYTHONWARNINGS", "").split(",")]
+    flags += ["-W" + warning for warning in warnings if warning]
     if optimize not in ("", "0"):
-        flags.append("-O" if not optimize.isdigit() or int(optimize) < 2 else "-OO")
+        flags.append("-OO" if optimize.isdigit() and int(optimize) > 1 else "-O")
     return flags
 
 
@@ -59,14 +57,12 @@ def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[
 
     What another active environment has set goes; `ready.sh` does the same.
     """
-    left_out = _STEERING_VARIABLES + ("VIRTUAL_ENV_PROMPT",)
-    passed = {name: value for name, value in environ.items() if name not in left_out}
-    scripts, rest = scripts_directory(environment), passed.get("PATH", os.defpath)
-    for active in filter(None, [environment, passed.get("VIRTUAL_ENV")]):
-        rest = _path_without(rest, scripts_directory(active))
-    passed["VIRTUAL_ENV"] = environment
-    passed["PATH"] = scripts + os.pathsep + rest if rest else scripts
-    return leave_protoprimer_variables(passed)
+    passed = leave_protoprimer_variables(environ)
+    active = [scripts_directory(one) for one in (environment, passed.get("VIRTUAL_ENV")) if one]
+    path = passed.get("PATH", os.defpath)
+    kept = [part for part in path.split(os.pathsep) if part not in active] if path else []
+    passed.update(VIRTUAL_ENV=environment, PATH=os.pathsep.join(active[:1] + kept))
+    return {name: value for name, value in passed.items() if name not in _LEFT_OUT}
 
 
 def is_isolated() -> bool:
@@ -89,36 +85,33 @@ def enter_environment(
     :param told: whether it is told of the switch by variables; false where no kernel would take them away again
     :raises InstallError: exit code 6: the switch does not lead into the environment, again and again
     """
-    passed = activated_environment(dict(os.environ), environment)
+    environ, python = dict(os.environ), environment_python(environment)
+    passed = activated_environment(environ, environment)
     if told:
-        passed.update((name, value) for name, value in os.environ.items() if name.startswith("PROTOPRIMER_"))
+        passed.update((name, value) for name, value in environ.items() if name.startswith("PROTOPRIMER_"))
         passed[READY_VARIABLE] = environment
-        passed[HOPS_VARIABLE] = _next_hop(os.environ.get(HOPS_VARIABLE), root, environment)
+        passed[HOPS_VARIABLE] = _next_hop(environ.get(HOPS_VARIABLE, ""), root, environment)
         passed.pop(PATH_VARIABLE, None)
         if client_paths:
             passed[PATH_VARIABLE] = os.pathsep.join(client_paths)
-    flags = interpreter_flags(dict(os.environ))
+    flags = interpreter_flags(environ)
     if not isolated:
         flags[0:1] = ["-E", "-s"]
-    python = environment_python(environment)
     try:
         replace_process([python] + flags + command, passed)
     except OSError as error:
         raise InstallError("the environment's interpreter cannot be started: %s" % error.strerror, python) from None
 
 
-def _next_hop(earlier: "str | None", root: str, environment: str) -> str:
+def _next_hop(earlier: str, root: str, environment: str) -> str:
     # A loop stays in one process where exec exists; a nested run of another clone, or in a child, starts at one.
     owner = "%s:%s" % (os.getpid() if os.name != "nt" else "-", root)
-    count, _, earlier_owner = (earlier or "0:").partition(":")
+    count, _, earlier_owner = earlier.partition(":")
     hops = int(count) + 1 if earlier_owner == owner and count.isdigit() else 1
     if hops > MAXIMUM_HOPS:
-        raise InstallError(
-            "the interpreter %s does not run in its environment: %d switches led nowhere"
-            % (environment_python(environment), hops - 1),
-            environment,
-            "remove that directory and run again; if that does not help, choose another Python",
-        )
+        cause = "the interpreter %s does not run in its environment: %d switches led nowhere"
+        advice = "remove that directory and run again; if that does not help, choose another Python"
+        raise InstallError(cause % (environment_python(environment), hops - 1), environment, advice)
     return "%d:%s" % (hops, owner)
 
 
@@ -127,23 +120,15 @@ def enter_command(command: "list[str]", environment: str) -> None:
 
     :raises UsageError: exit code 2: there is no such command, or it cannot be started
     """
-    import shutil
-
-    passed = activated_environment(dict(os.environ), environment)
-    found = shutil.which(command[0], path=passed["PATH"])
+    passed, name = activated_environment(dict(os.environ), environment), command[0]
+    found = shutil.which(name, path=passed["PATH"])
+    if found is None and os.path.dirname(name) and os.path.exists(name):
+        raise UsageError("%s is no program that can be run" % name, None, "see its mode: ls -ld %s" % name)
     if found is None:
-        scripts = scripts_directory(environment)
-        near = nearest_name(command[0], names_in(scripts))
+        near = nearest_name(name, names_in(scripts_directory(environment)))
         advice = "did you mean %s?" % near if near else None
-        cause = "there is no command %r in the environment or on PATH" % command[0]
-        if os.path.dirname(command[0]) and os.path.exists(command[0]):
-            cause, advice = "%s is no program that can be run" % command[0], "see its mode: ls -ld %s" % command[0]
-        raise UsageError(cause, None, advice)
+        raise UsageError("there is no command %r in the environment or on PATH" % name, None, advice)
     try:
         become_command(os.path.abspath(found), command, passed)
     except OSError as error:
         raise UsageError("%s cannot be started: %s" % (found, error.strerror)) from None
-
-
-def _path_without(path: str, directory: str) -> str:
-    return os.pathsep.join(part for part in path.split(os.pathsep) if part != directory)

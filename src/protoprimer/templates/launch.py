@@ -6,7 +6,6 @@ Written by protoprimer. `ready` and the kernel start it. Python compiles it each
 import os
 import sys
 
-PROTOPRIMER_LAUNCH = __file__
 # No client code and no child sees these; `get_config` still has to know them.
 PROTOPRIMER_HELD = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")}
 kind, main = sys.argv[1:3]

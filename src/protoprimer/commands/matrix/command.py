@@ -160,8 +160,8 @@ class _MatrixRun:
     def _look_ahead(self, cell: MatrixCell) -> None:
         """Note what a cell would tell of its environment, which is `None` if it is not there."""
         known = self._invocation
-        run = Invocation(known.entry_path, known.kernel_path, known.program, self._options(cell), None, "boot")
-        run.variables.update(self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
+        variables = dict(os.environ, **self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
+        run = known._replace(arguments=self._options(cell), client_main=None, kind="boot", variables=variables)
         graph = bootstrap_graph(run)
         try:
             chosen, fingerprint = graph.evaluate("interpreter"), str(graph.evaluate("fingerprint"))
