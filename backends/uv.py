@@ -154,7 +154,7 @@ class UvBackend(Backend):
             arguments += ["--resolution", plan.resolution]
         if plan.build_constraints:
             arguments += ["--build-constraints", plan.build_constraints]
-        for path in plan.local_wheels():
+        for path in (path for path in plan.inputs().present if path.endswith(".whl")):
             # What uv keeps of a wheel of this name may be another one's content.
             arguments += ["--refresh-package", os.path.basename(path).partition("-")[0]]
         self._run(what, arguments, plan.root, environ, lines)

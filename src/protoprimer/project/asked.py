@@ -1,12 +1,9 @@
 """What a plan asks for: each requirement as written, and where it stands."""
 
-import os
-import re
-from typing import Any, Optional
+from typing import Any
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
-from protoprimer.project.metadata import read_project
+from protoprimer.formats.requirements import Requirement, normalized_project_name
 from protoprimer.project.plan import Plan, requirements_of_member
 from protoprimer.project.requirement_files import RequirementLine
 from protoprimer.project.uv_sources import sources_of_step
@@ -34,19 +31,8 @@ def asked_of_plan(
             texts = requirements_of_member(project) + ["%s @ %s" % (project.metadata.name, file_url(project.path))]
             lines += [RequirementLine(text, project.metadata.pyproject) for text in texts]
         lines += [] if projects_only else step.lines_of_files(plan.root)
-        asked += [(line, _requirement_in(line, plan.root)) for line in lines]
+        asked += [(line, line.requirement(plan.root)) for line in lines]
     return [(line, requirement) for line, requirement in asked if requirement is not None]
-
-
-def _requirement_in(line: RequirementLine, root: str) -> "Optional[Requirement]":
-    """Return what a line of any form asks for; of a path, the name it has; `None` if that cannot be known."""
-    asked = line.requirement()
-    for path in line.local_paths(root) if asked is None or asked.url is None else []:
-        metadata = read_project(path) if os.path.isdir(path) else None
-        name = metadata.name if metadata else re.split(r"-\d", os.path.basename(path))[0]
-        extras = "".join(re.findall(r"\[.*\]", line.target))
-        return read_requirement("%s%s @ %s" % (name, extras, file_url(path))) if name else None
-    return asked
 
 
 def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
@@ -60,7 +46,7 @@ def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
     known += [one.normal_name for one in plan.all_metadata()]
     for step in plan.steps if _OWN_NAME not in known else []:
         for line in step.lines_of_projects(plan.root) + step.lines_of_files(plan.root):
-            asked = line.requirement()
+            asked = line.requirement(plan.root)
             if asked is not None and asked.normal_name == _OWN_NAME and asked.url is None:
                 cause = "%r names no place: on the public index, that name is another project's" % line.text
                 advice = "say where ours is: %s @ file:///… or git+https://…, or [tool.uv.sources]"

@@ -86,7 +86,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
                 _add_value(metadata, os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
                 table = dict(table, version=None)
             named += _strings_under(table, ("file", "path", "attr"))
-    for value in (value for section in metadata.setup_cfg.values() for value in section.values()):
+    for value in [value for section in metadata.setup_cfg.values() for value in section.values()]:
         kind, colon, rest = value.strip().partition(":")
         if colon and kind in ("file", "attr"):
             named += [(kind, one.strip()) for one in re.split(r"[,\n]", rest) if one.strip()]

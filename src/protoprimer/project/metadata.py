@@ -1,4 +1,4 @@
-"""What a project's metadata files say, read without running any of them and without looking below the directory."""
+"""What a project's metadata files say, read without running them."""
 
 import os
 import re
@@ -6,17 +6,12 @@ from typing import Any
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
-from protoprimer.formats.toml import load_toml, place_of_key
+from protoprimer.formats.toml import TomlPath, TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
 from protoprimer.system.files import content_of, read_file
 
-__all__ = [
-    "METADATA_FILES",
-    "ProjectMetadata",
-    "expand_group",
-    "read_project",
-]
+__all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "read_project"]
 
 METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
@@ -37,7 +32,7 @@ class ProjectMetadata:
         self.directory = directory
         self.pyproject = os.path.join(directory, "pyproject.toml")
         self.has_pyproject = os.path.isfile(self.pyproject)
-        self.data = load_toml(self.pyproject) if self.has_pyproject else {}  # type: dict[str, Any]
+        self.data = load_toml(self.pyproject) if self.has_pyproject else {}
         self.has_project_table = "project" in self.data
         self.has_build_system = "build-system" in self.data
         self.build_backend = self.text("build-system", "build-backend") or "setuptools"
@@ -81,11 +76,11 @@ class ProjectMetadata:
         """Return `file:line (key)` of a key in `pyproject.toml`, or of the nearest table above it."""
         return place_of_key(self.pyproject, keys) if self.has_pyproject else self.directory
 
-    def error(self, cause: str, keys: "tuple[str | int, ...]", advice: str = "correct the key") -> ConfigurationError:
+    def error(self, cause: str, keys: TomlPath, advice: str = "correct the key") -> ConfigurationError:
         """Return the error that a key of `pyproject.toml` is wrong (exit code 3)."""
         return ConfigurationError(cause, self.place(*keys), advice)
 
-    def table(self, *keys: str) -> "dict[str, Any]":
+    def table(self, *keys: str) -> TomlTable:
         """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit 3) if it is none."""
         found = self.data  # type: Any
         for end, key in enumerate(keys, 1):
@@ -152,7 +147,7 @@ def _read_poetry(project: ProjectMetadata) -> None:
 
 
 def _read_development_groups(project: ProjectMetadata) -> None:
-    """Take development groups of uv, pdm and poetry for dependency groups, and find out which come by default."""
+    """Take development groups of uv, pdm and poetry for dependency groups, and find the default groups."""
     keys = ("tool", "poetry", "group")
     found = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]  # type: list[tuple[str, str, Any]]
     found += [("pdm", name, entries) for name, entries in project.table("tool", "pdm", "dev-dependencies").items()]
@@ -216,8 +211,8 @@ def _setup_cfg_sections(path: str) -> "dict[str, dict[str, str]]":
 
 
 def _read_setup_cfg(project: ProjectMetadata) -> None:
-    name = project.setup_cfg.get("metadata", {}).get("name")
-    project.name = project.name or (name if name and ":" not in name else None)
+    name = project.setup_cfg.get("metadata", {}).get("name", ":")
+    project.name = project.name or (None if ":" in name else name)
     wanted = project.setup_cfg.get("options", {}).get("python_requires")
     if wanted is not None:
         path = os.path.join(project.directory, "setup.cfg")
@@ -246,11 +241,9 @@ def _read_setup_py(project: ProjectMetadata) -> None:
 
 
 def _is_package(project: ProjectMetadata) -> bool:
-    """Decide as pip and uv do, and where they differ, by whether there is something to install.
+    """Decide as pip and uv do.
 
-    Tables of tools alone make no package; an explicit word counts; a build system, `setup.py`, or a `pyproject.toml`
-    with setuptools' sections in `setup.cfg` make one. `[project]` alone is installed by pip and not by uv: here it is
-    a package if its code is where setuptools looks for it.
+    `[project]` alone is installed by pip and not by uv: here it is a package if its code is where setuptools looks.
     """
     explicit = project.table("tool", "uv").get("package", project.table("tool", "poetry").get("package-mode"))
     if isinstance(explicit, bool) and (project.has_project_table or "poetry" in project.table("tool")):
@@ -267,10 +260,7 @@ def _is_package(project: ProjectMetadata) -> bool:
 
 
 def expand_group(
-    project: ProjectMetadata,
-    group: str,
-    above: "tuple[str, ...]" = (),
-    keys: "tuple[str | int, ...]" = ("dependency-groups",),
+    project: ProjectMetadata, group: str, above: "tuple[str, ...]" = (), keys: TomlPath = ("dependency-groups",)
 ) -> "list[str]":
     """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
 

@@ -20,14 +20,7 @@ from protoprimer.project.requirement_files import (
 )
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 
-__all__ = [
-    "InstallStep",
-    "Plan",
-    "ProjectToInstall",
-    "check_choices",
-    "make_plan",
-    "requirements_of_member",
-]
+__all__ = ["InstallStep", "Plan", "ProjectToInstall", "check_choices", "make_plan", "requirements_of_member"]
 
 _NAMES_TOLD = 8
 
@@ -142,8 +135,7 @@ class Plan:
         parts += [os.path.relpath(path, self.root) for step in self.steps for path in step.requirements]
         parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
         lines = sum(len(step.lines) for step in self.steps)
-        if lines:
-            parts.append("%d requirement%s" % (lines, "" if lines == 1 else "s"))
+        parts += ["%d requirement%s" % (lines, "s" * (lines > 1))] * (lines > 0)
         return self._with_pins(", ".join(parts))
 
     def told_as_installed(self, distributions: "Iterable[str]") -> str:
@@ -151,7 +143,7 @@ class Plan:
         own = [project.metadata.normal_name for project in self.projects()]
         names = sorted(distributions, key=lambda name: (name not in own, name))
         told = names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD)
-        count = " (%d package%s)" % (len(names), "" if len(names) == 1 else "s") if names else ""
+        count = " (%d package%s)" % (len(names), "s" * (len(names) > 1)) if names else ""
         return self._with_pins(", ".join(told), count)
 
     def _with_pins(self, told: str, count: str = "") -> str:
@@ -166,10 +158,6 @@ class Plan:
         if self._inputs is None:
             self._inputs = self._found_inputs()
         return self._inputs
-
-    def local_wheels(self) -> "list[str]":
-        """Return the wheels in this repository, which may be built anew under the same name."""
-        return [path for path in self.inputs().present if path.endswith(".whl")]
 
     def _found_inputs(self) -> Inputs:
         found = Inputs()

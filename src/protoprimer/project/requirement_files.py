@@ -8,15 +8,10 @@ from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
+from protoprimer.project.metadata import read_project
 from protoprimer.system.paths import file_url, path_of_file_url
 
-__all__ = [
-    "RequirementLine",
-    "add_requirement_lines",
-    "lines_of_arguments",
-    "lines_of_file",
-    "lines_without_hashes",
-]
+__all__ = ["RequirementLine", "add_requirement_lines", "lines_of_arguments", "lines_of_file", "lines_without_hashes"]
 
 _NESTED_FILE = re.compile(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)")
 # Options of pip and uv whose value is the next word.
@@ -58,13 +53,19 @@ class RequirementLine(NamedTuple):
         """What is asked for, without options."""
         return _unquoted(re.sub(r"^(-e|--editable)[=\s]*|\s--.*", "", self.text))
 
-    def requirement(self) -> "Optional[Requirement]":
-        """Return what is asked for by name, or `None`."""
-        return read_requirement(self.target)
+    def requirement(self, root: str) -> "Optional[Requirement]":
+        """Return what is asked for; of a path, the name it has; `None` if that cannot be known."""
+        asked = read_requirement(self.target)
+        for path in self.local_paths(root) if asked is None or asked.url is None else []:
+            metadata = read_project(path) if os.path.isdir(path) else None
+            name = metadata.name if metadata else re.split(r"-\d", os.path.basename(path))[0]
+            extras = "".join(re.findall(r"\[.*\]", self.target))
+            return read_requirement("%s%s @ %s" % (name, extras, file_url(path))) if name else None
+        return asked
 
     def local_paths(self, root: str) -> "list[str]":
         """Return the directories and files of this host that are asked for."""
-        asked = self.requirement()
+        asked = read_requirement(self.target)
         target = asked.url if asked is not None and asked.url else self.target
         path = re.sub(r"\[[^\]]*\]$", "", _local_path(target.split(";")[0].strip()))
         is_path = re.search(r"[/\\]|^\.+$|\.(whl|zip|gz)$", path)

@@ -71,8 +71,8 @@ def _with_sources(
     """Yield each requirement that holds and has a source, with the key of that and the last project that has it."""
     sources = {normalized_project_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
     for asked in filter(None, map(read_requirement, lines if sources else [])):
-        holds = not asked.marker or marker_holds(asked.marker, markers)
-        if holds and not asked.url and asked.normal_name in sources:
+        is_sought = asked.normal_name in sources and not asked.url
+        if is_sought and (not asked.marker or marker_holds(asked.marker, markers)):
             yield (asked,) + sources[asked.normal_name]
 
 
