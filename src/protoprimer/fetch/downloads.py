@@ -202,14 +202,15 @@ class UrlReader:
             target.truncate()
         is_packed = response.headers.get("Content-Encoding") == "gzip"
         length = response.headers.get("Content-Length", "")
-        received, expected = 0, int(length) if length.isdigit() and not is_packed else 0
+        received, since = 0, time.monotonic()
+        expected = int(length) if length.isdigit() and not is_packed else 0
         source = gzip.GzipFile(fileobj=response) if is_packed else response
         for part in iter(lambda: source.read(1 << 18), b""):
             received += len(part)
             if start + received > most:
                 raise RoadClosed("web page", "more than %d MB, which it cannot be" % (most >> 20))
             target.write(part)
-            self._console.transferred(response.geturl(), received, expected)
+            self._console.transferred(received, expected, since)
         if received < expected:
             raise _TransientError("the connection ended after %d of %d bytes" % (received, expected))
 

@@ -26,17 +26,6 @@ class Step:
         self.doing = doing
         self.done = done
         self.started = time.monotonic()
-        # By name: bytes that have arrived, and bytes in all, 0 if unknown.
-        self.transfers = {}  # type: dict[str, tuple[int, int]]
-
-    def bytes_so_far(self) -> str:
-        """Return how much has arrived, of how much and how fast, where anything has."""
-        received, total = (sum(pair[i] for pair in list(self.transfers.values())) for i in (0, 1))
-        if not received:
-            return ""
-        of = " of %.1f" % (total / 1e6) if total >= received else ""
-        rate = received / 1e6 / max(0.001, time.monotonic() - self.started)
-        return "%.1f%s MB, %.1f MB/s" % (received / 1e6, of, rate)
 
 
 class Console:
@@ -119,19 +108,18 @@ class Console:
         if self.verbosity < 0 or not self._steps:
             return
         step, now = self._steps[-1], time.monotonic()
-        told = ": ".join(filter(None, [step.doing, told or step.bytes_so_far()]))
-        line = "%s (%d s)" % (told, now - step.started)
+        line = "%s (%d s)" % (": ".join(filter(None, [step.doing, told])), now - step.started)
         if self.is_terminal():
             if now - self._last_drawn >= SECONDS_BETWEEN_PICTURES:
                 self.draw(line)
         elif now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
             self._print("still " + line)
 
-    def transferred(self, name: str, received: int, total: int) -> None:
-        """Count what has arrived of a download, in bytes; a `total` of 0 is not known."""
-        if self._steps:
-            self._steps[-1].transfers[name] = (received, total)
-            self.progress()
+    def transferred(self, received: int, total: int, since: float) -> None:
+        """Show how much of a download has arrived, in bytes, and how fast; a `total` of 0 is not known."""
+        of = " of %.1f" % (total / 1e6) if total else ""
+        rate = received / 1e6 / max(0.001, time.monotonic() - since)
+        self.progress("%.1f%s MB, %.1f MB/s" % (received / 1e6, of, rate))
 
     def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None]") -> None:
         """Let the run's log be a new file in `directory`, created when the first step begins; `None`: none.
