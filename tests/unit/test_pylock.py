@@ -312,6 +312,7 @@ PINNED = {
         ("d @ git+https://x/d.git@v1", None),
         ("d @ git+https://me@x/d.git@abc", None),
         ("d @ git+https://x/d.git@v2", "takes d from https://x/d.git"),
+        ("d @ git+https://x/d.git", "takes d from https://x/d.git"),
         ("d @ git+https://x/other.git@v1", "takes d from https://x/d.git"),
         ("w @ https://x/w-1-py3-none-any.whl", "takes w from file:"),
         ("lib @ https://x/lib-1-py3-none-any.whl", "takes lib from an index"),

@@ -291,10 +291,11 @@ def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
         return ""
     source, pinned = _source_of_pin(plan, package)
     asked, there = urlsplit(re.sub(r"^\w+\+", "", wanted.url)), urlsplit(pinned)
-    place, at, revision = asked.path.rpartition("@") if "vcs" in package else ("", "", "")
-    place = place if at else asked.path
+    place, revision = asked.path, ""
+    if "vcs" in package and "@" in place:
+        place, revision = place.rsplit("@", 1)
     is_same = (asked.hostname, unquote(place).rstrip("/")) == (there.hostname, unquote(there.path).rstrip("/"))
-    if is_same and (not at or revision in (source.get("requested-revision", revision), source.get("commit-id"))):
+    if is_same and revision in (source.get("requested-revision", revision), source.get("commit-id")):
         return ""
     return "takes %s from %s instead of" % (wanted.name, pinned or "an index")
 
