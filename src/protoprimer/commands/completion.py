@@ -1,6 +1,7 @@
 """`./prime completion SHELL`: a small script that asks the entry script, at each Tab, what can follow."""
 
 import os
+import re
 from shlex import quote
 
 from protoprimer.backends.choosing import BACKENDS
@@ -14,7 +15,6 @@ __all__ = ["completion_command", "words_that_follow"]
 
 # What the scripts call: `completion words -- WORD…`, of which the last is being typed. It prints `word<TAB>meaning`
 # lines, or `!N`: the words from the Nth on are a command of its own.
-_WORDS = "words"
 _SCRIPTS = {
     "bash": """\
 @F@() {
@@ -71,12 +71,9 @@ complete -c @PROGRAM@ -f -a '(@F@)'
 
 
 def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
-    """Print the script that completes the entry script's command line in a shell, or what the script asks for.
-
-    :raises UsageError: exit code 2: there is none for that shell
-    """
+    """Print the script that completes the entry script's command line in a shell, or what the script asks for."""
     shell, *words = command_line.operands
-    if shell == _WORDS:
+    if shell == "words":
         print_out("\n".join(words_that_follow(words or [""], graph)))
         return 0
     if shell not in _SCRIPTS:
@@ -89,8 +86,6 @@ def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
 
 def completion_text(shell: str, program: str) -> str:
     """Return the script for a shell, and an entry script of this name."""
-    import re
-
     function = "_protoprimer_" + re.sub(r"\W", "_", program)
     return _SCRIPTS[shell].replace("@F@", function).replace("@PROGRAM@", quote(program)).replace("@NAME@", program)
 
@@ -110,39 +105,33 @@ def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
             return ["!%d" % number]
         else:
             command = command or word
+    name, equals, _ = typed.partition("=")
     if option:
-        return _beginning_with("" if typed == "=" else typed, _values(option, graph))
-    if typed.startswith("-"):
-        name, equals, value = typed.partition("=")
-        if equals:
-            return [name + "=" + one for one in _beginning_with(value, _values(name, graph))]
+        typed, found = "" if typed == "=" else typed, _values_of_option(option, graph)
+    elif name.startswith("-") and equals:
+        found = [name + "=" + one for one in _values_of_option(name, graph)]
+    elif name.startswith("-"):
         known = [one for one in OPTIONS if one.belongs_to(command or "boot")]
-        return _beginning_with(typed, [name + "\t" + one.meaning for one in known for name in one.names])
-    if command == "run":
+        found = [name + "\t" + one.meaning for one in known for name in one.names]
+    elif command == "run":
         return ["!%d" % len(words)]
-    if not command:
-        return _beginning_with(typed, ["%s\t%s" % pair for pair in COMMANDS.items()])
-    operands = {
-        "completion": lambda: list(_SCRIPTS),
-        "env": lambda: _values("--env", graph),
-        "help": lambda: list(COMMANDS),
-    }
-    return _beginning_with(typed, operands[command]() if command in operands else [])
+    elif command == "env":
+        found = _values_of_option("--env", graph)
+    elif command:
+        found = list({"completion": _SCRIPTS, "help": COMMANDS}.get(command, ()))
+    else:
+        found = ["%s\t%s" % pair for pair in COMMANDS.items()]
+    return [one for one in found if one.startswith(typed)]
 
 
-def _beginning_with(typed: str, words: "list[str]") -> "list[str]":
-    return [word for word in words if word.startswith(typed)]
-
-
-def _values(name: str, graph: StateGraph) -> "list[str]":
+def _values_of_option(name: str, graph: StateGraph) -> "list[str]":
     """Return the values that an option can have, none where these cannot be listed."""
-    option = next((one for one in OPTIONS if name in one.names), None)
-    key = option.key if option else ""
-    if key == "env":
+    if name in ("--env", "-e"):
         try:
             return list(graph.evaluate("configuration").environment_names)
         except PrimerError:
             return []
-    known = {"backend": ["auto", *BACKENDS], "shell": sorted(SHELL_KINDS)}
-    known["target"] = sorted({one.target for one in graph.states.values()})
-    return known.get(key, list(option.choices or ()) if option else [])
+    known = {one: option.choices for option in OPTIONS for one in option.names if option.choices}
+    known["--backend"], known["--shell"] = ("auto", *BACKENDS), tuple(sorted(SHELL_KINDS))
+    known["--target"] = tuple(sorted({one.target for one in graph.states.values()}))
+    return list(known.get(name, ()))

@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.required_python import RequiredPython
@@ -11,11 +12,6 @@ from protoprimer.settings.schema import CLIENT_SCHEMA
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.console import print_out
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-
 __all__ = ["eval_command"]
 
 
@@ -23,16 +19,21 @@ def eval_command(
     command_line: CommandLine, configuration: Configuration, plan: Plan, required_python: RequiredPython
 ) -> int:
     """Print the configuration, as TOML with the origin of each value or as JSON."""
-    if "python" not in configuration.settings:
+    root, settings = configuration.root, configuration.settings
+    if "python" not in settings:
         configuration.derive("python", required_python.request.text, str(required_python))
-    if "lock" not in configuration.settings and plan.lock:
-        configuration.derive("lock", os.path.relpath(plan.lock, configuration.root), "present")
-    if "install" not in configuration.settings and plan.steps:
-        configuration.derive("install", [_described_step(step, configuration.root) for step in plan.steps], "the root")
-    values, facts = _effective_values(configuration), environment_facts(configuration)
+    if "lock" not in settings and plan.lock:
+        configuration.derive("lock", os.path.relpath(plan.lock, root), "present")
+    if "install" not in settings and plan.steps:
+        configuration.derive("install", [_described_step(step, root) for step in plan.steps], "the root")
+    facts = environment_facts(configuration)
+    values = {}  # type: dict[str, dict[str, Any]]
+    for key in [key for key in CLIENT_SCHEMA["properties"] if key != "env"]:
+        leap = settings[key].leap if key in settings else LEAPS[-1]
+        values[key] = {"value": configuration.get(key), "leap": leap, "place": configuration.place_of(key)}
     if command_line.has("json"):
         document = {
-            "root": configuration.root,
+            "root": root,
             "kernel": configuration.kernel_path,
             "state": configuration.state_directory,
             "environment": configuration.environment_name,
@@ -42,18 +43,20 @@ def eval_command(
         }
         print_out(json.dumps(document, indent=2, sort_keys=True))
         return 0
-    print_out("root %s, environment %s" % (configuration.root, configuration.environment_name))
+    print_out("root %s, environment %s" % (root, configuration.environment_name))
     if facts["environment-path"]:
-        told = (facts["environment-path"], facts["environment-python-version"], facts["environment-python"])
-        print_out("ready in %s, Python %s: %s" % told)
+        print_out(
+            "ready in %(environment-path)s, Python %(environment-python-version)s: %(environment-python)s" % facts
+        )
+    lines = {key: _as_toml_line(one["value"]) for key, one in values.items()}
+    rows = [(key, lines[key], one["leap"], one["place"]) for key, one in values.items() if key in settings]
+    widths = [min(60, max([len(row[column]) for row in rows] or [0])) for column in (0, 1)]
     print_out("")
-    said = [(key, _as_toml_line(one["value"]), one) for key, one in values.items() if key in configuration.settings]
-    widths = [max([len(key) for key, _, _ in said] or [0]), min(60, max([len(value) for _, value, _ in said] or [0]))]
-    for key, value, one in said:
-        print_out("%-*s = %-*s  # %s: %s" % (widths[0], key, widths[1], value, one["leap"], one["place"]))
-    rest = {key: one["value"] for key, one in values.items() if key not in configuration.settings}
-    defaults = ["%s = %s" % (key, _as_toml_line(value)) for key, value in rest.items() if value is not None]
-    print_out("\n".join(([""] if said else []) + ["# by default:"] + defaults))
+    for key, line, leap, place in rows:
+        print_out("%-*s = %-*s  # %s: %s" % (widths[0], key, widths[1], line, leap, place))
+    rest = {key: one["value"] for key, one in values.items() if key not in settings}
+    defaults = ["%s = %s" % (key, lines[key]) for key, value in rest.items() if value is not None]
+    print_out("\n".join(([""] if rows else []) + ["# by default:"] + defaults))
     print_out("# not set: " + ", ".join(key for key, value in rest.items() if value is None))
     return 0
 
@@ -68,23 +71,8 @@ def _described_step(step: "Any", root: str) -> "dict[str, list[str]]":
 def _as_toml_line(value: object) -> str:
     """Return a value as TOML on one line, less what is empty or as it would be anyway."""
     if isinstance(value, dict):
-        left_out = [("editable", True)]
-        parts = [pair for pair in sorted(value.items()) if pair[1] not in ([], None) and pair not in left_out]
-        return "{ %s }" % ", ".join("%s = %s" % (key, _as_toml_line(part)) for key, part in parts)
+        told = [pair for pair in sorted(value.items()) if pair[1] not in ([], None) and pair != ("editable", True)]
+        return "{ %s }" % ", ".join("%s = %s" % (key, _as_toml_line(part)) for key, part in told)
     if isinstance(value, list):
-        return "[%s]" % ", ".join(_as_toml_line(part) for part in value)
+        return "[%s]" % ", ".join(map(_as_toml_line, value))
     return json.dumps(value, sort_keys=True)
-
-
-def _effective_values(configuration: Configuration) -> "dict[str, dict[str, object]]":
-    values = {}  # type: dict[str, dict[str, object]]
-    for key in CLIENT_SCHEMA["properties"]:
-        if key == "env":
-            continue
-        setting = configuration.settings.get(key)
-        values[key] = {
-            "value": configuration.get(key),
-            "leap": setting.leap if setting else LEAPS[-1],
-            "place": configuration.place_of(key),
-        }
-    return values

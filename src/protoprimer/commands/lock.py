@@ -3,6 +3,7 @@
 import os
 import re
 
+from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
 from protoprimer.errors import ConfigurationError, DryRunEnds, InstallError, PrimerError, UsageError
 from protoprimer.formats.requirements import normalized_project_name
@@ -13,7 +14,7 @@ from protoprimer.project.plan import Plan, make_plan
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
-from protoprimer.system.files import write_atomically
+from protoprimer.system.files import content_of, write_atomically
 from protoprimer.system.paths import path_of_file_url
 
 __all__ = ["lock_command"]
@@ -24,33 +25,33 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
     plan = make_plan(configuration, lock_must_exist=False)
     graph.provide("plan", plan)
     if command_line.has("check"):
-        return _check(graph, plan, console)
-    output = plan.lock_to_write
-    before = _lock_bytes(output)
+        return _check_lock(graph, plan, console)
+    output, name = plan.lock_to_write, os.path.basename(plan.lock_to_write)
+    before = content_of(output) if os.path.isfile(output) else None
     conflict = has_conflict_marks(output)
     pinned = {} if before is None or conflict else _versions_of(output)
-    for name in command_line.texts("upgrade-package"):
-        if normalized_project_name(name) not in pinned:
-            cause = "%s has no package %s" % (os.path.basename(output), name)
-            raise UsageError(
-                cause, "--upgrade-package", "name one of its packages, or run %s alone" % plan.lock_command
-            )
+    upgrades = command_line.texts("upgrade-package")
+    for wanted in upgrades:
+        if normalized_project_name(wanted) not in pinned:
+            advice = "name one of its packages, or run %s alone" % plan.lock_command
+            raise UsageError("%s has no package %s" % (name, wanted), "--upgrade-package", advice)
     interpreter = graph.evaluate("interpreter")
     refuse_bare_name(plan, graph.evaluate("index_settings"))
     if command_line.has("dry-run"):
         raise DryRunEnds("would resolve the pins into %s" % output)
-    tools, wanted = graph.evaluate("toolbox"), graph.evaluate("backends")
-    backend, why = select_backend(wanted, interpreter, plan, tools, console, configuration)
-    name = os.path.basename(output)
+    backend, why = _backend_that_locks(graph, plan)
+    what = "%s with %s" % (name, why)
     try:
-        done = "locked %s with %s" % (name, why)
-        with graph.evaluate("lock"), console.step("locking %s with %s" % (name, why), done):
-            if conflict:
-                pinned = _take_first_side(output, before or b"", console)
-            backend.lock(interpreter, plan, output, command_line.has("upgrade"), command_line.texts("upgrade-package"))
+        with graph.evaluate("lock"), console.step("locking " + what, "locked " + what):
+            if before and conflict:
+                pinned = _take_first_side(output, before, console)
+            backend.lock(interpreter, plan, output, command_line.has("upgrade"), upgrades)
             _name_nothing_of_this_host(output)
     except BaseException as error:
-        _put_back(output, before)
+        if before is None and os.path.exists(output):
+            os.unlink(output)
+        elif before is not None and before != content_of(output):
+            write_atomically(output, before)
         left_out = graph.evaluate("index_settings").left_out_of_locks()
         if isinstance(error, InstallError) and left_out:
             told = "a lock leaves this host's directories out: " + ", ".join(left_out)
@@ -61,36 +62,25 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
     return 0
 
 
-def _check(graph: StateGraph, plan: Plan, console: Console) -> int:
+def _backend_that_locks(graph: StateGraph, plan: Plan) -> "tuple[Backend, str]":
+    wanted, interpreter, *others = map(
+        graph.evaluate, ("backends", "interpreter", "toolbox", "console", "configuration")
+    )
+    return select_backend(wanted, interpreter, plan, *others)
+
+
+def _check_lock(graph: StateGraph, plan: Plan, console: Console) -> int:
     """Tell whether the lock has what is asked for; return 1 if not."""
     if plan.lock is None or not os.path.exists(plan.lock):
         console.warn("there is no lock yet: %s writes %s" % (plan.lock_command, plan.lock_to_write))
         return 1
     try:
-        interpreter, tools = graph.evaluate("interpreter"), graph.evaluate("toolbox")
-        backend, _ = select_backend(
-            graph.evaluate("backends"), interpreter, plan, tools, console, graph.evaluate("configuration")
-        )
-        backend.check_lock(interpreter, plan)
+        _backend_that_locks(graph, plan)[0].check_lock(graph.evaluate("interpreter"), plan)
     except (InstallError, ConfigurationError) as error:
         console.warn(str(error))
         return 1
     console.say("%s has what is asked for" % os.path.basename(plan.lock))
     return 0
-
-
-def _lock_bytes(path: str) -> "bytes | None":
-    if not os.path.isfile(path):
-        return None
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-def _put_back(path: str, content: "bytes | None") -> None:
-    if content is None and os.path.exists(path):
-        os.unlink(path)
-    elif content is not None and content != _lock_bytes(path):
-        write_atomically(path, content)
 
 
 def _versions_of(path: str) -> "dict[str, str]":
@@ -116,7 +106,7 @@ def _take_first_side(path: str, content: bytes, console: Console) -> "dict[str, 
 def _name_nothing_of_this_host(path: str) -> None:
     """Make URLs of files beside the lock relative; leave out those of other files: name, version and hashes say enough.
 
-    :raises InstallError: exit code 6: what is pinned is a file itself that only this host has
+    :raises InstallError: what is pinned is a file itself that only this host has
     """
     base = os.path.dirname(path)
 
@@ -130,7 +120,7 @@ def _name_nothing_of_this_host(path: str) -> None:
             raise InstallError("a lock cannot name a file that only this host has: " + found.group(1), path, advice)
         return 'path = "%s"%s' % (target.replace(os.sep, "/"), found.group(2))
 
-    text = (_lock_bytes(path) or b"").decode("utf-8")
+    text = content_of(path).decode("utf-8")
     changed = re.sub(r'\burl = "(file:[^"]*)"(,? ?)', relative, text)
     if changed != text:
         write_atomically(path, changed.encode("utf-8"))
@@ -138,10 +128,9 @@ def _name_nothing_of_this_host(path: str) -> None:
 
 def _tell_what_moved(before: "dict[str, str]", after: "dict[str, str]", console: Console) -> None:
     for name in sorted(set(before) | set(after)):
-        old, new = before.get(name), after.get(name)
-        if old is None:
-            console.say("  added %s %s" % (name, new))
-        elif new is None:
-            console.say("  removed %s %s" % (name, old))
-        elif old != new:
-            console.say("  %s %s -> %s" % (name, old, new))
+        if name not in before:
+            console.say("  added %s %s" % (name, after[name]))
+        elif name not in after:
+            console.say("  removed %s %s" % (name, before[name]))
+        elif before[name] != after[name]:
+            console.say("  %s %s -> %s" % (name, before[name], after[name]))

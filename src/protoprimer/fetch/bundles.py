@@ -12,14 +12,14 @@ from protoprimer.system.console import Console
 from protoprimer.system.platform import libc_of_host
 from protoprimer.version import VERSION
 
-__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle", "platform_tag", "tag_of_host"]
+__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "LEGACY_TAGS", "OpenedBundle", "find_bundle", "platform_tag", "tag_of_host"]
 
 BUNDLE_NOTE = "bundle.json"
 # How the name of a bundle ends that is one file.
 BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
 _LINES_SHOWN = 20
 # What older names of tags begin with today.
-_LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "manylinux_2_5_"}
+LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "manylinux_2_5_"}
 
 
 class OpenedBundle:
@@ -93,7 +93,7 @@ def find_bundle(root: str) -> "str | None":
 
 def platform_tag(tag: str) -> str:
     """Return a platform tag of wheels as it is spelled today."""
-    return re.sub("^manylinux(2014|2010|1)_", lambda found: _LEGACY_TAGS[found.group(1)], tag)
+    return re.sub("^manylinux(2014|2010|1)_", lambda found: LEGACY_TAGS[found.group(1)], tag)
 
 
 def tag_of_host() -> str:

@@ -238,8 +238,7 @@ class _MatrixRun:
     def _look_at(self, cell: MatrixCell) -> None:
         code = self._children[cell].poll()
         if not cell.facts and os.path.exists(self._notes[cell]):
-            with open(self._notes[cell], encoding="ascii") as stream:
-                cell.facts = json.load(stream)
+            cell.facts = json_table(content_of(self._notes[cell]))
             os.unlink(self._notes[cell])
             cell.provisioned, cell.status = time.monotonic(), "running"
         if code is None:
