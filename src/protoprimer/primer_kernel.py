@@ -109,7 +109,7 @@ def pip_main() -> "NoReturn":
     try:
         known = record_of(sys.prefix).get("interpreter", {})
         interpreter = Interpreter(known, str(known.pop("origin", "")))
-        become_pip(sys.prefix, interpreter, sys.argv[1:], graph_here().evaluate("toolbox"), console)
+        become_pip(sys.prefix, interpreter, sys.argv[1:], graph_here().evaluate("toolbox"))
     except PrimerError as error:
         console.error(error)
         sys.exit(error.exit_code)

@@ -133,8 +133,8 @@ def _interpreters_to_serve(
 
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
-    """Return the names in the bundle that is there, none if nothing is; refuse to write over anything else."""
-    place, advice = target, "name a place that is new, empty, or an earlier bundle"
+    """Return the names in the directory's bundle, none if nothing is there; refuse to write over anything else."""
+    place, advice = target, "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
     while not os.path.lexists(place):
         place = os.path.dirname(place)
     if is_file and place == target:
@@ -165,10 +165,7 @@ def _refuse_other_file(path: str, advice: str) -> None:
 
 
 class _Collector(NamedTuple):
-    """What collects all that a plan needs for one interpreter and platform.
-
-    :param directory: what files are put into, before they are moved to the other ones
-    """
+    """Collects all that a plan needs for one interpreter and platform, first in a directory of its own."""
 
     plan: Plan
     toolbox: ToolBox
@@ -178,11 +175,7 @@ class _Collector(NamedTuple):
     platform: _Platform
 
     def add_to(self, files: "dict[str, dict[str, Any]]") -> None:
-        """Fetch everything, and note for whom it is.
-
-        :raises InstallError: pip could not have something
-        :raises ToolAbsent: a tool's wheel could not be had
-        """
+        """Fetch everything into the directory above, and note for whom it is."""
         os.mkdir(self.directory)
         python = "%d.%d" % self.interpreter.version_info[:2]
         what = "for Python %s on %s" % (python, self.platform.name)
@@ -267,7 +260,6 @@ class _Collector(NamedTuple):
         return markers
 
     def _fetch(self, arguments: "list[str]", lines: "list[str]", pinned: bool = False) -> None:
-        """Have pip put what requirement lines and arguments name into the directory."""
         # What is built here has another hash than its source, which is what a lock knows.
         verb = ["download", "--dest"] if pinned or self.platform.tags else ["wheel", "--wheel-dir"]
         arguments = verb + [self.directory] + arguments
@@ -291,8 +283,8 @@ def _build_requires_of_source(source: str) -> "list[str] | None":
         return None
     with tarfile.open(source) as archive:
         found = [one for one in archive if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]]
-        file: "Any" = archive.extractfile(found[0]) if found else None
-        table: "Any" = parse_toml(file.read().decode("utf-8")) if file else {}
+        file: Any = archive.extractfile(found[0]) if found else None
+        table: Any = parse_toml(file.read().decode("utf-8")) if file else {}
     requires: "list[str] | None" = table.get("build-system", {}).get("requires")
     return requires
 
@@ -313,11 +305,12 @@ def _write_bundle_file(staging: str, path: str) -> None:
     import shutil
     import zipfile
 
-    unfinished = os.path.join(staging, "bundle")
+    names, unfinished = names_in(staging), os.path.join(staging, "bundle")
     with zipfile.ZipFile(unfinished, "w") as archive:
-        for name in sorted(set(os.listdir(staging)) - {"bundle"}):
+        for name in names:
             member = zipfile.ZipInfo(name)
-            member.external_attr, member.create_system = 0o644 << 16, 3
+            # On Windows too.
+            member.create_system = 3
             member.file_size = os.path.getsize(os.path.join(staging, name))
             with open(os.path.join(staging, name), "rb") as source, archive.open(member, "w") as stream:
                 shutil.copyfileobj(source, stream, 1 << 20)

@@ -1,6 +1,7 @@
 """`./prime run -- CMD`: a command inside the environment."""
 
 import os
+from typing import Callable
 
 from protoprimer.graph import StateGraph, lazy
 from protoprimer.project.plan import Plan
@@ -10,18 +11,11 @@ from protoprimer.runtime.switch import activated_environment, enter_command
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["run_command"]
 
 
 def run_command(
-    graph: StateGraph,
-    command_line: CommandLine,
-    configuration: Configuration,
-    plan: "Callable[[], Plan]" = lazy,
+    graph: StateGraph, command_line: CommandLine, configuration: Configuration, plan: "Callable[[], Plan]" = lazy
 ) -> int:
     """Become the command, in the ready environment."""
     environment = ready_environment(graph).path

@@ -1,6 +1,8 @@
 """The commands by name: a new one is a module of its own, a line here, and its options in `settings/command_line`."""
 
-from protoprimer.commands.boot import boot_command, reboot_command
+from typing import Any, Callable
+
+from protoprimer.commands.boot import boot_command
 from protoprimer.commands.bundle import bundle_command
 from protoprimer.commands.check import check_command
 from protoprimer.commands.completion import completion_command
@@ -14,18 +16,13 @@ from protoprimer.commands.run import run_command
 from protoprimer.commands.shell import shell_command
 from protoprimer.commands.uv import pip_command, uv_command
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
 __all__ = ["COMMAND_FUNCTIONS"]
 
 # The parameters of each name the states that it needs, as those of states do. Each returns the exit status, unless it
 # becomes another program.
 COMMAND_FUNCTIONS: "dict[str, Callable[..., Any]]" = {
     "boot": boot_command,
-    "reboot": reboot_command,
+    "reboot": boot_command,
     "run": run_command,
     "shell": shell_command,
     "uv": uv_command,
