@@ -30,11 +30,9 @@ _BYTES_SHOWN = 256 * 1024
 class MatrixCell:
     """One environment, and what became of it.
 
-    :param name: such as `py3.12` or `py3.12-dev-lowest-direct`
     :param axes: a value for each of `MATRIX_AXES`; empty is what the configuration says
 
-    `status` ends as `passed`, `failed` (the command did), `unprovisioned`, `missing` (no such interpreter), `skipped`
-    (that, under `--skip-missing`) or `stopped`. `facts` is what the child tells once its environment is ready.
+    `status` ends as docs/reference/matrix.md tells. `facts` is what the child tells once its environment is ready.
     """
 
     def __init__(self, name: str, axes: "dict[str, str]") -> None:
@@ -48,11 +46,9 @@ class MatrixCell:
         self.is_resumed = False
 
     def seconds(self) -> float:
-        """Return how long it took, or has taken so far."""
         return (self.ended or time.monotonic()) - self.started if self.started else 0.0
 
     def line(self) -> str:
-        """Return all of it in one line."""
         text = "%s %s" % (self.name, self.status)
         text += " on " + self.facts["interpreter"] if self.facts else ""
         text += " in %.2f s" % self.seconds() if self.started else ""
@@ -71,12 +67,11 @@ class MatrixCell:
         return ("[%d bytes before this are in %s]\n" % (left_out, self.log) if left_out else "") + text
 
     def error(self) -> str:
-        """Return the child's own words on why it could not provision, and its installer's last ones, in one line."""
+        """Return the child's own words on why it could not provision, and its installer's last ones."""
         found = re.findall(r"(?im)^(?:  \| +)?error: (.+)$", self.output())
         return ": ".join(word.strip() for word in found[:1] + found[1:][-1:])
 
     def as_dict(self) -> "dict[str, object]":
-        """Return the cell for `--json`."""
         told = ("interpreter", "executable", "environment", "fingerprint", "built")
         return {
             **{axis: value or None for axis, value in self.axes.items()},
@@ -95,12 +90,7 @@ class MatrixCell:
 def matrix_cells(
     table: "dict[str, Any]", line: CommandLine, configuration: Configuration, pythons: "list[str]", place: str
 ) -> "list[MatrixCell]":
-    """Return the cells that the configuration's table and the command line ask for.
-
-    :param pythons: the values of the axis `python`
-    :raises ConfigurationError: two cells are the same, or there is none
-    :raises UsageError: `--cell` names none
-    """
+    """Return the cells that the configuration's table and the command line ask for."""
     usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
     values = [table.get(axis) or [usual[axis]] for axis in MATRIX_AXES]
     values[0] = pythons
@@ -154,8 +144,6 @@ def expanded_pythons(
 
     :param asked: a list, or words with commas; `None` is what the projects' `requires-python` admit
     :param here: whether this host's interpreters are meant, or any that are released
-    :raises ConfigurationError: that names no Python
-    :raises InterpreterError: a range without any
     """
     if asked is None:
         stated = [metadata.requires_python for metadata in plan.all_metadata() if metadata.requires_python]
@@ -168,7 +156,8 @@ def expanded_pythons(
         elif here:
             pythons += _minors_of_host(request, cache_directory, console, place)
         else:
-            pythons += [minor for minor in _RELEASED_MINORS if any(map(request.admits, _patches_of(minor)))]
+            admits = request.admits
+            pythons += [one for one in _RELEASED_MINORS if any(admits("%s.%d" % (one, patch)) for patch in range(30))]
     return pythons
 
 
@@ -192,10 +181,6 @@ def _split_pythons(text: str) -> "list[str]":
 
 def _is_python_range(text: str) -> bool:
     return text.strip().startswith(("<", ">", "=", "!", "~"))
-
-
-def _patches_of(minor: str) -> "list[str]":
-    return ["%s.%d" % (minor, patch) for patch in range(30)]
 
 
 def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console, place: str) -> "list[str]":

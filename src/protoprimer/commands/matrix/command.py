@@ -103,10 +103,7 @@ def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
 
 
 class _MatrixRun:
-    """Running the cells, some at a time; what is known of each is kept in it.
-
-    :param command: what each cell runs; nothing: they are only provisioned
-    """
+    """Runs the cells, some at a time; without a command they are only provisioned."""
 
     def __init__(self, graph: StateGraph, cells: "list[MatrixCell]", command: "list[str]") -> None:
         self.started = time.monotonic()
@@ -127,7 +124,6 @@ class _MatrixRun:
         self._earlier = {}  # type: dict[str, str]
 
     def run(self, jobs: int) -> int:
-        """Run all cells, `jobs` at once; return the exit status."""
         try:
             prepare_state_directory(self._configuration.state_directory)
             os.makedirs(self._directory, exist_ok=True)
@@ -204,7 +200,6 @@ class _MatrixRun:
             cell.status, cell.reason = "stopped", stops
 
     def _start(self, cell: MatrixCell) -> None:
-        """Start a cell: one process provisions, and becomes its command."""
         if self._has_passed_before(cell):
             self._end(cell, "passed", "in the last run", 0)
             return
@@ -283,7 +278,6 @@ class _MatrixRun:
             self._end(cell, status, reason)
 
     def _read_journal(self) -> None:
-        """Learn what passed in the last run of the same command, if that is wanted, else say that it could be."""
         try:
             found = json_table(content_of(self._journal))
             passed = dict(found["cells"]) if found["command"] == self.command else {}

@@ -80,7 +80,7 @@ def _table_of_cells(cells: "list[MatrixCell]") -> str:
 
 
 def junit_report(cells: "list[MatrixCell]", seconds: float) -> str:
-    """Return a JUnit report: a test case for each cell."""
+    """Return a JUnit report."""
     from xml.etree.ElementTree import Element, SubElement, tostring
 
     suites = Element("testsuites")
