@@ -222,7 +222,7 @@ def inputs(
 ) -> Inputs:
     """What the environment is a function of: files that are there, or would count if they were, and settings."""
     found = plan.inputs()
-    for pattern in plan.watch:
+    for pattern in configuration.get("watch"):
         if os.path.isdir(configuration.path_of(pattern)):
             advice = "name the files in it that count, such as %s/**" % pattern.rstrip("/")
             raise configuration.error("watch", "%s is a directory, not a file" % pattern, advice)

@@ -72,39 +72,36 @@ def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
 
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    """Add the files that tables of build backends and setup.cfg name."""
-    named = []  # type: list[tuple[str, str]]
+    """Add what tables of build backends and setup.cfg name."""
+    named = {"file": [], "attr": []}  # type: dict[str, list[str]]
     for tool, table in metadata.table("tool").items():
         if tool not in ("uv", "poetry", "protoprimer") and isinstance(table, dict):
             version = table.get("version")  # type: Any
             path = version.get("path") if isinstance(version, dict) else None
-            if (
-                isinstance(path, str)
-                and not {"pattern", "expression"} & set(version)
-                and version.get("source") != "code"
-            ):
+            is_value = path is not None and not {"pattern", "expression"} & set(version)
+            if is_value and isinstance(path, str) and version.get("source") != "code":
                 _add_value(metadata, os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
                 table = dict(table, version=None)
-            named += _strings_under(table, ("file", "path", "attr"))
+            named["file"] += _strings_under(table, "file", "path")
+            named["attr"] += _strings_under(table, "attr")
     for value in [value for section in metadata.setup_cfg.values() for value in section.values()]:
         kind, colon, rest = value.strip().partition(":")
-        if colon and kind in ("file", "attr"):
-            named += [(kind, one.strip()) for one in re.split(r"[,\n]", rest) if one.strip()]
-    for kind, name in named:
+        if colon and kind in named:
+            named[kind] += filter(None, map(str.strip, re.split(r"[,\n]", rest)))
+    for name in named["attr"]:
+        _add_attribute(metadata, name, inputs)
+    for name in named["file"]:
         path = os.path.normpath(os.path.join(metadata.directory, name))
-        if kind == "attr":
-            _add_attribute(metadata, name, inputs)
-        elif os.path.isfile(path) or _TEXT_FILE.match(name):
+        if os.path.isfile(path) or _TEXT_FILE.match(name):
             inputs.add(path)
 
 
-def _strings_under(value: "Any", keys: "tuple[str, ...]", key: str = "") -> "list[tuple[str, str]]":
-    """Return each string that has one of these keys somewhere in a table, with the key."""
-    if isinstance(value, dict):
-        return [found for inner, one in value.items() for found in _strings_under(one, keys, inner)]
-    if isinstance(value, list):
-        return [found for one in value for found in _strings_under(one, keys, key)]
-    return [(key, value)] if isinstance(value, str) and key in keys else []
+def _strings_under(value: "Any", *keys: str, key: str = "") -> "list[str]":
+    """Return the strings that have one of these keys somewhere in a table."""
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else [(key, one) for one in value]
+        return [found for inner, one in items for found in _strings_under(one, *keys, key=inner)]
+    return [value] if isinstance(value, str) and key in keys else []
 
 
 def _add_attribute(metadata: ProjectMetadata, name: str, inputs: Inputs) -> None:
@@ -133,10 +130,8 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
     directory, backend = metadata.directory, metadata.build_backend
     names = ["setup.py"]
     names += ["hatch_build.py"] * backend.startswith("hatchling") + ["pdm_build.py"] * backend.startswith("pdm")
-    names += [
-        one for _, one in _strings_under(metadata.table("tool", "poetry").get("build"), ("build", "script"), "build")
-    ]
-    names += [one for _, one in _strings_under(metadata.table("tool", "hatch"), ("path",))]
+    names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
+    names += _strings_under(metadata.table("tool", "hatch"), "path")
     paths = [os.path.join(directory, name) for name in names]
     for one in metadata.strings("build-system", "backend-path"):
         paths += inputs.add_matching(os.path.join(directory, one), "*.py" if one in (".", "") else "**/*.py")

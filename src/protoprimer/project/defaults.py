@@ -16,12 +16,10 @@ class NothingChosenError(ConfigurationError):
     """Projects lie below a root, and nothing says which of them are to be installed: exit code 3."""
 
 
-def projects_of_glob(root: str, pattern: str, inputs: "Inputs | None" = None) -> "list[str]":
+def projects_of_glob(root: str, pattern: str) -> "list[str]":
     """Return the projects below `root` that a pattern such as `packages/*` means."""
-    find = (inputs or Inputs()).add_matching
-    return sorted(
-        {os.path.dirname(path) for name in METADATA_FILES for path in find(root, os.path.join(pattern, name))}
-    )
+    files = [one for name in METADATA_FILES for one in Inputs().add_matching(root, os.path.join(pattern, name))]
+    return sorted(set(map(os.path.dirname, files)))
 
 
 def projects_below(root: str) -> "list[str]":

@@ -211,8 +211,8 @@ def _setup_cfg_sections(path: str) -> "dict[str, dict[str, str]]":
 
 
 def _read_setup_cfg(project: ProjectMetadata) -> None:
-    name = project.setup_cfg.get("metadata", {}).get("name", ":")
-    project.name = project.name or (None if ":" in name else name)
+    name = project.setup_cfg.get("metadata", {}).get("name")
+    project.name = project.name or (name if name and ":" not in name else None)
     wanted = project.setup_cfg.get("options", {}).get("python_requires")
     if wanted is not None:
         path = os.path.join(project.directory, "setup.cfg")
@@ -236,7 +236,7 @@ def _read_setup_py(project: ProjectMetadata) -> None:
     project.name = project.name or (name if isinstance(name, str) else None)
     if isinstance(wanted, str):
         project.take_range(wanted, "%s:%d (python_requires)" % (path, line))
-    elif project.requires_python is None and {"python_requires", None} & set(arguments):
+    elif project.requires_python is None and (None in arguments or b"python_requires" in content_of(path)):
         project.requires_python_note = "python_requires in %s is computed" % path
 
 

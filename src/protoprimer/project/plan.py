@@ -85,7 +85,7 @@ class Plan:
     :ivar build_constraints: constraint file of isolated builds
     :ivar resolution: which versions are taken where nothing pins them, as for `uv pip install --resolution`
     :ivar hint: what is left out since it cannot be read
-    :ivar globs: the patterns among the configured projects
+    :ivar patterns: of further files that count
     :ivar is_configured: whether the configuration says what is to be installed
     :ivar rebuild: whether projects are built although an earlier build would do
     """
@@ -100,8 +100,7 @@ class Plan:
         self.seed_pip = False
         self.resolution = "highest"
         self.hint = None  # type: str | None
-        self.watch = []  # type: list[str]
-        self.globs = []  # type: list[str]
+        self.patterns = []  # type: list[str]
         self.is_configured = False
         self.rebuild = False
         self._inputs = None  # type: Inputs | None
@@ -172,10 +171,8 @@ class Plan:
             add_requirement_lines(step.lines_of_files(self.root), self.root, found)
         if self.build_constraints:
             add_requirement_lines(lines_of_file(self.build_constraints), self.root, found)
-        for pattern in self.watch:
+        for pattern in self.patterns:
             found.add_matching(self.root, pattern)
-        for pattern in self.globs:
-            projects_of_glob(self.root, pattern, found)
         return found
 
 
@@ -188,8 +185,9 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
     steps = _default_steps(configuration.root) if configured is None else configured
     plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
     plan.is_configured = configured is not None
-    plan.globs = [item["path"] for step in steps for item in step["projects"] if has_wildcard(item["path"])]
-    plan.watch = configuration.get("watch")
+    globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
+    further_projects = [os.path.join(one, name) for one in globs for name in METADATA_FILES]
+    plan.patterns = configuration.get("watch") + further_projects
     plan.seed_pip = configuration.get("seed-pip")
     plan.resolution = configuration.get("resolution")
     build_constraints = configuration.text("build-constraints")
