@@ -186,7 +186,7 @@ def exit_codes_table() -> str:
     }
     for error in vars(errors).values():
         if isinstance(error, type) and issubclass(error, errors.PrimerError) and error is not errors.PrimerError:
-            meanings[error.exit_code] = (error.__doc__ or "").partition(": exit code")[0] + "."
+            meanings[error.exit_code] = error.__doc__ or ""
     return "\n".join(
         ["| code | means |", "|---|---|", *(f"| {code} | {meanings[code]} |" for code in sorted(meanings))]
     )

@@ -41,55 +41,55 @@ class PrimerError(Exception):
 
 
 class DryRunEnds(PrimerError):
-    """A dry run has said what it would do: exit code 0."""
+    """A dry run has said what it would do."""
 
     exit_code = 0
 
 
 class UsageError(PrimerError):
-    """The command line is wrong: exit code 2."""
+    """The command line is wrong."""
 
     exit_code = 2
 
 
 class ConfigurationError(PrimerError):
-    """A configuration file, key or value is wrong: exit code 3."""
+    """A configuration file, key or value is wrong."""
 
     exit_code = 3
 
 
 class InterpreterError(PrimerError):
-    """No suitable interpreter: exit code 4."""
+    """No suitable interpreter."""
 
     exit_code = 4
 
 
 class BackendError(PrimerError):
-    """No usable backend: exit code 5."""
+    """No usable backend."""
 
     exit_code = 5
 
 
 class InstallError(PrimerError):
-    """Creation, resolution, installation or the client's import failed: exit code 6."""
+    """Creation, resolution, installation or the client's import failed."""
 
     exit_code = 6
 
 
 class LockTimeoutError(PrimerError):
-    """The lock was not had within `lock-timeout` seconds: exit code 7."""
+    """The lock was not had within `lock-timeout` seconds."""
 
     exit_code = 7
 
 
 class NotReadyError(PrimerError):
-    """`start_app` found no ready environment: exit code 8."""
+    """`start_app` found no ready environment."""
 
     exit_code = 8
 
 
 class OutputLost(PrimerError):
-    """What was to be printed could not be: exit code 120, that of Python for this."""
+    """What was to be printed could not be."""
 
     exit_code = 120
 

@@ -73,10 +73,8 @@ class Console:
 
     @contextmanager
     def step(self, doing: str, done: str, may_fail: bool = False) -> "Iterator[Step]":
-        """Surround a piece of work that changes something; once it is done, it is a line with its time.
+        """Surround a piece of work, named in the present and in the past tense; it becomes a line with its time.
 
-        :param doing: what it does, in the present tense: shown while it runs, and where it fails
-        :param done: the same in the past tense
         :param may_fail: whether something else serves then, so that a failure is told under `-v` only
         """
         step = Step(doing, done)
@@ -99,11 +97,9 @@ class Console:
         self._tell(line, self.painted(line, colour), verbosity)
 
     def progress(self, told: str = "") -> None:
-        """Show what the innermost step is doing now; called often, from every slow loop.
+        """Show what the innermost step is doing now, such as `12 of 95 packages`; called often, from every slow loop.
 
         A terminal has one line that is rewritten. Elsewhere a line is printed if there was none for ten seconds.
-
-        :param told: figures or words, such as `12 of 95 packages`
         """
         if self.verbosity < 0 or not self._steps:
             return
@@ -122,10 +118,7 @@ class Console:
         self.progress("%.1f%s MB, %.1f MB/s" % (received / 1e6, of, rate))
 
     def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None]") -> None:
-        """Let the run's log be a new file in `directory`, created when the first step begins; `None`: none.
-
-        :param prepare: called before, to create what the directory is in
-        """
+        """Let the run's log be a new file in `directory`, made when the first step begins, after what it is in."""
         self._log_directory = directory
         self._prepare_log = prepare
 

@@ -79,7 +79,7 @@ def names_in(directory: str) -> "list[str]":
 
 
 def is_within(path: str, directory: str) -> bool:
-    """Tell by their text whether a path is that of a directory or of something below it."""
+    """Tell by their text whether a path is a directory or below it."""
     return os.path.join(path, "").startswith(os.path.join(directory, ""))
 
 

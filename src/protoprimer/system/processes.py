@@ -82,8 +82,6 @@ def end_processes(processes: "list[int]", gently: bool) -> None:
 def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
     """Become a command of the user's, started as a shell would have started it. Does not return.
 
-    :param program: its absolute path
-    :param arguments: what it is given; the first is its name
     :raises OSError: it cannot be started
     """
     # This interpreter ignores them, and ignored signals stay so in the program that replaces it.
@@ -102,7 +100,7 @@ def become_command(program: str, arguments: "list[str]", environ: "dict[str, str
 def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:
     """Become another program: same pid where the host has exec, else a child whose end is ours. Does not return.
 
-    :param program: its path; by default `arguments[0]`
+    :param program: its path; by default the first argument
     :raises OSError: the program cannot be started
     """
     program = program or arguments[0]
