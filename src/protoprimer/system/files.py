@@ -90,9 +90,8 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
     :raises OSError: the directory is missing or not writable; the old file is then untouched
     """
     temporary = temporary_name(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with os.fdopen(os.open(temporary, flags, mode), "wb") as stream:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             stream.write(content)
             if durable:
                 stream.flush()
@@ -111,11 +110,9 @@ def write_json(path: str, value: object, durable: bool = True) -> None:
 
 def keep_in_cache(path: str, content: bytes) -> None:
     """Write what can be had again into the user's cache; where that cannot be written it only costs time."""
-    try:
+    with suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(path, content)
-    except OSError:
-        pass
 
 
 def replace_file(source: str, target: str) -> None:
