@@ -191,7 +191,7 @@ class _Collector(NamedTuple):
                 is_written = is_beyond_builds(self.interpreter) and project.editable and static_project_table(project)
                 if not is_written:
                     is_told = "requires" in project.metadata.table("build-system")
-                    self._add_what_builds(project.metadata.build_requires if is_told else None)
+                    self._add_what_builds(project.metadata.build_requires if is_told else _DEFAULT_BUILD_REQUIREMENTS)
             for name in names_in(self.directory):
                 if not name.endswith(".whl"):
                     self._make_buildable(os.path.join(self.directory, name))
@@ -236,11 +236,9 @@ class _Collector(NamedTuple):
         if lines or words:
             self._fetch(words + [word for path in step.constraints for word in ("-c", path)], lines)
 
-    def _add_what_builds(self, requires: "list[str] | None") -> None:
-        constraints = ["-c", self.plan.build_constraints] if self.plan.build_constraints else []
-        requires = _DEFAULT_BUILD_REQUIREMENTS if requires is None else requires
+    def _add_what_builds(self, requires: "list[str]") -> None:
         if requires:
-            self._fetch(constraints, requires)
+            self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
 
     def _make_buildable(self, source: str) -> None:
         """Fetch what a source asks for, and build it from the bundle alone: what else it needs shows here."""
@@ -275,17 +273,17 @@ class _Collector(NamedTuple):
         engine.run_pip(self.interpreter, python, self.plan, what, arguments, lines, [], pinned=pinned)
 
 
-def _build_requires_of_source(source: str) -> "list[str] | None":
-    """Return what a source archive says is needed to build it, `None` if it does not say."""
+def _build_requires_of_source(source: str) -> "list[str]":
     import tarfile
 
-    if not tarfile.is_tarfile(source):
-        return None
-    with tarfile.open(source) as archive:
-        found = [one for one in archive if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]]
-        file: Any = archive.extractfile(found[0]) if found else None
-        table: Any = parse_toml(file.read().decode("utf-8")) if file else {}
-    requires: "list[str] | None" = table.get("build-system", {}).get("requires")
+    table: Any = {}
+    if tarfile.is_tarfile(source):
+        with tarfile.open(source) as archive:
+            for one in archive:
+                if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]:
+                    file: Any = archive.extractfile(one)
+                    table = parse_toml(file.read().decode("utf-8"))
+    requires: "list[str]" = table.get("build-system", {}).get("requires", _DEFAULT_BUILD_REQUIREMENTS)
     return requires
 
 

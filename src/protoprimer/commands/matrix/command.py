@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from protoprimer.backends.choosing import check_backend_names
@@ -22,7 +23,7 @@ from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.files import content_of, json_table, temporary_name, write_atomically
+from protoprimer.system.files import content_of, json_table, temporary_name, write_atomically, write_json
 from protoprimer.system.platform import usable_cores, usable_memory
 from protoprimer.system.processes import options_of_process_group, signal_process_group
 
@@ -107,103 +108,81 @@ class _MatrixRun:
 
     def __init__(self, graph: StateGraph, cells: "list[MatrixCell]", command: "list[str]") -> None:
         self.started = time.monotonic()
+        self.cells = cells
         self.command = command
-        self._cells = cells
-        self._invocation: Invocation = graph.evaluate("invocation")
-        self._line: CommandLine = graph.evaluate("command_line")
-        self._configuration: Configuration = graph.evaluate("configuration")
-        self._console: Console = graph.evaluate("console")
-        self._view = MatrixView(self._console, cells)
-        self._directory = os.path.join(self._configuration.state_directory, "log", "matrix")
-        self._journal = os.path.join(self._directory, "passed.json")
+        self.invocation: Invocation = graph.evaluate("invocation")
+        self.line: CommandLine = graph.evaluate("command_line")
+        self.configuration: Configuration = graph.evaluate("configuration")
+        self.console: Console = graph.evaluate("console")
+        self.view = MatrixView(self.console, cells)
+        self.directory = os.path.join(self.configuration.state_directory, "log", "matrix")
         # Where each child leaves word of its environment.
-        self._notes = {cell: temporary_name(os.path.join(self._directory, cell.name)) for cell in cells}
-        self._children = {}  # type: dict[MatrixCell, subprocess.Popen[bytes]]
-        self._signals = []  # type: list[int]
-        # The environments of the cells that `--resume` may leave out, by name.
-        self._earlier = {}  # type: dict[str, str]
-
-    def run(self, jobs: int) -> int:
-        try:
-            prepare_state_directory(self._configuration.state_directory)
-            os.makedirs(self._directory, exist_ok=True)
-        except OSError as error:
-            raise disk_failure("create the directory of the cells' output", self._directory, error) from error
-        self._read_journal()
-        numbers = {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")}
-        before = {number: signal.signal(number, lambda number, _: self._signals.append(number)) for number in numbers}
-        try:
-            self._loop(jobs)
-        finally:
-            self._stop(list(self._children), "the matrix ended")
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        self._view.summary(time.monotonic() - self.started)
-        if self._signals:
-            return 128 + (self._signals[0] if os.name != "nt" else signal.SIGINT)
-        statuses = {cell.status for cell in self._cells}
-        faults = [code for status, code in FAULTS_OF_CELLS.items() if status in statuses]
-        return faults[0] if faults else 0 if "passed" in statuses else InterpreterError.exit_code
+        self.notes = {cell: temporary_name(os.path.join(self.directory, cell.name)) for cell in cells}
+        self.children = {}  # type: dict[MatrixCell, subprocess.Popen[bytes]]
+        self.signals = []  # type: list[int]
+        # What passed in the last run of this command, with its environment.
+        self.journal = os.path.join(self.directory, "passed.json")
+        found = json_table(content_of(self.journal))
+        self.earlier = found.get("cells", {}) if found.get("command") == command else {}  # type: dict[str, str]
 
     def describe(self) -> int:
         """Tell what would be done: each cell's fingerprint, by which its environment can be cached."""
-        for cell in self._cells:
+        for cell in self.cells:
             cell.status = "planned"
             self._look_ahead(cell)
-            self._console.say(cell.line())
+            self.console.say(cell.line())
         return 0
 
-    def _look_ahead(self, cell: MatrixCell) -> None:
-        """Note what a cell would tell of its environment, which is `None` if it is not there."""
-        known = self._invocation
-        variables = dict(os.environ, **self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
-        run = known._replace(arguments=self._options(cell), client_main=None, kind="boot", variables=variables)
-        graph = bootstrap_graph(run)
+    def run(self, jobs: int) -> int:
         try:
-            chosen, fingerprint = graph.evaluate("interpreter"), str(graph.evaluate("fingerprint"))
-            found = graph.evaluate("store").find(graph.evaluate("fingerprint"))
-        except PrimerError as error:
-            cell.reason = str(error)
-            return
-        cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if found else "")
-        cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": fingerprint,
-                      "environment": found.path if found else None, "built": False}  # fmt: skip
-
-    def _options(self, cell: MatrixCell) -> "list[str]":
-        options = ["--python", cell.axes["python"], "--env", cell.axes["env"]]
-        backend = cell.axes["backend"] or self._line.text("backend")
-        options += ["--backend", backend] if backend else []
-        options += ["--offline"] if self._configuration.offline else []
-        options += ["--bundle", str(self._line.text("bundle"))] if self._line.has("bundle") else []
-        return options + ["-v"] * self._line.verbosity()
-
-    def _variables(self, cell: MatrixCell) -> "dict[str, str]":
-        told = {"name": cell.name, "note": self._notes[cell]}
-        told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
-        resolution = {"PROTOPRIMER_RESOLUTION": cell.axes["resolution"]} if cell.axes["resolution"] else {}
-        return {CELL_VARIABLE: json.dumps(told, sort_keys=True), **resolution}
+            prepare_state_directory(self.configuration.state_directory)
+            os.makedirs(self.directory, exist_ok=True)
+        except OSError as error:
+            raise disk_failure("create the directory of the cells' output", self.directory, error) from error
+        is_partly_done = self.earlier and any(cell.name not in self.earlier for cell in self.cells)
+        if self.command and is_partly_done and not self.line.has("resume"):
+            self.console.say("some of these cells passed in the last run: --resume runs the others only")
+        numbers = {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")}
+        before = {number: signal.signal(number, lambda number, _: self.signals.append(number)) for number in numbers}
+        try:
+            self._loop(jobs)
+        finally:
+            self._stop(list(self.children), "the matrix ended")
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        self.view.summary(time.monotonic() - self.started)
+        if self.signals:
+            return 128 + (self.signals[0] if os.name != "nt" else signal.SIGINT)
+        statuses = {cell.status for cell in self.cells}
+        faults = [code for status, code in FAULTS_OF_CELLS.items() if status in statuses]
+        return faults[0] if faults else 0 if "passed" in statuses else InterpreterError.exit_code
 
     def _loop(self, jobs: int) -> None:
-        waiting, stops = list(self._cells), ""
-        while (waiting or self._children) and not stops:
-            while waiting and len(self._children) < jobs:
+        waiting, stops = list(self.cells), ""
+        while (waiting or self.children) and not stops:
+            while waiting and len(self.children) < jobs:
                 self._start(waiting.pop(0))
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            for cell in list(self._children):
+            for cell in list(self.children):
                 self._look_at(cell)
-            if self._line.has("fail-fast") and any(cell.status in FAULTS_OF_CELLS for cell in self._cells):
+            if self.signals:
+                stops = "interrupted"
+            elif self.line.has("fail-fast") and any(cell.status in FAULTS_OF_CELLS for cell in self.cells):
                 stops = "--fail-fast"
-            stops = "interrupted" if self._signals else stops
-            self._view.tick()
-        self._stop(list(self._children), stops)
+            self.view.tick()
+        self._stop(list(self.children), stops)
         for cell in waiting:
             cell.status, cell.reason = "stopped", stops
 
     def _start(self, cell: MatrixCell) -> None:
-        if self._has_passed_before(cell):
-            self._end(cell, "passed", "in the last run", 0)
-            return
-        cell.log = os.path.join(self._directory, cell.name + ".log")
+        if self.line.has("resume") and cell.name in self.earlier:
+            self._look_ahead(cell)
+            if cell.facts.get("environment") == self.earlier[cell.name]:
+                cell.is_resumed = True
+                self._end(cell, "passed", "in the last run", 0)
+                return
+            cell.facts = {}
+        cell.log = os.path.join(self.directory, cell.name + ".log")
         cell.started, cell.status = time.monotonic(), "provisioning"
         words = ["run", "--"] + self.command if self.command else ["--target", "environment"]
         try:
@@ -211,8 +190,8 @@ class _MatrixRun:
                 # An orphan of a killed run may still write there.
                 os.unlink(cell.log)
             with open(cell.log, "wb") as stream:
-                self._children[cell] = subprocess.Popen(
-                    [sys.executable, "-I", "-S", self._invocation.entry_path] + self._options(cell) + words,
+                self.children[cell] = subprocess.Popen(
+                    [sys.executable, "-I", "-S", self.invocation.entry_path] + self._options(cell) + words,
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -222,19 +201,42 @@ class _MatrixRun:
         except OSError as error:
             self._end(cell, "unprovisioned", "it could not be started: %s" % error)
 
-    def _has_passed_before(self, cell: MatrixCell) -> bool:
-        """Tell whether `--resume` may leave a cell out: its environment is still the one that it passed in."""
-        if cell.name in self._earlier:
-            self._look_ahead(cell)
-            cell.is_resumed = cell.facts.get("environment") == self._earlier[cell.name]
-            cell.facts = cell.facts if cell.is_resumed else {}
-        return cell.is_resumed
+    def _options(self, cell: MatrixCell) -> "list[str]":
+        options = ["--python", cell.axes["python"], "--env", cell.axes["env"]]
+        backend = cell.axes["backend"] or self.line.text("backend")
+        options += ["--backend", backend] if backend else []
+        options += ["--offline"] if self.configuration.offline else []
+        options += ["--bundle", str(self.line.text("bundle"))] if self.line.has("bundle") else []
+        return options + ["-v"] * self.line.verbosity()
+
+    def _variables(self, cell: MatrixCell) -> "dict[str, str]":
+        told = {"name": cell.name, "note": self.notes[cell]}
+        told.update({axis: cell.axes[axis] for axis in ("extras", "groups")})
+        resolution = {"PROTOPRIMER_RESOLUTION": cell.axes["resolution"]} if cell.axes["resolution"] else {}
+        return {CELL_VARIABLE: json.dumps(told, sort_keys=True), **resolution}
+
+    def _look_ahead(self, cell: MatrixCell) -> None:
+        """Note what a cell would tell of its environment, which is `None` if it is not there."""
+        variables = dict(os.environ, **self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
+        run = self.invocation._replace(
+            arguments=self._options(cell), client_main=None, kind="boot", variables=variables
+        )
+        graph = bootstrap_graph(run)
+        try:
+            chosen, fingerprint = graph.evaluate("interpreter"), graph.evaluate("fingerprint")
+            found = graph.evaluate("store").find(fingerprint)
+        except PrimerError as error:
+            cell.reason = str(error)
+            return
+        cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if found else "")
+        cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": str(fingerprint),
+                      "environment": found.path if found else None, "built": False}  # fmt: skip
 
     def _look_at(self, cell: MatrixCell) -> None:
-        code = self._children[cell].poll()
-        if not cell.facts and os.path.exists(self._notes[cell]):
-            cell.facts = json_table(content_of(self._notes[cell]))
-            os.unlink(self._notes[cell])
+        code = self.children[cell].poll()
+        if not cell.facts and os.path.exists(self.notes[cell]):
+            cell.facts = json_table(content_of(self.notes[cell]))
+            os.unlink(self.notes[cell])
             cell.provisioned, cell.status = time.monotonic(), "running"
         if code is None:
             if os.path.exists(cell.log) and os.path.getsize(cell.log) > _BYTES_OF_OUTPUT:
@@ -245,24 +247,21 @@ class _MatrixRun:
         if cell.facts:
             self._end(cell, "failed" if code else "passed", ended if code else "", code)
         else:
-            missing = "skipped" if self._line.has("skip-missing") else "missing"
+            missing = "skipped" if self.line.has("skip-missing") else "missing"
             status = missing if code == InterpreterError.exit_code else "unprovisioned"
             self._end(cell, status, cell.error() or ended, code)
 
     def _end(self, cell: MatrixCell, status: str, reason: str, code: "int | None" = None) -> None:
-        self._children.pop(cell, None)
+        self.children.pop(cell, None)
         cell.ended, cell.status, cell.reason, cell.exit_code = time.monotonic(), status, reason, code
-        self._view.tell(cell)
-        passed = {one.name: one.facts["environment"] for one in self._cells if one.status == "passed"}
-        text = json.dumps({"command": self.command, "cells": passed}, indent=1, sort_keys=True)
-        try:
-            write_atomically(self._journal, text.encode("ascii"))
-        except OSError as error:
-            self._console.detail("could not note what passed: %s" % error)
+        self.view.tell(cell)
+        passed = {one.name: one.facts["environment"] for one in self.cells if one.status == "passed"}
+        with suppress(OSError):
+            write_json(self.journal, {"command": self.command, "cells": passed})
 
     def _stop(self, cells: "list[MatrixCell]", reason: str, status: str = "stopped") -> None:
         """End children with all their processes: asked, told, killed; a second Ctrl-C kills at once."""
-        children, most = [self._children[cell] for cell in cells], max(len(self._signals), 1)
+        children, most = [self.children[cell] for cell in cells], max(len(self.signals), 1)
         for name, seconds in _WAYS_TO_END:
             is_last = name == "SIGKILL"
             for child in children:
@@ -271,19 +270,8 @@ class _MatrixRun:
                     signal_process_group(child.pid, getattr(signal, name, signal.SIGTERM), kill=is_last)
             deadline = time.monotonic() + seconds
             while any(child.poll() is None for child in children) and time.monotonic() < deadline:
-                if len(self._signals) > most and not is_last:
+                if len(self.signals) > most and not is_last:
                     break
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         for cell in cells:
             self._end(cell, status, reason)
-
-    def _read_journal(self) -> None:
-        try:
-            found = json_table(content_of(self._journal))
-            passed = dict(found["cells"]) if found["command"] == self.command else {}
-        except (ValueError, LookupError, TypeError):
-            passed = {}
-        if self._line.has("resume"):
-            self._earlier = passed
-        elif self.command and passed and any(cell.name not in passed for cell in self._cells):
-            self._console.say("some of these cells passed in the last run: --resume runs the others only")
