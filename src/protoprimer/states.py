@@ -29,7 +29,6 @@ from protoprimer.store.building import (
     BuildRequest,
     build_under_lock,
     environment_lock,
-    find_generation,
     fingerprint_now,
 )
 from protoprimer.store.cache import collect_cache_once_a_day
@@ -290,7 +289,7 @@ def generation(
     toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> Generation:
     """The complete generation of what is asked for: found, or built by one run while the others wait."""
-    found = find_generation(request)
+    found = None if request.plan.rebuild else request.store.find(request.fingerprint)
     if found is not None:
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")

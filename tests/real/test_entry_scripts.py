@@ -18,8 +18,9 @@ import pytest
 import support
 from protoprimer.authoring.entry import entry_text
 from protoprimer.errors import UsageError
+from protoprimer.project.inputs import Inputs
 from protoprimer.runtime.switch import activated_environment, interpreter_flags
-from protoprimer.store.ready import read_ready, why_not_fresh, write_ready
+from protoprimer.store.ready import is_fresh, read_ready, write_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,17 +124,10 @@ class Clone:
             os.utime(directory, ns=(LONG_AGO_NS, LONG_AGO_NS))
 
     def announce(self, links: Sequence[tuple[str, str]] = ()) -> None:
-        write_ready(
-            str(self.state),
-            str(self.environment),
-            [str(self.input)],
-            [str(self.root / "uv.lock")],
-            [str(self.client)],
-            os.path.realpath(self.environment / "bin" / "python"),
-            time.time_ns(),
-            "fingerprint",
-            links,
-        )
+        inputs = Inputs()
+        inputs.add(str(self.input), str(self.root / "uv.lock"))
+        base, client_paths = os.path.realpath(self.environment / "bin" / "python"), [str(self.client)]
+        write_ready(str(self.state), str(self.environment), inputs, client_paths, base, time.time_ns(), links)
 
     def script(self, name: str = "prime", kind: str = "run", main: str | None = "shown:main") -> Path:
         path = self.root / name
@@ -429,12 +423,12 @@ def test_any_change_is_left_to_the_kernel(clone: Clone, change: Callable[[Clone]
     change(clone)
     assert started([*shell(name), clone.script()], status=9)["by"] == "kernel"
     if change not in (_remove_stamps, _remove_launcher):
-        assert why_stale(clone.state)
+        assert is_stale(clone.state)
 
 
-def why_stale(state: Path) -> str | None:
+def is_stale(state: Path) -> bool:
     facts = read_ready(str(state))
-    return why_not_fresh(str(state), facts) if facts is not None else "there is none"
+    return facts is None or not is_fresh(str(state), facts)
 
 
 def test_a_ready_file_cut_off_anywhere_is_never_trusted(clone: Clone) -> None:
@@ -477,7 +471,7 @@ def test_a_moved_or_copied_clone_is_noticed(clone: Clone, tmp_path: Path) -> Non
     clone.script()
     shutil.copytree(clone.root, tmp_path / "copy", symlinks=True)
     assert started([tmp_path / "copy" / "prime"], status=9)["by"] == "kernel"
-    assert why_stale(tmp_path / "copy" / ".protoprimer")
+    assert is_stale(tmp_path / "copy" / ".protoprimer")
     clone.root.rename(tmp_path / "moved")
     assert started([tmp_path / "moved" / "prime"], status=9)["by"] == "kernel"
 
@@ -485,11 +479,13 @@ def test_a_moved_or_copied_clone_is_noticed(clone: Clone, tmp_path: Path) -> Non
 def test_an_input_that_changed_while_it_was_read_is_noticed(clone: Clone) -> None:
     read_at = time.time_ns() - 10**9
     clone.input.write_text("changed meanwhile")
-    write_ready(str(clone.state), str(clone.environment), [str(clone.input)], [], [], clone.python, read_at)
+    inputs = Inputs()
+    inputs.add(str(clone.input))
+    write_ready(str(clone.state), str(clone.environment), inputs, [], clone.python, read_at, [])
     assert started([clone.script()], status=9)["by"] == "kernel"
-    facts = read_ready(str(clone.state))
-    assert facts is not None
-    assert why_not_fresh(str(clone.state), facts) == f"{clone.input} changed while it was read"
+    assert is_stale(clone.state)
+    write_ready(str(clone.state), str(clone.environment), inputs, [], clone.python, time.time_ns() + 10**9, [])
+    assert not is_stale(clone.state)
 
 
 def test_a_variable_that_steers_goes_to_the_kernel_and_others_do_not(clone: Clone) -> None:
@@ -508,9 +504,8 @@ def test_a_variable_that_steers_goes_to_the_kernel_and_others_do_not(clone: Clon
 def test_read_ready_returns_what_was_written(clone: Clone) -> None:
     facts = read_ready(str(clone.state))
     assert facts is not None
-    assert why_not_fresh(str(clone.state), facts) is None
+    assert is_fresh(str(clone.state), facts)
     assert facts["environment"] == str(clone.environment)
-    assert facts["fingerprint"] == "fingerprint"
     assert facts["inputs"] == [[str(clone.input), clone.input.stat().st_mtime_ns]]
     assert facts["client_paths"] == [str(clone.client)]
 

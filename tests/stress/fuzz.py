@@ -241,20 +241,16 @@ def fuzz_environment(data: bytes) -> None:
 
 def fuzz_ready(data: bytes) -> None:
     """The fragment is believed only if it is what its facts give, and whatever these are, the answer is a reason."""
-    from protoprimer.store.ready import _ready_text, read_ready, why_not_fresh
+    from protoprimer.store.ready import _ready_text, is_fresh, read_ready
     from protoprimer.system.platform import boot_identifier
 
     with tempfile.TemporaryDirectory() as base:
-        facts: Any = {"state": base, "environment": base, "python": sys.executable, "fingerprint": "x", "client_paths": [],
+        facts: Any = {"state": base, "environment": base, "client_paths": [],
                       "exact": [], "absent": [], "stamps": True}  # fmt: skip
         content = data
         try:
             facts.update(
-                {
-                    name: value
-                    for name, value in json.loads(data).items()
-                    if name not in ("state", "environment", "python")
-                }
+                {name: value for name, value in json.loads(data).items() if name not in ("state", "environment")}
             )
             # Else the first look would end it.
             facts["boot"] = boot_identifier()
@@ -266,7 +262,7 @@ def fuzz_ready(data: bytes) -> None:
         Path(base, "ready").write_bytes(content)
         read = read_ready(base)
         if read is not None:
-            why_not_fresh(base, read)
+            is_fresh(base, read)
 
 
 def fuzz_lock(data: bytes) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from protoprimer.errors import InstallError
 from protoprimer.project.inputs import Inputs
+from protoprimer.store import fingerprint
 from protoprimer.store.fingerprint import Fingerprint, changed_parts, explain_change, fingerprint_of
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ PYTHON: dict[str, Any] = {
 
 def fingerprint_with(root: Path, *inputs: str, **changes: Any) -> Fingerprint:
     settings = changes.pop("settings", {"backend": "auto"})
-    kernel_format = changes.pop("kernel_format", 1)
     clone = changes.pop("clone", str(root))
     interpreter: Any = SimpleNamespace(**{**PYTHON, **changes})
     found = Inputs()
     found.add(*(str(root / name) for name in inputs))
-    return fingerprint_of(interpreter, found, settings, clone, kernel_format)
+    return fingerprint_of(interpreter, found, settings, clone)
 
 
 @pytest.fixture
@@ -56,7 +56,6 @@ def root(tmp_path: Path) -> Path:
         {"settings": {"backend": "uv"}},
         {"settings": {"backend": "auto", "more": None}},
         {"clone": "/elsewhere"},
-        {"kernel_format": 2},
     ],
 )
 def test_everything_it_is_a_function_of_changes_it(root: Path, change: dict[str, Any]) -> None:
@@ -65,6 +64,12 @@ def test_everything_it_is_a_function_of_changes_it(root: Path, change: dict[str,
     # Clone and inputs go together: their names are relative to it.
     assert changed_parts(before.parts, after.parts)
     assert explain_change(before.parts, after.parts).startswith("because ")
+
+
+def test_what_the_kernel_makes_of_the_same_inputs_changes_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint_with(root)
+    monkeypatch.setattr(fingerprint, "KERNEL_FORMAT", 99)
+    assert explain_change(before.parts, fingerprint_with(root).parts) == "because the kernel's format 3 -> 99"
 
 
 def test_files_count_by_content_and_name_and_not_by_date_or_order(root: Path) -> None:
@@ -100,7 +105,7 @@ def test_unreadable_input_is_a_clear_error(root: Path) -> None:
     (root / "pyproject.toml").unlink()
     (root / "pyproject.toml").mkdir()
     with pytest.raises(InstallError) as raised:
-        fingerprint_of(interpreter, found, {}, str(root), 1)
+        fingerprint_of(interpreter, found, {}, str(root))
     assert str(root / "pyproject.toml") in str(raised.value)
     assert raised.value.exit_code == 6
 

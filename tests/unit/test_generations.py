@@ -617,10 +617,10 @@ class TestLink:
     ) -> None:
         for letter in "ab":
             built = build(store, fingerprint_named(letter))
-            point_link(str(link), built, str(state), console)
+            point_link(str(link), built.path, str(state), console)
             assert os.readlink(link) == os.path.join(".protoprimer", "envs", os.path.basename(built.path))
         inode = link.lstat().st_ino
-        point_link(str(link), built, str(state), console)
+        point_link(str(link), built.path, str(state), console)
         assert link.lstat().st_ino == inode
         assert words.getvalue() == ""
         assert sorted(os.listdir(link.parent)) == [".protoprimer", ".venv"]
@@ -639,7 +639,7 @@ class TestLink:
             link.symlink_to(f"/moved/away/.protoprimer/envs/default-{'0' * 16}.2")
         else:
             link = link.parent / "build" / "venv"
-        point_link(str(link), built, str(state), console)
+        point_link(str(link), built.path, str(state), console)
         assert os.path.samefile(link, built.path)
         assert words.getvalue() == ""
 
@@ -658,7 +658,7 @@ class TestLink:
         else:
             link.symlink_to(other if "clone" in theirs else "/nowhere/x" if "dangling" in theirs else link.parent)
         before = link.lstat()
-        point_link(str(link), built, str(state), console)
+        point_link(str(link), built.path, str(state), console)
         assert link.lstat() == before
         assert words.getvalue().count("\n") == 1
         for part in (str(link), "left alone", "venv-link"):
@@ -669,12 +669,12 @@ class TestLink:
             pytest.skip("no private mounts here")
         code = """
 import os, subprocess
-from protoprimer.store.generations import Generation, point_link
+from protoprimer.store.generations import point_link
 root = sys.argv[1]
 subprocess.check_call(["mount", "--bind", root, root])
 subprocess.check_call(["mount", "-o", "remount,ro,bind", root])
 path = root + "/.protoprimer/envs/default-" + "a" * 16
-point_link(root + "/.venv", Generation(path, {"fingerprint": "a" * 16, "environment": "default"}), root + "/.protoprimer", Console())
+point_link(root + "/.venv", path, root + "/.protoprimer", Console())
 """
         (tmp_path / ".protoprimer" / "envs").mkdir(parents=True)
         prelude = f"import sys; sys.path.insert(0, {SOURCES!r})\nfrom protoprimer.system.console import Console\n"

@@ -1,6 +1,7 @@
 """Building a generation: under the lock, through one backend, published only when it is whole and still asked for."""
 
 import os
+from typing import NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
@@ -26,107 +27,58 @@ from protoprimer.system.paths import owner_of
 __all__ = [
     "BuildRequest",
     "InputsChangedError",
-    "NotCreatedError",
     "build_under_lock",
     "environment_lock",
-    "find_generation",
     "fingerprint_now",
     "is_for_this_run_only",
 ]
 
-# Grows when this kernel builds other environments from the same inputs.
-KERNEL_FORMAT = 3
 
-
-class NotCreatedError(InstallError):
-    """A backend could not even create an empty environment, so another one may be tried: exit code 6."""
+class _NotCreatedError(InstallError):
+    """A backend could not even create an empty environment, so another one may be tried."""
 
 
 class InputsChangedError(InstallError):
     """What an environment is made from changed after it was read, so that it is to be planned anew: exit code 6."""
 
 
-class BuildRequest:
-    """An environment that is asked for: everything that finding or building it depends on.
+class BuildRequest(NamedTuple):
+    """An environment that is asked for: all that finding or building it depends on.
 
     :param is_second_try: whether this was planned anew, since the inputs changed during the first build
     """
 
-    def __init__(
-        self,
-        configuration: Configuration,
-        interpreter: Interpreter,
-        plan: Plan,
-        inputs: Inputs,
-        fingerprint: Fingerprint,
-        store: GenerationStore,
-        console: Console,
-        is_second_try: bool,
-    ) -> None:
-        self.configuration = configuration
-        self.interpreter = interpreter
-        self.plan = plan
-        self.inputs = inputs
-        self.fingerprint = fingerprint
-        self.store = store
-        self.console = console
-        self.is_second_try = is_second_try
-
-    def changed_inputs(self) -> "list[str]":
-        """Return the inputs that are not what they were when the fingerprint was taken.
-
-        Files that were written anew with the same content may have had another one meanwhile, as when a branch was
-        switched back and forth. The second time they are taken for files that the build itself writes.
-        """
-        appeared = [path for path in self.inputs.absent if os.path.lexists(path)]
-        files = self.inputs.stamped()
-        stamps = zip(files, self.fingerprint.stamps, input_stamps(files))
-        touched = [path for path, before, now in stamps if before != now]
-        if touched and self.is_second_try:
-            now = fingerprint_now(self.configuration, self.interpreter, self.inputs)
-            return appeared + changed_parts(self.fingerprint.parts, now.parts)
-        return appeared + touched
-
-    def refuse_changed_inputs(self) -> None:
-        """Refuse to go on with a plan of what is no longer so.
-
-        :raises InputsChangedError: an input has changed
-        """
-        changed = self.changed_inputs()
-        if changed:
-            names = [name.partition("file:")[2] or os.path.relpath(name, self.configuration.root) for name in changed]
-            advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
-            cause = "%s changed while the environment was built from it" % ", ".join(names[:3])
-            raise InputsChangedError(cause, self.configuration.root, advice)
+    configuration: Configuration
+    interpreter: Interpreter
+    plan: Plan
+    inputs: Inputs
+    fingerprint: Fingerprint
+    store: GenerationStore
+    console: Console
+    is_second_try: bool
 
 
 def is_for_this_run_only(configuration: Configuration) -> bool:
-    """Tell whether this run was asked for another environment than the clone's: it speaks for itself only."""
-    # The other inputs make no other environment; which backend makes it does not matter either.
+    """Tell whether this run was asked for another environment than the clone's."""
+    # The other options make no other environment; which backend makes it does not matter either.
     asked = {"python", "lock", "resolution", "seed-pip"}.intersection(configuration.leaps["input"])
     return bool(asked or configuration.cell or configuration.is_for_once)
 
 
 def environment_lock(configuration: Configuration, console: Console) -> FileLock:
-    """Return the lock under which the selected environment is built: different ones can be built at once."""
-    directory = configuration.state_directory
-    name, seconds = configuration.environment_name, configuration.get("lock-timeout")
+    """Return the lock under which the selected environment is built: each has its own."""
+    directory, name = configuration.state_directory, configuration.environment_name
     path = os.path.join(directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
-    return FileLock(path, console, seconds, prepare=lambda: prepare_state_directory(directory))
+    return FileLock(
+        path, console, configuration.get("lock-timeout"), prepare=lambda: prepare_state_directory(directory)
+    )
 
 
 def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
     """Return the fingerprint of what the inputs are at this moment."""
-    settings = {
-        key: configuration.get(key) for key in ("install", "lock", "resolution", "seed-pip", "build-constraints")
-    }
-    settings.update(inputs.facts)
-    return fingerprint_of(interpreter, inputs, settings, configuration.root, KERNEL_FORMAT)
-
-
-def find_generation(request: BuildRequest) -> "Generation | None":
-    """Return the whole generation of what is asked for, if there is one and it is not to be built from scratch."""
-    return None if request.plan.rebuild else request.store.find(request.fingerprint)
+    names = ("install", "lock", "resolution", "seed-pip", "build-constraints")
+    settings = dict({name: configuration.get(name) for name in names}, **inputs.facts)
+    return fingerprint_of(interpreter, inputs, settings, configuration.root)
 
 
 def build_under_lock(
@@ -143,27 +95,40 @@ def build_under_lock(
         if now is not None and (is_others or not request.plan.rebuild):
             return now
         # Waiting for the lock may have taken minutes.
-        request.refuse_changed_inputs()
+        _refuse_changed_inputs(request)
         _tell_beforehand(request)
         why = reason_to_build(store, request.fingerprint, request.plan.rebuild)
         return _built_by_first_able(request, why, backends, toolbox)
 
 
+def _refuse_changed_inputs(request: BuildRequest) -> None:
+    inputs, before, root = request.inputs, request.fingerprint, request.configuration.root
+    files = inputs.stamped()
+    changed = [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
+    # Files written anew with the same content may have had another one meanwhile, as when a branch was switched back
+    # and forth. The second time they are taken for files that the build itself writes.
+    if changed and request.is_second_try:
+        changed = changed_parts(before.parts, fingerprint_now(request.configuration, request.interpreter, inputs).parts)
+    changed = list(filter(os.path.lexists, inputs.absent)) + changed
+    if changed:
+        names = [name.partition("file:")[2] or os.path.relpath(name, root) for name in changed[:3]]
+        advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
+        raise InputsChangedError("%s changed while the environment was built from it" % ", ".join(names), root, advice)
+
+
 def _tell_beforehand(request: BuildRequest) -> None:
-    configuration, console = request.configuration, request.console
+    configuration, own = request.configuration, request.configuration.own_state_directory
     if request.plan.hint:
-        console.warn(request.plan.hint)
-    own = configuration.own_state_directory
+        request.console.warn(request.plan.hint)
     if own != configuration.state_directory:
         keeper = owner_of(own if os.path.lexists(own) else configuration.root)
         text = "%s can only be renewed by %s: this environment is kept in %s"
-        console.say(text % (own, keeper, configuration.state_directory))
+        request.console.say(text % (own, keeper, configuration.state_directory))
 
 
 def _built_by_first_able(
     request: BuildRequest, why: str, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
-    """Return what the first backend has built that can create an environment on this host."""
     failed = {}  # type: dict[str, str]
     while True:
         backend, why_this = select_backend(
@@ -172,25 +137,26 @@ def _built_by_first_able(
         request.console.say("building an environment %s, with %s" % (why, why_this))
         try:
             return _built(request, backend)
-        except NotCreatedError as error:
+        except _NotCreatedError as error:
             if len(backends) == len(failed) + 1:
                 raise
             failed[backend.name] = error.cause.splitlines()[0]
 
 
 def _built(request: BuildRequest, backend: Backend) -> Generation:
-    """Make, fill, check and publish a new generation; what fails is removed, and the error raised again."""
+    """Make, fill, check and publish a new generation; what fails is removed."""
+    configuration = request.configuration
     path = request.store.begin(request.fingerprint)
     try:
         record = _made(request, backend, path)
-        request.refuse_changed_inputs()
+        _refuse_changed_inputs(request)
         record.update(
             fingerprint=request.fingerprint.digest,
             parts=request.fingerprint.parts,
             interpreter=request.interpreter.as_dict(),
-            root=request.configuration.root,
-            kernel=request.configuration.kernel_path,
-            for_this_run_only=is_for_this_run_only(request.configuration),
+            root=configuration.root,
+            kernel=configuration.kernel_path,
+            for_this_run_only=is_for_this_run_only(configuration),
         )
         return request.store.publish(path, record)
     except BaseException as error:
@@ -202,14 +168,13 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
 
 
 def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, object]":
-    interpreter, console = request.interpreter, request.console
+    interpreter, plan, console = request.interpreter, request.plan, request.console
     with console.step("creating an environment for %s" % interpreter, "created an environment for %s" % interpreter):
         try:
             backend.create(interpreter, path)
         except InstallError as error:
-            raise NotCreatedError(error.cause, error.place, error.advice) from error
+            raise _NotCreatedError(error.cause, error.place, error.advice) from error
         verify_environment_interpreter(path, interpreter, console)
-    plan = request.plan
     with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
         record = dict(backend.install(interpreter, path, plan))
         markers = marker_environment(interpreter.executable, console)

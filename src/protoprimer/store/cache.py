@@ -1,11 +1,12 @@
 """The user's cache: everything in it has a time after which nobody misses it."""
 
+import contextlib
 import os
 import time
 
 from protoprimer.fetch.wheels import remove_unused
 from protoprimer.store.generations import record_of
-from protoprimer.system.files import write_atomically
+from protoprimer.system.files import names_in, write_atomically
 
 __all__ = ["collect_cache", "collect_cache_once_a_day"]
 
@@ -25,11 +26,9 @@ def collect_cache(cache_directory: str) -> int:
     # Python lays it out by the paths of sources.
     for place, _names, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
         removed += remove_unused(place, _DAYS_BYTECODE_IS_KEPT * _DAY, files.__contains__)
-        try:
+        # Unless something is left in it.
+        with contextlib.suppress(OSError):
             os.rmdir(place)
-        except OSError:
-            # Not empty.
-            continue
     clones = os.path.join(cache_directory, "clones")
     return removed + remove_unused(clones, _DAY, lambda name: _is_of_no_clone(os.path.join(clones, name)))
 
@@ -37,18 +36,14 @@ def collect_cache(cache_directory: str) -> int:
 def collect_cache_once_a_day(cache_directory: str) -> None:
     """Do the same unless somebody has done so within a day; a cache that cannot be written stays as it is."""
     mark = os.path.join(cache_directory, "collected")
-    try:
-        if os.path.exists(mark) and time.time() - os.stat(mark).st_mtime < _DAY:
-            return
-        write_atomically(mark, b"", durable=False)
-        collect_cache(cache_directory)
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        if not os.path.exists(mark) or time.time() - os.stat(mark).st_mtime >= _DAY:
+            write_atomically(mark, b"", durable=False)
+            collect_cache(cache_directory)
 
 
 def _is_of_no_clone(state_directory: str) -> bool:
     """Tell whether a clone whose state lies in the cache is gone; where nothing tells which clone, it may be there."""
     envs = os.path.join(state_directory, "envs")
-    names = os.listdir(envs) if os.path.isdir(envs) else []
-    roots = [record_of(os.path.join(envs, name)).get("root") for name in names]
+    roots = [record_of(os.path.join(envs, name)).get("root") for name in names_in(envs)]
     return any(roots) and not any(os.path.isdir(str(root)) for root in roots)

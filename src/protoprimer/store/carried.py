@@ -1,10 +1,7 @@
-"""What `import protoprimer` finds in an environment: our package, another of that name, or what we have put there.
-
-Ours is told by a mark that is read as text, before anything of the package runs: the public index has a package of the
-same name by others, which is left alone and never handed control.
-"""
+"""What `import protoprimer` finds in an environment: our package, another of that name, or what we have put there."""
 
 import os
+import re
 import subprocess
 from shlex import quote
 
@@ -16,7 +13,7 @@ from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
 from protoprimer.version import PROTOPRIMER_MARK
 
-__all__ = ["carry_module", "has_our_mark", "installed_package"]
+__all__ = ["carry_module", "has_our_mark"]
 
 _NAME = "protoprimer"
 _PIP_PROGRAM = """\
@@ -30,23 +27,16 @@ _FIND = "import importlib.util as u; s = u.find_spec('protoprimer'); print((s an
 
 
 def carry_module(environment: str, kernel_path: str, console: Console) -> None:
-    """Put a module `protoprimer` that loads the kernel into a new environment, unless a package of that name is there.
-
-    :param kernel_path: the kernel file, absolute
-    :raises OSError: it cannot be written
-    """
-    package = installed_package(environment)
-    if package is not None:
-        if has_our_mark(package):
-            _carry_pip(environment)
-        else:
-            console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
+    """Put a module `protoprimer` that loads the kernel into a new environment, unless it has a package of that name."""
+    package = _installed_package(environment)
+    if package is not None and not has_our_mark(package):
+        console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
         return
     _carry_pip(environment)
-    for packages in [one for one in site_packages_directories(environment) if not os.path.islink(one)]:
+    program = template("module.py").replace('KERNEL = "proto_kernel.py"', "KERNEL = " + ascii(kernel_path))
+    for packages in site_packages_directories(environment) if package is None else ():
         directory = os.path.join(packages, _NAME)
         os.makedirs(directory, exist_ok=True)
-        program = template("module.py").replace('KERNEL = "proto_kernel.py"', "KERNEL = " + ascii(kernel_path))
         for name, text in (("__init__.py", program), ("__init__.pyi", template("module.pyi")), ("py.typed", "")):
             write_atomically(os.path.join(directory, name), text.encode("utf-8"), durable=False)
 
@@ -54,23 +44,23 @@ def carry_module(environment: str, kernel_path: str, console: Console) -> None:
 def _carry_pip(environment: str) -> None:
     """Put a command `pip` into an environment that has none: else a shell would find the host's."""
     scripts, python = scripts_directory(environment), environment_python(environment)
-    if any(name.startswith("pip") for name in os.listdir(scripts)):
+    names = os.listdir(scripts)
+    if any(name.startswith("pip") for name in names):
         return
+    program, ending = _PIP_PROGRAM % quote(python), ""
+    if is_windows():
+        program, ending = _PIP_PROGRAM_OF_WINDOWS % python, ".cmd"
     # `python3.12` stands beside it, and so `pip3.12` is what somebody may type.
-    versions = [name[len("python") :] for name in os.listdir(scripts) if name.startswith("python")]
-    for version in {one[:-4] if one.endswith(".exe") else one for one in versions}:
-        path, program = os.path.join(scripts, "pip" + version), _PIP_PROGRAM % quote(python)
-        if is_windows():
-            path, program = path + ".cmd", _PIP_PROGRAM_OF_WINDOWS % python
+    for found in filter(None, (re.match(r"python([0-9.]*?)(\.exe)?\Z", name) for name in names)):
+        path = os.path.join(scripts, "pip" + found.group(1) + ending)
         write_atomically(path, os.fsencode(program), mode=0o755, durable=False)
 
 
-def installed_package(environment: str) -> "str | None":
-    """Return the directory of the package `protoprimer` that was installed into an environment, by whomever."""
+def _installed_package(environment: str) -> "str | None":
+    """Return the directory of the package `protoprimer` that was installed, by whomever."""
     lists_it = any(name.startswith(_NAME + "-") for name in metadata_directories(environment))
-    if not (
-        lists_it or any(os.path.lexists(os.path.join(one, _NAME)) for one in site_packages_directories(environment))
-    ):
+    places = [os.path.join(packages, _NAME) for packages in site_packages_directories(environment)]
+    if not lists_it and not any(map(os.path.lexists, places)):
         return None
     command = [environment_python(environment), "-I", "-c", _FIND]
     found = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -79,6 +69,6 @@ def installed_package(environment: str) -> "str | None":
 
 
 def has_our_mark(package: str) -> bool:
-    """Tell whether the package in this directory is ours."""
+    """Tell whether the package in this directory is ours, before anything of it runs: others have one of that name."""
     line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
     return line.encode("ascii") in content_of(os.path.join(package, "version.py")).splitlines()

@@ -1,7 +1,4 @@
-"""The file lock: one process works, the others wait and say for whom.
-
-`docs/developers/state-directory.md` has the protocol for file systems without locks.
-"""
+"""The file lock: one process works, the others wait and say for whom (docs/developers/state-directory.md)."""
 
 import contextlib
 import errno
@@ -18,7 +15,7 @@ from protoprimer.system.files import content_of, json_table, remove_tree, write_
 from protoprimer.system.platform import boot_identifier, first_line_of, is_windows, machine_identifier
 from protoprimer.system.processes import pid_is_alive
 
-__all__ = ["FileLock", "disk_failure", "lock_descriptor", "process_is_gone", "this_process"]
+__all__ = ["FileLock", "disk_failure", "lock_descriptor", "process_is_gone", "this_process", "utc_time"]
 
 SECONDS_BEFORE_A_WAIT_IS_SAID = 2.0
 _LONGEST_SECONDS_BETWEEN_TRIES = 0.05
@@ -27,7 +24,7 @@ _LOCK_REFUSALS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, e
 
 
 def disk_failure(action: str, path: str, error: OSError) -> InstallError:
-    """Return the error (exit code 6) that says that `action` ("write the record") failed at `path`, and what to do."""
+    """Return the error (exit code 6) that `action` ("write the record") failed at `path`, with what to do."""
     advice = "look at what is there, then run again"
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", -1)):
         advice = "free some space there, then run again"
@@ -50,20 +47,22 @@ def this_process() -> "dict[str, Any]":
         # A container may share its host's name and boot, but pids mean something else there.
         "namespace": namespace,
         "start": _start_of_process(os.getpid()),
-        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "since": utc_time(time.time()),
     }
 
 
-def process_is_gone(holder: "dict[str, Any]") -> bool:
-    """Tell whether the process that `this_process` described has certainly ended.
+def utc_time(seconds: float) -> str:
+    """Return a time of the clock as text that sorts by time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
-    On another machine, and in another container, nobody can tell. Machines may be copies of each other that have one
-    identifier, so that an earlier start of this computer is known by its name as well.
-    """
+
+def process_is_gone(holder: "dict[str, Any]") -> bool:
+    """Tell whether the process that `this_process` described has certainly ended."""
     here, pid = this_process(), holder.get("pid")
     if not isinstance(pid, int) or pid <= 0 or holder.get("machine") != here["machine"]:
         return False
     if holder.get("boot") != here["boot"]:
+        # Machines that are copies of each other may have one identifier.
         return bool(holder.get("host") == here["host"])
     if holder.get("namespace") != here["namespace"]:
         return False
@@ -79,10 +78,7 @@ def _start_of_process(pid: int) -> str:
 
 
 def lock_descriptor(descriptor: int) -> bool:
-    """Try to take the system's exclusive lock of an open file, without waiting; tell whether it was had.
-
-    :raises OSError: the file system refuses locks, or failed
-    """
+    """Try to take the system's exclusive lock of an open file, without waiting; tell whether it was had."""
     try:
         _call_system_lock(descriptor, True)
     except OSError as error:
@@ -108,10 +104,9 @@ def _call_system_lock(descriptor: int, take: bool) -> None:
 
 
 class FileLock:
-    """An exclusive lock between processes, and between two of these objects in one process.
+    """An exclusive lock between processes, and between two objects in one process; one object can be taken again.
 
-    Who has it can take the same object again; the first to have taken it gives it back. The file is never deleted:
-    waiters would then hold locks on different files of one name.
+    The file is never deleted: waiters would then hold locks on different files of one name.
 
     :param timeout: seconds to wait; `None` waits as long as it takes
     :param system_lock: what takes the system's lock; only tests pass another
@@ -149,31 +144,26 @@ class FileLock:
         """Take the lock; after two seconds say for whom this waits, then give a sign of life every ten.
 
         :param unless: asked between two tries; once it holds, the lock is no longer wanted, and `False` is returned
-        :raises LockTimeoutError: it was not had in time (exit code 7)
-        :raises InstallError: the lock file cannot be opened or is not a plain file (exit code 6)
+        :raises LockTimeoutError: exit code 7
+        :raises InstallError: the lock file cannot be opened, or is no plain file (exit code 6)
         """
         if self._owner == os.getpid():
             self._depth += 1
             return True
         started, words_due, delay = time.monotonic(), SECONDS_BEFORE_A_WAIT_IS_SAID, 0.001
-        try:
-            while not self._try_to_acquire():
-                waited = time.monotonic() - started
-                if waited >= self._timeout:
-                    raise self._timeout_error(waited)
-                if waited >= words_due:
-                    words_due = waited + SECONDS_BETWEEN_SIGNS_OF_LIFE
-                    self._console.say("waiting for %s (%d s)" % (self._name_of_holder(), waited))
-                time.sleep(min(delay, self._timeout - waited))
-                delay = min(delay * 2, _LONGEST_SECONDS_BETWEEN_TRIES)
-                if unless():
-                    self._close()
-                    return False
-            self._owner, self._depth = os.getpid(), 1
-            return True
-        except BaseException:
-            self._close()
-            raise
+        while not self._try_to_acquire():
+            waited = time.monotonic() - started
+            if waited >= self._timeout:
+                raise self._timeout_error(waited)
+            if waited >= words_due:
+                words_due = waited + SECONDS_BETWEEN_SIGNS_OF_LIFE
+                self._console.say("waiting for %s (%d s)" % (self._name_of_holder(), waited))
+            time.sleep(min(delay, self._timeout - waited))
+            delay = min(delay * 2, _LONGEST_SECONDS_BETWEEN_TRIES)
+            if unless():
+                return False
+        self._owner, self._depth = os.getpid(), 1
+        return True
 
     def release(self) -> None:
         """Give the lock back; in a forked child it stays the parent's."""
@@ -188,71 +178,61 @@ class FileLock:
             with contextlib.suppress(OSError):
                 # Closing is not enough: a child forked meanwhile may have the descriptor too.
                 _call_system_lock(self._descriptor, False)
-        self._owner, self._token = 0, ""
-        self._close()
-
-    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-            self._descriptor = -1
+        self._owner, self._token, self._descriptor = 0, "", -1
 
     def _try_to_acquire(self) -> bool:
-        if self._descriptor < 0:
-            self._prepare()
-            self._descriptor = _open_lock_file(self.path)
-        if not self._is_weak:
-            try:
-                return self._system_lock(self._descriptor) and self._confirm()
-            except OSError as error:
-                if error.errno not in _LOCK_REFUSALS:
-                    raise disk_failure("lock the lock file", self.path, error) from error
-                self._is_weak = True
-                warning = "the file system refuses file locks (%s): using %s instead, which only protoprimer respects"
-                self._console.warn(warning % (error.strerror, self._held))
-        return self._try_weakly()
-
-    def _confirm(self) -> bool:
+        self._prepare()
+        descriptor = _open_lock_file(self.path)
         try:
-            replaced = not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
-        except OSError:
-            replaced = True
+            if not self._is_weak and self._try_strongly(descriptor):
+                self._descriptor = descriptor
+        finally:
+            if self._descriptor < 0:
+                os.close(descriptor)
+        return self._descriptor >= 0 or (self._is_weak and self._try_weakly())
+
+    def _try_strongly(self, descriptor: int) -> bool:
+        try:
+            return self._system_lock(descriptor) and self._confirm(descriptor)
+        except OSError as error:
+            if error.errno not in _LOCK_REFUSALS:
+                raise disk_failure("lock the lock file", self.path, error) from error
+            self._is_weak = True
+            warning = "the file system refuses file locks (%s): using %s instead, which only protoprimer respects"
+            self._console.warn(warning % (error.strerror, self._held))
+            return False
+
+    def _confirm(self, descriptor: int) -> bool:
         # Refusals may be passing (ENOLCK), so somebody may hold the weak form at this moment.
         name, holder = _weak_holder(self._held)
-        if replaced or (name and not process_is_gone(holder)):
-            self._close()
+        if not _is_file_at(self.path, descriptor) or (name and not process_is_gone(holder)):
             return False
         # The lock is held even if this fails; others just do not learn by whom.
         with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.ftruncate(descriptor, 0)
             # Byte 0 is what Windows locks, hence unreadable for others there.
-            os.write(self._descriptor, b" " + _holder_text())
+            os.write(descriptor, b" " + _holder_text())
         return True
 
     def _try_weakly(self) -> bool:
-        strong_holder, (name, holder) = self._written_holder(), _weak_holder(self._held)
+        strong_holder, (name, holder) = _written_holder(self.path), _weak_holder(self._held)
         if strong_holder.get("machine") == machine_identifier() and not process_is_gone(strong_holder):
             return False
         if name and not process_is_gone(holder):
             return False
         try:
             if name:
-                # Names are never used twice, so this can only end the dead holder's possession, never a new one's.
+                # This can only end the dead holder's possession, never a new one's.
                 _leave_held_directory(self._held, name)
             self._token = _enter_held_directory(self._held)
         except OSError as error:
             raise disk_failure("create the lock directory", self._held, error) from error
         return bool(self._token)
 
-    def _written_holder(self) -> "dict[str, Any]":
-        try:
-            os.lseek(self._descriptor, 1, os.SEEK_SET)
-            return json_table(os.read(self._descriptor, 4096))
-        except OSError:
-            return {}
-
     def _name_of_holder(self) -> str:
-        holder, pid = _weak_holder(self._held)[1] or self._written_holder(), _pid_known_to_kernel(self._descriptor)
+        holder, pid = _weak_holder(self._held)[1] or _written_holder(self.path), _pid_known_to_kernel(self.path)
         if pid and pid != holder.get("pid"):
             # filelock's holders do not sign: what is written is an earlier holder's, who was killed.
             holder = {"pid": pid, "host": this_process()["host"]}
@@ -273,24 +253,36 @@ def _open_lock_file(path: str) -> int:
     if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
         what = "a symbolic link, which is not followed" if os.path.islink(path) else "no regular file"
         raise InstallError("the lock file is " + what, path, "remove it, then run again")
-    flags = os.O_CREAT | os.O_RDWR
-    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
-        flags |= getattr(os, name, 0)
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         return os.open(path, flags, 0o644)
     except OSError as error:
         raise disk_failure("open the lock file", path, error) from error
 
 
-def _pid_known_to_kernel(descriptor: int) -> int:
-    locks = content_of("/proc/locks")
-    if descriptor < 0 or not locks:
-        return 0
-    status = os.fstat(descriptor)
-    # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
-    place = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
-    found = re.search(r"FLOCK +ADVISORY +WRITE +(\d+) %02x:%02x:%d " % place, locks.decode("ascii", "replace"))
-    return int(found.group(1)) if found else 0
+def _is_file_at(path: str, descriptor: int) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    return False
+
+
+def _written_holder(path: str) -> "dict[str, Any]":
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as stream:
+        stream.seek(1)
+        return json_table(stream.read(4096))
+    return {}
+
+
+def _pid_known_to_kernel(path: str) -> int:
+    locks = content_of("/proc/locks").decode("ascii", "replace")
+    # Where there are none, as on Windows, a device has no such numbers either.
+    with contextlib.suppress(OSError, AttributeError):
+        status = os.stat(path)
+        # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
+        place = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
+        found = re.search(r"FLOCK +ADVISORY +WRITE +(\d+) %02x:%02x:%d " % place, locks)
+        return int(found.group(1)) if found else 0
+    return 0
 
 
 def _holder_text() -> bytes:
@@ -298,7 +290,7 @@ def _holder_text() -> bytes:
 
 
 def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
-    """Return the name of the file in the directory `held`, which is never used twice, and the holder it describes."""
+    # The name of the file in the directory `held` is never used twice.
     with contextlib.suppress(OSError):
         for name in os.listdir(held):
             return name, json_table(content_of(os.path.join(held, name)))
@@ -306,11 +298,8 @@ def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
 
 
 def _enter_held_directory(held: str) -> str:
-    """Become the holder by renaming a directory with our name in it to `held`; return that name, or an empty one.
-
-    A directory can be renamed to a name that is free or an empty directory, never onto one with content: so the
-    step is atomic, and nobody sees a lock without its holder.
-    """
+    """Become the holder by renaming a directory with our name in it to `held`; return that name, or an empty one."""
+    # A directory can be renamed to a free name or onto an empty directory only: nobody sees a lock without its holder.
     token = os.urandom(16).hex()
     candidate = "%s-%s" % (held, token)
     os.mkdir(candidate)

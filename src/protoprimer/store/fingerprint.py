@@ -2,50 +2,43 @@
 
 import json
 import os
+from typing import Any, NamedTuple, Sequence
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import sha256_of
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
 
+# Grows when this kernel builds other environments from the same inputs.
+KERNEL_FORMAT = 3
 
-class Fingerprint:
-    """What an environment is a function of; `str()` is the digest.
 
-    :param digest: 16 hexadecimal digits, part of the generation's name
+class Fingerprint(NamedTuple):
+    """What an environment is a function of; `str()` is the digest, 16 hexadecimal digits.
+
     :param parts: for each part a value that a person can read, or a short hash; nothing secret
     :param stamps: what tells without reading them that no input has changed
     """
 
-    def __init__(self, digest: str, parts: "dict[str, str]", stamps: "Sequence[tuple[int, ...]]" = ()) -> None:
-        self.digest = digest
-        self.parts = parts
-        self.stamps = stamps
+    digest: str
+    parts: "dict[str, str]"
+    stamps: "Sequence[tuple[int, ...]]" = ()
 
     def __str__(self) -> str:
         return self.digest
 
 
 def fingerprint_of(
-    interpreter: "Interpreter", inputs: Inputs, settings: "dict[str, Any]", clone_path: str, kernel_format: int
+    interpreter: Interpreter, inputs: Inputs, settings: "dict[str, Any]", clone_path: str
 ) -> Fingerprint:
     """Return the fingerprint of an environment.
 
-    The interpreter counts by version and place, not by the dates of its files: those differ between equal images.
-
-    :param inputs: files that count by content; one that does not exist counts as absent
     :param settings: what else decides what is installed; anything JSON can hold
-    :param kernel_format: grows when this kernel builds other environments from the same inputs
     :raises InstallError: an input cannot be read (exit code 6)
     """
+    # The dates of the interpreter's files do not count: they differ between equal images.
     free_threaded = " free-threaded" if interpreter.free_threaded else ""
     full = {
         "interpreter": "%s %s%s" % (interpreter.implementation, interpreter.version, free_threaded),
@@ -53,27 +46,24 @@ def fingerprint_of(
         "platform": interpreter.platform,
         "C library": interpreter.libc,
         "clone": clone_path,
-        "format": str(kernel_format),
+        "format": str(KERNEL_FORMAT),
     }
     shown, stamps = dict(full), input_stamps(inputs.stamped())
     for path in inputs.present:
         content_hash = _hash_of_file(path)
         if content_hash is not None:
             name = "file:" + _path_from(clone_path, path)
-            full[name] = content_hash
-            shown[name] = content_hash[:12]
+            full[name], shown[name] = content_hash, content_hash[:12]
     for key, value in settings.items():
-        text = json.dumps(value, sort_keys=True)
-        full["setting:" + key] = text
+        name, text = "setting:" + key, json.dumps(value, sort_keys=True)
         # A long value or a URL may hold credentials, and is nothing to read in one line either.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
-        shown["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
-    digest = sha256_of(json.dumps(full, sort_keys=True).encode("utf-8"))[:16]
-    return Fingerprint(digest, shown, stamps)
+        full[name], shown[name] = text, text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
+    return Fingerprint(sha256_of(json.dumps(full, sort_keys=True).encode("utf-8"))[:16], shown, stamps)
 
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
-    """Return for each of these files what changes whenever its content does; the same for all that are not there."""
+    """Return for each of these files what changes whenever its content does."""
     return [_stamp_of(path) for path in inputs]
 
 
@@ -105,7 +95,7 @@ def _path_from(root: str, path: str) -> str:
 
 def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
     """Return the names of the parts that differ, sorted."""
-    return [name for name in sorted(set(old) | set(new)) if old.get(name) != new.get(name)]
+    return [name for name in sorted({**old, **new}) if old.get(name) != new.get(name)]
 
 
 def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:

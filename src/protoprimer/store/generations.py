@@ -1,7 +1,4 @@
-"""Generations: environments published whole, never changed, collected when old.
-
-What lies where, and what may be deleted, is told in `docs/developers/state-directory.md`.
-"""
+"""Generations: environments published whole, never changed, collected when old (docs/developers/state-directory.md)."""
 
 import errno
 import os
@@ -11,7 +8,8 @@ from typing import Any, NamedTuple
 
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import InstallError
-from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process
+from protoprimer.fetch.wheels import remove_unused
+from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process, utc_time
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import MARK_OF_USE, just_replaced, may_be_used_elsewhere, paths_in_use
 from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
@@ -28,16 +26,15 @@ from protoprimer.system.files import (
 )
 from protoprimer.version import VERSION
 
-__all__ = ["Generation", "GenerationStore", "point_link", "record_of"]
+__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link", "record_of"]
 
-_RECORD = "protoprimer.json"
+RECORD_NAME = "protoprimer.json"
 # What is read of a record: another version may have written other types.
 _TYPES_IN_RECORD = {
     "built_seconds": int, "distributions": list, "environment": str, "faults_when_new": list, "fingerprint": str,
     "interpreter": dict, "parts": dict, "serial": int,
 }  # fmt: skip
 _TRASH, _BUILDING = ".trash-", ".building"
-_MARK = re.compile(r"(\.building|%s\w+)\Z" % re.escape(MARK_OF_USE))
 # What a process that was killed had not yet renamed to the name of a file or link of ours.
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.tmp\Z")
 _LOGS_KEPT = 20
@@ -61,7 +58,7 @@ class Generation(NamedTuple):
 
 def record_of(environment: str) -> "dict[str, Any]":
     """Return the record in a generation's directory; an empty one where it cannot be read or is not of our form."""
-    return _record_in(os.path.join(environment, _RECORD))
+    return _record_in(os.path.join(environment, RECORD_NAME))
 
 
 def _record_in(path: str) -> "dict[str, Any]":
@@ -70,7 +67,7 @@ def _record_in(path: str) -> "dict[str, Any]":
 
 
 def _environment_and_digest(path: str) -> "tuple[str, ...] | None":
-    """Return what the name of a generation's directory tells; `None` if it is no such name."""
+    """Return what the name of a generation tells; `None` if it is no such name."""
     name = re.match(r"(.+)-([0-9a-f]{16})(\.\d{1,9})?\Z", os.path.basename(path), re.ASCII)
     return name.group(1, 2) if name else None
 
@@ -93,7 +90,7 @@ def _complete_in(directory: str) -> "list[Generation]":
 class GenerationStore:
     """The generations of one named environment of a clone; who builds holds that environment's lock.
 
-    :param shared_directory: the clone's own state directory, whose generations serve too, where another one is written
+    :param shared_directory: the clone's own state directory, where another one is written: its generations serve too
     """
 
     def __init__(
@@ -141,10 +138,10 @@ class GenerationStore:
         prepare_state_directory(self.state_directory)
         name = "%s-%s" % (self.environment_name, fingerprint.digest)
         taken = re.compile(r"(?:\.trash-)?%s(?:\.(\d+))?(?:\.building)?\Z" % re.escape(name))
-        names = map(taken.match, names_in(self.directory))
-        numbers = [int(one.group(1) or 1) for one in names if one]
-        path = os.path.join(self.directory, name + (".%d" % (max(numbers) + 1) if numbers else ""))
+        path = os.path.join(self.directory, name)
         try:
+            numbers = [int(one.group(1) or 1) for one in map(taken.match, os.listdir(self.directory)) if one]
+            path += ".%d" % (max(numbers) + 1) if numbers else ""
             # First the builder's mark, so that nobody sees this as a leftover.
             write_json(path + _BUILDING, this_process(), durable=False)
             os.mkdir(path, 0o755)
@@ -153,9 +150,8 @@ class GenerationStore:
         return path
 
     def publish(self, path: str, record: "dict[str, Any]") -> Generation:
-        """Make what was built at `path`, a directory from `begin`, the current generation of its fingerprint.
+        """Make what was built at `path`, from `begin`, the current generation of the fingerprint that `record` tells.
 
-        :param record: `fingerprint` (its digest), its `parts`, and what else is to be known: backend, tool and so on
         :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
         """
         fault = interpreter_fault(path)
@@ -178,7 +174,7 @@ class GenerationStore:
             # Where a start of the computer has a name, what was there before it is looked at again.
             if not here["boot"] and hasattr(os, "sync"):
                 os.sync()
-            write_json(os.path.join(path, _RECORD), content, durable=not here["boot"])
+            write_json(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
         except OSError as error:
             raise disk_failure("publish the environment", path, error) from error
         try:
@@ -190,12 +186,9 @@ class GenerationStore:
         return Generation(path, content, True)
 
     def collect(self, keep: int, protect: "list[str]") -> "list[str]":
-        """Remove the old generations of every environment, and what killed runs left; return the paths removed.
+        """Remove all but the newest generations of each environment, and what killed runs left; return their paths.
 
-        What a live process uses stays, and so does what `ready` announces.
-
-        :param keep: how many complete generations of each environment stay, the newest ones
-        :param protect: paths of generations that stay in any case
+        What a live process uses stays, and so does what `ready` announces or `protect` names.
         """
         self._tidy()
         candidates, complete = self._leftovers(), _complete_in(self.directory)
@@ -208,7 +201,7 @@ class GenerationStore:
         return [path for path in candidates if path not in used and self.remove(path)]
 
     def remove(self, path: str) -> bool:
-        """Remove a generation, or what was begun there and will not be published; tell whether it is gone."""
+        """Remove a generation, or what will not become one; tell whether it is gone."""
         trash = os.path.join(self.directory, _TRASH + os.path.basename(path))
         try:
             if os.path.lexists(path):
@@ -221,50 +214,34 @@ class GenerationStore:
         return True
 
     def _leftovers(self) -> "list[str]":
-        """Return the directories of builds that nobody will finish."""
         found = []
         for path in filter(_environment_and_digest, _paths_in(self.directory)):
             # In this order: a builder publishes before it takes its mark away.
             builder = json_table(content_of(path + _BUILDING))
-            is_late = _age(path + _BUILDING) > _SECONDS_A_BUILD_MAY_TAKE
+            is_late = str(builder.get("since")) < utc_time(time.time() - _SECONDS_A_BUILD_MAY_TAKE)
             if (not builder or is_late or process_is_gone(builder)) and not record_of(path):
                 found.append(path)
         return found
 
     def _tidy(self) -> None:
         """Remove the marks of what is gone, and what killed runs and an earlier collection did not finish."""
-        for path in _paths_in(self.directory) + _paths_in(self.state_directory):
-            mark = _MARK.search(path)
-            if path.startswith(os.path.join(self.directory, _TRASH)):
-                remove_tree(path)
-            elif _UNFINISHED.search(path) or (mark and not os.path.lexists(path[: mark.start()])):
-                is_of_use = mark and mark.group(1) != _BUILDING
-                _unlink_if_older(path, 0 if is_of_use else _SECONDS_A_NAME_STAYS_TAKEN)
-        for path in _paths_in(os.path.join(self.state_directory, "log"))[:-_LOGS_KEPT]:
-            _unlink_if_older(path, 0)
+
+        def marks_nothing(name: str, mark: str) -> bool:
+            path, found, _ = os.path.join(self.directory, name).rpartition(mark)
+            return bool(found and _environment_and_digest(path)) and not os.path.lexists(path)
+
+        remove_unused(self.directory, 0, lambda name: name.startswith(_TRASH) or marks_nothing(name, MARK_OF_USE))
+        remove_unused(self.directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: marks_nothing(name, _BUILDING))
+        for directory in (self.directory, self.state_directory):
+            remove_unused(directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: bool(_UNFINISHED.search(name)))
+        logs = os.path.join(self.state_directory, "log")
+        remove_unused(logs, 0, names_in(logs)[:-_LOGS_KEPT].__contains__)
 
 
-def _age(path: str) -> float:
-    """Return for how many seconds a file has been as it is; none if it is not there."""
-    try:
-        return time.time() - os.lstat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _unlink_if_older(path: str, seconds: float) -> None:
-    try:
-        if _age(path) >= seconds:
-            os.unlink(path)
-    except OSError:
-        # Somebody else has removed it, or may.
-        pass
-
-
-def point_link(link: str, generation: Generation, state_directory: str, console: Console) -> None:
+def point_link(link: str, generation: str, state_directory: str, console: Console) -> None:
     """Let the convenience link point to a generation; what is not our link stays, with one line that says so."""
     target, fault = link_target(link), None
-    if target == generation.path:
+    if target == generation:
         return
     if target is not None and not _is_our_link(target, os.path.join(state_directory, "envs")):
         fault = "is a link to " + target
@@ -275,7 +252,7 @@ def point_link(link: str, generation: Generation, state_directory: str, console:
             if target is None and os.path.lexists(link):
                 os.rmdir(link)
             os.makedirs(os.path.dirname(link), exist_ok=True)
-            link_directory(generation.path, link, state_directory)
+            link_directory(generation, link, state_directory)
         except (OSError, ValueError) as error:
             fault = "cannot be made a link (%s)" % error
             if getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):

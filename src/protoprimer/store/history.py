@@ -33,7 +33,7 @@ def interpreter_of_last_generation(
 
 
 def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
-    """Return in one line why there is something to build, beginning with `because` or `from scratch`."""
+    """Return in one line why there is something to build: `because ...`, or `from scratch`."""
     if from_scratch:
         return "from scratch, as asked"
     interrupted, before = store.was_interrupted(fingerprint), _record_in_use(store)
@@ -43,7 +43,7 @@ def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scrat
 
 
 def _record_in_use(store: GenerationStore) -> "dict[str, Any]":
-    """Return the record of the environment that this clone used until now, else of the one that was built last."""
+    """Return the record of what this clone used until now, else of what was built last."""
     ready = read_ready(store.state_directory)
     used = record_of(ready["environment"]) if ready is not None else {}
     return used if used.get("environment") == store.environment_name else next(iter(store.records()), {})

@@ -1,9 +1,6 @@
-"""Which environments processes use: those seen from here, and those of hosts and containers that share the checkout.
+"""Which environments processes use: those seen from here, and those of hosts and containers that share the checkout."""
 
-A warm start writes nothing. So whoever makes an environment the current one leaves a mark beside it, named after the
-place it looks from: machine and pid namespace. Its processes may run there until they are seen, or a week has passed.
-"""
-
+import contextlib
 import os
 import re
 import subprocess
@@ -11,7 +8,7 @@ import time
 from typing import Any, Iterator
 
 from protoprimer.store.file_lock import this_process
-from protoprimer.system.files import content_of, sha256_of, write_atomically
+from protoprimer.system.files import content_of, names_in, sha256_of, write_atomically
 from protoprimer.system.platform import is_windows
 
 __all__ = ["MARK_OF_USE", "just_replaced", "may_be_used_elsewhere", "note_use", "paths_in_use"]
@@ -27,7 +24,9 @@ _FIRST_NAMESPACE = "pid:[4026531836]"
 
 
 def note_use(generation: str) -> None:
-    """Leave word that the environment in this directory is, or was until now, the current one, as seen from here.
+    """Leave word beside an environment that it is, or was until now, the current one, as seen from here.
+
+    A warm start writes nothing: so its processes may run until they are seen, or a week has passed.
 
     :raises OSError: that cannot be written
     """
@@ -53,19 +52,18 @@ def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
 
 
 def _place_of(process: "dict[str, Any]") -> str:
+    # A place to look from: machine and pid namespace.
     return sha256_of(("%s %s" % (process.get("machine"), process.get("namespace"))).encode("utf-8"))[:12]
 
 
 def _moments_of_use(generation: str) -> "dict[str, float]":
-    """Return when each place has last made this environment the current one, or another one in its stead."""
+    """Return when each place has last made an environment the current one, or another one in its stead."""
     directory, prefix = os.path.split(generation + MARK_OF_USE)
     found = {}
-    for name in os.listdir(directory):
+    for name in names_in(directory):
         if name.startswith(prefix) and not name.endswith(".tmp"):
-            try:
+            with contextlib.suppress(OSError):
                 found[name[len(prefix) :]] = os.stat(os.path.join(directory, name)).st_mtime
-            except OSError:
-                continue
     return found
 
 
@@ -89,18 +87,13 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
             if pid.isdigit() and int(pid) != os.getpid():
                 yield _text_of_process(os.path.join("/proc", pid))
     elif not is_windows():
-        try:
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
             yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)
-        except (OSError, subprocess.CalledProcessError):
-            pass
 
 
 def _text_of_process(directory: str) -> bytes:
     # A shell that has an environment active shows it in its variables only.
     texts = [content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps")]
-    for name in ("exe", "cwd"):
-        try:
-            texts.append(os.fsencode(os.readlink(os.path.join(directory, name))))
-        except OSError:
-            pass
+    with contextlib.suppress(OSError):
+        texts.append(os.fsencode(os.readlink(os.path.join(directory, "cwd"))))
     return b"\0".join(texts) + b"\0"

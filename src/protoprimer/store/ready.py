@@ -4,24 +4,23 @@ A shell can compare times of files but not read them. So each input's time is ke
 stamp: an input neither newer nor older than its stamp is the one that was read, even if a clock went backwards.
 """
 
+import contextlib
 import json
 import os
 import time
 from shlex import quote
+from typing import Any, Sequence
 
 from protoprimer.backends.installed import site_packages_directories
+from protoprimer.project.inputs import Inputs
 from protoprimer.settings.configuration import INPUT_VARIABLES
+from protoprimer.store.generations import RECORD_NAME
 from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import boot_identifier, is_windows
 from protoprimer.template_text import template
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from typing import Any
-
-__all__ = ["forget_ready", "read_ready", "why_not_fresh", "write_launcher", "write_ready"]
+__all__ = ["forget_ready", "is_fresh", "read_ready", "write_launcher", "write_ready"]
 
 # Entry scripts look for exactly this first line, and leave any other file to the kernel: those of version 0.1 for
 # "# protoprimer ready 1". What defines `protoprimer_start` keeps this number, since entry scripts are never renewed.
@@ -30,47 +29,42 @@ READY_FORMAT = "# protoprimer ready 2"
 _CLOCK_TICK_NS = 20 * 10**6
 _COARSE_CLOCK_NS = 2 * 10**9
 
-# By what names protoprimer's variables go: the fast path takes each away before a command of the user's runs.
+# The fast path takes these away too before a command of the user's runs.
 _OTHER_VARIABLES = ("BUNDLE", "CACHE", "CELL", "HOPS", "PATH", "READY", "STATE_DIR", "VERBOSITY", "WAIT")
 
 
 def write_ready(
     state_directory: str,
     environment: str,
-    inputs: "Sequence[str]",
-    absent_inputs: "Sequence[str]",
-    client_paths: "Sequence[str]",
+    inputs: Inputs,
+    client_paths: "list[str]",
     base_executable: str,
     read_at_ns: int,
-    fingerprint: str = "",
-    links: "Sequence[tuple[str, str]]" = (),
-    looked_at: "Iterable[str]" = (),
+    links: "Sequence[tuple[str, str]]",
 ) -> None:
-    """Announce that `environment` is ready: atomically, the last thing a run does. All paths are absolute.
+    """Announce that `environment` is ready: in one step, the last thing a run does. All paths are absolute.
 
-    :param environment: prefix of the generation, as its interpreter reports it
-    :param inputs: files of which the environment is a function
-    :param absent_inputs: files whose appearance would change it
-    :param client_paths: directories to append to `sys.path` for client code
     :param base_executable: the interpreter from which the environment's own is made
-    :param read_at_ns: wall clock in nanoseconds before the inputs were read: whatever changed later makes this stale
+    :param read_at_ns: wall clock before the inputs were read: whatever changed later makes this stale
     :param links: pairs of a link and what it must lead to, such as `.venv` and the environment
-    :param looked_at: further files and directories whose change makes it worth looking again
     :raises OSError: the state directory cannot be written, or an input is gone
     """
+    packages = site_packages_directories(environment)
+    for directory in packages:
+        # Else the first import of a single-file module adds it later, and the environment seems to have changed.
+        os.makedirs(os.path.join(directory, "__pycache__"), exist_ok=True)
+    # The time of a directory tells that something was added or removed.
+    exact = [base_executable, scripts_directory(environment)] + packages + sorted(inputs.looked_at)
     # Without its pyvenv.cfg an interpreter starts, but in no environment.
-    exact = [base_executable, os.path.join(environment, "pyvenv.cfg")] + _watched_directories(environment)
-    exact += sorted(looked_at)
+    exact += [os.path.join(environment, name) for name in ("pyvenv.cfg", RECORD_NAME)]
     facts = {
         "state": os.path.abspath(state_directory),
         "boot": boot_identifier(),
         "environment": environment,
-        "python": environment_python(environment),
-        "fingerprint": fingerprint,
-        "client_paths": list(client_paths),
-        "inputs": [[path, os.stat(path).st_mtime_ns] for path in inputs],
+        "client_paths": client_paths,
+        "inputs": [[path, os.stat(path).st_mtime_ns] for path in inputs.present],
         "exact": [[path, os.stat(path).st_mtime_ns] for path in exact],
-        "absent": list(absent_inputs),
+        "absent": inputs.absent,
         "links": [list(pair) for pair in links],
     }  # type: dict[str, Any]
     facts["stamps"] = _write_stamps(facts["state"], {moment for _, moment in facts["inputs"] + facts["exact"]})
@@ -86,70 +80,41 @@ def write_ready(
 
 
 def read_ready(state_directory: str) -> "dict[str, Any] | None":
-    """Return what the fragment says, or `None` if there is none that `write_ready` wrote and nobody changed.
-
-    Keys: `environment` (prefix), `python`, `fingerprint`, `client_paths`, `inputs` and `exact` (pairs of path
-    and time in nanoseconds), `absent`, `links`, `state`, `moment`, `stamps`.
-    """
+    """Return the facts of the fragment, or `None` if there is none that `write_ready` wrote and nobody changed."""
+    content = content_of(os.path.join(state_directory, "ready"))
     try:
-        with open(os.path.join(state_directory, "ready"), "rb") as stream:
-            content = stream.read()
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
-        # What it says must give what it is, to the byte; the moment is not in the text.
-        return facts if _ready_text(facts) == content and isinstance(facts["moment"], int) else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        # What it says must give what it is, to the byte.
+        return facts if _ready_text(facts) == content else None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def forget_ready(state_directory: str) -> None:
     """Take the fragment away, where that is possible, so that the next run looks at everything."""
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(os.path.join(state_directory, "ready"))
-    except OSError:
-        pass
 
 
-def why_not_fresh(state_directory: str, facts: "dict[str, Any]") -> "str | None":
-    """Return the first reason why `facts`, from `read_ready`, are stale; `None` if they are fresh."""
-    try:
-        return _first_change(state_directory, facts)
-    except (TypeError, ValueError):
-        return "what was written of the environment is not understood"
-
-
-def _first_change(state_directory: str, facts: "dict[str, Any]") -> "str | None":
-    if not _ready_same_file(state_directory, facts["state"]):
-        return "the clone has been moved or copied"
-    if facts["boot"] != boot_identifier():
-        return "the computer was started anew: what a power loss took is looked for"
-    if not os.access(facts["python"], os.X_OK) or not os.path.isfile(_ready_mark(facts["environment"])):
-        return "the environment is gone or incomplete: %s" % facts["environment"]
-    for path, moment in facts["inputs"] + facts["exact"]:
-        if _ready_time(path) != moment:
-            return "%s has changed" % path if os.path.exists(path) else "%s is gone" % path
-    for path, moment in facts["inputs"]:
-        if moment >= facts["moment"]:
-            return "%s changed while it was read" % path
-    for path in facts["absent"]:
-        if os.path.lexists(path):
-            return "%s has appeared" % path
-    for link, target in facts["links"]:
-        if not _ready_same_file(link, target):
-            return "%s does not lead to the environment" % link
-    return None
-
-
-def _watched_directories(environment: str) -> "list[str]":
-    """Return the directories whose time changes when a package or script is added or removed."""
-    packages = site_packages_directories(environment)
-    for directory in packages:
-        # Else the first import of a single-file module adds it later, and the environment seems to have changed.
-        os.makedirs(os.path.join(directory, "__pycache__"), exist_ok=True)
-    return [scripts_directory(environment)] + packages
+def is_fresh(state_directory: str, facts: "dict[str, Any]") -> bool:
+    """Tell whether nothing has changed since these facts, from `read_ready`, were written."""
+    with contextlib.suppress(OSError, LookupError, TypeError, ValueError):
+        return (
+            os.path.samefile(state_directory, facts["state"])
+            # What a power loss took is looked for.
+            and facts["boot"] == boot_identifier()
+            and os.access(environment_python(facts["environment"]), os.X_OK)
+            and all(_has_time(path, moment) for path, moment in facts["inputs"] + facts["exact"])
+            # Else it changed while it was read.
+            and all(moment < facts["moment"] for _, moment in facts["inputs"])
+            and not any(map(os.path.lexists, facts["absent"]))
+            and all(os.path.samefile(link, target) for link, target in facts["links"])
+        )
+    return False
 
 
 def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
-    """Write a file of each time, remove the others; false if this file system cannot keep such times."""
+    """Keep these times as files, and no others; tell whether the file system can keep such times."""
     directory = os.path.join(state_directory, "stamps")
     if link_target(directory) is not None:
         # Whatever it leads to is not ours to write and delete in.
@@ -160,22 +125,18 @@ def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
             os.unlink(os.path.join(directory, name))
     for moment in moments:
         stamp = os.path.join(directory, str(moment))
-        if _ready_time(stamp) != moment:
+        if not _has_time(stamp, moment):
             write_atomically(stamp, b"", durable=False)
             os.utime(stamp, ns=(moment, moment))
-            if _ready_time(stamp) != moment:
-                return False
-    return True
+    return all(_has_time(os.path.join(directory, str(moment)), moment) for moment in moments)
 
 
 def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
     """Return a time such that no change after the reading can have an earlier one."""
     safe = min(read_at_ns, int(time.time() * 10**9)) - _CLOCK_TICK_NS
-    for moment in moments:
-        if moment % 10**9 == 0 and safe - _COARSE_CLOCK_NS < moment < safe:
-            # A clock of whole seconds gives a change right after the reading the same time.
-            safe = moment
-    return safe
+    # A clock of whole seconds gives a change right after the reading the same time.
+    coarse = [moment for moment in moments if moment % 10**9 == 0 and safe - _COARSE_CLOCK_NS < moment < safe]
+    return min(coarse, default=safe)
 
 
 def write_launcher(state_directory: str) -> str:
@@ -199,7 +160,7 @@ def _ready_text(facts: "dict[str, Any]") -> bytes:
     values = {
         "environment": facts["environment"],
         "programs": scripts_directory(facts["environment"]),
-        "python": facts["python"],
+        "python": environment_python(facts["environment"]),
         "launcher": os.path.join(facts["state"], "launch.py"),
         "path": os.pathsep.join(facts["client_paths"]),
     }
@@ -214,13 +175,12 @@ def _ready_text(facts: "dict[str, Any]") -> bytes:
 
 
 def _conditions(facts: "dict[str, Any]") -> "list[str]":
-    """Return in sh what has to hold for the environment to be as fresh as it was when `ready` was written."""
+    """Return in sh what `is_fresh` looks at."""
     stamps = os.path.join(facts["state"], "stamps")
     conditions = [
         '[ -z "%s" ]' % "".join("${%s-}" % name for name in sorted(INPUT_VARIABLES)),
         '[ "${protoprimer_ready%/*}" -ef ' + quote(facts["state"]) + " ]",
-        '[ -x "$protoprimer_python" ] && [ -f %s ]' % quote(_ready_mark(facts["environment"])),
-        '[ -f "$protoprimer_launcher" ]',
+        '[ -x "$protoprimer_python" ] && [ -f "$protoprimer_launcher" ]',
     ]
     if facts["boot"]:
         conditions.append("protoprimer_boot " + quote(facts["boot"]))
@@ -231,19 +191,5 @@ def _conditions(facts: "dict[str, Any]") -> "list[str]":
     return conditions + ["[ %s -ef %s ]" % (quote(link), quote(target)) for link, target in facts["links"]]
 
 
-def _ready_mark(environment: str) -> str:
-    return os.path.join(environment, "protoprimer.json")
-
-
-def _ready_time(path: str) -> "int | None":
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None
-
-
-def _ready_same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+def _has_time(path: str, moment: int) -> bool:
+    return os.path.exists(path) and os.stat(path).st_mtime_ns == moment

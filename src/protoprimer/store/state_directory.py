@@ -1,5 +1,6 @@
 """The state directory of a clone: ours alone, marked for git and backups; which environment was chosen there."""
 
+import contextlib
 import os
 from shlex import quote
 
@@ -18,69 +19,59 @@ __all__ = [
 
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
-_STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell")
+_STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell", "launch.py")
 
 
 def prepare_state_directory(path: str) -> None:
     """Create the state directory with its marks for git and backups, or check that the existing one is ours.
 
-    :raises InstallError: it is a link, no directory, another user's, or cannot be created; or files are there, and none
-        is ours (exit code 6)
+    :raises InstallError: it is not, or cannot be created (exit code 6)
     """
     try:
-        _refuse_foreign_content(path)
+        names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
+        foreign = [name for name in names.difference(_STATE_MARKS, ["envs"]) if not name.startswith(_STATE_FILES)]
+        # Ours may have lost any of its files.
+        if foreign and names.isdisjoint(["envs", *_STATE_MARKS]):
+            advice = "set state-dir to a directory of its own"
+            raise InstallError("the state directory is not protoprimer's, and not empty", path, advice)
         for directory in (path, os.path.join(path, "envs")):
             if not os.path.lexists(directory):
                 os.makedirs(directory, 0o755, exist_ok=True)
             _refuse_foreign_directory(directory, path)
-        names = set(os.listdir(path))
-        # A directory with more in it is somebody's who set `state-dir` to it, or has its marks since long.
-        if names <= {"envs", "lock", "log"}.union(_STATE_MARKS) or names.issuperset(_STATE_MARKS):
-            for name, content in _STATE_MARKS.items():
-                mark = os.path.join(path, name)
-                if name not in names or not os.lstat(mark).st_size:
-                    # What a power loss empties is written again here: no need to wait for the disk.
-                    write_atomically(mark, content, durable=False)
+        # With more in it, it is somebody's who set `state-dir` to it.
+        for name, content in _STATE_MARKS.items() if not foreign else ():
+            mark = os.path.join(path, name)
+            if name not in names or not os.path.getsize(mark):
+                # What a power loss empties is written again here: no need to wait for the disk.
+                write_atomically(mark, content, durable=False)
     except OSError as error:
         raise disk_failure("create the state directory", path, error) from error
 
 
-def remove_unused_state_directory(path: str, lock: str) -> None:
-    """Remove a state directory that holds no more than its marks and the lock file, which the caller has taken.
+def _refuse_foreign_directory(path: str, state_directory: str) -> None:
+    advice = "remove it, or set state-dir to a directory of your own"
+    if link_target(path) is not None:
+        fault = "is a link, which is not followed"
+    elif not os.path.isdir(path):
+        fault = "is not a directory"
+    elif is_own(path):
+        return
+    else:
+        fault = "belongs to another user (%s)" % owner_of(path)
+        advice = "run: sudo chown -R %d %s" % (os.geteuid(), quote(state_directory))
+    raise InstallError("the state directory " + fault, path, advice)
 
-    Who waits for that lock notices that the file is gone, and makes all of this anew.
-    """
+
+def remove_unused_state_directory(path: str, lock: str) -> None:
+    """Remove a state directory that holds no more than its marks and the lock file, which the caller has taken."""
     files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
-    try:
+    # Somebody may build another environment there, and Windows keeps what is open.
+    with contextlib.suppress(OSError):
         if set(os.listdir(path)) == {"envs"}.union(map(os.path.basename, files)):
             os.rmdir(os.path.join(path, "envs"))
             for file in files:
                 os.unlink(file)
             os.rmdir(path)
-    except OSError:
-        # Somebody builds another environment there, or Windows keeps what is open.
-        pass
-
-
-def _refuse_foreign_content(path: str) -> None:
-    names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
-    # Ours may have lost any of its files.
-    if names.isdisjoint(["envs"] + list(_STATE_MARKS)) and not all(name.startswith(_STATE_FILES) for name in names):
-        advice = "set state-dir to a directory of its own"
-        raise InstallError("the state directory is not protoprimer's, and not empty", place=path, advice=advice)
-
-
-def _refuse_foreign_directory(path: str, state_directory: str) -> None:
-    fault, advice = None, "remove it, or set state-dir to a directory of your own"
-    if link_target(path) is not None:
-        fault = "is a link, which is not followed"
-    elif not os.path.isdir(path):
-        fault = "is not a directory"
-    elif not is_own(path):
-        fault = "belongs to another user (%s)" % owner_of(path)
-        advice = "run: sudo chown -R %d %s" % (os.geteuid(), quote(state_directory))
-    if fault:
-        raise InstallError("the state directory " + fault, place=path, advice=advice)
 
 
 def remember_environment(state_directory: str, name: str) -> None:
@@ -100,8 +91,5 @@ def remember_environment(state_directory: str, name: str) -> None:
 
 def remembered_environment(state_directory: str) -> "str | None":
     """Return the environment chosen for this clone earlier, or `None`."""
-    try:
-        name = content_of(os.path.join(state_directory, "environment")).decode("ascii").strip()
-    except ValueError:
-        return None
+    name = content_of(os.path.join(state_directory, "environment")).decode("ascii", "replace").strip()
     return name if is_environment_name(name) else None
