@@ -206,9 +206,9 @@ SECRET = "pa55word/with:signs"
 )
 def test_credentials_are_found_told_by_variables_and_masked(read: Reading, variables: dict[str, str]) -> None:
     settings = read(**variables)
-    assert settings.credentials_for(f"{HOST}/files/x.whl") == ("me", SECRET)
-    assert settings.credentials_for("https://elsewhere.example.test/x.whl") is None
-    assert settings.credentials_for(f"http{HOST[5:]}/simple") is None
+    assert settings.credentials.of_url(f"{HOST}/files/x.whl") == ("me", SECRET, "the URL")
+    assert settings.credentials.of_url("https://elsewhere.example.test/x.whl") is None
+    assert settings.credentials.of_url(f"http{HOST[5:]}/simple") is None
     assert SECRET in settings.credentials.secrets()
     console = Console(-1)
     for secret in settings.credentials.secrets():

@@ -229,9 +229,9 @@ class UrlReader:
             headers.update({"Accept": _ACCEPTED_PAGES, "Accept-Encoding": "gzip"})
         if start:
             headers["Range"] = "bytes=%d-" % start
-        credentials = self.settings.credentials_for(url)
+        credentials = self.settings.credentials.of_url(url)
         if credentials:
-            token = base64.b64encode(("%s:%s" % credentials).encode("utf-8")).decode("ascii")
+            token = base64.b64encode(("%s:%s" % credentials[:2]).encode("utf-8")).decode("ascii")
             headers["Authorization"] = "Basic " + token
         bare_url = parts._replace(netloc=server, fragment="").geturl()
         method = "HEAD" if self.only_looks and not is_page else "GET"

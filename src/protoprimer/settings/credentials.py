@@ -6,7 +6,6 @@ import re
 import shutil
 import sys
 import urllib.parse
-from typing import Callable
 
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
@@ -33,12 +32,10 @@ class Credentials:
         self.keyring_fault = ""
         self._keyring_answers: "dict[tuple[str, str], str]" = {}
 
-    def of_url(
-        self, url: str, ask_keyring: "Callable[[str, str], str | None] | None" = None
-    ) -> "tuple[str, str, str] | None":
+    def of_url(self, url: str, ask_keyring: bool = True) -> "tuple[str, str, str] | None":
         """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring.
 
-        :param ask_keyring: answers instead of the command `keyring`
+        :param ask_keyring: false where it is enough to know that it would be asked
         """
         server, user = _server(url), ""
         for known in [url] + self._urls:
@@ -50,9 +47,10 @@ class Credentials:
         in_netrc = self._of_netrc(server[1]) if server else None
         if in_netrc and user in ("", in_netrc[0]):
             return in_netrc
-        password = (ask_keyring or self._of_keyring)(url, user) if user and self.uses_keyring else None
-        if password is not None:
-            return user, password, "the command keyring"
+        if user and self.uses_keyring:
+            password = self._of_keyring(url, user) if ask_keyring else ""
+            if password is not None:
+                return user, password, "the command keyring"
         return (user, "", "the URL") if user else None
 
     def secrets(self) -> "list[str]":

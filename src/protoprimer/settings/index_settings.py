@@ -1,10 +1,4 @@
-"""What pip and uv were told, read once, and told again to whichever installer runs.
-
-Sources, strongest first: uv's variables, pip's variables, uv's files (project, user, system), pip's files (the
-interpreter's, `PIP_CONFIG_FILE`, the user's, the host's). Of a single value the strongest source counts. Lists keep
-each tool's own rule, uv's adding up over its sources and pip's strongest replacing the others; then they are joined.
-Indexes have equal standing, as pip knows nothing else, unless uv's `index-strategy` is set.
-"""
+"""What pip and uv were told, told again to whichever installer runs (docs/reference/indexes.md says what wins)."""
 
 import os
 import re
@@ -25,12 +19,11 @@ from protoprimer.system.paths import path_of_file_url
 
 __all__ = ["IndexSettings", "read_index_settings"]
 
-# The public index serves when nothing is configured, and only what the kernel itself fetches needs its address.
-PUBLIC_INDEX_LABELS = ("pypi", "org")
+_PUBLIC_INDEX = "https://pypi.org/simple/"
 # What uv would count twice, or over its own files, if it were told what it reads there itself.
 _READ_BY_UV = ("index-url", "extra-index-url", "find-links", "uploaded-prior-to", "config-settings")
-# How `uv sync` and `uv lock` spell what `uv pip` takes otherwise, or not at all.
-_OPTIONS_OF_PROJECT = {"only-binary": "--no-build", "no-binary": "--no-binary", "require-hashes": "", "no-deps": ""}
+# As `uv sync` and `uv lock` spell them; they do without `--require-hashes` and `--no-deps`.
+_BINARY_OPTIONS = {"only-binary": "--no-build", "no-binary": "--no-binary"}
 _EXACT_PIN = re.compile(r"[\w.-]+\s*==\s*[\w.!+]+\Z")
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -74,22 +67,20 @@ class IndexSettings:
         """Return the same settings, but that packages come from this directory alone."""
         told = {"index-url": [], "extra-index-url": [], "find-links": [directory], "no-index": ["1"], "offline": ["1"]}
         sources = [settings_source(False, False, "the bundle", directory, told)]
-        for one in self._sources:
-            values = {name: values for name, values in one.values.items() if name not in told}
-            sources.append(one._replace(values=values))
+        for source in self._sources:
+            rest = {name: values for name, values in source.values.items() if name not in told}
+            sources.append(source._replace(values=rest))
         return IndexSettings(sources, self.files, True, self._environ, self.root)
 
     def refusal(self, installer: str) -> "str | None":
         """Return why `pip` or `uv` cannot do what a setting asks, or `None`: no setting is dropped silently."""
         for name, setting in SETTINGS.items():
             _, refuses, allowed = getattr(setting, installer).partition("refused")
-            values = [value for value in self._values(name) if not is_false_text(value)]
+            asked = [value for value in self._values(name) if not is_false_text(value) and value not in allowed.split()]
             if name == "override-dependencies":
-                values = [value for value in values if not _EXACT_PIN.match(value)]
-            if name == "index-strategy" and not self.extra_index_urls:
-                values = []
-            if refuses and set(values) - set(allowed.split()):
-                return "%s cannot do what %s asks (%s)" % (installer, name, self._place(name, values[0]))
+                asked = [value for value in asked if not _EXACT_PIN.match(value)]
+            if refuses and asked and (name != "index-strategy" or self.extra_index_urls):
+                return "%s cannot do what %s asks (%s)" % (installer, name, self._place(name, asked[0]))
         if installer == "pip" and self.uploaded_prior_to and not self._upload_limit(installer):
             return "pip cannot do what exclude-newer asks: %r" % self.uploaded_prior_to
         return None
@@ -108,13 +99,8 @@ class IndexSettings:
         """Return every index to look at, the public one if none is configured; only local ones when offline."""
         if self.no_index:
             return []
-        urls = [self.index_url or "https://%s/simple/" % ".".join(PUBLIC_INDEX_LABELS)] + self.extra_index_urls
+        urls = [self.index_url or _PUBLIC_INDEX] + self.extra_index_urls
         return [url for url in urls if url.startswith("file:")] if self.offline else urls
-
-    def credentials_for(self, url: str) -> "tuple[str, str] | None":
-        """Return user and password for a URL, where they are known or can be had from the keyring."""
-        found = self.credentials.of_url(url)
-        return found and found[:2]
 
     def for_pip(self, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
         """Return arguments and variables with which pip uses these settings and no others.
@@ -142,9 +128,7 @@ class IndexSettings:
         return self._options("pip"), env
 
     def for_uv(self, project: bool = False, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
-        """Return arguments and variables with which uv uses these settings; the arguments suit what resolves.
-
-        uv reads its own files itself, and its variables; what it cannot see there is added.
+        """Return the arguments, of what resolves, and the variables with which uv uses what it cannot see in its files.
 
         :param project: for `uv sync` and `uv lock`, which write down, or compare, what they are told: no directories
         :param locking: as for pip
@@ -176,7 +160,7 @@ class IndexSettings:
         return self._options("uv", project), env
 
     def _variables(self, installer: str, other: "dict[str, str | None]") -> "dict[str, str]":
-        """Return the variables that the table names for an installer: anybody can read another process's arguments.
+        """Return the variables that the table names: anybody can read another process's arguments.
 
         :param other: by the setting, what is not said as it was read
         """
@@ -202,29 +186,24 @@ class IndexSettings:
         """Return the options that the table names: as variables these would hold for isolated builds, too."""
         args: "list[str]" = []
         for name, setting in SETTINGS.items():
-            option, values = getattr(setting, installer), self._values(name, installer)
-            if not option.startswith("--"):
-                continue
-            if project and name in _OPTIONS_OF_PROJECT:
-                option = _OPTIONS_OF_PROJECT[name]
-                for value in values if option else []:
+            option = getattr(setting, installer)
+            for value in self._values(name, installer) if option.startswith("--") else []:
+                if project and name in _BINARY_OPTIONS:
+                    option = _BINARY_OPTIONS[name]
                     args += [option] if value == ":all:" else [option + "-package", value]
-            elif "list" in setting.kind:
-                args += [word for value in values for word in (option, value)]
-            elif values and is_true_text(values[0]):
-                args.append(option)
+                elif "list" in setting.kind:
+                    args += [option, value]
+                elif is_true_text(value) and not (project and name in ("require-hashes", "no-deps")):
+                    args.append(option)
         return args
 
     def describe(self) -> "list[str]":
         """Return a line for each setting in force, with the place it comes from; credentials are left out."""
-        lines = [
-            "%s: %s (%s)" % (name, mask_urls(value), self._place(name, value))
-            for name in SETTINGS
-            for value in self._values(name)
-        ]
+        said = [(name, value) for name in SETTINGS for value in self._values(name)]
+        lines = ["%s: %s (%s)" % (name, mask_urls(value), self._place(name, value)) for name, value in said]
         lines = lines or ["index-url: the public index (nothing is configured)"]
         for url in dict.fromkeys(self.index_urls() + self.find_links):
-            found = self.credentials.of_url(url, lambda _url, _user: "") if "://" in url else None
+            found = self.credentials.of_url(url, ask_keyring=False) if "://" in url else None
             if found:
                 lines.append("credentials for %s: %s" % (mask_urls(url), found[2]))
         return lines
@@ -261,9 +240,9 @@ class IndexSettings:
 
     def _of_person(self, name: str, *variables: str) -> "str | None":
         """Return a setting of which all variables of a person, also other tools', go before the host's files."""
-        others = [self._environ.get(variable) for variable in variables]
         is_of_file = all(source.is_file for source in self._sources_of(name))
-        return next(filter(None, others + [self._one(name)] if is_of_file else [self._one(name)]), None)
+        others = [self._environ.get(variable) for variable in variables] if is_of_file else []
+        return next(filter(None, others + [self._one(name)]), None)
 
     def _upload_limit(self, installer: str) -> "str | None":
         """Return until when what was uploaded counts, in the installer's words, `None` where it has none."""
@@ -289,9 +268,8 @@ class IndexSettings:
 
 
 def read_index_settings(root: str, offline: bool = False, environ: "dict[str, str] | None" = None) -> IndexSettings:
-    """Read every variable and file in which pip or uv is told something.
+    """Read every variable and file in which pip or uv is told something, those of the repository at `root` included.
 
-    :param root: the client's root directory, whose `uv.toml` or `[tool.uv]` counts
     :raises ConfigurationError: a file cannot be understood (exit code 3)
     """
     environ = dict(os.environ) if environ is None else environ

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import urllib.parse
+from contextlib import suppress
 from typing import Any, Dict, List, NamedTuple
 
 from protoprimer.errors import ConfigurationError
@@ -128,11 +129,15 @@ def read_settings_sources(root: str, environ: "dict[str, str]") -> "tuple[list[S
 
     :raises ConfigurationError: a file cannot be understood, or UV_CONFIG_FILE is not there (exit code 3)
     """
-    uv_files, pip_files, here = _uv_files(root, environ), _pip_files(environ), _working_directory()
+    uv_files, pip_files, here = _uv_files(root, environ), _pip_files(environ), os.sep
+    with suppress(OSError):
+        # Where it was deleted under us, nothing relative can be meant.
+        here = os.getcwd()
     uvs = [settings_source(False, False, "uv's variables", here, _uv_variables(environ))]
     for path in filter(os.path.isfile, uv_files):
         uvs.append(settings_source(False, True, path, os.path.dirname(path), _uv_file(path, environ)))
-    pips = [settings_source(True, False, "pip's variables", here, _pip_variables(environ))]
+    variables = {name: environ.get("PIP_" + name.upper().replace("-", "_"), "") for name in SETTINGS}
+    pips = [settings_source(True, False, "pip's variables", here, _pip_values(variables))]
     for path in filter(os.path.isfile, pip_files):
         pips.append(settings_source(True, True, path, here, _pip_file(path)))
     # Of pip's sources the strongest takes the place of the others, also where it has a list.
@@ -152,35 +157,27 @@ def is_false_text(text: str) -> bool:
     return text.strip().lower() in ("0", "false", "no", "off", "n", "f")
 
 
-def _split(name: str, text: str, separator: str = r"\s+") -> "list[str]":
-    if "list" not in SETTINGS[name].kind:
-        return [text]
-    return re.split(r"[\s,]+" if name in _BINARY else separator, text)
+def _split(name: str, text: str) -> "list[str]":
+    separator = r"[\s,]+" if name in _BINARY else r"\s+" if "list" in SETTINGS[name].kind else "\n"
+    return re.split(separator, text)
 
 
 def _uv_variables(environ: "dict[str, str]") -> "dict[str, list[str]]":
     told = {}
     for name, setting in SETTINGS.items():
-        text = [environ.get(variable, "") for variable in setting.variables.split()]
-        told[name] = [part for one in text for part in _split(name, one, "," if name == "find-links" else r"\s+")]
+        text = "\n".join(environ.get(variable, "") for variable in setting.variables.split())
+        told[name] = re.split("[,\n]", text) if name == "find-links" else _split(name, text)
     for name in ("index-url", "extra-index-url"):
-        told[name] = [_named_index(text, environ) for text in told[name]]
+        for number, text in enumerate(told[name]):
+            index, _, url = text.partition("=")
+            if url and not set("/:") & set(index):
+                told[name][number] = with_credentials(url, index, environ)
     return told
-
-
-def _pip_variables(environ: "dict[str, str]") -> "dict[str, list[str]]":
-    return _pip_values({name: environ.get("PIP_" + name.upper().replace("-", "_"), "") for name in SETTINGS})
 
 
 def _pip_values(texts: "dict[str, str]") -> "dict[str, list[str]]":
     of_pip = [name for name, setting in SETTINGS.items() if "uv" not in setting.kind.split()]
     return {name: _split(name, texts[name]) for name in of_pip if name in texts}
-
-
-def _named_index(text: str, environ: "dict[str, str]") -> str:
-    """Return the URL of uv's `name=url`."""
-    name, _, url = text.partition("=")
-    return with_credentials(url, name, environ) if url and not set("/:") & set(name) else text
 
 
 def with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
@@ -293,11 +290,3 @@ def _absolute_place(text: str, directory: str, as_url: bool) -> str:
     if not as_url and not any(letter.isspace() or letter == "," for letter in path):
         return path
     return file_url(path)
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()
-    except OSError:
-        # It was deleted under us; then nothing relative can be meant.
-        return os.sep
