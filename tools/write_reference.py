@@ -23,6 +23,7 @@ if str(REPOSITORY) not in protoprimer.__path__:
     # backends/ stands at the top of the tree.
     protoprimer.__path__.append(str(REPOSITORY))
 
+from neoprimer.meanings import with_meanings  # noqa: E402 - as above
 from protoprimer import errors, primer_kernel  # noqa: E402 - as above
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
@@ -31,6 +32,7 @@ from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E4
 Schema = Dict[str, Any]
 DRAFT = "http://json-schema.org/draft-07/schema#"
 TEXT: Schema = {"type": "string"}
+CLIENT, PRIMER = with_meanings(CLIENT_SCHEMA), with_meanings(PRIMER_SCHEMA, "primer")
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 
@@ -55,7 +57,7 @@ ENVIRONMENT: Schema = {
 
 def eval_schema() -> Schema:
     """Return the schema of what `./prime eval --json` prints."""
-    keys = {key: part for key, part in dict(CLIENT_SCHEMA["properties"]).items() if key != "env"}  # type: ignore[call-overload]
+    keys = {key: part for key, part in CLIENT["properties"].items() if key != "env"}
     values = {
         key: closed(
             {
@@ -81,8 +83,16 @@ def eval_schema() -> Schema:
 def schemas() -> dict[str, Schema]:
     """Return every published schema by the name of its file."""
     return {
-        "protoprimer.json": CLIENT_SCHEMA,
-        "proto_kernel.json": PRIMER_SCHEMA,
+        "protoprimer.json": {
+            "$schema": DRAFT,
+            "title": "Configuration of protoprimer: [tool.protoprimer], protoprimer.toml or protoprimer.json",
+            **CLIENT,
+        },
+        "proto_kernel.json": {
+            "$schema": DRAFT,
+            "title": "Where a kernel's root and configuration are: proto_kernel.toml or proto_kernel.json",
+            **PRIMER,
+        },
         "eval.json": eval_schema(),
     }
 
@@ -225,8 +235,8 @@ PAGES = {
     "reference/exit-codes.md": {"exit codes": exit_codes_table},
     "reference/api.md": {"names": api_text},
     "reference/configuration.md": {
-        "keys": lambda: keys_table(CLIENT_SCHEMA),
-        "primer keys": lambda: keys_table(PRIMER_SCHEMA),
+        "keys": lambda: keys_table(CLIENT),
+        "primer keys": lambda: keys_table(PRIMER),
         "variables": variables_table,
         "overriding": overriding_table,
     },

@@ -7,8 +7,9 @@ import os
 import sys
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from neoprimer.meanings import MEANINGS
 from protoprimer import Primer, PrimerError, state
 from protoprimer.settings.schema import CLIENT_SCHEMA
 
@@ -43,13 +44,12 @@ def rendering_settings() -> Rendering:
 def configuration_text(configuration: Configuration, rendering_settings: Rendering) -> str:
     """The configuration in force as TOML, with where each value comes from."""
     lines = [f"# root: {configuration.root}", f"# environment: {configuration.environment_name}"]
-    properties: Any = CLIENT_SCHEMA["properties"]
-    for key, part in properties.items():
+    for key in CLIENT_SCHEMA["properties"]:
         setting = configuration.settings.get(key)
         if key == "env" or not (setting or rendering_settings.defaults):
             continue
         if rendering_settings.meanings:
-            lines += ["", *(f"# {sentence}" for sentence in _folded(part.get("description", "")))]
+            lines += ["", *(f"# {sentence}" for sentence in _folded(MEANINGS[key]))]
         value = configuration.get(key)
         place = f"{setting.leap}: {configuration.place_of(key)}" if setting else "default"
         lines.append(f"# {key} is not set" if value is None else f"{key} = {_as_toml(value)}  # {place}")

@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import support
+from neoprimer.meanings import MEANINGS, with_meanings
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 PROPERTIES: Any = CLIENT_SCHEMA["properties"]
+CLIENT, PRIMER = with_meanings(CLIENT_SCHEMA), with_meanings(PRIMER_SCHEMA, "primer")
 
 
 def load_tool() -> ModuleType:
@@ -41,12 +43,17 @@ def test_published_schemas_are_schemas(name: str) -> None:
 
 
 def test_every_key_says_what_it_is_and_defaults_are_of_its_type() -> None:
-    for key, part in {**PROPERTIES, **dict(PRIMER_SCHEMA["properties"])}.items():
+    for key, part in {**CLIENT["properties"], **PRIMER["properties"]}.items():
         assert part["description"].endswith("."), key
         if "default" in part:
             assert first_violation(part["default"], part) is None
     assert default_of_key("watch") == []
     assert default_of_key("watch") is not default_of_key("watch")
+
+
+def test_every_meaning_is_that_of_a_key() -> None:
+    published = json.dumps([CLIENT, PRIMER])
+    assert [path for path, meaning in MEANINGS.items() if json.dumps(meaning) not in published] == []
 
 
 def test_an_environment_takes_all_keys_but_those_of_the_clone() -> None:

@@ -1,4 +1,4 @@
-"""The table of configuration keys: a JSON Schema that the reader checks against and that editors are given."""
+"""The table of configuration keys: a JSON Schema that the reader checks against."""
 
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
@@ -8,152 +8,71 @@ __all__ = ["CLIENT_SCHEMA", "ENV_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "d
 
 _Schema = Dict[str, Any]
 _Keys = Tuple[Union[str, int], ...]
-_DRAFT = "http://json-schema.org/draft-07/schema#"
-_TEXT = {"type": "string"}  # type: _Schema
 
 
-_FALSE = {"type": "boolean", "enum": [False]}
-
-
-def _value(kind: "str | list[_Schema]", description: str, **more: object) -> _Schema:
-    return dict({"type" if isinstance(kind, str) else "anyOf": kind, "description": description}, **more)
-
-
-def _list(description: str, items: _Schema = _TEXT, **more: object) -> _Schema:
-    return _value("array", description, items=items, **more)
+def _list_of(items: _Schema, **more: object) -> _Schema:
+    return dict({"type": "array", "items": items}, **more)
 
 
 def _closed(properties: _Schema, **more: object) -> _Schema:
-    return dict(more, type="object", additionalProperties=False, properties=properties)
+    return dict({"type": "object", "additionalProperties": False, "properties": properties}, **more)
 
 
+_TEXT = {"type": "string"}  # type: _Schema
+_FALSE = {"type": "boolean", "enum": [False]}
+_NO_TEXTS = _list_of(_TEXT, default=[])
+_RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}
 _PROJECT = _closed(
-    {
-        "path": _value("string", "Its directory, relative to the root, or a glob of several."),
-        "editable": _value("boolean", "Whether its sources stay in place.", default=True),
-        "extras": _list("Extras to install with it.", default=[]),
-        "groups": _list("Dependency groups (PEP 735) to install with it.", default=[]),
-    },
-    description="A project of this repository: a directory with pyproject.toml, setup.cfg or setup.py.",
+    {"path": _TEXT, "editable": {"type": "boolean", "default": True}, "extras": _NO_TEXTS, "groups": _NO_TEXTS},
     required=["path"],
 )
 _INSTALL_STEP = _closed(
     {
-        "projects": _list(
-            "Projects of this repository, as directories, globs such as packages/*, or tables.",
-            {"anyOf": [_TEXT, _PROJECT]},
-            default=[],
-        ),
-        "requirements": _list("Requirement files, relative to the root.", default=[]),
-        "constraints": _list("Constraint files, relative to the root.", default=[]),
-        "args": _list("Further requirements, as on an installer's command line.", default=[]),
-    },
-    description="One step: all of it goes to the installer in one command.",
+        "projects": _list_of({"anyOf": [_TEXT, _PROJECT]}, default=[]),
+        "requirements": _NO_TEXTS,
+        "constraints": _NO_TEXTS,
+        "args": _NO_TEXTS,
+    }
 )
-_RESOLUTION = {"type": "string", "enum": ["highest", "lowest-direct", "lowest"]}
-_AXES = {
-    "python": "Versions, and ranges for each minor version in them that the host has. Default: requires-python.",
-    "env": "Named environments.",
-    "backend": "Backends.",
-    "resolution": "Values of `resolution`.",
-    "groups": "Dependency groups of the first project of `install`, with commas.",
-    "extras": "Extras of that project, with commas.",
-}
-_AXIS_VALUES = dict(dict.fromkeys(_AXES, _TEXT), resolution=_RESOLUTION)
+_AXES = dict(
+    dict.fromkeys(("python", "env", "backend", "resolution", "groups", "extras"), _TEXT), resolution=_RESOLUTION
+)
 _MATRIX = _closed(
     dict(
-        {name: _list(meaning, _AXIS_VALUES[name]) for name, meaning in _AXES.items()},
-        include=_list("Further cells.", _closed(_AXIS_VALUES)),
-        exclude=_list("Cells to leave out: those that agree.", _closed(_AXIS_VALUES)),
-        jobs=_value("integer", "Cells at once. Default: by cores and memory.", minimum=1),
-        command=_list("The command of each cell."),
-    ),
-    description="What `matrix` runs on: one cell for each combination, less `exclude`, plus `include`.",
+        {name: _list_of(kind) for name, kind in _AXES.items()},
+        include=_list_of(_closed(_AXES)),
+        exclude=_list_of(_closed(_AXES)),
+        jobs={"type": "integer", "minimum": 1},
+        command=_list_of(_TEXT),
+    )
 )
 _UV = _closed(
-    {
-        "version": _value("string", "The only version that serves."),
-        "hashes": _value(
-            "object", "The sha256 of each wheel that may be fetched, by its file name.", additionalProperties=_TEXT
-        ),
-    },
-    description="The uv of this repository.",
-    required=["version", "hashes"],
+    {"version": _TEXT, "hashes": {"type": "object", "additionalProperties": _TEXT}}, required=["version", "hashes"]
 )
+# `neoprimer.meanings` says what each of them means.
 _KEYS = {
-    "python": _value(
-        "string",
-        "The Python that is required: a version or a PEP 440 specifier. "
-        "Default: .python-version, else requires-python, else any supported one.",
-    ),
-    "python-downloads": _value("boolean", "Whether uv may fetch an interpreter that the host lacks.", default=True),
-    "python-selector": _value("string", "A file of the repository with select_python(required) -> path or None."),
-    "backend": _value(
-        [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}],
-        "auto, a backend's name, a list of names in the order to try, or a path to your own.",
-        default="auto",
-    ),
-    "install": _value(
-        [_INSTALL_STEP, {"type": "array", "items": _INSTALL_STEP}],
-        "Ordered steps of what is installed. Default: the root project, editable, with its group dev or uv's "
-        "default-groups; else the members of a uv workspace; else requirements.txt.",
-    ),
-    "lock": _value(
-        [_TEXT, _FALSE],
-        "The lock file to install from, or false. Default: pylock.toml or uv.lock if present, "
-        "and pylock.NAME.toml for an environment NAME with its own `install`.",
-    ),
-    "resolution": dict(
-        _RESOLUTION,
-        default="highest",
-        description="Which versions are taken; the lowest ones ignore the lock, and need the backend uv.",
-    ),
-    "watch": _list("Further files, or globs, whose change makes the environment stale.", default=[]),
-    "venv-link": _value([_TEXT, _FALSE], "The convenience link to the environment, or false.", default=".venv"),
-    "state-dir": _value("string", "Where the clone's state is kept.", default=".protoprimer"),
-    "keep": _value("integer", "Generations kept per environment.", minimum=1, default=3),
-    "build-constraints": _value("string", "Constraint file for isolated builds."),
-    "seed-pip": _value("boolean", "Whether pip is put into the environment.", default=False),
-    "lock-timeout": _value("number", "Seconds to wait for another run. Default: wait, saying for whom.", minimum=0),
-    "kernel-update": _value(
-        "string",
-        "What to do when the installed protoprimer is newer than the committed kernel.",
-        enum=["auto", "check", "off"],
-        default="auto",
-    ),
-    "tools": _closed({"uv": _UV}, description="Other tools than those that the kernel pins."),
+    "python": _TEXT,
+    "python-downloads": {"type": "boolean", "default": True},
+    "python-selector": _TEXT,
+    "backend": {"anyOf": [_TEXT, _list_of(_TEXT, minItems=1)], "default": "auto"},
+    "install": {"anyOf": [_INSTALL_STEP, _list_of(_INSTALL_STEP)]},
+    "lock": {"anyOf": [_TEXT, _FALSE]},
+    "resolution": dict(_RESOLUTION, default="highest"),
+    "watch": _NO_TEXTS,
+    "venv-link": {"anyOf": [_TEXT, _FALSE], "default": ".venv"},
+    "state-dir": dict(_TEXT, default=".protoprimer"),
+    "keep": {"type": "integer", "minimum": 1, "default": 3},
+    "build-constraints": _TEXT,
+    "seed-pip": {"type": "boolean", "default": False},
+    "lock-timeout": {"type": "number", "minimum": 0},
+    "kernel-update": {"type": "string", "enum": ["auto", "check", "off"], "default": "auto"},
+    "tools": _closed({"uv": _UV}),
     "matrix": _MATRIX,
 }
 
 ENV_SCHEMA = _closed({key: part for key, part in _KEYS.items() if key != "state-dir"})
-
-CLIENT_SCHEMA = dict(
-    {
-        "$schema": _DRAFT,
-        "title": "Configuration of protoprimer: [tool.protoprimer], protoprimer.toml or protoprimer.json",
-    },
-    **_closed(
-        dict(
-            _KEYS,
-            env=_value(
-                "object",
-                "Named environments; each overrides the other keys, but state-dir, which is the clone's.",
-                additionalProperties=ENV_SCHEMA,
-            ),
-        )
-    ),
-)  # type: _Schema
-
-PRIMER_SCHEMA = dict(
-    {"$schema": _DRAFT, "title": "Where a kernel's root and configuration are: proto_kernel.toml or proto_kernel.json"},
-    **_closed(
-        {
-            "root": _value("string", "The repository's root, relative to this file."),
-            "client": _value("string", "The client configuration file, relative to this file."),
-            "env": _value("string", "The file of one environment, relative to this file; {env} stands for its name."),
-        }
-    ),
-)  # type: _Schema
+CLIENT_SCHEMA = _closed(dict(_KEYS, env={"type": "object", "additionalProperties": ENV_SCHEMA}))
+PRIMER_SCHEMA = _closed(dict.fromkeys(("root", "client", "env"), _TEXT))
 
 # To Python, but not to JSON, a boolean is a number.
 _TYPES = {
