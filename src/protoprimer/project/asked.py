@@ -1,9 +1,8 @@
 """What a plan asks for: each requirement as written, and where it stands."""
 
-from typing import Any
-
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import Requirement, normalized_project_name
+from protoprimer.formats.toml import TomlTable
 from protoprimer.project.plan import Plan, requirements_of_member
 from protoprimer.project.requirement_files import RequirementLine
 from protoprimer.project.uv_sources import sources_of_step
@@ -17,9 +16,9 @@ _OWN_NAME = "protoprimer"
 
 
 def asked_of_plan(
-    plan: Plan, markers: "dict[str, Any]", projects_only: bool = False
+    plan: Plan, markers: TomlTable, projects_only: bool = False
 ) -> "list[tuple[RequirementLine, Requirement]]":
-    """Return what the plan's projects, requirement files, constraints and arguments ask for, sources of uv with them.
+    """Return what a plan's projects, uv's sources, requirement files, constraints and arguments ask for.
 
     :param projects_only: leave out what `uv.lock` does not know: files and arguments
     """

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
@@ -49,7 +49,7 @@ def add_project_inputs(
         add_project_inputs(member, True, inputs, seen)
 
 
-def member_directories(metadata: "Optional[ProjectMetadata]", inputs: "Optional[Inputs]" = None) -> "list[str]":
+def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | None" = None) -> "list[str]":
     """Return the directories of the members of the uv workspace whose root this project is, if it is one."""
     if metadata is None or not metadata.table("tool", "uv", "workspace"):
         return []
@@ -96,7 +96,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
             inputs.add(path)
 
 
-def _strings_under(value: "Any", *keys: str, key: str = "") -> "list[str]":
+def _strings_under(value: Any, *keys: str, key: str = "") -> "list[str]":
     """Return the strings that have one of these keys somewhere in a table."""
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else [(key, one) for one in value]

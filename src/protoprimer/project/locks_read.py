@@ -53,7 +53,7 @@ _LOCK = {
 }
 
 
-def _schema_of(shape: "Any") -> TomlTable:
+def _schema_of(shape: Any) -> TomlTable:
     if isinstance(shape, list):
         return {"type": "array", "items": _schema_of(shape[0])}
     if not isinstance(shape, dict):
@@ -121,7 +121,7 @@ def has_conflict_marks(path: str) -> bool:
     return len(set(_MARKS_OF_CONFLICT.findall(content_of(path)))) > 2
 
 
-def check_lock(plan: Plan, markers: "Callable[[], TomlTable]") -> None:
+def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
     """Refuse a lock file that cannot be installed from, before anything is written.
 
     :param markers: asked only where there is a lock

@@ -60,7 +60,7 @@ def _fields(table: TomlTable) -> "list[str]":
     return ["%s = %s" % (key, _toml_text(value)) for key, value in table.items()]
 
 
-def _toml_text(value: "Any") -> str:
+def _toml_text(value: Any) -> str:
     if isinstance(value, dict):
         return "{ %s }" % ", ".join(_fields(value))
     return "[%s]" % ", ".join(map(_toml_text, value)) if isinstance(value, list) else json.dumps(value)

@@ -174,7 +174,7 @@ def _read_development_groups(project: ProjectMetadata) -> None:
     project.default_groups = list(dict.fromkeys(defaults))
 
 
-def _poetry_requirement(name: str, wanted: "Any") -> "str | None":
+def _poetry_requirement(name: str, wanted: Any) -> "str | None":
     """Return a dependency in poetry's form as a requirement, or `None` if that cannot say the same."""
     wanted = {"version": wanted} if isinstance(wanted, str) else wanted
     if not isinstance(wanted, dict) or set(wanted) - {"version", "extras", "markers"} or "version" not in wanted:

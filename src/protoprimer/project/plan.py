@@ -68,7 +68,7 @@ class InstallStep(NamedTuple):
         found += [line for path in self.constraints for line in lines_of_file(path, is_constraint=True)]
         return found + list(lines_of_arguments(self.args, root))
 
-    def lines_of_projects(self, root: str, further: "Iterable[str]" = ()) -> "list[RequirementLine]":
+    def lines_of_projects(self, root: str, further: Iterable[str] = ()) -> "list[RequirementLine]":
         """Return what the projects and groups ask for.
 
         :param further: requirements of theirs that are written elsewhere
@@ -137,7 +137,7 @@ class Plan:
         parts += ["%d requirement%s" % (lines, "s" * (lines > 1))] * (lines > 0)
         return self._with_pins(", ".join(parts))
 
-    def told_as_installed(self, distributions: "Iterable[str]") -> str:
+    def told_as_installed(self, distributions: Iterable[str]) -> str:
         """Return what was installed in a few words, the plan's own projects first."""
         own = [project.metadata.normal_name for project in self.projects()]
         names = sorted(distributions, key=lambda name: (name not in own, name))

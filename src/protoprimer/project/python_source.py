@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from typing import Any, Optional
+from typing import Any
 
 from protoprimer.version import PROTOPRIMER_MARK
 
@@ -30,7 +30,7 @@ def parsed_source(path: str) -> "ast.Module | None":
         return None
 
 
-def literals_of(tree: "Optional[ast.Module]") -> "dict[str, object]":
+def literals_of(tree: "ast.Module | None") -> "dict[str, object]":
     """Return the values of a module's names that are set once, to a literal; `None` for other names."""
     import ast
 
@@ -46,7 +46,7 @@ def literals_of(tree: "Optional[ast.Module]") -> "dict[str, object]":
     return found
 
 
-def _literal_value(node: "Any") -> object:
+def _literal_value(node: Any) -> object:
     import ast
 
     try:
@@ -99,7 +99,7 @@ def paths_in_source(path: str) -> "set[str]":
     return found
 
 
-def _pattern_of(node: "Any") -> str:
+def _pattern_of(node: Any) -> str:
     """Return what an expression of strings and paths is, with `*` for whatever is not written there."""
     import ast
 

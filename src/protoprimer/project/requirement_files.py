@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Iterable, Iterator, NamedTuple, Optional
+from typing import Iterable, Iterator, NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import Requirement, read_requirement
@@ -53,7 +53,7 @@ class RequirementLine(NamedTuple):
         """What is asked for, without options."""
         return _unquoted(re.sub(r"^(-e|--editable)[=\s]*|\s--.*", "", self.text))
 
-    def requirement(self, root: str) -> "Optional[Requirement]":
+    def requirement(self, root: str) -> "Requirement | None":
         """Return what is asked for; of a path, the name it has; `None` if that cannot be known."""
         asked = read_requirement(self.target)
         for path in self.local_paths(root) if asked is None or asked.url is None else []:
@@ -79,7 +79,7 @@ class RequirementLine(NamedTuple):
 
 def lines_of_file(
     path: str, is_constraint: bool = False, seen: "set[tuple[str, bool]] | None" = None
-) -> "Iterator[RequirementLine]":
+) -> Iterator[RequirementLine]:
     """Yield the lines of a requirement file and of those that it includes, each file after a line of no text.
 
     :raises ConfigurationError: a file does not exist or cannot be read (exit 3)
@@ -102,7 +102,7 @@ def lines_of_file(
         number += logical.count("\n")
 
 
-def lines_of_arguments(words: "list[str]", root: str) -> "Iterator[RequirementLine]":
+def lines_of_arguments(words: "list[str]", root: str) -> Iterator[RequirementLine]:
     """Yield words for an installer as lines of a requirement file, options with their values."""
     option = ""
     for word in words:
@@ -112,7 +112,7 @@ def lines_of_arguments(words: "list[str]", root: str) -> "Iterator[RequirementLi
             yield from _with_included(RequirementLine(text, root), root, set())
 
 
-def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, bool]]") -> "Iterator[RequirementLine]":
+def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, bool]]") -> Iterator[RequirementLine]:
     nested = _NESTED_FILE.match(line.text)
     target = _unquoted(nested.group(2)) if nested else ""
     if nested is None or ("://" in target and not target.startswith("file:")):
@@ -134,7 +134,7 @@ def _local_path(target: str) -> str:
     return path_of_file_url(target) if target.startswith("file:") else target
 
 
-def add_requirement_lines(lines: "Iterable[RequirementLine]", root: str, inputs: Inputs) -> None:
+def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: Inputs) -> None:
     """Add the files that lines are in, and the projects and archives of this host that they name."""
     for line in lines:
         if not line.text:

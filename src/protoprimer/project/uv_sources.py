@@ -76,7 +76,7 @@ def _with_sources(
             yield (asked,) + sources[asked.normal_name]
 
 
-def _source_that_holds(source: "Any", member: ProjectToInstall, markers: TomlTable) -> TomlTable:
+def _source_that_holds(source: Any, member: ProjectToInstall, markers: TomlTable) -> TomlTable:
     """Return the source whose marker, extra and group hold here; empty if there is none."""
     chosen = {"extra": set(map(normalized_project_name, member.extras))}
     chosen["group"] = set(map(normalized_project_name, member.groups))
