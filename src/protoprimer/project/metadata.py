@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any
+from typing import Any, Iterable
 
 from protoprimer.errors import ConfigurationError, nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
@@ -11,7 +11,7 @@ from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
 from protoprimer.system.files import content_of, read_file
 
-__all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "read_project"]
+__all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "known_names", "read_project"]
 
 METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
@@ -259,6 +259,14 @@ def _is_package(project: ProjectMetadata) -> bool:
     return found or bool(project.table("tool", "setuptools"))
 
 
+def known_names(wrong: str, kind: str, names: Iterable[str]) -> str:
+    """Return advice on a wrong name of an extra or a group: the nearest one, and all that there are."""
+    normal = {normalized_project_name(name): name for name in names}
+    near = nearest_name(normalized_project_name(wrong), list(normal))
+    hint = "did you mean %s? " % normal[near] if near else ""
+    return hint + "the %ss are: %s" % (kind, ", ".join(sorted(names)) or "none")
+
+
 def expand_group(
     project: ProjectMetadata, group: str, above: "tuple[str, ...]" = (), keys: TomlPath = ("dependency-groups",)
 ) -> "list[str]":
@@ -273,13 +281,11 @@ def expand_group(
         if first != name:
             cause = "the dependency groups %s and %s have the same normal name" % (first, name)
             raise project.error(cause, ("dependency-groups", name), "rename one of them")
-    normal = normalized_project_name(group)
-    if normal not in names:
-        nearest = nearest_name(normal, list(names))
-        advice = "did you mean %s? " % names[nearest] if nearest else ""
-        advice += "the groups are: " + ", ".join(sorted(names.values())) if names else "add it to [dependency-groups]"
-        raise project.error("there is no dependency group %s" % group, keys, advice)
-    name = names[normal]
+    name = names.get(normalized_project_name(group), "")
+    if not name:
+        raise project.error(
+            "there is no dependency group %s" % group, keys, known_names(group, "group", names.values())
+        )
     if name in above:
         cycle = " -> ".join(above[above.index(name) :] + (name,))
         raise project.error("dependency groups include each other: " + cycle, keys, "take one inclusion out")

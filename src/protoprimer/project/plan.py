@@ -5,13 +5,12 @@ import re
 from copy import copy
 from typing import Iterable, NamedTuple
 
-from protoprimer.errors import nearest_name
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below, projects_of_glob
 from protoprimer.project.inputs import Inputs, has_wildcard
-from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, read_project
+from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, known_names, read_project
 from protoprimer.project.requirement_files import (
     RequirementLine,
     add_requirement_lines,
@@ -262,14 +261,10 @@ def check_choices(
     """
     known_extras = metadata.extras if metadata.extras_are_static else extras
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
-        normal = {normalized_project_name(name): name for name in known}
         for name in wanted:
-            if normalized_project_name(name) not in normal:
-                near = nearest_name(name, list(normal))
-                advice = "did you mean %s? " % normal[near] if near else ""
-                advice += "known %ss: %s" % (kind, ", ".join(sorted(known)) or "none")
+            if normalized_project_name(name) not in map(normalized_project_name, known):
                 cause = "the project %s has no %s `%s`" % (metadata.directory, kind, name)
-                raise configuration.error(key, cause, advice)
+                raise configuration.error(key, cause, known_names(name, kind, known))
 
 
 def _existing_file(configuration: Configuration, key: str, path: str) -> str:
