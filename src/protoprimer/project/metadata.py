@@ -25,7 +25,7 @@ class ProjectMetadata:
     :ivar default_groups: those that are installed where nobody names any
     :ivar unread_groups: a sentence for each development group that could not be read
     :ivar has_dynamic_dependencies: whether dependencies are computed from what no metadata file shows
-    :ivar scripts: `module:function` by console script
+    :ivar scripts: `module:function` by console script of `[project]`
     """
 
     def __init__(self, directory: str) -> None:
@@ -128,9 +128,6 @@ def read_project(directory: str) -> "ProjectMetadata | None":
 
 def _read_poetry(project: ProjectMetadata) -> None:
     project.name = project.name or project.text("tool", "poetry", "name")
-    for name, entry in project.table("tool", "poetry", "scripts").items():
-        entry = entry.get("reference") or entry.get("callable") if isinstance(entry, dict) else entry
-        project.scripts.setdefault(name, str(entry))
     for extra in project.table("tool", "poetry", "extras"):
         project.extras.setdefault(extra, project.strings("tool", "poetry", "extras", extra))
     keys = ("tool", "poetry", "dependencies", "python")
@@ -218,10 +215,6 @@ def _read_setup_cfg(project: ProjectMetadata) -> None:
         path = os.path.join(project.directory, "setup.cfg")
         line = re.split(rb"(?m)^python[-_]requires", content_of(path))[0].count(b"\n") + 1
         project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
-    for entry in project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "").splitlines():
-        script, _, target = entry.partition("=")
-        if target:
-            project.scripts.setdefault(script.strip(), target.strip())
 
 
 def _read_setup_py(project: ProjectMetadata) -> None:
