@@ -8,11 +8,9 @@ from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import ToolAbsent
-from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.project.requirement_files import add_requirement_lines
 from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.system.paths import environment_python, is_utf8_path
 
@@ -253,25 +251,22 @@ def _files_of_step(step: InstallStep) -> "list[str]":
 
 
 def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
-    """Return the projects of this repository that requirement files and arguments name."""
-    inputs = Inputs()
-    add_requirement_lines(step.lines_of_files(root), root, inputs)
-    directories = {os.path.dirname(path) for path in inputs.present if os.path.basename(path) == "pyproject.toml"}
-    directories.update(filter(os.path.isdir, (os.path.normpath(os.path.join(root, arg)) for arg in step.args)))
-    return [project for project in map(_project_at, sorted(directories)) if project is not None]
+    """Return the projects of this host that requirement files and arguments name."""
+    lines = step.lines_of_files(root)
+    return _projects_at([(path, line.is_editable) for line in lines for path in line.local_paths(root)])
 
 
 def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
     """Return the projects of this repository that a `pylock.toml` has installed by their directories."""
     packages = load_lock(lock).get("packages", [])
-    paths = [package["directory"]["path"] for package in packages if "directory" in package]
-    found = [_project_at(os.path.normpath(os.path.join(os.path.dirname(lock), path))) for path in paths]
-    return [project for project in found if project is not None]
+    directories = [package["directory"] for package in packages if "directory" in package]
+    base = os.path.dirname(lock)
+    return _projects_at([(os.path.join(base, one["path"]), bool(one.get("editable"))) for one in directories])
 
 
-def _project_at(directory: str) -> "ProjectToInstall | None":
-    metadata = read_project(directory)
-    return None if metadata is None else ProjectToInstall(directory, True, [], [], metadata)
+def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
+    found = [(read_project(os.path.normpath(path)), editable) for path, editable in places]
+    return [ProjectToInstall(one.directory, editable, [], [], one) for one, editable in found if one is not None]
 
 
 def _depends_on_choice(lock: str) -> bool:
