@@ -139,7 +139,7 @@ def test_copy_without_standard_library_is_refused_with_pythons_words(
 def test_whole_copy_stands_on_its_own(tmp_path: Path) -> None:
     base = probed(support.wild_pythons()[0].executable, tmp_path)
     prefix = tmp_path / "moved pythön"
-    library = os.path.relpath(base.stdlib, base.prefix)
+    library = os.path.relpath(base.stdlib, base.base_prefix)
     shutil.copytree(
         base.stdlib,
         str(prefix / library),
@@ -148,7 +148,7 @@ def test_whole_copy_stands_on_its_own(tmp_path: Path) -> None:
     (prefix / "bin").mkdir()
     copy = shutil.copy2(base.executable, str(prefix / "bin"))
     moved = probed(copy, tmp_path)
-    assert (moved.executable, moved.prefix, moved.version) == (str(copy), str(prefix), base.version)
+    assert (moved.executable, moved.base_prefix, moved.version) == (str(copy), str(prefix), base.version)
 
 
 def test_environment_whose_base_has_gone_is_refused(tmp_path: Path) -> None:

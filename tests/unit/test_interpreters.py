@@ -40,8 +40,8 @@ def facts_of(prefix: Path, version: str, executable: Path, **more: Any) -> dict[
     numbers = [int(part.split("rc")[0]) for part in version.split(".")]
     return {
         "version": version, "version_info": numbers, "implementation": "cpython", "executable": str(executable),
-        "base_executable": str(executable), "prefix": str(prefix), "base_prefix": str(prefix), "platform": "linux-x86_64",
-        "libc": "glibc 2.36", "pointer_bits": 64, "free_threaded": False, "debug": False, "has_venv": True,
+        "base_executable": str(executable), "base_prefix": str(prefix), "platform": "linux-x86_64",
+        "libc": "glibc 2.36", "free_threaded": False, "debug": False, "has_venv": True,
         "stdlib": str(prefix / "lib"), "found_in_environment": False, **more,
     }  # fmt: skip
 

@@ -11,7 +11,8 @@ from protoprimer.backends.editables import is_beyond_builds, static_project_tabl
 from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
 from protoprimer.commands.matrix.cells import expanded_pythons
 from protoprimer.errors import ConfigurationError, DryRunEnds, UsageError
-from protoprimer.fetch.bundles import BUNDLE_ENDS, BUNDLE_NOTE, LEGACY_TAGS, platform_tag, tag_of_host
+from protoprimer.fetch.bundles import BUNDLE_ENDS, BUNDLE_NOTE
+from protoprimer.fetch.platform_tags import LEGACY_TAGS, platform_tag, tag_of_host
 from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
 from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
@@ -102,24 +103,22 @@ class _Platform(NamedTuple):
     tags: "tuple[str, ...]" = ()
     system: "str | None" = None
     machine: "str | None" = None
-    libc: "str | None" = None
 
 
 def _platform_of(tag: str) -> _Platform:
     if tag in _WINDOWS_MACHINES:
-        return _Platform(tag, (tag,), "win32", _WINDOWS_MACHINES[tag], "")
-    found = re.match(r"(macosx|manylinux|musllinux)_(\d+)_(\d+)_(\w+)$", platform_tag(tag))
-    if found is None:
+        return _Platform(tag, (tag,), "win32", _WINDOWS_MACHINES[tag])
+    parts = platform_tag(tag)
+    if parts is None or parts.family not in ("macosx", "manylinux", "musllinux"):
         advice = "such as manylinux_2_28_x86_64, musllinux_1_2_aarch64, macosx_14_0_arm64, win_amd64"
         raise UsageError("%s is no platform tag of wheels" % tag, "--platform", advice)
-    family, major, minor, machine = found.groups()
+    family, (major, minor), machine = parts
     if family == "macosx":
-        return _Platform(tag, (tag,), "darwin", machine, "")
+        return _Platform(tag, (tag,), "darwin", machine)
     # A C library also runs what was built for older ones.
-    tags = ["%s_%s_%d_%s" % (family, major, one, machine) for one in range(int(minor), -1, -1)]
+    tags = ["%s_%d_%d_%s" % (family, major, one, machine) for one in range(minor, -1, -1)]
     tags += ["manylinux%s_%s" % (year, machine) for year, begin in LEGACY_TAGS.items() if begin + machine in tags]
-    libc = "glibc %s.%s" % (major, minor) if family == "manylinux" else "musl"
-    return _Platform(tag, tuple(tags), "linux", machine, libc)
+    return _Platform(tag, tuple(tags), "linux", machine)
 
 
 def _interpreters_to_serve(
@@ -205,10 +204,9 @@ class _Collector(NamedTuple):
     def _add_tools(self) -> None:
         import shutil
 
-        there = self.platform
-        uv_wheel = uv_wheel_for_host(there.system, there.machine, there.libc)
+        uv_wheel = uv_wheel_for_host(self.platform.name)
         if uv_wheel is None:
-            self.console.warn("there is no uv for %s; the backends venv and virtualenv serve it" % there.name)
+            self.console.warn("there is no uv for %s; the backends venv and virtualenv serve it" % self.platform.name)
         for path in self.toolbox.pinned_wheels(self.interpreter, uv_wheel):
             shutil.copy(path, self.directory)
 

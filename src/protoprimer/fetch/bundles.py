@@ -2,24 +2,20 @@
 
 import json
 import os
-import re
-import sys
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.fetch.tools import machine_of_python, tag_rank
+from protoprimer.fetch.platform_tags import tag_of_host, tag_rank
 from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
-from protoprimer.system.platform import libc_of_host
+from protoprimer.system.files import names_in
 from protoprimer.version import VERSION
 
-__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "LEGACY_TAGS", "OpenedBundle", "find_bundle", "platform_tag", "tag_of_host"]
+__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle"]
 
 BUNDLE_NOTE = "bundle.json"
 # How the name of a bundle ends that is one file.
 BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
 _LINES_SHOWN = 20
-# What older names of tags begin with today.
-LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "manylinux_2_5_"}
 
 
 class OpenedBundle:
@@ -56,7 +52,7 @@ class OpenedBundle:
         """
         python = ".".join(version.split(".")[:2])
         targets = {one for _, whom in self._files.values() for one in whom if one.split()[0] == python}
-        unfit = {name: set(whom) & targets for name, (_, whom) in self._files.items() if not _runs(name)}
+        unfit = {name: set(whom) & targets for name, (_, whom) in self._files.items() if not _runs(name, tag_of_host())}
         if not targets - set().union(*unfit.values()):
             names = sorted(name for name in unfit if unfit[name]) or sorted(self._files)
             cause = "the bundle does not serve Python %s on this host (%s)" % (python, tag_of_host())
@@ -79,7 +75,7 @@ def find_bundle(root: str) -> "str | None":
     """
     found = []
     for place in (root, os.path.dirname(root)):
-        for name in os.listdir(place) if os.access(place, os.R_OK) else []:
+        for name in names_in(place):
             path = os.path.join(place, name)
             is_directory = name == "bundle" and os.path.isfile(os.path.join(path, BUNDLE_NOTE))
             is_one = is_directory or name.endswith(BUNDLE_ENDS[1])
@@ -91,29 +87,14 @@ def find_bundle(root: str) -> "str | None":
     return found[0] if found else None
 
 
-def platform_tag(tag: str) -> str:
-    """Return a platform tag of wheels as it is spelled today."""
-    return re.sub("^manylinux(2014|2010|1)_", lambda found: LEGACY_TAGS[found.group(1)], tag)
-
-
-def tag_of_host() -> str:
-    """Return the platform tag of this host, such as `manylinux_2_36_x86_64`."""
-    import sysconfig
-
-    family = {"glibc": "many", "musl": "musl"}.get(libc_of_host().split(" ")[0], "")
-    version = (re.findall("[0-9]+", libc_of_host()) + ["1", "2"])[:2]
-    tag = re.sub("[-.]", "_", sysconfig.get_platform())
-    return re.sub("^linux", "%slinux_%s" % (family, "_".join(version)), tag)
-
-
-def _runs(filename: str) -> bool:
-    tags, libc = filename.rsplit("-", 1)[-1][:-4].split("."), libc_of_host()
+def _runs(filename: str, host: str) -> bool:
+    """Tell whether a file can be used on a host, as the tags in its name say."""
+    tags = filename.rsplit("-", 1)[-1][:-4].split(".")
     if not filename.endswith(".whl") or "any" in tags:
         return True
-    # uv's own are linked statically.
-    if not (filename.startswith("uv-") or libc.startswith("musl")):
-        tags = [tag for tag in tags if not tag.startswith("musl")]
-    return any(tag_rank(platform_tag(tag), sys.platform, machine_of_python(), libc) >= 0 for tag in tags)
+    # Of what was made for musl, only uv's own is linked statically.
+    is_static = filename.startswith("uv-") or host.startswith("musl")
+    return any(tag_rank(tag, host) >= 0 for tag in tags if is_static or not tag.startswith("musl"))
 
 
 def _unpacked_bundle(path: str, cache_directory: str) -> str:

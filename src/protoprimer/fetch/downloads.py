@@ -20,7 +20,6 @@ from protoprimer.system.paths import file_url, path_of_file_url
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from urllib.error import HTTPError
 
 __all__ = ["UrlReader", "read_for_another_python"]
 
@@ -39,18 +38,15 @@ _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-
 # This file, a module of the package or the joined kernel, is run by another Python for one of its functions.
 _READ_FOR_ANOTHER = """\
 import os, runpy, sys
-path = sys.argv[1]
-sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(path))))
-runpy.run_path(path)["read_for_another_python"]()
+sys.path.append(os.path.join(os.path.dirname(sys.argv[1]), "..", ".."))
+runpy.run_path(sys.argv[1])["read_for_another_python"]()
 """
 
 
 class _TransientError(Exception):
     """Worth another try, after some seconds if the server asks for that."""
 
-    def __init__(self, cause: str, pause: "float | None" = None) -> None:
-        super().__init__(cause)
-        self.pause = pause
+    pause: "float | None" = None
 
 
 class UrlReader:
@@ -124,9 +120,8 @@ class UrlReader:
         import json
         import tempfile
 
-        with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
-            path = os.path.join(directory, "content")
-            asked = json.dumps([self.settings.root, url, path, is_page, self.only_looks])
+        with tempfile.NamedTemporaryFile(prefix="protoprimer-") as content:
+            asked = json.dumps([self.settings.root, url, content.name, is_page, self.only_looks])
             for python in _pythons_on_path():
                 command = [python, "-I", "-c", _READ_FOR_ANOTHER, os.path.abspath(__file__)]
                 # The variables say where the indexes are.
@@ -135,46 +130,45 @@ class UrlReader:
                     answer = json.loads(done.output)
                     if len(answer) == 3:
                         raise RoadClosed(*answer)
-                    with open(path, "rb") as stream:
-                        shutil.copyfileobj(stream, target)
+                    shutil.copyfileobj(content, target)
                     return answer[0], answer[1]
         raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl, as all on PATH" % sys.executable)
 
     def _read_once(self, url: str, target: "BinaryIO", is_page: bool, redirections: int = 10) -> "tuple[str, str]":
         import http.client
         import socket
-        import urllib.error
+        from urllib.error import URLError
         from urllib.parse import urljoin
 
         try:
             with self._open(url, is_page, target.tell()) as response:
-                if is_page or not self.only_looks:
-                    self._receive(response, target, MOST_BYTES_OF_PAGE if is_page else MOST_BYTES_OF_FILE)
-                return str(response.headers.get_content_type()), str(response.geturl())
-        except urllib.error.HTTPError as error:
-            error.close()
-            moved = urljoin(url, error.headers.get("Location") or "")
-            if error.code not in (301, 302, 303, 307, 308) or not redirections:
-                raise self._error_of_status(error) from error
-            if url.startswith("https:") and not moved.startswith("https:"):
-                raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved) from error
-            return self._read_once(moved, target, is_page, redirections - 1)
-        except (urllib.error.URLError, socket.timeout) as error:
+                if response.status not in (301, 302, 303, 307, 308) or not redirections:
+                    if response.status not in (200, 206):
+                        raise self._error_of_status(response)
+                    if is_page or not self.only_looks:
+                        self._receive(response, target, MOST_BYTES_OF_PAGE if is_page else MOST_BYTES_OF_FILE)
+                    return str(response.headers.get_content_type()), str(response.geturl())
+                moved = urljoin(url, response.headers.get("Location") or "")
+        except (URLError, socket.timeout) as error:
             raise self._error_of_connection(getattr(error, "reason", error)) from error
         except (http.client.HTTPException, ConnectionError) as error:
             raise _TransientError(str(error) or type(error).__name__) from error
+        if url.startswith("https:") and not moved.startswith("https:"):
+            raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved)
+        return self._read_once(moved, target, is_page, redirections - 1)
 
-    def _error_of_status(self, error: "HTTPError") -> Exception:
-        reason = "HTTP %d %s" % (error.code, error.reason)
-        if error.code >= 500 or error.code in (408, 429):
-            pause = error.headers.get("Retry-After", "")
-            return _TransientError(reason, float(pause) if pause.isdigit() else None)
-        if error.code in (404, 410):
+    def _error_of_status(self, response: "Any") -> Exception:
+        status, reason = response.status, "HTTP %d %s" % (response.status, response.reason)
+        if status >= 500 or status in (408, 429):
+            transient, pause = _TransientError(reason), response.headers.get("Retry-After", "")
+            transient.pause = float(pause) if pause.isdigit() else None
+            return transient
+        if status in (404, 410):
             return RoadClosed("not found", reason)
         needed = {401: ": needs credentials in its URL, netrc or keyring", 403: ": the credentials do not suffice"}
-        if error.code in needed:
-            reason += needed[error.code] + self.settings.credentials.keyring_fault
-        return RoadClosed("refused", reason, closes_server=error.code == 407)
+        if status in needed:
+            reason += needed[status] + self.settings.credentials.keyring_fault
+        return RoadClosed("refused", reason, closes_server=status == 407)
 
     def _error_of_connection(self, reason: "str | BaseException") -> Exception:
         import socket
@@ -239,7 +233,6 @@ class UrlReader:
         is_direct = urllib.request.proxy_bypass_environment(server, proxies)  # type: ignore[attr-defined]
         proxies = {} if is_direct else {name: one for name, one in proxies.items() if name != "no"}
         handlers = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]  # type: list[Any]
-        handlers += [urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor()]
         if parts.scheme == "https":
             trusted = bool({server, parts.hostname} & set(self.settings.trusted_hosts))
             handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))

@@ -1,16 +1,18 @@
 """The tools: uv, virtualenv and pip, on this host or from verified wheels; never installed into an interpreter."""
 
+import functools
 import json
 import os
 import re
 import sys
 import time
 from copy import copy
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple, TypeVar
 
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.pins import pinned_wheels
+from protoprimer.fetch.platform_tags import tag_of_host, tag_rank
 from protoprimer.fetch.roads import RoadRecord, road_record
 from protoprimer.fetch.uv_pin import UvPin
 from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel, unpack_wheels, unpacked_is_whole, wheel_sources
@@ -21,9 +23,9 @@ from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, keep_in_cache, names_in, sha256_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import can_lock_in, scripts_directory
-from protoprimer.system.platform import is_windows, libc_of_host, machine_of_host
+from protoprimer.system.platform import is_windows
 
-__all__ = ["Tool", "ToolBox", "machine_of_python", "tag_rank", "uv_wheel_for_host"]
+__all__ = ["Tool", "ToolBox", "uv_wheel_for_host"]
 
 SECONDS_TO_PRINT_A_VERSION = 5.0
 # A program that is none may have been stopped by what is no part of its file.
@@ -33,15 +35,13 @@ OLDEST_PIP = (19, 0)
 OLDEST_VIRTUALENV = (20, 17)
 _ANY_NEWER = (1000,)
 _OF_WHEEL = "verified wheel"
+_Find = TypeVar("_Find", bound="Callable[..., Tool]")
 
 _RUN_VIRTUALENV = "import runpy\n\nrunpy.run_module('virtualenv', run_name='__main__', alter_sys=True)\n"
 
 
 class Tool(NamedTuple):
-    """A program that is ready to be run, the version it says, where it comes from, and variables that it needs.
-
-    For pip and virtualenv the interpreter is `command[0]`.
-    """
+    """A program that is ready to be run; for pip and virtualenv the interpreter is `command[0]`."""
 
     command: "list[str]"
     version: str
@@ -57,8 +57,27 @@ class _Candidate(NamedTuple):
     origin: str
 
 
+def _once(find: "_Find") -> "_Find":
+    """Let a method look for its tool once for each interpreter, and remember it or its absence."""
+
+    @functools.wraps(find)
+    def remembered(box: "ToolBox", *interpreters: Interpreter) -> Tool:
+        key = (find.__name__,) + tuple(one.executable for one in interpreters)
+        if key not in box.found:
+            try:
+                box.found[key] = find(box, *interpreters)
+            except ToolAbsent as absent:
+                box.found[key] = absent
+        found = box.found[key]
+        if isinstance(found, ToolAbsent):
+            raise found
+        return found
+
+    return remembered  # type: ignore[return-value]
+
+
 class ToolBox:
-    """Finds or fetches each tool once; `records` tell what could not be fetched."""
+    """Finds or fetches each tool once, or raises `ToolAbsent`; `records` tell what could not be fetched."""
 
     def __init__(
         self,
@@ -75,78 +94,16 @@ class ToolBox:
         self.uv_pin = uv_pin or UvPin(pinned_wheels("uv"), [])
         self.records = []  # type: list[RoadRecord]
         self._reader = UrlReader(self.settings, console)
-        self._found = {}  # type: dict[object, Tool | ToolAbsent]
+        self.found = {}  # type: dict[tuple[str, ...], Tool | ToolAbsent]
 
+    @_once
     def uv(self) -> Tool:
         """Return uv: `$UV`, PATH, importable, installed by its own installer, else the verified wheel.
 
-        :raises ToolAbsent: none of these is usable; `$UV`, if set, must be
+        :raises ToolAbsent: none of these is usable, or `$UV` is set and is not
         """
-        return self._once("uv", self._find_uv)
-
-    def virtualenv(self, interpreter: Interpreter) -> Tool:
-        """Return virtualenv, told to make environments of `interpreter`: importable there, on PATH, or from wheels.
-
-        :raises ToolAbsent: none of these is usable
-        """
-        return self._once(("virtualenv", interpreter.executable), lambda: self._find_virtualenv(interpreter))
-
-    def pip(self, interpreter: Interpreter) -> Tool:
-        """Return the pinned pip for this version of Python, or, where its wheel cannot be had, one of this host.
-
-        Another interpreter of the same version may stand in `command[0]`, such as the environment's own.
-
-        :raises ToolAbsent: there is none, or an index serves other bytes than those that are pinned
-        """
-        return self._once(("pip", interpreter.executable), lambda: self._find_pip(interpreter))
-
-    def pip_wheel(self, interpreter: Interpreter) -> "str | None":
-        """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
-        try:
-            is_pinned = self.pip(interpreter).origin == _OF_WHEEL
-            return self._fetched(_pins_for("pip", interpreter))[0] if is_pinned else None
-        except ToolAbsent:
-            return None
-
-    def pinned_wheels(self, interpreter: Interpreter, uv_wheel: "str | None") -> "list[str]":
-        """Return the verified wheels of pip and virtualenv for this version of Python, and this one of uv.
-
-        :raises ToolAbsent: one could not be had
-        """
-        wheels = dict(_pins_for("pip", interpreter), **_pins_for("virtualenv", interpreter))
-        if uv_wheel is not None:
-            wheels[uv_wheel] = pinned_wheels("uv")[uv_wheel]
-        return self._fetched(wheels)
-
-    def only_look(self) -> UrlReader:
-        """Fetch nothing from now on: a tool that could be had counts as had. Return what asks the servers."""
-        self._reader.only_looks = True
-        return self._reader
-
-    def why_not_found(self, name: str) -> "RoadRecord | None":
-        """Return what closes the first road to a distribution that an installer did not find, if one is closed."""
-        for source in wheel_sources(name, self.settings):
-            try:
-                self._reader.links(source)
-            except (OSError, ValueError) as error:
-                return road_record(name, name, source, error)
-        return None
-
-    def _once(self, key: object, find: "Callable[[], Tool]") -> Tool:
-        if key not in self._found:
-            try:
-                self._found[key] = find()
-            except ToolAbsent as absent:
-                self._found[key] = absent
-        found = self._found[key]
-        if isinstance(found, ToolAbsent):
-            raise found
-        return found
-
-    def _find_uv(self) -> Tool:
-        usual = os.environ.get("UV_CACHE_DIR") or os.path.join(
-            os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"), "uv"
-        )
+        usual = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        usual = os.environ.get("UV_CACHE_DIR") or os.path.join(usual, "uv")
         # uv does nothing at all without a cache, and little without locks in it.
         cache = next(filter(can_lock_in, (usual, os.path.join(self.cache_directory, "uv"))), None)
         if cache is None:
@@ -167,28 +124,15 @@ class ToolBox:
             found.environment["UV_CACHE_DIR"] = cache
         return found
 
-    def _uv_of_wheel(self, refusals: "list[str]") -> "Tool | None":
-        wheels = self.uv_pin.wheels
-        version, filename = _wheel_version("uv", wheels) if wheels else "", uv_wheel_for_host(wheels=wheels)
-        if filename is None:
-            host = "%s %s %s" % (sys.platform, machine_of_python(), libc_of_host())
-            raise ToolAbsent("no uv %s wheel for this host (%s)" % (version or "of which hashes are pinned:", host))
-        misfit = self.uv_pin.misfit(version)
-        if misfit:
-            advice = "name one that is, with its hashes: tools.uv in [tool.protoprimer]"
-            raise ToolAbsent("uv %s, whose hashes are pinned, %s; %s" % (version, misfit, advice))
-        path = os.path.join(self._unpacked("uv", {filename: wheels[filename]}), "bin", _executable("uv"))
-        if self._reader.only_looks and not os.path.exists(path):
-            return Tool([path], version, "to be fetched", {})
-        return self._first_usable("uv", [_Candidate([path], path, _OF_WHEEL)], OLDEST_UV, refusals)
-
-    def _find_virtualenv(self, interpreter: Interpreter) -> Tool:
+    @_once
+    def virtualenv(self, interpreter: Interpreter) -> Tool:
+        """Return virtualenv, told to make environments of `interpreter`: importable there, on PATH, or from wheels."""
         python, pins = interpreter.executable, _pins_for("virtualenv", interpreter)
         version = _wheel_version("virtualenv", pins)
         newest = version_numbers(version)
         # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
         ceiling = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else newest
-        oldest = OLDEST_VIRTUALENV if tuple(interpreter.version_info[:2]) < (3, 12) else newest[:1]
+        oldest = OLDEST_VIRTUALENV if interpreter.version_info < (3, 12) else newest[:1]
         candidates = [_Candidate([path], path, "PATH") for path in _on_path("virtualenv")]
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
         if os.path.isfile(os.path.join(library, "__main__.py")):
@@ -201,7 +145,12 @@ class ToolBox:
         found.environment.update(VIRTUALENV_CONFIG_FILE=os.devnull, VIRTUALENV_OVERRIDE_APP_DATA=data)
         return found._replace(command=found.command + ["--python", python])
 
-    def _find_pip(self, interpreter: Interpreter) -> Tool:
+    @_once
+    def pip(self, interpreter: Interpreter) -> Tool:
+        """Return the pinned pip for this version of Python, or, where its wheel cannot be had, one of this host.
+
+        Another interpreter of the same version may stand in `command[0]`, such as the environment's own.
+        """
         try:
             pins = _pins_for("pip", interpreter)
             command = _pip_command(interpreter, self._unpacked("pip", pins))
@@ -214,6 +163,49 @@ class ToolBox:
         if found is None:
             raise ToolAbsent("; ".join(refusals))
         return found
+
+    def pip_wheel(self, interpreter: Interpreter) -> "str | None":
+        """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
+        try:
+            is_pinned = self.pip(interpreter).origin == _OF_WHEEL
+            return self._fetched(_pins_for("pip", interpreter))[0] if is_pinned else None
+        except ToolAbsent:
+            return None
+
+    def pinned_wheels(self, interpreter: Interpreter, uv_wheel: "str | None") -> "list[str]":
+        """Return the verified wheels of pip and virtualenv for this version of Python, and this one of uv."""
+        wheels = dict(_pins_for("pip", interpreter), **_pins_for("virtualenv", interpreter))
+        if uv_wheel is not None:
+            wheels[uv_wheel] = pinned_wheels("uv")[uv_wheel]
+        return self._fetched(wheels)
+
+    def only_look(self) -> UrlReader:
+        """Fetch nothing from now on: a tool that could be had counts as had. Return what asks the servers."""
+        self._reader.only_looks = True
+        return self._reader
+
+    def why_not_found(self, name: str) -> "RoadRecord | None":
+        """Return what closes the first road to a distribution that an installer did not find, if one is closed."""
+        for source in wheel_sources(name, self.settings):
+            try:
+                self._reader.links(source)
+            except (OSError, ValueError) as error:
+                return road_record(name, name, source, error)
+        return None
+
+    def _uv_of_wheel(self, refusals: "list[str]") -> "Tool | None":
+        wheels = self.uv_pin.wheels
+        version, filename = _wheel_version("uv", wheels), uv_wheel_for_host(wheels=wheels)
+        if filename is None:
+            raise ToolAbsent("uv %s has no wheel with a pinned hash for this host (%s)" % (version, tag_of_host()))
+        misfit = self.uv_pin.misfit(version)
+        if misfit:
+            advice = "name one that is, with its hashes: tools.uv in [tool.protoprimer]"
+            raise ToolAbsent("uv %s, whose hashes are pinned, %s; %s" % (version, misfit, advice))
+        path = os.path.join(self._unpacked("uv", {filename: wheels[filename]}), "bin", _executable("uv"))
+        if self._reader.only_looks and not os.path.exists(path):
+            return Tool([path], version, "to be fetched", {})
+        return self._first_usable("uv", [_Candidate([path], path, _OF_WHEEL)], OLDEST_UV, refusals)
 
     def _pips_of_host(self, interpreter: Interpreter) -> "Iterator[_Candidate]":
         for place, origin in self._places_of_pip(interpreter):
@@ -297,18 +289,18 @@ class ToolBox:
             origin = origin if origin == _OF_WHEEL else "%s: %s" % (origin, path)
             version = self._remembered_version(path, name, command)
             numbers, shown = version_numbers(version), "%s %s (%s)" % (name, version, origin)
-            misfit = self.uv_pin.misfit(version) if name == "uv" and numbers else None
+            misfit = None  # type: str | None
             if version.startswith("!"):
-                refusals.append("%s (%s) %s" % (name, origin, version[1:]))
+                shown, misfit = "%s (%s)" % (name, origin), version[1:]
             elif numbers < oldest:
-                refusals.append("%s is older than %s" % (shown, ".".join(map(str, oldest))))
-            elif misfit:
-                refusals.append("%s %s" % (shown, misfit))
+                misfit = "is older than %s" % ".".join(map(str, oldest))
             elif numbers[: len(newest)] > newest:
-                wanted = ".".join(map(str, newest))
-                refusals.append("%s is too new for this Python, %s serves it" % (shown, wanted))
-            else:
+                misfit = "is too new for this Python, %s serves it" % ".".join(map(str, newest))
+            elif name == "uv":
+                misfit = self.uv_pin.misfit(version)
+            if misfit is None:
                 return Tool(command, version, origin, {})
+            refusals.append("%s %s" % (shown, misfit))
             self.console.detail(refusals[-1])
         return None
 
@@ -331,55 +323,17 @@ class ToolBox:
         return version
 
 
-def uv_wheel_for_host(
-    platform: "str | None" = None,
-    machine: "str | None" = None,
-    libc: "str | None" = None,
-    wheels: "dict[str, str] | None" = None,
-) -> "str | None":
-    """Return the file name of the pinned uv wheel that runs on this host (or the one described), or `None`."""
-    platform, machine = platform or sys.platform, machine or machine_of_python()
-    libc = libc_of_host() if libc is None else libc
-    ranked = [(-1, "")]
+def uv_wheel_for_host(host: "str | None" = None, wheels: "dict[str, str] | None" = None) -> "str | None":
+    """Return the file name of the pinned uv wheel that runs on this host (or that of a platform tag), or `None`."""
+    host, ranked = host or tag_of_host(), [(-1, "")]
     for filename in pinned_wheels("uv") if wheels is None else wheels:
-        tags = filename[:-4].rsplit("-", 1)[1].split(".")
-        ranked += [(tag_rank(tag, platform, machine, libc), filename) for tag in tags]
+        ranked += [(tag_rank(tag, host), filename) for tag in filename[:-4].rsplit("-", 1)[1].split(".")]
     rank, best = max(ranked)
     return best if rank >= 0 else None
 
 
-def tag_rank(tag: str, platform: str, machine: str, libc: str) -> int:
-    """Return how well a wheel's platform tag suits a host; negative if it does not run there."""
-    if platform == "win32":
-        wanted = {"amd64": "win_amd64", "arm64": "win_arm64", "x86": "win32"}.get(machine.lower())
-        return 0 if tag == wanted else -1
-    if platform == "darwin":
-        return 0 if tag.startswith("macosx_") and tag.endswith(("_" + machine, "_universal2")) else -1
-    if not platform.startswith("linux") or not tag.endswith("_" + machine):
-        return -1
-    if tag.startswith("linux_"):
-        return 0
-    if tag.startswith("musllinux_"):
-        # uv's are linked statically: they also run where the GNU library is older than the others need.
-        return 1000 if libc.startswith("musl") else 0
-    if not tag.startswith("manylinux_") or not libc.startswith("glibc"):
-        return -1
-    needed = version_numbers(tag)[:2]
-    return needed[1] if needed <= version_numbers(libc) else -1
-
-
-def machine_of_python() -> str:
-    """Return the name of the processor's kind that this Python was built for."""
-    machine = machine_of_host()
-    if sys.maxsize < 2**32:
-        # A 32-bit userland under a 64-bit kernel.
-        narrow = {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv8l": "armv7l", "AMD64": "x86"}
-        return narrow.get(machine, machine)
-    return machine
-
-
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
-    return next(filename.split("-")[1] for filename in wheels if filename.startswith(name + "-"))
+    return next((filename.split("-")[1] for filename in wheels if filename.startswith(name + "-")), "")
 
 
 def _pins_for(name: str, interpreter: Interpreter) -> "dict[str, str]":
@@ -426,24 +380,23 @@ def _executable(name: str) -> str:
 
 def _on_path(name: str) -> "list[str]":
     """Return the executables of that name on PATH, relative entries and environments of protoprimer left out."""
-    found = []  # type: list[str]
-    for directory in os.environ.get("PATH", "").split(os.pathsep):
+    found = []
+    for directory in filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)):
         path = os.path.join(directory, _executable(name))
         ours = os.path.join(os.path.dirname(os.path.realpath(directory)), "protoprimer.json")
-        usable = os.path.isabs(directory) and os.path.isfile(path) and os.access(path, os.X_OK)
-        if usable and path not in found and not os.path.exists(ours):
+        if os.path.isfile(path) and os.access(path, os.X_OK) and not os.path.exists(ours):
             found.append(path)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _uv_candidates() -> "list[_Candidate]":
     origins = dict.fromkeys(_on_path("uv"), "PATH")
-    sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
     places = []
+    sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
     # An installed `uv` module only leads to the executable beside it: nothing of it needs to be imported.
     if any(os.path.isfile(os.path.join(place, "uv", "__init__.py")) for place in sites):
-        directories = (scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin")
-        places += [(directory, "importable") for directory in directories]
+        beside = (scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin")
+        places += [(directory, "importable") for directory in beside]
     home = os.path.expanduser("~")
     places += [(os.path.join(home, parent, "bin"), "its installer") for parent in (".local", ".cargo")]
     for directory, origin in places:

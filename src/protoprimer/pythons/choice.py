@@ -33,9 +33,9 @@ def choose_interpreter(
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
-    :param downloads: whether uv may fetch an interpreter when none fits
+    :param downloads: whether uv may fetch one when none fits
     :param place: what asked for this Python, as its `str()`
-    :param take_newest: whether the newest is wanted rather than the one that runs, since nobody knows which ones serve
+    :param take_newest: rather than the one that runs, since nobody knows which ones serve
     :raises InterpreterError: nothing fits; exit code 4
     """
     wild = wild_interpreter()
@@ -44,9 +44,9 @@ def choose_interpreter(
         return wild
     refusals = []  # type: list[InterpreterRefusal]
     candidates = interpreter_candidates(wild, toolbox.console)
-    likely = [candidate for candidate in candidates if candidate.may_fit(request)]
     # A name is only evidence: what it speaks against is probed all the same before anybody is told that nothing fits.
-    for some in (likely, [candidate for candidate in candidates if candidate not in likely]):
+    for is_likely in (True, False):
+        some = [candidate for candidate in candidates if candidate.may_fit(request) == is_likely]
         newest = _newest_fitting(some, request, toolbox, refusals)
         if newest is not None:
             return newest
@@ -78,16 +78,12 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
 
 def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
     """Return everything on this host that is or claims to be an interpreter, each once, the running one first."""
-    wild = wild_interpreter()
-    found = []  # type: list[Interpreter | InterpreterRefusal]
-    seen = set()  # type: set[str]
-    for candidate in interpreter_candidates(wild, console):
+    found = {}  # type: dict[str, Interpreter | InterpreterRefusal]
+    for candidate in interpreter_candidates(wild_interpreter(), console):
         probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
-        name = os.path.realpath(probed.executable if isinstance(probed, Interpreter) else probed.path)
-        if name not in seen:
-            seen.add(name)
-            found.append(probed)
-    return found
+        path = probed.executable if isinstance(probed, Interpreter) else probed.path
+        found.setdefault(os.path.realpath(path), probed)
+    return list(found.values())
 
 
 def _newest_fitting(
@@ -125,7 +121,12 @@ def selected_interpreter(
     :raises InterpreterError: what it chose does not fit; exit code 4
     """
     path = os.path.join(root, selector)
-    answer = _answer_of_selector(path, str(request.specifiers))
+    try:
+        answer = with_client_file(path, lambda module: module.select_python(str(request.specifiers)))
+    except (Exception, SystemExit) as error:
+        cause = "the python-selector failed: %s: %s" % (type(error).__name__, error)
+        advice = "it is to define select_python(required), which returns a path or None"
+        raise ConfigurationError(cause, line_in_file(path, error), advice) from error
     if answer is None:
         return None
     if not isinstance(answer, (str, os.PathLike)) or "\0" in os.fsdecode(answer):
@@ -143,44 +144,27 @@ def selected_interpreter(
     raise InterpreterError("select_python chose " + cause, path, "let it return None where it knows none that fits")
 
 
-def _answer_of_selector(path: str, required: str) -> object:
-    try:
-        return with_client_file(path, lambda module: module.select_python(required))
-    except (Exception, SystemExit) as error:
-        raise ConfigurationError(
-            "the python-selector failed: %s: %s" % (type(error).__name__, error),
-            line_in_file(path, error),
-            "it is to define select_python(required), which returns a path or None",
-        ) from error
-
-
 def with_client_file(path: str, use: "Callable[[Any], Any]") -> "Any":
     """Load the client's Python file at `path` and return what `use` makes of it; what it prints goes to stderr."""
     import contextlib
-    from importlib.machinery import SourceFileLoader
 
     name = "protoprimer_client:" + path
     # Where dataclasses look for it.
     module = sys.modules[name] = type(sys)(name)
     module.__file__ = path
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing of ours in the client's directories
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            SourceFileLoader(name, path).exec_module(module)
-            return use(module)
-    finally:
-        sys.dont_write_bytecode = written
+    with contextlib.redirect_stdout(sys.stderr), open(path, "rb") as stream:
+        exec(compile(stream.read(), path, "exec"), vars(module))  # noqa: S102 - the repository's own code
+        return use(module)
 
 
 def line_in_file(path: str, error: BaseException) -> str:
     """Return `file:line` of the last place in the file at `path` that the error came from, or the file."""
-    line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return path if line is None else "%s:%d" % (path, line)
+    import traceback
+
+    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == path]
+    if isinstance(error, SyntaxError) and error.filename == path:
+        lines = [error.lineno]
+    return "%s:%d" % (path, lines[-1]) if lines and lines[-1] else path
 
 
 def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interpreter:
@@ -192,10 +176,8 @@ def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interprete
         _printed_by_uv_python(toolbox, ["install", wanted])
     path = _printed_by_uv_python(toolbox, ["find", "--managed-python", wanted])
     probed = probe_interpreter(path, toolbox.cache_directory, toolbox.console, "uv")
-    if isinstance(probed, InterpreterRefusal):
-        raise PrimerError("%s is %s" % (path, probed.reason))
-    misfit = interpreter_misfit(probed, request)
-    if misfit is not None:
+    misfit = interpreter_misfit(probed, request) if isinstance(probed, Interpreter) else probed.reason
+    if isinstance(probed, InterpreterRefusal) or misfit:
         raise PrimerError("%s is %s" % (path, misfit))
     return probed
 
@@ -209,11 +191,10 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]") -> str:
     child = run_child(command, toolbox.console, toolbox.settings.root, environ)
     if child.status != 0:
         # After what went well a line tells what failed; the last of the causes below it tells why.
-        lines = [line.strip() for line in child.errors.splitlines() if line.strip()]
-        failed = next((line for line in lines if line.startswith("error")), "")
+        lines = list(filter(None, map(str.strip, child.errors.splitlines())))
+        failed = [line for line in lines if line.startswith("error")] or lines
         causes = [line for line in lines if line.lower().startswith("cause")] or lines[1:]
-        lines = [failed or lines[0]] + causes[-1:] if lines else ["uv failed with exit status %d" % child.status]
-        raise PrimerError("; ".join(lines))
+        raise PrimerError("; ".join(failed[:1] + causes[-1:]) or "uv failed with exit status %d" % child.status)
     return child.output.strip()
 
 
@@ -221,8 +202,7 @@ def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
     """Return the error that lists every candidate under the reason it shares with others, the newest first."""
-    wanted = _wanted_python(request)
-    reasons = {}  # type: dict[str, list[InterpreterRefusal]]
+    wanted, reasons = _wanted_python(request), {}  # type: str, dict[str, list[InterpreterRefusal]]
     refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)

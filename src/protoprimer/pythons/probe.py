@@ -58,11 +58,9 @@ if sys.version_info >= (3, 6):
         executable=executable,
         base_executable=getattr(sys, "_base_executable", None) or executable,
         implementation=sys.implementation.name,
-        prefix=base,
         base_prefix=base,
         platform=platform,
         libc=libc,
-        pointer_bits=sys.maxsize.bit_length() + 1,
         free_threaded="t" in getattr(sys, "abiflags", "") or "free-threading build" in sys.version,
         debug=hasattr(sys, "gettotalrefcount"),
         has_venv=os.path.isfile(os.path.join(os.path.dirname(os.__file__), "venv", "__init__.py")),
@@ -77,7 +75,7 @@ _PROBE_ARGUMENTS = [
     "-E", "-s", "-S", "-c",
     "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n" + _PROBE + _PROBE_ANSWER,
 ]  # fmt: skip
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 
 
 def wild_interpreter() -> Interpreter:
@@ -169,7 +167,7 @@ def _are_facts(facts: object) -> bool:
 def _executable_at_home(facts: "dict[str, Any]") -> str:
     """Return the executable that stands with the standard library: the same file if it is there, else its namesake.
 
-    An environment made from a link or a copy elsewhere would look for its standard library there.
+    From a link or a copy elsewhere an environment would look for its standard library there.
     """
     real = os.path.realpath(facts["executable"]) if facts["executable"] else ""
     stem = "pypy" if facts["implementation"] == "pypy" else "python"
@@ -233,8 +231,7 @@ def verify_environment_interpreter(environment: str, interpreter: Interpreter, c
 
     :raises InstallError: it is not; exit code 6
     """
-    python = environment_python(environment)
-    reason = ""
+    python, reason = environment_python(environment), ""
     try:
         # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
         text = _PROBE + "facts['prefix'] = sys.prefix" + _PROBE_ANSWER

@@ -40,15 +40,12 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     if selector and not os.path.isfile(configuration.path_of(selector)):
         cause = "the file %s does not exist" % selector
         raise configuration.error("python-selector", cause, "create it, or correct its path")
-    candidates = _version_files(configuration.root)
-    present = [path for path in candidates if os.path.isfile(path)][:1]
+    files = _version_files(configuration.root)
+    present = next(filter(os.path.isfile, files), None)
     # One that appears nearer than the first counts from then on.
-    absent = candidates[: candidates.index(present[0])] if present else candidates
-    projects = plan.all_metadata()
-    if not projects:
-        root = read_project(configuration.root)
-        projects = [root] if root is not None else []
-    text, sources = _python_that_is_asked_for(configuration, projects, present[0] if present else None)
+    absent = files[: files.index(present)] if present else files
+    projects = plan.all_metadata() or list(filter(None, [read_project(configuration.root)]))
+    text, sources = _python_that_is_asked_for(configuration, projects, present)
     try:
         request = parse_python_request(text)
     except InvalidSpecifier as error:
@@ -59,8 +56,8 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     ranges = _ranges_of(plan.all_metadata())
     narrowing = {text: project for text, project in ranges.items() if text not in request.text}
     note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
-    sources = sources + list(narrowing.values())
-    return RequiredPython(request, request.narrowed(list(narrowing)), sources, present, absent, note)
+    sources, narrowed = sources + list(narrowing.values()), request.narrowed(list(narrowing))
+    return RequiredPython(request, narrowed, sources, [present] if present else [], absent, note)
 
 
 def _version_files(root: str) -> "list[str]":
@@ -68,8 +65,8 @@ def _version_files(root: str) -> "list[str]":
     home, directories = os.path.realpath(os.path.expanduser("~")), [root]
     while os.path.dirname(directories[-1]) != directories[-1]:
         directories.append(os.path.dirname(directories[-1]))
-    ends = [one for one in directories if one == home or os.path.exists(os.path.join(one, ".git"))]
-    last = home if home in ends else ends[0] if ends else root
+    ends = [one for one in directories if os.path.exists(os.path.join(one, ".git"))] + [root]
+    last = home if home in directories else ends[0]
     return [os.path.join(one, ".python-version") for one in directories[: directories.index(last) + 1]]
 
 

@@ -17,12 +17,10 @@ class Interpreter:
     version: str  # in full, such as 3.14.0rc1
     version_info: "tuple[int, int, int]"
     implementation: str  # as sys.implementation.name
-    prefix: str
     base_prefix: str
     stdlib: str  # the directory of the standard library
     platform: str
     libc: str  # as libc_of_host tells it
-    pointer_bits: int
     free_threaded: bool
     debug: bool
     has_venv: bool
