@@ -15,6 +15,7 @@ from protoprimer.fetch.roads import RoadClosed, server_of
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
+from protoprimer.system.files import names_in
 from protoprimer.system.paths import file_url, path_of_file_url
 
 TYPE_CHECKING = False
@@ -260,9 +261,9 @@ def read_for_another_python() -> None:
 
 
 def _pythons_on_path() -> "Iterator[str]":
-    for directory in filter(os.path.isdir, os.environ.get("PATH", "").split(os.pathsep)):
-        for name in sorted(os.listdir(directory)):
-            path = os.path.join(os.path.abspath(directory), name)
+    for directory in filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)):
+        for name in names_in(directory):
+            path = os.path.join(directory, name)
             is_this = os.path.realpath(path) == os.path.realpath(sys.executable)
             if re.match(r"python3(\.\d+)?(\.exe)?\Z", name) and not is_this:
                 yield path

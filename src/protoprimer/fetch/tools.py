@@ -30,9 +30,7 @@ __all__ = ["Tool", "ToolBox", "uv_wheel_for_host"]
 SECONDS_TO_PRINT_A_VERSION = 5.0
 # A program that is none may have been stopped by what is no part of its file.
 SECONDS_UNTIL_ASKED_AGAIN = 3600
-OLDEST_UV = (0, 8)
-OLDEST_PIP = (19, 0)
-OLDEST_VIRTUALENV = (20, 17)
+OLDEST_TOOLS = {"uv": (0, 8), "pip": (19, 0), "virtualenv": (20, 17)}
 _ANY_NEWER = (1000,)
 _OF_WHEEL = "verified wheel"
 _Find = TypeVar("_Find", bound="Callable[..., Tool]")
@@ -112,7 +110,7 @@ class ToolBox:
         chosen, refusals = os.environ.get("UV"), []  # type: str | None, list[str]
         path = os.path.abspath(chosen or "")
         candidates = [_Candidate([path], path, "$UV")] if chosen else _uv_candidates()
-        found = self._first_usable("uv", candidates, OLDEST_UV, refusals)
+        found = self._first_usable("uv", candidates, refusals)
         if found is None and not chosen:
             try:
                 found = self._uv_of_wheel(refusals)
@@ -129,15 +127,13 @@ class ToolBox:
         """Return virtualenv, told to make environments of `interpreter`: importable there, on PATH, or from wheels."""
         python, pins = interpreter.executable, _pins_for("virtualenv", interpreter)
         version = _wheel_version("virtualenv", pins)
-        newest = version_numbers(version)
-        # A virtualenv newer than the pin has given up this old Python; one much older has not heard of a new one.
-        ceiling = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else newest
-        oldest = OLDEST_VIRTUALENV if interpreter.version_info < (3, 12) else newest[:1]
+        # A virtualenv newer than the pin has given up this old Python.
+        newest = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else version_numbers(version)
         candidates = [_Candidate([path], path, "PATH") for path in _on_path("virtualenv")]
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
         if os.path.isfile(os.path.join(library, "__main__.py")):
             candidates.insert(0, _Candidate([python, "-I", "-m", "virtualenv"], library, "importable"))
-        found = self._first_usable("virtualenv", candidates, oldest, [], ceiling)
+        found = self._first_usable("virtualenv", candidates, [], newest)
         if found is None:
             directory = self._unpacked("virtualenv", pins, _RUN_VIRTUALENV)
             found = Tool([python, "-I", directory], version, _OF_WHEEL, {})
@@ -159,7 +155,7 @@ class ToolBox:
             if absent.tampered:
                 raise
             refusals = [absent.cause]
-        found = self._first_usable("pip", self._pips_of_host(interpreter), OLDEST_PIP, refusals)
+        found = self._first_usable("pip", self._pips_of_host(interpreter), refusals)
         if found is None:
             raise ToolAbsent("; ".join(refusals))
         return found
@@ -205,7 +201,7 @@ class ToolBox:
         path = os.path.join(self._unpacked("uv", {filename: wheels[filename]}), "bin", _executable("uv"))
         if self._reader.only_looks and not os.path.exists(path):
             return Tool([path], version, "to be fetched", {})
-        return self._first_usable("uv", [_Candidate([path], path, _OF_WHEEL)], OLDEST_UV, refusals)
+        return self._first_usable("uv", [_Candidate([path], path, _OF_WHEEL)], refusals)
 
     def _pips_of_host(self, interpreter: Interpreter) -> "Iterator[_Candidate]":
         for place, origin in self._places_of_pip(interpreter):
@@ -221,7 +217,6 @@ class ToolBox:
                 yield _Candidate(_pip_command(interpreter, place), program, origin)
 
     def _places_of_pip(self, interpreter: Interpreter) -> "Iterator[tuple[str, str]]":
-        """Yield wheels of pip, or a directory that has it, each with where it comes from."""
         # The second is where Debian and Fedora keep what they take out of ensurepip.
         for directory in (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"):
             for path in _wheels_of_pip(directory):
@@ -280,7 +275,6 @@ class ToolBox:
         self,
         name: str,
         candidates: "Iterable[_Candidate]",
-        oldest: "tuple[int, ...]",
         refusals: "list[str]",
         newest: "tuple[int, ...]" = _ANY_NEWER,
     ) -> "Tool | None":
@@ -292,8 +286,8 @@ class ToolBox:
             misfit = None  # type: str | None
             if version.startswith("!"):
                 shown, misfit = "%s (%s)" % (name, origin), version[1:]
-            elif numbers < oldest:
-                misfit = "is older than %s" % ".".join(map(str, oldest))
+            elif numbers < OLDEST_TOOLS[name]:
+                misfit = "is older than %d.%d" % OLDEST_TOOLS[name]
             elif numbers[: len(newest)] > newest:
                 misfit = "is too new for this Python, %s serves it" % ".".join(map(str, newest))
             elif name == "uv":
@@ -351,7 +345,6 @@ def _pip_command(interpreter: Interpreter, directory: str) -> "list[str]":
 
 
 def _wheels_of_pip(directory: str) -> "list[str]":
-    """Return the wheels of pip in a directory, the newest first."""
     wheels = [name for name in names_in(directory) if name.startswith("pip-") and name.endswith(".whl")]
     return [os.path.join(directory, name) for name in sorted(wheels, key=version_numbers, reverse=True)]
 

@@ -29,7 +29,7 @@ class InterpreterCandidate(NamedTuple):
     limit: "tuple[int, ...]"
 
     def may_fit(self, request: PythonRequest) -> bool:
-        """Tell whether the names leave it possible that this is what is asked for."""
+        """Tell whether this may be what is asked for."""
         if self.is_pypy != (request.implementation == "pypy"):
             return False
         major, minor, patch = self.limit
@@ -54,7 +54,7 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[Interpr
 
 
 def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str, str]]":
-    """Yield path, origin and the name of its installation directory ("" if that tells nothing), in order."""
+    """Yield path, origin and the name of its installation directory, if it has one of its own."""
     yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin, ""
     entries = os.environ.get("PATH", "").split(os.pathsep)
     search = [os.path.normpath(entry) for entry in entries if os.path.isabs(entry)]
@@ -76,19 +76,16 @@ def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[s
 
 
 def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
-    """Return the directories that hold one directory per installed Python, with the name of their manager."""
     home, environ = os.path.expanduser("~"), os.environ
     data = environ.get("APPDATA") if is_windows() else environ.get("XDG_DATA_HOME")
     data = data or os.path.join(home, ".local", "share")
     pyenv = [environ.get("PYENV_ROOT", "")] + managers + [os.path.join(home, ".pyenv")]
     asdf = [environ.get("ASDF_DATA_DIR", "")] + managers + [os.path.join(home, ".asdf")]
     mise = environ.get("MISE_DATA_DIR") or os.path.join(data, "mise")
-    return (
-        [("pyenv", os.path.join(root, "versions")) for root in pyenv]
-        + [("uv", environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python"))]
-        + [("asdf", os.path.join(root, "installs", "python")) for root in asdf]
-        + [("mise", os.path.join(mise, "installs", "python"))]
-    )
+    installs = [("asdf", root) for root in asdf] + [("mise", mise)]
+    roots = [("pyenv", os.path.join(root, "versions")) for root in pyenv]
+    roots.append(("uv", environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")))
+    return roots + [(name, os.path.join(root, "installs", "python")) for name, root in installs]
 
 
 def _system_directories() -> "list[str]":
@@ -110,7 +107,6 @@ def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
 
 
 def _python_files(directory: str) -> "list[str]":
-    """Return the files of a directory that are named as interpreters are."""
     # What Windows offers in WindowsApps are stubs that open its shop.
     if os.path.basename(directory) in ("shims", "WindowsApps"):
         return []

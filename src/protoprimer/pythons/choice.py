@@ -117,7 +117,7 @@ def selected_interpreter(
 ) -> "Interpreter | None":
     """Return what the client's selector chose, or `None` if it leaves the choice to us.
 
-    :raises ConfigurationError: it raises, or answers with something else than a path; exit code 3
+    :raises ConfigurationError: it fails, or answers with what is no path; exit code 3
     :raises InterpreterError: what it chose does not fit; exit code 4
     """
     path = os.path.join(root, selector)
@@ -168,7 +168,6 @@ def line_in_file(path: str, error: BaseException) -> str:
 
 
 def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interpreter:
-    """Have uv fetch what is asked for into its own place and return it; `PrimerError`'s cause is why that failed."""
     # uv takes specifiers for every request but for the free-threaded ones, and never pyenv's names.
     wanted = request.text if request.free_threaded else (request.implementation or "cpython") + str(request.specifiers)
     toolbox.uv()
@@ -201,7 +200,6 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]") -> str:
 def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
-    """Return the error that lists every candidate under the reason it shares with others, the newest first."""
     wanted, reasons = _wanted_python(request), {}  # type: str, dict[str, list[InterpreterRefusal]]
     refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
     for refusal in refusals:

@@ -101,7 +101,7 @@ def probe_interpreter(
     if facts is None:
         # Why it cannot serve is remembered for the cells of one matrix only: each would wait for what never answers.
         matrix = os.environ.get(MATRIX_VARIABLE, "")
-        earlier, _, cause = content_of(memory + ".no").decode("utf-8").partition("\n")
+        earlier, _, cause = content_of(memory + ".no").decode("utf-8", "replace").partition("\n")
         try:
             if matrix and matrix == earlier:
                 raise PrimerError(cause)
@@ -185,7 +185,6 @@ def _executable_at_home(facts: "dict[str, Any]") -> str:
 
 
 def _facts_at_home(facts: "dict[str, Any]", console: Console, timeout: float) -> "dict[str, Any]":
-    """Return the facts with the executable at home, which is asked too if it is another file."""
     if tuple(facts["version_info"]) < OLDEST_PYTHON:
         return facts
     home = _executable_at_home(facts)
