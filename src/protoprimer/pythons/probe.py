@@ -46,7 +46,7 @@ if sys.version_info >= (3, 6):
     libc = ""
     if sys.platform.startswith("linux"):
         # What sysconfig says there, at a fraction of the time.
-        platform = "linux-" + os.uname()[4].replace(" ", "_").replace("/", "-")
+        platform = "linux-" + os.uname()[4]
         try:
             libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
         except (ValueError, OSError):
