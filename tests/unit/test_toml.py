@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import support
 from protoprimer.errors import ConfigurationError
-from protoprimer.formats.toml import TomlError, load_toml, parse_toml, toml_key_lines
+from protoprimer.formats.toml import TomlError, TomlReader, load_toml, parse_toml, place_of_key
 
 tomllib = pytest.importorskip("tomllib", reason="the reference is in the standard library from 3.11 on")
 # On every Python ours is what TOML 1.0 says.
@@ -194,37 +194,45 @@ def test_damaged_documents_are_judged_as_by_tomllib(text: str) -> None:
 
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(DOCUMENTS)
-def test_every_key_and_element_has_a_line(text: str) -> None:
+def test_every_key_and_element_has_a_place(text: str) -> None:
     if ours(text) == "invalid":
         return
-    paths: list[tuple[str | int, ...]] = []
+    reader = TomlReader(text)
+    found: set[tuple[int, str | int]] = set()
 
-    def collect(value: object, path: tuple[str | int, ...]) -> None:
-        if path:
-            paths.append(path)
+    def collect(value: object) -> None:
         for key, inner in (
             value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         ):
-            collect(inner, (*path, key))
+            found.add((id(value), key))
+            collect(inner)
 
-    collect(parse_toml(text), ())
-    lines = toml_key_lines(text)
-    assert set(lines) == set(paths)
-    assert all(1 <= line <= text.count("\n") + 1 for line in lines.values())
+    collect(reader.read())
+    assert set(reader.offsets) == found
+    assert all(0 <= offset < len(reader.text) for offset in reader.offsets.values())
 
 
-def test_lines_are_those_of_keys_headers_and_elements() -> None:
+def test_lines_are_those_of_keys_headers_and_elements(tmp_path: Path) -> None:
     text = '[project]\r\nname = "x"\r\n\n[[tool.uv.index]]\nurl = "a"\n[[tool.uv.index]]\nurl = "b"\n[dependency-groups]\ndev = [\n  "x",\n  {include-group = "y"},\n]\n[tool]\nz.y = """\n\n"""\nlast = 1'
-    lines = toml_key_lines(text)
-    assert lines["project",] == 1
-    assert lines["project", "name"] == 2
-    assert lines["tool", "uv", "index"] == 4
-    assert lines["tool", "uv", "index", 0, "url"] == 5
-    assert lines["tool", "uv", "index", 1] == 6
-    assert lines["dependency-groups", "dev", 1, "include-group"] == 11
-    assert lines["tool",] == 13
-    assert lines["tool", "z", "y"] == 14
-    assert lines["tool", "last"] == 17
+    path = tmp_path / "x.toml"
+    path.write_bytes(text.encode())
+    lines: dict[tuple[str | int, ...], int] = {
+        ("project",): 1,
+        ("project", "name"): 2,
+        ("tool", "uv", "index"): 4,
+        ("tool", "uv", "index", 0, "url"): 5,
+        ("tool", "uv", "index", 1): 6,
+        ("dependency-groups", "dev", 1, "include-group"): 11,
+        ("tool",): 13,
+        ("tool", "z", "y"): 14,
+        ("tool", "last"): 17,
+        ("tool", "uv", "absent"): 4,
+        ("tool", "absent"): 13,
+        ("absent", "name"): 1,
+    }
+    for keys, line in lines.items():
+        shown = ".".join(key for key in keys if isinstance(key, str))
+        assert place_of_key(str(path), keys) == f"{path}:{line} ({shown})"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 import re
 import sys
-from bisect import bisect
 from typing import Any, Dict, Tuple, Union
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.files import read_file
 
-__all__ = ["TomlError", "TomlTable", "load_toml", "parse_toml", "place_of_key", "toml_key_lines"]
+__all__ = ["TomlError", "TomlReader", "TomlTable", "load_toml", "parse_toml", "place_of_key"]
 
 TomlTable = Dict[str, Any]
 TomlPath = Tuple[Union[str, int], ...]
@@ -55,26 +54,21 @@ def parse_toml(text: str) -> TomlTable:
 
     :raises TomlError: the text is not TOML
     """
-    return _TomlReader(text).read()
-
-
-def toml_key_lines(text: str) -> "dict[TomlPath, int]":
-    """Return the line of each key, table and array element, by its path, in which an element is its index.
-
-    A table named by several headers has the line of its own header, else of the first that implies it.
-
-    :raises TomlError: the text is not TOML
-    """
-    reader = _TomlReader(text)
-    reader.read()
-    ends = [found.start() for found in re.finditer("\n", reader.text)]
-    return {path: bisect(ends, offset) + 1 for path, offset in reader.offsets.items()}
+    return TomlReader(text).read()
 
 
 def place_of_key(path: str, keys: TomlPath) -> str:
-    """Return `file:line (key)` of a key in a file that is TOML, or of the nearest table above it."""
-    lines = toml_key_lines(read_file(path).decode("utf-8"))
-    line = next((lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 1)
+    """Return `file:line (key)` of a key in a TOML file, in which array elements are indexes; or of the table above it.
+
+    A table named by several headers has the line of its own header, else of the first that implies it.
+    """
+    reader, at = TomlReader(read_file(path).decode("utf-8")), 0
+    value = reader.read()  # type: Any
+    for key in keys:
+        if (id(value), key) not in reader.offsets:
+            break
+        at, value = reader.offsets[id(value), key], value[key]
+    line = reader.text.count("\n", 0, at) + 1
     return "%s:%d (%s)" % (path, line, ".".join(key for key in keys if isinstance(key, str)))
 
 
@@ -130,28 +124,31 @@ class _OpenArray(list):  # type: ignore[type-arg]
     """An array of tables, to which headers may add."""
 
 
-class _TomlReader:
-    """A recursive descent over `text`; `at` is the offset of what comes next."""
+class TomlReader:
+    """A recursive descent over `text`; `at` is the offset of what comes next.
+
+    `offsets` has that of each key and element, by the id of the table or array that it is in.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
         self.at = 0
         self.root = _OpenTable()
-        self.offsets = {}  # type: dict[TomlPath, int]
+        self.offsets = {}  # type: dict[tuple[int, str | int], int]
         # Declared by this section's dotted keys once it ends.
         self.dotted = []  # type: list[_OpenTable]
 
     def read(self) -> TomlTable:
-        table, path = self.root, ()  # type: _OpenTable, TomlPath
+        table = self.root
         try:
             while True:
                 self.skip(_TOML_GAP)
                 if self.at == len(self.text):
                     return self.root
                 if self.take("["):
-                    table, path = self.header()
+                    table = self.header()
                 else:
-                    self.pair(table, path)
+                    self.pair(table)
                 self.skip(_TOML_COMMENT)
                 if self.at < len(self.text) and not self.take("\n"):
                     raise self.error("a new line is expected after the value or the table's name")
@@ -179,7 +176,7 @@ class _TomlReader:
         self.at += len(literal) if is_there else 0
         return is_there
 
-    def header(self) -> "tuple[_OpenTable, TomlPath]":
+    def header(self) -> _OpenTable:
         for dotted in self.dotted:
             dotted.is_declared = True
         del self.dotted[:]
@@ -188,50 +185,47 @@ class _TomlReader:
         keys = self.keys()
         if not self.take(close):
             raise self.error("%s is expected after the table's name" % close)
-        table, path = self.root, ()  # type: _OpenTable, TomlPath
+        table = self.root
         for key in keys[:-1]:
-            table, path = self.step(table, path, key, start)
+            table = self.step(table, key, start)
         if close == "]]":
             entries = table.setdefault(keys[-1], _OpenArray())
             if not isinstance(entries, _OpenArray):
                 raise self.error("%s is no array of tables" % ".".join(keys), start)
+            self.offsets[id(entries), len(entries)] = start
             entries.append(_OpenTable())
-            self.offsets.setdefault(path + (keys[-1],), start)
-        table, path = self.step(table, path, keys[-1], start)
+        else:
+            self.offsets[id(table), keys[-1]] = start
+        table = self.step(table, keys[-1], start)
         if table.is_declared:
             raise self.error("the table %s is declared twice" % ".".join(keys), start)
         table.is_declared = True
-        self.offsets[path] = start
-        return table, path
+        return table
 
-    def step(self, table: _OpenTable, path: TomlPath, key: str, start: int) -> "tuple[_OpenTable, TomlPath]":
+    def step(self, table: TomlTable, key: str, start: int) -> _OpenTable:
         """Go down to the table `key`, made where it is missing; for an array of tables to its last."""
-        path += (key,)
         inner = table.setdefault(key, _OpenTable())
-        self.offsets.setdefault(path, start)
-        if isinstance(inner, _OpenArray):
-            path += (len(inner) - 1,)
-            inner = inner[-1]
+        self.offsets.setdefault((id(table), key), start)
+        inner = inner[-1] if isinstance(inner, _OpenArray) else inner
         if not isinstance(inner, _OpenTable):
             raise self.error("%s already has a value, to which nothing can be added" % key, start)
-        return inner, path
+        return inner
 
-    def pair(self, table: _OpenTable, path: TomlPath) -> None:
+    def pair(self, table: TomlTable) -> None:
         start = self.at
         keys = self.keys()
         if not self.take("="):
             raise self.error("= is expected after the key")
         self.skip(_TOML_SPACE)
         for key in keys[:-1]:
-            table, path = self.step(table, path, key, start)
-            if table.is_declared:
+            table = inner = self.step(table, key, start)
+            if inner.is_declared:
                 raise self.error("the table %s is already declared elsewhere" % key, start)
-            self.dotted.append(table)
+            self.dotted.append(inner)
         if keys[-1] in table:
             raise self.error("the key %s has two values" % keys[-1], start)
-        path += (keys[-1],)
-        self.offsets[path] = start
-        table[keys[-1]] = self.value(path)
+        self.offsets[id(table), keys[-1]] = start
+        table[keys[-1]] = self.value()
 
     def keys(self) -> "list[str]":
         keys = []  # type: list[str]
@@ -246,14 +240,14 @@ class _TomlReader:
             self.skip(_TOML_SPACE)
         return keys
 
-    def value(self, path: TomlPath) -> "Any":
+    def value(self) -> "Any":
         for quote in _TOML_TEXTS:
             if self.text.startswith(quote, self.at):
                 return self.quoted(quote)
         if self.take("["):
-            return self.array(path)
+            return self.array()
         if self.take("{"):
-            return self.inline_table(path)
+            return self.inline_table()
         if self.take("true"):
             return True
         if self.take("false"):
@@ -269,29 +263,28 @@ class _TomlReader:
                 return value
         raise self.error("a value is expected: text needs quotes")
 
-    def array(self, path: TomlPath) -> "list[Any]":
+    def array(self) -> "list[Any]":
         start = self.text.count("\n", 0, self.at) + 1
         items = []  # type: list[Any]
         self.skip(_TOML_GAP)
         while not self.take("]"):
-            item = path + (len(items),)
-            self.offsets[item] = self.at
-            items.append(self.value(item))
+            self.offsets[id(items), len(items)] = self.at
+            items.append(self.value())
             self.skip(_TOML_GAP)
             if not self.take(",") and not self.text.startswith("]", self.at):
                 raise self.error(", or ] is expected in the array that starts in line %d" % start)
             self.skip(_TOML_GAP)
         return items
 
-    def inline_table(self, path: TomlPath) -> TomlTable:
-        table = _OpenTable()
+    def inline_table(self) -> TomlTable:
+        table = {}  # type: TomlTable
         self.skip(_TOML_SPACE)
         while not self.take("}"):
             if table and not self.take(","):
                 raise self.error(", or } is expected in the inline table, which is one line")
-            self.pair(table, path)
+            self.pair(table)
             self.skip(_TOML_SPACE)
-        return dict(table)
+        return table
 
     def quoted(self, quote: str) -> str:
         self.take(quote)
