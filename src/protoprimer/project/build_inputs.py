@@ -73,10 +73,10 @@ def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
     """Add what tables of build backends and setup.cfg name."""
-    named = {"file": [], "attr": []}  # type: dict[str, list[str]]
+    named: "dict[str, list[str]]" = {"file": [], "attr": []}
     for tool, table in metadata.table("tool").items():
         if tool not in ("uv", "poetry", "protoprimer") and isinstance(table, dict):
-            version = table.get("version")  # type: Any
+            version: Any = table.get("version")
             path = version.get("path") if isinstance(version, dict) else None
             is_value = path is not None and not {"pattern", "expression"} & set(version)
             if is_value and isinstance(path, str) and version.get("source") != "code":

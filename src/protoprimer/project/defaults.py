@@ -24,7 +24,7 @@ def projects_of_glob(root: str, pattern: str) -> "list[str]":
 
 def projects_below(root: str) -> "list[str]":
     """Return the projects one or two levels below `root`, relative to it."""
-    found = []  # type: list[str]
+    found: "list[str]" = []
     for path in projects_of_glob(root, "*") + projects_of_glob(root, "*/*"):
         parts = os.path.relpath(path, root).split(os.sep)
         if not _NOT_OURS.intersection(parts) and parts[0] not in found:

@@ -20,10 +20,10 @@ class Inputs:
     """
 
     def __init__(self) -> None:
-        self._present = set()  # type: set[str]
-        self._absent = set()  # type: set[str]
-        self.looked_at = set()  # type: set[str]
-        self.facts = {}  # type: dict[str, object]
+        self._present: "set[str]" = set()
+        self._absent: "set[str]" = set()
+        self.looked_at: "set[str]" = set()
+        self.facts: "dict[str, object]" = {}
 
     @property
     def present(self) -> "list[str]":
@@ -64,7 +64,7 @@ class Inputs:
 
         :param skips_packages: not what is in packages
         """
-        found = []  # type: list[str]
+        found: "list[str]" = []
         self._match(directory, os.path.normpath(pattern).split(os.sep), found, skips_packages)
         return found
 

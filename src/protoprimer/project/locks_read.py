@@ -33,7 +33,7 @@ print(json.dumps({
     "python_full_version": dotted(sys.version_info), "python_version": "%d.%d" % sys.version_info[:2],
 }))
 """
-_MARKERS_OF = {}  # type: dict[str, str]
+_MARKERS_OF: "dict[str, str]" = {}
 _MARKS_OF_CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
 
 
@@ -80,7 +80,7 @@ def marker_environment(python: str, console: Console) -> TomlTable:
         if result.status != 0:
             raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
         _MARKERS_OF[python] = result.output
-    values = json.loads(_MARKERS_OF[python])  # type: TomlTable
+    values: TomlTable = json.loads(_MARKERS_OF[python])
     return values
 
 
@@ -177,7 +177,7 @@ def _packages_of_pylock(plan: Plan, document: TomlTable, environment: TomlTable)
     groups = [group for member in plan.members() for group in member.groups] + document.get("default-groups", [])
     chosen = dict(environment, extras=frozenset(map(normalized_project_name, extras)))
     chosen["dependency_groups"] = frozenset(map(normalized_project_name, groups))
-    found = {}  # type: dict[str, TomlTable]
+    found: "dict[str, TomlTable]" = {}
     for package in document.get("packages", []):
         if "marker" not in package or marker_holds(package["marker"], chosen):
             _choose(plan, found, normalized_project_name(package["name"]), package)
@@ -210,7 +210,7 @@ def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable
 
 
 def _package_of_edge(document: TomlTable, edge: TomlTable, environment: TomlTable) -> TomlTable:
-    found = []  # type: list[TomlTable]
+    found: "list[TomlTable]" = []
     for package in document.get("package", []):
         fits = all(edge[key] == package.get(key) for key in ("name", "version", "source") if key in edge)
         markers = [] if "version" in edge else package.get("resolution-markers", [])
@@ -244,7 +244,7 @@ def _place_of_source(source: TomlTable) -> "str | None":
 
 def _as_pylock(package: TomlTable) -> TomlTable:
     source = package["source"]
-    entry = {key: package[key] for key in ("name", "version") if key in package}  # type: TomlTable
+    entry: TomlTable = {key: package[key] for key in ("name", "version") if key in package}
     files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
     hashes = [{"hashes": dict([one["hash"].split(":", 1)])} for one in files if "hash" in one]
     if "registry" in source:

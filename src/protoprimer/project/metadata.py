@@ -44,12 +44,12 @@ class ProjectMetadata:
         self.extras = {extra: self.strings(*extras, extra) for extra in self.table(*extras)}
         self.scripts = {name: str(entry) for name, entry in self.table("project", "scripts").items()}
         self.groups = dict(self.table("dependency-groups"))
-        self.default_groups = []  # type: list[str]
-        self.unread_groups = []  # type: list[str]
+        self.default_groups: "list[str]" = []
+        self.unread_groups: "list[str]" = []
         self.uv_sources = self.table("tool", "uv", "sources")
-        self.requires_python = None  # type: str | None
-        self.requires_python_note = None  # type: str | None
-        self._range_place = None  # type: tuple[str, ...] | str | None
+        self.requires_python: "str | None" = None
+        self.requires_python_note: "str | None" = None
+        self._range_place: "tuple[str, ...] | str | None" = None
         self.is_package = False
         self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
         self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
@@ -82,7 +82,7 @@ class ProjectMetadata:
 
     def table(self, *keys: str) -> TomlTable:
         """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit 3) if it is none."""
-        found = self.data  # type: Any
+        found: Any = self.data
         for end, key in enumerate(keys, 1):
             found = found.get(key, {})
             if not isinstance(found, dict):
@@ -146,7 +146,7 @@ def _read_poetry(project: ProjectMetadata) -> None:
 def _read_development_groups(project: ProjectMetadata) -> None:
     """Take development groups of uv, pdm and poetry for dependency groups, and find the default groups."""
     keys = ("tool", "poetry", "group")
-    found = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]  # type: list[tuple[str, str, Any]]
+    found: "list[tuple[str, str, Any]]" = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]
     found += [("pdm", name, entries) for name, entries in project.table("tool", "pdm", "dev-dependencies").items()]
     found += [("poetry", name, project.table(*keys, name).get("dependencies")) for name in project.table(*keys)]
     found.append(("poetry", "dev", project.table("tool", "poetry").get("dev-dependencies")))
@@ -268,7 +268,7 @@ def expand_group(
     :param above: the groups that include it; `keys` lead to where they do
     :raises ConfigurationError: no such group, a cycle, two groups of one name, an invalid entry (exit 3)
     """
-    names = {}  # type: dict[str, str]
+    names: "dict[str, str]" = {}
     for name in project.groups:
         first = names.setdefault(normalized_project_name(name), name)
         if first != name:

@@ -95,14 +95,14 @@ class Plan:
         self.lock = lock
         self.lock_to_write = lock or os.path.join(root, "pylock.toml")
         self.lock_command = "./prime lock"
-        self.build_constraints = None  # type: str | None
+        self.build_constraints: "str | None" = None
         self.seed_pip = False
         self.resolution = "highest"
-        self.hint = None  # type: str | None
-        self.patterns = []  # type: list[str]
+        self.hint: "str | None" = None
+        self.patterns: "list[str]" = []
         self.is_configured = False
         self.rebuild = False
-        self._inputs = None  # type: Inputs | None
+        self._inputs: "Inputs | None" = None
 
     @property
     def lock_kind(self) -> "str | None":
@@ -180,7 +180,7 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
 
     :raises ConfigurationError: a file, directory, extra or group that is named does not exist (exit 3)
     """
-    configured = configuration.get("install")  # type: list[TomlTable] | None
+    configured: "list[TomlTable] | None" = configuration.get("install")
     steps = _default_steps(configuration.root) if configured is None else configured
     plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
     plan.is_configured = configured is not None
@@ -215,7 +215,7 @@ def _default_steps(root: str) -> "list[TomlTable]":
             raise NothingChosenError(cause, root, advice % ", ".join(globs_of(below)))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
     items = [dict(defaults, path=path) for path in projects]
-    step = {"projects": items, "requirements": files, "constraints": [], "args": []}  # type: TomlTable
+    step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}
     return [step] if items or files else []
 
 
