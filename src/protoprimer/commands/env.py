@@ -1,19 +1,23 @@
 """`./prime env`: the environments of this repository, and which one is chosen in this clone."""
 
+import os
+from contextlib import suppress
+from typing import Dict, NamedTuple
+
 from protoprimer.errors import InstallError, UsageError, nearest_name
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
-from protoprimer.settings.environment_links import environment_link
 from protoprimer.store.ready import forget_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console, print_out
+from protoprimer.system.files import names_in, temporary_name
 
 __all__ = ["env_command"]
 
 
 def env_command(command_line: CommandLine, configuration: Configuration, console: Console) -> int:
     """Print the environments, the chosen one with a mark; or choose one, which the next run makes ready."""
-    link = environment_link(configuration)
+    link = _environment_link(configuration)
     names = sorted(link.names) if link else configuration.environment_names
     chosen = link.chosen if link else configuration.environment_name
     if not command_line.operands:
@@ -30,9 +34,13 @@ def env_command(command_line: CommandLine, configuration: Configuration, console
     elif command_line.has("dry-run"):
         console.say("would choose the environment " + wanted)
     elif link:
+        unfinished = temporary_name(link.path)
         try:
-            link.choose(wanted)
+            os.symlink(link.names[wanted], unfinished)
+            os.replace(unfinished, link.path)
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(unfinished)
             raise InstallError("the link cannot be written: %s" % error.strerror, link.path) from None
         console.say("%s leads to %s; ./prime makes it ready" % (link.path, link.names[wanted]))
     else:
@@ -41,3 +49,31 @@ def env_command(command_line: CommandLine, configuration: Configuration, console
         forget_ready(configuration.state_directory)
         console.say("the environment is %s from now on; ./prime makes it ready" % wanted)
     return 0
+
+
+class _EnvironmentLink(NamedTuple):
+    """A link of the clone's, what it may be made to lead to by name, and the name of what it leads to."""
+
+    path: str
+    names: Dict[str, str]
+    chosen: str
+
+
+def _environment_link(configuration: Configuration) -> "_EnvironmentLink | None":
+    """Return the link on the way to the environment's one file, where `env = "chosen.toml"` of the primer names one."""
+    pattern = configuration.leaps["primer"].get("env", "{env}")
+    if "{env}" in pattern:
+        return None
+    link = file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), pattern))
+    while not os.path.islink(link):
+        if link in (configuration.root, os.path.dirname(link)):
+            return None
+        link = os.path.dirname(link)
+    rest, (directory, chosen) = file[len(link) :], os.path.split(os.readlink(link))
+    extension = "" if rest else os.path.splitext(chosen)[1]
+    there, names = os.path.join(os.path.dirname(link), directory), {}
+    for entry in names_in(there):
+        path = os.path.join(there, entry)
+        if path != link and entry.endswith(extension) and os.path.isfile(path + rest):
+            names[entry[: len(entry) - len(extension)]] = os.path.join(directory, entry)
+    return _EnvironmentLink(link, names, chosen[: len(chosen) - len(extension)])

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class Option(NamedTuple):
-    """An option: as the help spells it and what it says of it, which commands know it if not all, its only values."""
+    """An option: as the help spells it, what it does, which commands know it if not all, its only values if not any."""
 
     spelled: str
     meaning: str
@@ -165,7 +165,10 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
             cause = "%s takes no arguments after '--'" % command
             raise UsageError(cause, " ".join(rest), "to run a command: run -- CMD")
     if command == "help":
-        _become_help(line)
+        # `help COMMAND` is `COMMAND --help`.
+        line.command, line.operands, line.options["help"] = (line.operands or ["boot"])[0], [], True
+        if line.command not in COMMANDS:
+            raise _unknown_word(CommandLine(program), line.command, [])
     _check_command_is_whole(line)
     return line
 
@@ -230,16 +233,6 @@ def _unknown_word(line: CommandLine, word: str, options: "list[Option | None]") 
     near = nearest_name(word.partition("=")[0], known)
     advice = "did you mean %s?" % near if near else "see %s --help" % line.program
     return UsageError(cause, line.command if options else None, advice)
-
-
-def _become_help(line: CommandLine) -> None:
-    """Let `help COMMAND` be `COMMAND --help`."""
-    line.command = (line.operands or ["boot"])[0]
-    if line.command not in COMMANDS:
-        near = nearest_name(line.command, list(COMMANDS))
-        advice = "did you mean %s?" % near if near else "known: " + ", ".join(COMMANDS)
-        raise UsageError("unknown command %r" % line.command, "help", advice)
-    line.operands, line.options["help"] = [], True
 
 
 def _check_command_is_whole(line: CommandLine) -> None:

@@ -182,7 +182,7 @@ def _pip_values(texts: "dict[str, str]") -> "dict[str, list[str]]":
 
 def with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
     """Return a URL with the user and password that uv's variables give to the index of this name."""
-    prefix = "UV_INDEX_" + "".join(letter if letter.isalnum() else "_" for letter in name.upper())
+    prefix = "UV_INDEX_" + re.sub(r"\W", "_", name.upper())
     user, password = (urllib.parse.quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
     if not (user or password) or url_credentials(url):
         return url
