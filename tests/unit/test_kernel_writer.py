@@ -60,8 +60,6 @@ __all__ = ["boot_env"]
 
 def boot_env(main: "str | None" = None) -> None:
     # A comment that stays.
-    from protoprimer.first import first
-
     print(os.sep, VERSION, bool(first(0)))
 '''
 
@@ -106,6 +104,7 @@ def test_what_is_joined_runs(tmp_path: Path, wild_python: support.WildPython) ->
         ("__all__ = ['x']\nfrom .first import first", "imports from .first, which is not before it"),
         ("__all__ = ['x']\nimport protoprimer.first", "imports protoprimer, which is not of the standard library"),
         ("__all__ = ['x']\nfrom os import *", "imports everything from os"),
+        ("__all__ = ['x']\ndef f():\n    from protoprimer.first import first", "belongs to the top of the module"),
         ("x = 1", "there is no __all__"),
         ("", "there is no __all__"),
         ("__all__ = ['x']\nif (y := 1): pass", "is not Python 3.6"),
@@ -120,7 +119,7 @@ def test_a_broken_rule_is_refused_with_its_module(text: str, reason: str) -> Non
     assert caught.value.exit_code == 1
 
 
-@pytest.mark.skipif(not joining._standard_modules(), reason="this Python does not know its standard modules")
+@pytest.mark.skipif(not joining.STANDARD_MODULES, reason="this Python does not know its standard modules")
 @pytest.mark.parametrize("text", ["import requests", "def f():\n    from yaml import load", "def json(): pass"])
 def test_only_the_standard_library_may_be_imported_and_its_names_not_be_taken(text: str) -> None:
     with pytest.raises(KernelError):

@@ -28,11 +28,9 @@ _CALL = 'serve("app.cli:main", __file__)'
 def entry_text(
     kind: str, main: "str | None", kernel: str, state_directory: str = DEFAULT_STATE_DIRECTORY, title: str = ""
 ) -> str:
-    """Return the text of an entry script.
+    """Return the text of an entry script; the paths are relative to its directory, with slashes.
 
-    :param kind: one of `KINDS`
     :param main: `None` only for `boot`
-    :param kernel: path relative to the script's directory, with slashes, as that of the state directory
     :raises UsageError: exit code 2: a name that cannot be written into a script
     """
     title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")

@@ -22,10 +22,7 @@ _FOREIGN_LOCKS = ("poetry.lock", "pdm.lock", "Pipfile.lock")
 
 
 def findings(configuration: Configuration) -> "list[tuple[str, str]]":
-    """Return lines with labels.
-
-    :raises ConfigurationError: exit code 3: the configuration or a file of metadata says nonsense
-    """
+    """Return lines with labels; ConfigurationError (exit code 3) where configuration or metadata say nonsense."""
     root, project = configuration.root, read_project(configuration.root)
     try:
         plan, missing = make_plan(configuration, lock_must_exist=False), ""

@@ -24,8 +24,8 @@ ENTRY_NAME = "prime"
 # For cmd and PowerShell, which know `./prime` by it.
 COMMAND_NAME = "prime.cmd"
 KERNEL_NAME = "proto_kernel.py"
-# Where a kernel lies that must not be taken for a module of the project.
-_ASIDE = "tools"
+# The second is for a kernel that must not be taken for a module of the project.
+_KERNEL_PLACES = (KERNEL_NAME, "tools/" + KERNEL_NAME)
 # For sh a script must keep LF, on Windows too; and nobody reviews line by line what was generated.
 _ATTRIBUTES = "text eol=lf linguist-generated"
 _WINDOWS_ATTRIBUTES = "text eol=crlf linguist-generated"
@@ -64,7 +64,8 @@ class _Adoption:
 
     def our_paths(self) -> "list[str]":
         """Return all that is there and only ours: files, the link, the state directory last."""
-        paths = [path for path in dict.fromkeys([self.entry, self.kernel]) if _is_ours(repository_text(path) or "")]
+        texts = {path: repository_text(path) or "" for path in (self.entry, self.kernel)}
+        paths = [path for path, text in texts.items() if _is_entry(text) or kernel_version(text) is not None]
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):
             paths.append(self.path(COMMAND_NAME))
         state, link = self.configuration.own_state_directory, self.configuration.path_of(self.link or ".venv")
@@ -88,7 +89,6 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
 
     :param main: the client's function; without one, `prime` keeps the one it has
-    :raises UsageError: exit code 2: there is no such directory, or `main` is not of that form
     :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
     """
     if main is not None:
@@ -98,14 +98,14 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
         raise UsageError("the kernel itself is %s, which has no main" % ENTRY_NAME, "--main", "give it another name")
     refuse_foreign_file(here.kernel, force)
     if here.kernel != here.entry:
-        _refuse_other_script(here.entry, force)
+        refuse_foreign_file(here.entry, force, by_kernel=False)
         main = main or entry_main(here.text(ENTRY_NAME))
     found = findings(here.configuration)
     if "/" in here.kernel_name and running_kernel() is None:
-        found.append(("kernel", "in %s, as the build would take one beside it for a module of the project" % _ASIDE))
+        found.append(("kernel", "in tools, as the build would take one beside it for a module of the project"))
     elif "/" not in here.kernel_name and finds_modules_itself(here.directory):
-        advice = "the build takes it for a module of the project: move it to %s, and run init with that one"
-        found.append(("kernel", advice % _ASIDE))
+        advice = "the build takes it for a module of the project: move it to tools, and run init with that one"
+        found.append(("kernel", advice))
     found.append(("main", main or "none: ./prime only makes the environment ready"))
     files = here.files(main, windows or os.path.isfile(here.path(COMMAND_NAME)))
     names = {file.path: os.path.relpath(file.path, here.directory).replace(os.sep, "/") for file in files}
@@ -122,11 +122,7 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
 
 
 def remove_all(directory: str, console: Console, dry_run: bool) -> None:
-    """Take away what `init` and `./prime` have written: files, lines of git's files, environments and their link.
-
-    :raises UsageError: exit code 2: there is no such directory
-    :raises ConfigurationError: exit code 3: something cannot be read or written, or the configuration says nonsense
-    """
+    """Take away what `init` and `./prime` have written: files, lines of git's files, environments and their link."""
     here = _Adoption(directory)
     paths, changed = here.our_paths(), here.files_without_our_lines()
     names = [os.path.relpath(path, here.directory) for path in paths]
@@ -149,16 +145,14 @@ def remove_all(directory: str, console: Console, dry_run: bool) -> None:
 def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | None", force: bool) -> None:
     """Write another entry script.
 
-    :param kind: one of `KINDS`
     :param kernel: the kernel it runs; by default the nearest one upwards, within the repository
-    :raises UsageError: exit code 2: `main` is not of that form, or the directory or kernel is not there
     :raises ConfigurationError: exit code 3: a file stands in the way, or cannot be written
     """
     _check_main(main)
     path = os.path.abspath(path)
     directory, name = os.path.split(path)
     _existing(directory)
-    _refuse_other_script(path, force)
+    refuse_foreign_file(path, force, by_kernel=False)
     if kernel is None:
         kernel = _nearest_kernel(directory)
     elif not os.path.isfile(kernel):
@@ -171,18 +165,19 @@ def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | 
     console.say("written: %s, which serves %s through %s; and its line in .gitattributes" % (path, main, KINDS[kind]))
 
 
-def refuse_foreign_file(path: str, force: bool) -> None:
-    """Refuse to write a kernel over what is neither a kernel, nor an entry script of ours, nor empty.
-
-    :raises ConfigurationError: exit code 3: such a file, a directory or a newer kernel is at `path`
-    """
-    text = repository_text(path) or ""
+def refuse_foreign_file(path: str, force: bool, by_kernel: bool = True) -> None:
+    """Refuse (exit code 3) to write over what is not ours, a kernel over a newer one, or a script over any kernel."""
+    text = repository_text(path)
+    if force or not text:
+        return
     version = kernel_version(text)
-    if version is None:
-        _refuse_other_script(path, force or not text)
-    elif Version(version) > Version(VERSION) and not force:
-        advice = "upgrade protoprimer, or go back with --force"
-        raise ConfigurationError("the kernel there is of version %s, this is %s" % (version, VERSION), path, advice)
+    if by_kernel and version is not None:
+        if Version(version) > Version(VERSION):
+            advice = "upgrade protoprimer, or go back with --force"
+            raise ConfigurationError("the kernel there is of version %s, this is %s" % (version, VERSION), path, advice)
+    elif not _is_entry(text):
+        advice = "move it away, or overwrite it with --force"
+        raise ConfigurationError("a file that is not protoprimer's is in the way", path, advice)
 
 
 def _write_missing(files: "list[RepositoryFile]", dry_run: bool) -> "list[RepositoryFile]":
@@ -216,39 +211,27 @@ def _kernel_place(directory: str) -> str:
     own = relative_path(running, directory) if running is not None else ".."
     if not own.startswith("..") and not os.path.isabs(own):
         return own
-    aside = _ASIDE + "/" + KERNEL_NAME
-    places = [place for place in (KERNEL_NAME, aside) if os.path.isfile(os.path.join(directory, place))]
-    return places[0] if places else aside if finds_modules_itself(directory) else KERNEL_NAME
+    return _kernel_in(directory) or _KERNEL_PLACES[finds_modules_itself(directory)]
+
+
+def _kernel_in(directory: str) -> "str | None":
+    return next((place for place in _KERNEL_PLACES if os.path.isfile(os.path.join(directory, place))), None)
 
 
 def _nearest_kernel(directory: str) -> str:
     here = directory
-    while True:
-        for place in ("", _ASIDE):
-            kernel = os.path.join(here, place, KERNEL_NAME)
-            if os.path.isfile(kernel):
-                return kernel
+    while _kernel_in(here) is None:
         if os.path.dirname(here) == here or os.path.exists(os.path.join(here, ".git")):
             advice = "write it with '%s init', or name it with --kernel" % author_program()
             raise UsageError("there is no %s from %s up to %s" % (KERNEL_NAME, directory, here), None, advice)
         here = os.path.dirname(here)
+    return os.path.join(here, str(_kernel_in(here)))
 
 
 def _check_main(main: str) -> None:
     if not re.match(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*\Z", main):
         cause = "the function must be named as MODULE:FUNC, not %r" % main
         raise UsageError(cause, "MODULE:FUNC", "such as app.cli:main")
-
-
-def _refuse_other_script(path: str, force: bool) -> None:
-    text = repository_text(path)
-    if text is not None and not _is_entry(text) and not force:
-        advice = "move it away, or overwrite it with --force"
-        raise ConfigurationError("a file that is not protoprimer's is in the way", path, advice)
-
-
-def _is_ours(text: str) -> bool:
-    return _is_entry(text) or kernel_version(text) is not None
 
 
 def _is_entry(text: str) -> bool:

@@ -2,9 +2,9 @@
 
 import ast
 import builtins
-import functools
 import os
 import sys
+from typing import Iterable, Iterator, NamedTuple
 
 from protoprimer.authoring.entry import kernel_head
 from protoprimer.authoring.header import KERNEL_END, hash_below
@@ -59,54 +59,26 @@ if __name__ == "__main__":
         sys.exit(author_main("python3 " + sys.argv[0], sys.argv[1:]))
     boot_env(None)
 """
+# Nothing before Python 3.10, which cannot tell; tomllib came after it.
+STANDARD_MODULES = {*getattr(sys, "stdlib_module_names", ()), "tomllib"} if sys.version_info >= (3, 10) else set()
 
 
-class _Module:
+class _Module(NamedTuple):
     """One module on its way into the kernel.
 
-    :param name: its full name
-    :param text: its source
+    :param names: what it binds at its top level; for what it imports, the line that does it
+    :param typing: imports that only a type checker follows: with them editors understand the annotations
     """
 
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.lines = text.splitlines()
-        try:
-            # The oldest syntax that the parser can still be told to accept.
-            self.tree = ast.parse(text, feature_version=OLDEST_SYNTAX)
-        except (SyntaxError, ValueError) as error:
-            raise KernelError("%s is not Python %d.%d: %s" % ((name,) + OLDEST_SYNTAX + (error,))) from error
-        self.names = {}  # type: dict[str, int]
-        self.hoisted = {}  # type: dict[str, str]
-        self.typing = set()  # type: set[str]
-        self.exported = []  # type: list[str]
-        self._dropped = set()  # type: set[int]
-
-    def error(self, node: ast.AST, what: str) -> KernelError:
-        return KernelError("%s: %s" % (self.name, what), "line %d" % getattr(node, "lineno", 0))
-
-    def drop(self, node: ast.stmt) -> None:
-        """Leave the lines of a statement out, and the empty ones after it."""
-        end = node.end_lineno or node.lineno
-        while end < len(self.lines) and not self.lines[end].strip():
-            end += 1
-        self._dropped.update(range(node.lineno - 1, end))
-
-    def replace(self, node: ast.stmt, text: str) -> None:
-        """Put `text` in the place of a statement that is not at the top level."""
-        self.lines[node.lineno - 1] = self.lines[node.lineno - 1][: node.col_offset] + text
-        self._dropped.update(range(node.lineno, node.end_lineno or node.lineno))
-
-    def body(self) -> str:
-        kept = [line for number, line in enumerate(self.lines) if number not in self._dropped]
-        return MODULE_MARK + self.name + "\n" + "\n".join(kept).strip("\n")
+    name: str
+    body: str
+    names: "dict[str, str | None]"
+    typing: "set[str]"
+    exported: "list[str]"
 
 
 def joined_kernel() -> str:
-    """Return the kernel that the modules of this package make.
-
-    :raises KernelError: exit code 1: one of them breaks a rule of kernel modules
-    """
+    """Return the kernel that the modules of this package make; KernelError (exit code 1) where one breaks a rule."""
     sources = module_sources()
     return join_modules([(name, sources[name]) for name in in_dependency_order(sources)], VERSION)
 
@@ -149,20 +121,15 @@ def _sources_below(directory: str, package: str) -> "dict[str, str]":
 
 
 def in_dependency_order(sources: "dict[str, str]") -> "list[str]":
-    """Return the modules' names so that each comes after all that it imports, and those of a room stand together.
-
-    :raises KernelError: exit code 1: two modules, or two rooms, import each other
-    """
+    """Return the modules' names so that each comes after all that it imports, and those of a room stand together."""
     needs = {name: _imported(text) for name, text in sources.items()}
     rooms = {}  # type: dict[str, set[str]]
     for name in sources:
-        rooms.setdefault(_room(name), set()).update(_room(need) for need in needs[name])
-    names = [name for room in _sorted_by_needs(rooms) for name in _sorted_by_needs(_within(needs, room))]
-    return [name for name in (_FIRST,) if name in names] + [name for name in names if name != _FIRST]
-
-
-def _within(needs: "dict[str, set[str]]", room: str) -> "dict[str, set[str]]":
-    return {name: needed for name, needed in needs.items() if _room(name) == room}
+        rooms.setdefault(_room(name), set()).update(map(_room, needs[name]))
+    names = [name for name in (_FIRST,) if name in needs]
+    for room in _sorted_by_needs(rooms):
+        names += _sorted_by_needs({name: needed for name, needed in needs.items() if _room(name) == room})
+    return list(dict.fromkeys(names))
 
 
 def _sorted_by_needs(needs: "dict[str, set[str]]") -> "list[str]":
@@ -183,10 +150,7 @@ def _sorted_by_needs(needs: "dict[str, set[str]]") -> "list[str]":
 
 
 def _imported(text: str) -> "set[str]":
-    tree = ast.parse(text)
-    left_out = {id(child) for node in tree.body if _is_type_checking(node) for child in ast.walk(node)}
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and id(node) not in left_out]
-    return {node.module for node in found if node.module and _is_ours(node)}
+    return {_origin(node) for node in _imports(ast.parse(text).body) if _is_ours(node)}
 
 
 def _room(name: str) -> str:
@@ -194,135 +158,132 @@ def _room(name: str) -> str:
 
 
 def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
-    """Return one file of the modules given as pairs of name and source, in this order.
-
-    :param version: what the header states
-    :raises KernelError: exit code 1: a rule of kernel modules is broken, such as a name that two modules define
-    """
+    """Return one file of the modules given as pairs of name and source, in this order, of this version."""
     modules = []  # type: list[_Module]
     for name, text in sources:
-        module = _Module(name, text)
-        _check_names(module, modules)
-        _prepare(module, modules)
-        modules.append(module)
-    hoisted = sorted({line for module in modules for line in module.hoisted.values()} - {"import os", "import sys"})
+        modules.append(_joinable(name, text, modules))
+    imports = {line for module in modules for line in module.names.values() if line} - {"import os", "import sys"}
     exported = "".join('    "%s",\n' % name for name in sorted(modules[-1].exported))
     typing = sorted({"    %s\n" % line for module in modules for line in module.typing})
     typing = ["TYPE_CHECKING = False\nif TYPE_CHECKING:\n" + "".join(typing)] if typing else []
-    parts = [_START + "\n" + "\n".join(hoisted), *typing, "__all__ = [\n%s]\n" % exported]
+    parts = [_START + "\n" + "\n".join(sorted(imports)), *typing, "__all__ = [\n%s]\n" % exported]
     for module in modules:
-        parts.append(module.body() + "\n")
+        parts.append(MODULE_MARK + module.name + "\n" + module.body + "\n")
         if module.name == _FIRST:
             parts.append(_CHECK + "\n")
-    head = _HEADER % (_HASH_PLACE, version)
     start = kernel_head("The kernel is an entry script itself.")
-    text = head + start + "\n" + "\n\n".join([*parts, _TAIL, KERNEL_END])
+    text = _HEADER % (_HASH_PLACE, version) + start + "\n" + "\n\n".join([*parts, _TAIL, KERNEL_END])
     return text.replace(_HASH_PLACE, hash_below(text), 1)
 
 
-def _check_names(module: _Module, earlier: "list[_Module]") -> None:
-    """Refuse a top-level name that the kernel has already, or that would hide one of Python's."""
-    for node in _top_level_nodes(module.tree):
-        for name, origin in _bound_names(node):
-            for other in earlier:
-                if name != "__all__" and name in other.names and (origin is None or other.hoisted.get(name) != origin):
-                    raise module.error(node, "%r is defined by %s too" % (name, other.name))
-            hides = hasattr(builtins, name) or name in _standard_modules()
-            if origin is None and hides and not name.startswith("_"):
-                raise module.error(node, "%r hides what Python has under that name" % name)
-            module.names[name] = getattr(node, "lineno", 0)
-            if origin is not None:
-                module.hoisted[name] = origin
+def _joinable(name: str, text: str, earlier: "list[_Module]") -> _Module:
+    """Return a module without what the kernel has once for all, if it breaks no rule."""
 
+    def refusal(node: ast.AST, what: str) -> KernelError:
+        return KernelError("%s: %s" % (name, what), "line %d" % getattr(node, "lineno", 0))
 
-def _top_level_nodes(tree: ast.Module) -> "list[ast.stmt]":
-    """Return all statements of the module's own namespace, those within `if`, `try`, `for` and `with` included."""
-    found = []  # type: list[ast.stmt]
-    waiting = list(tree.body)
-    while waiting:
-        node = waiting.pop(0)
-        if _is_type_checking(node):
-            continue
-        found.append(node)
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            waiting += [child for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
-    return found
-
-
-def _bound_names(node: ast.stmt) -> "list[tuple[str, str | None]]":
-    """Return the names that a statement binds, each with the import line that does it, if it is a standard one."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return [(node.name, None)]
-    if isinstance(node, ast.Import):
-        return [((name.asname or name.name).partition(".")[0], _import_line(node, name)) for name in node.names]
-    if isinstance(node, ast.ImportFrom):
-        if _is_ours(node):
-            return []
-        return [(name.asname or name.name, _import_line(node, name)) for name in node.names]
-    targets = []  # type: list[ast.AST]
-    if isinstance(node, ast.Assign):
-        targets = list(node.targets)
-    elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.For)):
-        targets = [node.target]
-    elif isinstance(node, ast.With):
-        targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
-    inner = [child for target in targets for child in ast.walk(target)]
-    names = [child.id for child in inner if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)]
-    return [(name, None) for name in names if name != "TYPE_CHECKING"]
-
-
-def _prepare(module: _Module, earlier: "list[_Module]") -> None:
-    """Mark what is left out of the kernel, and check every import."""
-    for node in module.tree.body:
-        assigned = _assigned_name(node)
-        is_import = isinstance(node, (ast.Import, ast.ImportFrom))
-        if is_import or assigned in ("TYPE_CHECKING", "__all__") or _is_type_checking(node):
-            module.drop(node)
-        if isinstance(node, ast.Assign) and assigned == "__all__":
-            module.exported = list(ast.literal_eval(node.value))
-        if _is_type_checking(node):
-            module.typing = _typing_lines(node)
+    try:
+        # The oldest syntax that the parser can still be told to accept.
+        tree = ast.parse(text, feature_version=OLDEST_SYNTAX)
+    except (SyntaxError, ValueError) as error:
+        raise KernelError("%s is not Python %d.%d: %s" % ((name,) + OLDEST_SYNTAX + (error,))) from error
+    module = _Module(name, _without_what_is_joined(tree, text.splitlines()), {}, set(), [])
+    for node, bound, line in _bindings(tree.body):
+        for other in earlier:
+            if bound in other.names and (line is None or other.names[bound] != line):
+                raise refusal(node, "%r is defined by %s too" % (bound, other.name))
+        if line is None and not bound.startswith("_") and (hasattr(builtins, bound) or bound in STANDARD_MODULES):
+            raise refusal(node, "%r hides what Python has under that name" % bound)
+        module.names[bound] = line
+    for node in _imports(tree.body):
+        fault = _fault_of_import(node, {other.name: other for other in earlier})
+        if fault is not None:
+            raise refusal(node, fault)
+    for statement in tree.body:
+        if _is_type_checking(statement):
+            lines = (_import_lines(node) for node in ast.walk(statement) if isinstance(node, ast.ImportFrom))
+            module.typing.update(line for found in lines for line in found.values())
+        elif _assigned_name(statement) == "__all__":
+            module.exported.extend(ast.literal_eval(statement.value))  # type: ignore[attr-defined]
     if not module.exported:
-        raise module.error(module.tree, "there is no __all__")
-    left_out = {id(child) for node in module.tree.body if _is_type_checking(node) for child in ast.walk(node)}
-    for child in ast.walk(module.tree):
-        if isinstance(child, (ast.Import, ast.ImportFrom)) and id(child) not in left_out:
-            _check_import(module, child, earlier)
+        raise refusal(tree, "there is no __all__")
+    return module
 
 
-def _check_import(module: _Module, node: "ast.Import | ast.ImportFrom", earlier: "list[_Module]") -> None:
-    if isinstance(node, ast.ImportFrom) and _is_ours(node):
-        source = next((other for other in earlier if other.name == node.module and not node.level), None)
-        if source is None:
-            wanted = "." * node.level + (node.module or "")
-            raise module.error(node, "imports from %s, which is not before it" % wanted)
-        for name in node.names:
-            if name.asname or name.name not in source.names:
-                raise module.error(node, "cannot resolve %r of %s" % (name.asname or name.name, source.name))
+def _without_what_is_joined(tree: ast.Module, lines: "list[str]") -> str:
+    """Return the text without imports, `__all__` and what only a type checker reads."""
+    dropped = set()  # type: set[int]
+    for node in tree.body:
+        is_import = isinstance(node, (ast.Import, ast.ImportFrom))
+        if is_import or _is_type_checking(node) or _assigned_name(node) in ("TYPE_CHECKING", "__all__"):
+            end = node.end_lineno or node.lineno
+            while end < len(lines) and not lines[end].strip():
+                end += 1
+            dropped.update(range(node.lineno - 1, end))
+    return "\n".join(line for number, line in enumerate(lines) if number not in dropped).strip("\n")
+
+
+def _bindings(statements: "Iterable[ast.AST]") -> "Iterator[tuple[ast.AST, str, str | None]]":
+    """Yield each name that these statements bind, those within `if`, `try`, `for` and `with` included.
+
+    With it comes the import line that binds it, if there is one. What comes from our own modules is bound by those.
+    """
+    for node in statements:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node, node.name, None
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for name, line in _import_lines(node).items():
+                yield node, name, line
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            if node.id not in ("TYPE_CHECKING", "__all__"):
+                yield node, node.id, None
+        elif not _is_type_checking(node) and not isinstance(
+            node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+        ):
+            yield from _bindings(ast.iter_child_nodes(node))
+
+
+def _imports(statements: "Iterable[ast.AST]") -> "Iterator[ast.Import | ast.ImportFrom]":
+    """Yield the imports that are executed, wherever they stand."""
+    for statement in statements:
+        for node in ast.walk(statement) if not _is_type_checking(statement) else ():
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                yield node
+
+
+def _fault_of_import(node: "ast.Import | ast.ImportFrom", earlier: "dict[str, _Module]") -> "str | None":
+    origin, names = _origin(node), [alias.name for alias in node.names]
+    if _is_ours(node):
+        if origin not in earlier:
+            return "imports from %s, which is not before it" % origin
         if node.col_offset:
-            module.replace(node, "pass  # imported above")
-        return
-    for name in node.names:
-        top = (node.module or "" if isinstance(node, ast.ImportFrom) else name.name).partition(".")[0]
-        if top == "protoprimer" or (_standard_modules() and top not in _standard_modules()):
-            raise module.error(node, "imports %s, which is not of the standard library" % top)
-        if name.name == "*":
-            raise module.error(node, "imports everything from %s" % top)
+            return "imports from %s, which belongs to the top of the module" % origin
+        for alias in node.names:
+            if alias.asname or alias.name not in earlier[origin].names:
+                return "cannot resolve %r of %s" % (alias.asname or alias.name, origin)
+        return None
+    for top in (module.partition(".")[0] for module in ([origin] if origin else names)):
+        if top == "protoprimer" or (STANDARD_MODULES and top not in STANDARD_MODULES):
+            return "imports %s, which is not of the standard library" % top
+    return "imports everything from %s" % origin if names == ["*"] else None
 
 
-def _is_ours(node: ast.ImportFrom) -> bool:
-    return bool(node.level) or (node.module or "").partition(".")[0] == "protoprimer"
+def _origin(node: "ast.Import | ast.ImportFrom") -> str:
+    """Return what stands after `from`, nothing of a plain `import`."""
+    return "." * node.level + (node.module or "") if isinstance(node, ast.ImportFrom) else ""
 
 
-def _import_line(node: "ast.Import | ast.ImportFrom", name: ast.alias) -> str:
-    line = "from %s import %s" % (node.module, name.name) if isinstance(node, ast.ImportFrom) else "import " + name.name
-    return line + (" as " + name.asname if name.asname else "")
+def _is_ours(node: "ast.Import | ast.ImportFrom") -> bool:
+    return _origin(node).partition(".")[0] in ("protoprimer", "") and isinstance(node, ast.ImportFrom)
 
 
-def _typing_lines(block: ast.stmt) -> "set[str]":
-    """Return the standard imports that only a type checker follows: with them editors understand the annotations."""
-    found = [node for node in ast.walk(block) if isinstance(node, ast.ImportFrom) and not _is_ours(node)]
-    return {_import_line(node, name) for node in found for name in node.names}
+def _import_lines(node: "ast.Import | ast.ImportFrom") -> "dict[str, str]":
+    """Return by each name that an import of the standard library binds the line that does it."""
+    origin, lines = _origin(node), {}
+    for alias in [] if _is_ours(node) else node.names:
+        line = ("from %s import " % origin if origin else "import ") + alias.name
+        lines[(alias.asname or alias.name).partition(".")[0]] = line + (" as " + alias.asname if alias.asname else "")
+    return lines
 
 
 def _assigned_name(node: ast.stmt) -> "str | None":
@@ -330,13 +291,5 @@ def _assigned_name(node: ast.stmt) -> "str | None":
     return target.id if isinstance(target, ast.Name) else None
 
 
-def _is_type_checking(node: ast.stmt) -> bool:
+def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-@functools.lru_cache(maxsize=None)
-def _standard_modules() -> "frozenset[str]":
-    """Return the names of all standard modules; nothing before Python 3.10, which cannot tell."""
-    names = getattr(sys, "stdlib_module_names", ())
-    # It came after Python 3.10.
-    return frozenset(names).union(["tomllib"] if names else [])

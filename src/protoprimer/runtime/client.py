@@ -27,9 +27,8 @@ class ClientImportFailed(InstallError):
 
 
 def client_function(invocation: Invocation, main: str, arguments: "list[str]") -> "Callable[..., Any]":
-    """Import and return the client's main, as if the entry script were its own: without variables of ours.
+    """Import and return the client's main, which sees these arguments, and no variable of ours.
 
-    :param arguments: those that the client sees
     :raises ConfigurationError: exit code 3: `main` is not `module:function`
     :raises ClientImportFailed: the module or the function is not there
     """
@@ -85,8 +84,7 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
 def call_client(function: "Callable[..., Any]", *handed: object) -> "Any":
     """Call the client's main; return what it returns.
 
-    :raises ConfigurationError: exit code 3: it has parameters that nothing is handed for, or lacks the one it needs; or
-        it is async, or a generator, and so has done nothing
+    :raises ConfigurationError: exit code 3: its parameters are others, or it is async or a generator and did nothing
     """
     code = getattr(function, "__code__", None)
     try:

@@ -25,7 +25,6 @@ def refuse_python_program_of_host(
     Other programs of the host, and whatever is named by its path, are as good as anywhere.
 
     :param path: the value of PATH with the environment first
-    :param plan: asked only where something is refused
     :raises InstallError: exit code 6, with the line that adds it to the environment
     """
     own, found = os.path.join(scripts_directory(environment), name), shutil.which(name, path=path)

@@ -91,10 +91,7 @@ def _leave_nothing(lock: FileLock, state_directory: str) -> None:
 
 
 def ready_or_stale_environment(graph: StateGraph) -> Environment:
-    """Return the environment for `start_app`, which never provisions: warn if it is stale.
-
-    :raises NotReadyError: exit code 8: there is none
-    """
+    """Return the environment for `start_app`, which never provisions: warn if it is stale, refuse if there is none."""
     configuration: "Configuration" = graph.evaluate("configuration")
     found = environment_of_ready(configuration)
     if found is not None:
@@ -112,10 +109,7 @@ def ready_or_stale_environment(graph: StateGraph) -> Environment:
 
 
 def enter_client(graph: StateGraph, environment: Environment) -> None:
-    """Switch to the neo runtime. Does not return.
-
-    :raises InstallError: exit code 6: what enters the client's function cannot be written, or started
-    """
+    """Switch to the neo runtime. Does not return."""
     invocation: "Invocation" = graph.evaluate("invocation")
     configuration: "Configuration" = graph.evaluate("configuration")
     command, isolated = [invocation.program] + invocation.arguments, is_isolated()
@@ -129,10 +123,7 @@ def enter_client(graph: StateGraph, environment: Environment) -> None:
 
 
 def enter_script(graph: StateGraph, environment: Environment) -> None:
-    """Start a script that imports the client itself again, in the environment. Does not return.
-
-    :raises InstallError: exit code 6: this is the environment, so that starting it again would change nothing
-    """
+    """Start a script that imports the client itself again, in the environment, unless this is it. Does not return."""
     invocation: "Invocation" = graph.evaluate("invocation")
     if os.path.realpath(sys.prefix) == os.path.realpath(environment.path):
         cause = "what %s imports first is not in the environment" % invocation.program

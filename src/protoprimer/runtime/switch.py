@@ -116,10 +116,7 @@ def _next_hop(earlier: str, root: str, environment: str) -> str:
 
 
 def enter_command(command: "list[str]", environment: str) -> None:
-    """Become `command`, run with the environment active. Does not return.
-
-    :raises UsageError: exit code 2: there is no such command, or it cannot be started
-    """
+    """Become `command`, run with the environment active; UsageError (exit code 2) where it cannot be started."""
     passed, name = activated_environment(dict(os.environ), environment), command[0]
     found = shutil.which(name, path=passed["PATH"])
     if found is None and os.path.dirname(name) and os.path.exists(name):
