@@ -10,7 +10,7 @@ from protoprimer.runtime.switch import enter_environment, is_isolated
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.states import Invocation
-from protoprimer.store.building import InputsChangedError, is_for_this_run_only
+from protoprimer.store.building import InputsChangedError
 from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.publishing import Environment, environment_of_ready
 from protoprimer.store.ready import write_launcher
@@ -18,7 +18,7 @@ from protoprimer.store.state_directory import remove_unused_state_directory
 
 __all__ = ["enter_client", "enter_script", "ready_environment", "ready_or_stale_environment"]
 
-# States that are the same whatever the repository's files say; the lock may be held.
+# States that are the same whatever the repository's files say.
 _APART_FROM_INPUTS = ("command_line", "console", "cache_directory", "lock", "store")
 
 
@@ -31,41 +31,15 @@ def ready_environment(graph: StateGraph) -> Environment:
         if line.has("dry-run"):
             raise DryRunEnds("nothing to do: the environment is ready")
         return found
-    directory = configuration.state_directory
-    is_new, is_first = not os.path.lexists(directory), not os.path.exists(os.path.join(directory, "ready"))
+    is_new = not os.path.lexists(configuration.state_directory)
     try:
-        if is_first and not (line.command == "reboot" or line.has("dry-run") or is_for_this_run_only(configuration)):
-            environment = _first_environment(graph, configuration)
-        else:
-            environment = _environment_as_planned(graph)
+        environment = _environment_as_planned(graph)
     except BackendError:
         if is_new:
-            _leave_nothing(graph.evaluate("lock"), directory)
+            _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
         raise
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
-
-
-def _first_environment(graph: StateGraph, configuration: Configuration) -> Environment:
-    """Return what the first of many that come at once makes; the others look no further until it is there."""
-    # What is wrong with these is said before anything is written. Who finds a state directory comes after one that has
-    # looked around.
-    names = ["inputs", "readable_lock", "backends", "index_settings"]
-    if configuration.text("python-selector") or not os.path.exists(configuration.state_directory):
-        names.insert(1, "interpreter")
-    for name in names:
-        graph.evaluate(name)
-    lock: "FileLock" = graph.evaluate("lock")
-    try:
-        is_held = lock.acquire(unless=lambda: environment_of_ready(configuration) is not None)
-    except InstallError:
-        # Nobody can build here; perhaps nothing has to be built.
-        is_held = False
-    try:
-        return environment_of_ready(configuration) or _environment_as_planned(graph)
-    finally:
-        if is_held:
-            lock.release()
 
 
 def _environment_as_planned(graph: StateGraph) -> Environment:
