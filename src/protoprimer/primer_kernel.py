@@ -4,7 +4,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any
 
 from protoprimer.authoring.entry import KINDS
 from protoprimer.commands.table import COMMAND_FUNCTIONS
@@ -31,6 +31,11 @@ from protoprimer.system.children import Terminated
 from protoprimer.system.console import Console, print_out, status_once_printed
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Python 3.6.1 has none.
+    from typing import NoReturn
 
 __all__ = [
     "Primer",

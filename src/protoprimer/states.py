@@ -6,7 +6,7 @@ reaches them.
 
 import os
 import time
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import check_backend_names, wanted_backends
@@ -41,10 +41,6 @@ from protoprimer.store.state_directory import prepare_state_directory, remembere
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import path_of_file_url, user_cache_directory
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Invocation", "bootstrap_graph"]
 

@@ -187,40 +187,36 @@ def _joinable(name: str, text: str, earlier: "list[_Module]") -> _Module:
         tree = ast.parse(text, feature_version=OLDEST_SYNTAX)
     except (SyntaxError, ValueError) as error:
         raise KernelError("%s is not Python %d.%d: %s" % ((name,) + OLDEST_SYNTAX + (error,))) from error
-    module = _Module(name, _without_what_is_joined(tree, text.splitlines()), {}, set(), [])
+    names, typing, exported = {}, set(), []  # type: dict[str, str | None], set[str], list[str]
     for node, bound, line in _bindings(tree.body):
         for other in earlier:
             if bound in other.names and (line is None or other.names[bound] != line):
                 raise refusal(node, "%r is defined by %s too" % (bound, other.name))
         if line is None and not bound.startswith("_") and (hasattr(builtins, bound) or bound in STANDARD_MODULES):
             raise refusal(node, "%r hides what Python has under that name" % bound)
-        module.names[bound] = line
+        names[bound] = line
     for node in _imports(tree.body):
         fault = _fault_of_import(node, {other.name: other for other in earlier})
         if fault is not None:
             raise refusal(node, fault)
+    lines, dropped = text.splitlines(), set()  # type: list[str], set[int]
     for statement in tree.body:
+        assigned = _assigned_name(statement)
         if _is_type_checking(statement):
-            lines = (_import_lines(node) for node in ast.walk(statement) if isinstance(node, ast.ImportFrom))
-            module.typing.update(line for found in lines for line in found.values())
-        elif _assigned_name(statement) == "__all__":
-            module.exported.extend(ast.literal_eval(statement.value))  # type: ignore[attr-defined]
-    if not module.exported:
+            for node in ast.walk(statement):
+                typing.update(_import_lines(node).values() if isinstance(node, ast.ImportFrom) else ())
+        elif assigned == "__all__":
+            exported += ast.literal_eval(statement.value)  # type: ignore[attr-defined]
+        elif assigned != "TYPE_CHECKING" and not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            continue
+        end = statement.end_lineno or statement.lineno
+        while end < len(lines) and not lines[end].strip():
+            end += 1
+        dropped.update(range(statement.lineno - 1, end))
+    if not exported:
         raise refusal(tree, "there is no __all__")
-    return module
-
-
-def _without_what_is_joined(tree: ast.Module, lines: "list[str]") -> str:
-    """Return the text without imports, `__all__` and what only a type checker reads."""
-    dropped = set()  # type: set[int]
-    for node in tree.body:
-        is_import = isinstance(node, (ast.Import, ast.ImportFrom))
-        if is_import or _is_type_checking(node) or _assigned_name(node) in ("TYPE_CHECKING", "__all__"):
-            end = node.end_lineno or node.lineno
-            while end < len(lines) and not lines[end].strip():
-                end += 1
-            dropped.update(range(node.lineno - 1, end))
-    return "\n".join(line for number, line in enumerate(lines) if number not in dropped).strip("\n")
+    body = "\n".join(line for number, line in enumerate(lines) if number not in dropped).strip("\n")
+    return _Module(name, body, names, typing, exported)
 
 
 def _bindings(statements: "Iterable[ast.AST]") -> "Iterator[tuple[ast.AST, str, str | None]]":

@@ -3,7 +3,8 @@
 import os
 import sys
 from importlib import import_module
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import Any, Callable
 
 from protoprimer.errors import ConfigurationError, InstallError, UsageError, nearest_name
 from protoprimer.graph import DONE, State, StateGraph
@@ -16,8 +17,8 @@ from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
+    # Python 3.6.1 has none.
+    from typing import NoReturn
 
 __all__ = ["ClientImportFailed", "Primer", "call_client", "client_function", "held_variables", "takes_primer"]
 
@@ -32,20 +33,19 @@ def client_function(invocation: Invocation, main: str, arguments: "list[str]") -
     :raises ConfigurationError: exit code 3: `main` is not `module:function`
     :raises ClientImportFailed: the module or the function is not there
     """
-    module_name, colon, name = main.partition(":")
-    if not (colon and all(part.isidentifier() for part in module_name.split(".") + [name])):
+    module_name, _, function_name = main.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".") + [function_name]):
         raise ConfigurationError("the client's main must be 'module:function', not %r" % main, invocation.entry_path)
     _leave_our_frames_out()
     held = held_variables()
-    for variable in [variable for variable in os.environ if variable.startswith("PROTOPRIMER_")]:
-        held[variable] = os.environ.pop(variable)
+    held.update({name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")})
     # Last, so that no file beside the client's shadows the standard library or a package.
     paths = filter(None, held.get(PATH_VARIABLE, "").split(os.pathsep))
     sys.path += [path for path in paths if path not in sys.path]
     # Right from the start: a default argument of the client's main may be bound to it.
     sys.argv = [invocation.program] + arguments
     try:
-        function = getattr(import_module(module_name), name)
+        function = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         if isinstance(error, AttributeError) and module_name not in sys.modules:
             raise
@@ -227,9 +227,8 @@ class Primer:
     def _refuse(self, message: str) -> "NoReturn":
         wrong = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
         near = nearest_name(wrong, self._known_options) if wrong.startswith("-") else None
-        raise UsageError(
-            message, None, "did you mean %s?" % near if near else "see %s --help" % self.command_line.program
-        )
+        advice = "did you mean %s?" % near if near else "see %s --help" % self.command_line.program
+        raise UsageError(message, None, advice)
 
     def help_text(self) -> str:
         """Return the help of the whole command line, the client's options and targets included."""

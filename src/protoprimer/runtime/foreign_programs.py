@@ -3,16 +3,13 @@
 import os
 import re
 import shutil
+from typing import Callable
 
 from protoprimer.errors import InstallError
 from protoprimer.project.plan import Plan
 from protoprimer.system.files import is_within
 from protoprimer.system.paths import scripts_directory
 from protoprimer.system.platform import is_windows
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["forbids_execution", "refuse_python_program_of_host"]
 
