@@ -180,32 +180,6 @@ def test_interrupted_wait_leaves_no_descriptor_and_no_lock(tmp_path: Path, conso
         pass
 
 
-def test_one_object_taken_twice_is_given_back_by_the_first(tmp_path: Path, console: Console) -> None:
-    path = str(tmp_path / "lock")
-    lock = FileLock(path, console)
-    with lock:
-        with lock:
-            pass
-        with pytest.raises(LockTimeoutError):
-            FileLock(path, console, timeout=0).acquire()
-    with FileLock(path, console, timeout=0):
-        pass
-
-
-def test_a_wait_ends_without_the_lock_once_it_is_no_longer_wanted(tmp_path: Path, console: Console) -> None:
-    path = str(tmp_path / "lock")
-    answers = iter([False, False, True])
-    with FileLock(path, console):
-        waiter = FileLock(path, console)
-        assert not waiter.acquire(unless=lambda: next(answers))
-    assert next(answers, None) is None
-    # It holds nothing, and can be taken later.
-    with FileLock(path, console, timeout=0):
-        pass
-    assert waiter.acquire(unless=lambda: False)
-    waiter.release()
-
-
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_forked_child_does_not_give_the_parents_lock_back(tmp_path: Path, console: Console) -> None:

@@ -15,6 +15,7 @@ from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.publishing import Environment, environment_of_ready
 from protoprimer.store.ready import write_launcher
 from protoprimer.store.state_directory import remove_unused_state_directory
+from protoprimer.system.console import Console
 
 __all__ = ["enter_client", "enter_script", "ready_environment", "ready_or_stale_environment"]
 
@@ -36,7 +37,7 @@ def ready_environment(graph: StateGraph) -> Environment:
         environment = _environment_as_planned(graph)
     except BackendError:
         if is_new:
-            _leave_nothing(graph.evaluate("lock"), configuration.state_directory)
+            _leave_nothing(graph.evaluate("lock").path, configuration.state_directory)
         raise
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
@@ -53,12 +54,11 @@ def _environment_as_planned(graph: StateGraph) -> Environment:
         return graph.evaluate("environment")  # type: ignore[no-any-return]
 
 
-def _leave_nothing(lock: FileLock, state_directory: str) -> None:
+def _leave_nothing(lock: str, state_directory: str) -> None:
     """Take the state directory away that this run has made for nothing, unless others are at work there."""
     try:
-        if lock.acquire(unless=lambda: True):
-            remove_unused_state_directory(state_directory, lock.path)
-            lock.release()
+        with FileLock(lock, Console(-1), timeout=0):
+            remove_unused_state_directory(state_directory, lock)
     except PrimerError:
         # The host's fault is to be told, not this.
         pass

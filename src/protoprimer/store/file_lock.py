@@ -128,7 +128,6 @@ class FileLock:
         self._system_lock = system_lock
         self._prepare = prepare
         self._is_weak = False
-        self._depth = 0
         self._descriptor = -1
         self._owner = 0
         self._token = ""
@@ -140,16 +139,12 @@ class FileLock:
     def __exit__(self, *_error: object) -> None:
         self.release()
 
-    def acquire(self, unless: "Callable[[], bool]" = lambda: False) -> bool:
+    def acquire(self) -> None:
         """Take the lock; after two seconds say for whom this waits, then give a sign of life every ten.
 
-        :param unless: asked between two tries; once it holds, the lock is no longer wanted, and `False` is returned
         :raises LockTimeoutError: exit code 7
         :raises InstallError: the lock file cannot be opened, or is no plain file (exit code 6)
         """
-        if self._owner == os.getpid():
-            self._depth += 1
-            return True
         started, words_due, delay = time.monotonic(), SECONDS_BEFORE_A_WAIT_IS_SAID, 0.001
         while not self._try_to_acquire():
             waited = time.monotonic() - started
@@ -160,16 +155,10 @@ class FileLock:
                 self._console.say("waiting for %s (%d s)" % (self._name_of_holder(), waited))
             time.sleep(min(delay, self._timeout - waited))
             delay = min(delay * 2, _LONGEST_SECONDS_BETWEEN_TRIES)
-            if unless():
-                return False
-        self._owner, self._depth = os.getpid(), 1
-        return True
+        self._owner = os.getpid()
 
     def release(self) -> None:
         """Give the lock back; in a forked child it stays the parent's."""
-        self._depth -= 1
-        if self._depth > 0:
-            return
         if self._owner == os.getpid() and self._token:
             _leave_held_directory(self._held, self._token)
         elif self._owner == os.getpid():
