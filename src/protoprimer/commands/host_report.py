@@ -9,6 +9,7 @@ from protoprimer.fetch.downloads import UrlReader
 from protoprimer.runtime.foreign_programs import forbids_execution
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.console import mask_urls
+from protoprimer.system.files import content_of
 from protoprimer.system.paths import can_be_made, can_lock_in
 from protoprimer.system.platform import libc_of_host, machine_of_host
 
@@ -47,13 +48,10 @@ def directory_report(name: str, path: str) -> "dict[str, Any]":
 def _file_system(path: str) -> "str | None":
     """Return the kind of the file system that a path is on, such as `ext4`, where the host tells it."""
     real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
-            for before, after in (line.split(" - ") for line in stream):
-                mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
-                found += [(mounted, after.split()[0])] if real.startswith(mounted) else []
-    except OSError:
-        pass
+    for line in content_of("/proc/self/mountinfo").decode("utf-8", "replace").split("\n")[:-1]:
+        before, after = line.split(" - ")
+        mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
+        found += [(mounted, after.split()[0])] if real.startswith(mounted) else []
     return max(found, key=lambda pair: len(pair[0]))[1] or None
 
 

@@ -18,7 +18,7 @@ from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuratio
 from protoprimer.system.console import Console
 from protoprimer.system.files import sha256_of, write_atomically
 from protoprimer.system.paths import scripts_directory, user_cache_directory
-from protoprimer.system.platform import is_windows
+from protoprimer.system.platform import first_line_of, is_windows
 from protoprimer.system.processes import become_command
 
 __all__ = ["SHELL_KINDS", "chosen_shell", "enter_shell", "shell_command", "shell_label"]
@@ -221,11 +221,7 @@ def enter_shell(
 
 def _parent_shell() -> str:
     """Return the name of the program that started this one, where the host tells it."""
-    try:
-        with open("/proc/%d/comm" % os.getppid()) as stream:
-            return stream.read().strip().lstrip("-")
-    except OSError:
-        return ""
+    return first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
 
 
 def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Sequence
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.files import sha256_of
+from protoprimer.system.files import read_file, sha256_of
 from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
@@ -77,8 +77,7 @@ def _stamp_of(path: str) -> "tuple[int, ...]":
 
 def _hash_of_file(path: str) -> "str | None":
     try:
-        with open(path, "rb") as stream:
-            return sha256_of(stream.read())
+        return sha256_of(read_file(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
