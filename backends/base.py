@@ -1,30 +1,60 @@
 """The interface of a backend, and what every backend needs: running an installer, checking what it did."""
 
 import os
+import re
 import shutil
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 from protoprimer.backends.installed import fault_of_installed, installed_distributions
-from protoprimer.errors import InstallError
+from protoprimer.errors import BackendError, InstallError
+from protoprimer.fetch.tools import ToolBox
+from protoprimer.formats.toml import TomlTable
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan
+from protoprimer.project.uv_sources import sources_of_step
+from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import environment_python, file_url
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.fetch.tools import ToolBox
-    from protoprimer.settings.index_settings import IndexSettings
-    from protoprimer.system.interpreter import Interpreter
 
 __all__ = [
     "Backend",
+    "Command",
+    "Job",
     "commands_of",
+    "file_options",
     "path_to_keyring",
     "run_installer",
+    "with_option",
 ]
 
 _LINES_OF_OUTPUT_SHOWN = 40
+
+
+class Job(NamedTuple):
+    """What an installer works on: without an environment it only resolves or downloads."""
+
+    interpreter: Interpreter
+    plan: Plan
+    environment: "Optional[str]" = None
+
+    @property
+    def python(self) -> str:
+        """The interpreter that is installed for."""
+        return environment_python(self.environment) if self.environment else self.interpreter.executable
+
+
+class Command(NamedTuple):
+    """What is installed at once.
+
+    :param deep: with dependencies
+    :param only_index: the only index to ask
+    """
+
+    step: InstallStep
+    deep: bool
+    only_index: "Optional[str]" = None
 
 
 class Backend:
@@ -41,23 +71,26 @@ class Backend:
 
     name = ""
 
-    def __init__(self, toolbox: "ToolBox", console: Console, settings: "IndexSettings") -> None:
+    def __init__(self, toolbox: ToolBox, console: Console, settings: IndexSettings) -> None:
         self.toolbox = toolbox
         self.console = console
         self.settings = settings
 
-    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
-        """Return why this backend cannot serve this interpreter and plan on this host, or `None` if it can."""
+    def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
+        """Return why this backend cannot serve this interpreter and plan on this host, or `None` if it can.
+
+        :raises ToolAbsent: a tool cannot be had, which is a reason, too
+        """
         raise NotImplementedError
 
-    def create(self, interpreter: "Interpreter", environment: str) -> None:
+    def create(self, interpreter: Interpreter, environment: str) -> None:
         """Create an empty environment, without pip, for `interpreter` in the directory `environment`.
 
         :raises InstallError: it could not be created (exit 6)
         """
         raise NotImplementedError
 
-    def install(self, interpreter: "Interpreter", environment: str, plan: Plan) -> "dict[str, object]":
+    def install(self, interpreter: Interpreter, environment: str, plan: Plan) -> "dict[str, object]":
         """Install the plan, check what was installed, and return what is worth keeping in `protoprimer.json`.
 
         :raises InstallError: resolution, build, download or the check failed (exit 6)
@@ -77,19 +110,19 @@ class Backend:
         distributions = {name: version for name, (version, _directory) in found.items()}
         return {"backend": self.name, "tools": self.tools(interpreter), "distributions": distributions}
 
-    def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
+    def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         """Install the plan; whether that has worked is checked by `install`.
 
         :raises InstallError: the installer says that it failed (exit 6)
         """
         raise NotImplementedError
 
-    def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
+    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
         """Return the versions of the tools it uses, by name."""
         return {}
 
     def lock(
-        self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
+        self, interpreter: Interpreter, plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
     ) -> None:
         """Resolve the plan and write the pins to `output` (`uv.lock` or `pylock.toml`), whole or not at all.
 
@@ -100,40 +133,78 @@ class Backend:
         """
         raise NotImplementedError
 
-    def check_lock(self, interpreter: "Interpreter", plan: Plan) -> None:
+    def check_lock(self, interpreter: Interpreter, plan: Plan) -> None:
         """Look whether the plan's lock has all that the plan asks for; nothing is written.
 
         :raises InstallError: it has not (exit 6)
         """
-        read_lock(plan, marker_environment(interpreter.executable, self.console))
+        read_lock(plan, self.markers(interpreter))
 
-    def _seed_pip(self, interpreter: "Interpreter", environment: str) -> None:
-        """Put the pip that the kernel pins into the environment; the same whichever backend it is.
+    def markers(self, interpreter: Interpreter) -> TomlTable:
+        """Return the values of the marker variables for an interpreter."""
+        return marker_environment(interpreter.executable, self.console)
 
-        :raises InstallError: it could not be had (exit 6)
+    def commands(self, job: Job, of_lines_only: bool = False, locking: bool = False) -> "Iterator[Command]":
+        """Yield what the steps of the plan ask for, after the pins if there are any.
+
+        Each has what `[tool.uv.sources]` says of it, and comes after the requirements that have one index only.
+
+        :param of_lines_only: as for `sources_of_step`
+        :param locking: whatever lock there is, all is asked for
+        :raises BackendError: a requirement that has an index of its own is to be locked (exit 5)
         """
+        plan = job.plan
+        known = [project.path for project in plan.projects()] if locking else []
+        for step, deep in commands_of(plan, locking):
+            if deep:
+                sources = sources_of_step(step, plan.root, self.markers(job.interpreter), of_lines_only)
+                for line, index in sources.indexes:
+                    if locking:
+                        cause = "%s cannot lock %s from one index, %s, alone"
+                        advice = 'set lock = "uv.lock", and let the backend uv write it'
+                        raise BackendError(cause % (self.name, line, self.console.mask(index)), plan.root, advice)
+                    # What is there and satisfies what is asked for is left as it is by the step itself.
+                    yield Command(InstallStep([], [], [], [], [line]), False, index)
+                found = [project for project in sources.projects if project.path not in known]
+                step = step._replace(members=step.members + found, lines=step.lines + sources.lines)
+            known += [project.path for project in step.projects]
+            yield Command(step, deep)
+
+    def _seed_pip(self, interpreter: Interpreter, environment: str) -> None:
+        """Put the pip that the kernel pins into the environment; the same whichever backend it is."""
         tool, wheel = self.toolbox.pip(interpreter), self.toolbox.pip_wheel(interpreter)
-        arguments = [environment_python(environment)] + tool.command[1:]
-        arguments += ["install", "--no-deps", "--no-compile", "--ignore-installed", "pip==" + tool.version]
-        environ, cwd = self.settings.for_pip()[1], os.path.dirname(environment)
+        command = [environment_python(environment)] + tool.command[1:]
+        command += ["install", "--no-deps", "--no-compile", "--ignore-installed", "pip==" + tool.version]
+        environ = self.settings.for_pip()[1]
         if wheel is not None:
             # It runs from this very wheel: no index has to be asked for another one.
-            arguments += ["--no-index", "--find-links", file_url(os.path.dirname(wheel))]
+            command += ["--no-index", "--find-links", file_url(os.path.dirname(wheel))]
             environ = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        run_installer(self.console, self.name, "install pip", arguments, cwd, environ)
+        run_installer(self.console, self.name, "install pip", command, os.path.dirname(environment), environ)
 
 
-def commands_of(plan: Plan) -> "list[tuple[InstallStep, bool]]":
-    """Return what is installed in one command each, after the pins if there are any, and whether with dependencies.
-
-    Pins hold all dependencies, so projects come without; `uv.lock` alone knows nothing of requirement files.
-    """
-    commands = [(step, True) for step in plan.steps] if plan.lock is None else []
-    for step in plan.steps if plan.lock else []:
+def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, bool]]":
+    """Return what is installed in one command each, after the pins if there are any, and whether with dependencies."""
+    commands = []
+    for step in plan.steps:
+        if locking or not plan.lock:
+            commands.append((step, True))
+            continue
+        # Pins hold all dependencies; `uv.lock` alone knows nothing of requirement files.
         commands.append((InstallStep(step.members, [], [], [], []), False))
         if plan.lock_kind == "uv.lock":
             commands.append((step._replace(members=[], lines=[]), True))
     return [(step, deep) for step, deep in commands if step.projects or step.requirements or step.args or step.lines]
+
+
+def with_option(option: str, values: "Iterable[str]") -> "list[str]":
+    """Return values for a command line, each after an option."""
+    return [word for value in values for word in (option, value)]
+
+
+def file_options(step: InstallStep) -> "list[str]":
+    """Return the options for a step's requirement and constraint files."""
+    return with_option("-r", step.requirements) + with_option("-c", step.constraints)
 
 
 def run_installer(
@@ -190,7 +261,5 @@ _ADVICE = (
 
 
 def _advice_on(output: str) -> str:
-    import re
-
     found = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
     return next(found, "correct what the output above names, and run again")

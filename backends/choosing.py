@@ -11,6 +11,7 @@ from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.errors import BackendError, InstallError, PrimerError, nearest_name
 from protoprimer.fetch.tools import ToolBox
+from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import line_in_file, with_client_file
 from protoprimer.settings.configuration import Configuration
@@ -41,7 +42,7 @@ def select_backend(
     refusals = []  # type: list[str]
     for factory in wanted:
         backend = factory(toolbox, console, toolbox.settings)
-        reason = (failed or {}).get(backend.name) or backend.probe(interpreter, plan)
+        reason = (failed or {}).get(backend.name) or _why_not(backend, interpreter, plan)
         if reason is None:
             return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
         refusals.append("not %s: %s" % (backend.name, reason))
@@ -49,6 +50,13 @@ def select_backend(
     advice = ["put uv on PATH, or do what opens another road; ./prime check shows what this host can do"]
     advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
     raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
+
+
+def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | None":
+    try:
+        return backend.probe(interpreter, plan)
+    except ToolAbsent as absent:
+        return str(absent)
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
@@ -77,7 +85,7 @@ def probe_backends(
     for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
         try:
             (factory,) = wanted_backends(name, configuration)
-            answers[name] = factory(toolbox, console, toolbox.settings).probe(interpreter, plan)
+            answers[name] = _why_not(factory(toolbox, console, toolbox.settings), interpreter, plan)
         except PrimerError as error:
             answers[name] = error.cause
     return answers

@@ -2,23 +2,28 @@
 
 import os
 import re
+import shutil
+from typing import Sequence
 
-from protoprimer.backends.base import Backend, commands_of, path_to_keyring, run_installer
+from protoprimer.backends.base import (
+    Backend,
+    Command,
+    Job,
+    file_options,
+    path_to_keyring,
+    run_installer,
+    with_option,
+)
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.fetch.wheels import ToolAbsent
-from protoprimer.project.locks_read import load_lock, marker_environment, read_lock
+from protoprimer.project.locks_read import load_lock, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
 from protoprimer.project.uv_sources import sources_of_step
-from protoprimer.system.paths import environment_python, is_utf8_path
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.files import content_of
+from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.paths import is_utf8_path
 
 __all__ = ["UvBackend"]
 
@@ -28,204 +33,162 @@ class UvBackend(Backend):
 
     name = "uv"
 
-    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
-        if is_beyond_builds(interpreter) and any(project.editable for project in plan.projects()):
+    def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
+        has_editable = any(project.editable for project in plan.projects())
+        if has_editable and is_beyond_builds(interpreter):
             # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
             return "uv cannot install an editable project into Python 3.6"
-        refusal = self.settings.refusal("uv")
-        if refusal is not None:
-            return refusal
-        files = [plan.lock] + [path for step in plan.steps for path in step.requirements + step.constraints]
-        if not is_utf8_path(plan.root) and (any(files) or any(project.editable for project in plan.projects())):
+        has_files = plan.lock or any(step.requirements or step.constraints for step in plan.steps)
+        if (has_files or has_editable) and not is_utf8_path(plan.root):
             return "uv takes no file and no editable project whose path is not UTF-8"
-        reason = why_not_buildable(interpreter, plan)
-        if reason is not None:
-            return reason
-        try:
+        reason = self.settings.refusal("uv") or why_not_buildable(interpreter, plan)
+        if reason is None:
             # Last, as it may be downloaded for this.
             self.toolbox.uv()
-        except ToolAbsent as absent:
-            return str(absent)
-        return None
+        return reason
 
-    def create(self, interpreter: "Interpreter", environment: str) -> None:
+    def create(self, interpreter: Interpreter, environment: str) -> None:
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
 
-    def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
+    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
         return {"uv": self.toolbox.uv().version}
 
-    def install_plan(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
-        follows_lock = self._takes_files_of_lock()
+    def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
+        job = Job(interpreter, plan, environment)
+        # Files may come from where the lock says, unless a mirror or a bundle is configured.
+        follows_lock = "UV_DEFAULT_INDEX" not in self.settings.for_uv(project=True)[1] and not self.settings.no_index
         is_for_sync = follows_lock and _is_for_sync(plan)
         try:
             if is_for_sync:
-                self._sync(interpreter, environment, plan)
+                self._sync(job)
             elif plan.lock:
-                self._install_pins(interpreter, environment, plan, follows_lock)
+                self._install_pins(job, plan.lock, follows_lock)
         except InstallError:
             # Whether the lock can be read at all is asked only now, as uv reads large ones in no time.
             load_lock(plan.lock or "")
             raise
-        for step, deep in [] if is_for_sync else commands_of(plan):
-            self._install_step(interpreter, environment, plan, step, deep)
+        if not is_for_sync:
+            for command in self.commands(job, of_lines_only=True):
+                self._install(job, command)
 
     def lock(
-        self, interpreter: "Interpreter", plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
+        self, interpreter: Interpreter, plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
     ) -> None:
-        upgrades = ["--upgrade"] if upgrade_all else []
-        for name in upgrade_packages:
-            upgrades += ["--upgrade-package", name]
+        upgrades = ["--upgrade"] * upgrade_all + with_option("--upgrade-package", upgrade_packages)
         if os.path.basename(output) != "uv.lock":
-            self._compile(interpreter, plan, output, upgrades)
-            return
-        if output != os.path.join(plan.root, "uv.lock"):
+            self._compile(Job(interpreter, plan), output, upgrades)
+        elif output == os.path.join(plan.root, "uv.lock"):
+            self._lock_project(interpreter, plan, upgrades)
+        else:
             raise BackendError("uv writes uv.lock at the root only", output, "set `lock` to a pylock.toml, or move it")
-        self._lock_project(interpreter, plan, upgrades)
 
-    def check_lock(self, interpreter: "Interpreter", plan: Plan) -> None:
+    def check_lock(self, interpreter: Interpreter, plan: Plan) -> None:
         if plan.lock == os.path.join(plan.root, "uv.lock"):
             self._lock_project(interpreter, plan, ["--locked"])
         else:
             super().check_lock(interpreter, plan)
 
-    def _lock_project(self, interpreter: "Interpreter", plan: Plan, arguments: "list[str]") -> None:
+    def _lock_project(self, interpreter: Interpreter, plan: Plan, arguments: "list[str]") -> None:
         options, environ = self.settings.for_uv(project=True, locking=True)
         arguments = ["lock", "--python", interpreter.executable] + arguments + options
         self._run("resolve uv.lock", arguments, plan.root, environ)
 
     def _run(
-        self, what: str, arguments: "list[str]", cwd: str, environ: "dict[str, str]", lines: "list[str] | None" = None
+        self, what: str, arguments: "list[str]", cwd: str, environ: "dict[str, str]", lines: "Sequence[str]" = ()
     ) -> None:
         tool = self.toolbox.uv()
         everything = dict(tool.environment, **environ)
         everything.update(UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", UV_NO_ENV_FILE="1")
-        text = "".join(line + "\n" for line in lines) if lines else None
+        text = "".join(line + "\n" for line in lines) or None
         run_installer(self.console, self.name, what, tool.command + arguments, cwd, everything, text)
 
-    def _takes_files_of_lock(self) -> bool:
-        """Tell whether files may come from where the lock says, which a configured mirror or a bundle forbids."""
-        return "UV_DEFAULT_INDEX" not in self.settings.for_uv(project=True)[1] and not self.settings.no_index
-
-    def _sync(self, interpreter: "Interpreter", environment: str, plan: Plan) -> None:
-        project = plan.steps[0].members[0]
+    def _sync(self, job: Job) -> None:
+        (project,) = job.plan.members()
         options, environ = self.settings.for_uv(project=True)
-        arguments = [
-            "sync",
-            "--locked",
-            "--inexact",
-            "--no-default-groups",
-            "--python",
-            environment_python(environment),
-        ]
-        for option, names in (("--extra", project.extras), ("--group", project.groups)):
-            for name in names:
-                arguments += [option, name]
-        if not project.editable:
-            arguments.append("--no-editable")
-        arguments += self._built_anew(interpreter, plan, plan.steps[0].members)
-        environ["UV_PROJECT_ENVIRONMENT"] = environment
-        self._run("install from uv.lock", arguments + options, plan.root, environ)
+        environ["UV_PROJECT_ENVIRONMENT"] = job.environment or ""
+        arguments = ["sync", "--locked", "--inexact", "--no-default-groups", "--python", job.python]
+        arguments += with_option("--extra", project.extras) + with_option("--group", project.groups)
+        arguments += [] if project.editable else ["--no-editable"]
+        arguments += self._built_anew(job, [project])
+        self._run("install from uv.lock", arguments + options, job.plan.root, environ)
+
+    def _install_pins(self, job: Job, lock: str, follows_lock: bool) -> None:
+        anew = self._built_anew(job, _projects_of_lock(lock))
+        if follows_lock and job.plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
+            self._pip_install(job, ["--requirements", lock] + anew, [], pinned=True)
+            return
+        pins = read_lock(job.plan, self.markers(job.interpreter))
+        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
+            if lines:
+                self._pip_install(job, options, lines, pinned=True)
+
+    def _install(self, job: Job, command: Command) -> None:
+        step, root = command.step, job.plan.root
+        arguments = ([] if command.deep else ["--no-deps"]) + step.args + file_options(step)
+        arguments += self._built_anew(job, step.members + _projects_of_files(step, root))
+        lines = list(step.lines)
+        for project in step.projects:
+            words = _words_for_uv(project, root)
+            if project.metadata.name:
+                lines.append(" ".join(words))
+            else:
+                # Only with its name can uv be told to build it; as an argument, uv builds it each time.
+                arguments += words
+        self._pip_install(job, arguments, lines, index=command.only_index)
 
     def _pip_install(
         self,
-        what: str,
-        environment: str,
-        plan: Plan,
+        job: Job,
         arguments: "list[str]",
         lines: "list[str]",
         pinned: bool = False,
         index: "str | None" = None,
     ) -> None:
+        plan = job.plan
         options, environ = self.settings.for_uv()
-        environ.update(path_to_keyring(environment_python(environment)))
+        environ.update(path_to_keyring(job.python))
         if index:
             environ = {key: text for key, text in environ.items() if key not in ("UV_INDEX", "UV_FIND_LINKS")}
             environ["UV_DEFAULT_INDEX"] = index
             options = options + ["--no-config"]
         if pinned:
             environ.pop("UV_CONSTRAINT", None)
-        arguments = ["pip", "install", "--python", environment_python(environment)] + options + arguments
-        if lines:
-            arguments += ["--requirements", "-"]
-        if plan.resolution != "highest":
-            arguments += ["--resolution", plan.resolution]
-        if plan.build_constraints:
-            arguments += ["--build-constraints", plan.build_constraints]
-        for path in (path for path in plan.inputs().present if path.endswith(".whl")):
-            # What uv keeps of a wheel of this name may be another one's content.
-            arguments += ["--refresh-package", os.path.basename(path).partition("-")[0]]
-        self._run(what, arguments, plan.root, environ, lines)
+        arguments = ["pip", "install", "--python", job.python] + options + arguments
+        arguments += ["--requirements", "-"] if lines else []
+        arguments += ["--resolution", plan.resolution] if plan.resolution != "highest" else []
+        arguments += ["--build-constraints", plan.build_constraints] if plan.build_constraints else []
+        # What uv keeps of a wheel of this name may be another one's content.
+        names = [os.path.basename(path).partition("-")[0] for path in plan.inputs().present if path.endswith(".whl")]
+        arguments += with_option("--refresh-package", names)
+        self._run("install from %s" % plan.lock if pinned else "install", arguments, plan.root, environ, lines)
 
-    def _install_pins(self, interpreter: "Interpreter", environment: str, plan: Plan, follows_lock: bool) -> None:
-        lock = plan.lock or ""
-        anew = self._built_anew(interpreter, plan, _projects_of_lock(lock)) if plan.lock_kind == "pylock.toml" else []
-        if follows_lock and plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
-            options = ["--requirements", lock] + anew
-            self._pip_install("install from " + lock, environment, plan, options, [], pinned=True)
-            return
-        pins = read_lock(plan, self._markers(interpreter))
-        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
-            if lines:
-                self._pip_install("install from " + lock, environment, plan, options, lines, pinned=True)
-
-    def _markers(self, interpreter: "Interpreter") -> "dict[str, Any]":
-        return marker_environment(interpreter.executable, self.console)
-
-    def _install_step(
-        self, interpreter: "Interpreter", environment: str, plan: Plan, step: InstallStep, deep: bool
-    ) -> None:
-        arguments = (list(step.args) if deep else ["--no-deps"]) + _files_of_step(step)
-        arguments += self._built_anew(interpreter, plan, step.members + _projects_of_files(step, plan.root))
-        lines = []
-        for project in step.projects:
-            words = _words_of_project(project, plan.root)
-            if project.metadata.name:
-                lines.append(" ".join(words))
-            else:
-                # Only with its name can uv be told to build it; as an argument, uv builds it each time.
-                arguments += words
-        sources = sources_of_step(step, plan.root, self._markers(interpreter), of_lines_only=True)
-        for line, index in sources.indexes if deep else []:
-            # What is there and satisfies what is asked for is left as it is by the step itself.
-            self._pip_install("install", environment, plan, ["--no-deps"], [line], index=index)
-        lines += [" ".join(_words_of_project(project, plan.root)) for project in sources.projects] + sources.lines
-        self._pip_install("install", environment, plan, arguments, lines + step.lines)
-
-    def _built_anew(self, interpreter: "Interpreter", plan: Plan, projects: "list[ProjectToInstall]") -> "list[str]":
+    def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
         """Return the options by which uv builds what it may not keep of these projects and of their sources."""
         step = InstallStep(projects, [], [], [], [])
-        found = projects + sources_of_step(step, plan.root, self._markers(interpreter)).projects
-        anew = [project for project in found if plan.rebuild or not is_declarative(project)]
-        names = {project.metadata.name for project in anew if project.metadata.is_package}
-        options = [word for name in sorted(filter(None, names)) for word in ("--reinstall-package", name)]
+        sources = sources_of_step(step, job.plan.root, self.markers(job.interpreter))
+        packages = [one for one in projects + sources.projects if one.metadata.is_package]
+        names = {one.metadata.name for one in packages if job.plan.rebuild or not is_declarative(one)}
+        options = with_option("--reinstall-package", sorted(filter(None, names)))
         # What has no name that can be read is only built again where uv looks at everything again.
         return options + ["--refresh"] * (None in names and not self.settings.offline)
 
-    def _compile(self, interpreter: "Interpreter", plan: Plan, output: str, upgrades: "list[str]") -> None:
-        import shutil
-
+    def _compile(self, job: Job, output: str, upgrades: "list[str]") -> None:
+        plan, python = job.plan, ["--python", job.python, "--python-version", _oldest_python(job)]
         # Beside the lock, since its paths count from there; under a name of its own until it is whole.
         temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%s.toml" % os.urandom(8).hex())
         options, environ = self.settings.for_uv(locking=True)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
-        arguments += ["--output-file", temporary]
-        arguments += ["--python", interpreter.executable, "--python-version", _oldest_python(interpreter, plan)]
-        arguments += options + upgrades + ["-"]
-        lines = []
-        for step in plan.steps:
+        arguments += ["--output-file", temporary] + python + options + upgrades + ["-"]
+        lines = []  # type: list[str]
+        for step, _, _ in self.commands(job, of_lines_only=True, locking=True):
             # `compile` has no option for requirement files.
-            arguments += step.requirements + _files_of_step(step._replace(requirements=[]))
+            arguments += step.requirements + with_option("-c", step.constraints)
             arguments += [arg for arg in step.args if arg.startswith("-")]
-            sources = sources_of_step(step, plan.root, self._markers(interpreter), of_lines_only=True)
-            for line, index in sources.indexes:
-                cause = "uv pip cannot lock %s of a group from one index, %s, alone" % (line, self.console.mask(index))
-                raise BackendError(cause, plan.root, 'set lock = "uv.lock", and lock again')
-            projects = step.projects + sources.projects
-            lines += [" ".join(_words_of_project(project, plan.root)) for project in projects]
-            lines += step.lines + sources.lines + [arg for arg in step.args if not arg.startswith("-")]
-        for project in plan.projects():
-            arguments += ["--no-emit-package", project.metadata.name] if project.metadata.name else []
+            lines += [" ".join(_words_for_uv(project, plan.root)) for project in step.projects]
+            lines += step.lines + [arg for arg in step.args if not arg.startswith("-")]
+        names = [project.metadata.name for project in plan.projects()]
+        arguments += with_option("--no-emit-package", list(filter(None, names)))
         try:
             if os.path.isfile(output):
                 shutil.copyfile(output, temporary)
@@ -236,18 +199,10 @@ class UvBackend(Backend):
                 os.unlink(temporary)
 
 
-def _words_of_project(project: ProjectToInstall, root: str) -> "list[str]":
+def _words_for_uv(project: ProjectToInstall, root: str) -> "list[str]":
     # In a path uv takes `#`, `;` and more for something else: it starts in the root.
     path = "./" + os.path.relpath(project.path, root) + project.requirement()[len(project.path) :]
     return ["-e", path] if project.editable else [path]
-
-
-def _files_of_step(step: InstallStep) -> "list[str]":
-    arguments = []
-    for option, paths in (("--requirements", step.requirements), ("--constraints", step.constraints)):
-        for path in paths:
-            arguments += [option, path]
-    return arguments
 
 
 def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
@@ -257,11 +212,13 @@ def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]"
 
 
 def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
-    """Return the projects of this repository that a `pylock.toml` has installed by their directories."""
-    packages = load_lock(lock).get("packages", [])
-    directories = [package["directory"] for package in packages if "directory" in package]
-    base = os.path.dirname(lock)
-    return _projects_at([(os.path.join(base, one["path"]), bool(one.get("editable"))) for one in directories])
+    """Return the projects of this repository that a lock has installed by their directories."""
+    document, base = load_lock(lock), os.path.dirname(lock)
+    directories = [package["directory"] for package in document.get("packages", []) if "directory" in package]
+    found = [(one["path"], bool(one.get("editable"))) for one in directories]
+    sources = [package["source"] for package in document.get("package", [])]
+    found += [(one[key], key == "editable") for one in sources for key in ("editable", "directory") if key in one]
+    return _projects_at([(os.path.join(base, path), editable) for path, editable in found])
 
 
 def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
@@ -271,28 +228,26 @@ def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
 
 def _depends_on_choice(lock: str) -> bool:
     """Tell whether a `pylock.toml` has packages for some extras or groups only."""
-    with open(lock, encoding="utf-8") as stream:
-        text = stream.read()
+    text = content_of(lock).decode("utf-8")
     # Nor can uv read one with files that have no URL.
     has_mere_hashes = re.search(r"wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes", text)
     return " in extras" in text or " in dependency_groups" in text or has_mere_hashes is not None
 
 
-def _oldest_python(interpreter: "Interpreter", plan: Plan) -> str:
+def _oldest_python(job: Job) -> str:
     """Return the oldest version every project of the plan supports: the lock is to serve them from there on."""
-    found = []  # type: list[tuple[int, ...]]
-    for project in (member for step in plan.steps for member in step.members):
-        bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", project.metadata.requires_python or "")
-        found += [(int(major), int(minor)) for major, minor in bounds]
-    return "%d.%d" % max(found or [tuple(interpreter.version_info[:2])])
+    ranges = " ".join(metadata.requires_python or "" for metadata in job.plan.all_metadata())
+    bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", ranges)
+    found = [tuple(map(int, bound)) for bound in bounds] or [tuple(job.interpreter.version_info[:2])]
+    return "%d.%d" % max(found)
 
 
 def _is_for_sync(plan: Plan) -> bool:
     """Tell whether `uv sync` would install what the plan asks for: with anything else than one project it would not."""
-    if plan.lock_kind != "uv.lock" or len(plan.steps) != 1 or plan.lock != os.path.join(plan.root, "uv.lock"):
+    if plan.lock != os.path.join(plan.root, "uv.lock") or len(plan.steps) != 1 or plan.build_constraints:
         return False
-    step = plan.steps[0]
-    if step.requirements or step.constraints or step.args or plan.build_constraints or len(step.members) != 1:
+    (step,) = plan.steps
+    if step.requirements or step.constraints or step.args or len(step.members) != 1:
         return False
     metadata = step.members[0].metadata
     # uv takes [project] without [build-system] for no package; others install it all the same.

@@ -5,11 +5,8 @@ import os
 from protoprimer.backends.base import run_installer
 from protoprimer.backends.pip_engine import PipBackend
 from protoprimer.project.plan import Plan
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.platform import is_windows
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["VenvBackend"]
 
@@ -19,14 +16,12 @@ class VenvBackend(PipBackend):
 
     name = "venv"
 
-    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
+    def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
         if not interpreter.has_venv:
             return "%s lacks the module venv of its standard library" % interpreter.executable
-        return self.probe_pip(interpreter, plan)
+        return super().probe(interpreter, plan)
 
-    def create(self, interpreter: "Interpreter", environment: str) -> None:
-        arguments = [interpreter.executable, "-I", "-m", "venv", "--without-pip"]
-        if not is_windows():
-            arguments.append("--symlinks")
-        cwd = os.path.dirname(environment)
-        run_installer(self.console, self.name, "create an environment", arguments + [environment], cwd, {})
+    def create(self, interpreter: Interpreter, environment: str) -> None:
+        command = [interpreter.executable, "-I", "-m", "venv", "--without-pip"]
+        command += [environment] if is_windows() else ["--symlinks", environment]
+        run_installer(self.console, self.name, "create an environment", command, os.path.dirname(environment), {})

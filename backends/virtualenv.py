@@ -4,12 +4,8 @@ import os
 
 from protoprimer.backends.base import run_installer
 from protoprimer.backends.pip_engine import PipBackend
-from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.plan import Plan
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["VirtualenvBackend"]
 
@@ -19,19 +15,15 @@ class VirtualenvBackend(PipBackend):
 
     name = "virtualenv"
 
-    def probe(self, interpreter: "Interpreter", plan: Plan) -> "str | None":
-        try:
-            self.toolbox.virtualenv(interpreter)
-        except ToolAbsent as absent:
-            return str(absent)
-        return self.probe_pip(interpreter, plan)
+    def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
+        self.toolbox.virtualenv(interpreter)
+        return super().probe(interpreter, plan)
 
-    def create(self, interpreter: "Interpreter", environment: str) -> None:
-        tool = self.toolbox.virtualenv(interpreter)
-        # The command names the interpreter already.
-        arguments = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", environment]
-        cwd = os.path.dirname(environment)
-        run_installer(self.console, self.name, "create an environment", arguments, cwd, tool.environment)
+    def create(self, interpreter: Interpreter, environment: str) -> None:
+        tool, cwd = self.toolbox.virtualenv(interpreter), os.path.dirname(environment)
+        # It names the interpreter already.
+        command = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", environment]
+        run_installer(self.console, self.name, "create an environment", command, cwd, tool.environment)
 
-    def tools(self, interpreter: "Interpreter") -> "dict[str, str]":
+    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
         return dict(super().tools(interpreter), virtualenv=self.toolbox.virtualenv(interpreter).version)

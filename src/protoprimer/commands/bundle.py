@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from protoprimer.backends.base import commands_of
+from protoprimer.backends.base import Job, commands_of, with_option
 from protoprimer.backends.editables import is_beyond_builds, static_project_table
 from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
 from protoprimer.commands.matrix.cells import expanded_pythons
@@ -221,7 +221,7 @@ class _Collector(NamedTuple):
     def _add_step(self, step: InstallStep) -> None:
         """Fetch what a step asks for, less what comes from this repository."""
         sources = sources_of_step(step, self.plan.root, self._markers())
-        words = [word for path in step.requirements for word in ("-r", path)] + step.args
+        words = with_option("-r", step.requirements) + step.args
         lines = sources.lines + step.lines
         for project in step.projects + sources.projects:
             if project.metadata.has_dynamic_dependencies and not self.platform.tags:
@@ -232,7 +232,7 @@ class _Collector(NamedTuple):
         names = [normalized_project_name(re.split(r"[^A-Za-z0-9._-]", line.strip())[0]) for line in lines]
         lines = [line for line, name in zip(lines, names) if name not in own]
         if lines or words:
-            self._fetch(words + [word for path in step.constraints for word in ("-c", path)], lines)
+            self._fetch(words + with_option("-c", step.constraints), lines)
 
     def _add_what_builds(self, requires: "list[str]") -> None:
         if requires:
@@ -262,13 +262,13 @@ class _Collector(NamedTuple):
         if self.platform.tags:
             version = "%d.%d" % self.interpreter.version_info[:2]
             arguments += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", version]
-            arguments += [word for tag in self.platform.tags for word in ("--platform", tag)]
+            arguments += with_option("--platform", self.platform.tags)
         self._run_pip(arguments, lines, pinned, "fetch what")
 
     def _run_pip(self, arguments: "list[str]", lines: "list[str]", pinned: bool, what: str) -> None:
-        what, python = "%s Python %s needs" % (what, self.interpreter.version), self.interpreter.executable
+        what = "%s Python %s needs" % (what, self.interpreter.version)
         engine = PipBackend(self.toolbox, self.console, self.toolbox.settings)
-        engine.run_pip(self.interpreter, python, self.plan, what, arguments, lines, [], pinned=pinned)
+        engine.run_pip(Job(self.interpreter, self.plan), what, arguments, lines, pinned=pinned)
 
 
 def _build_requires_of_source(source: str) -> "list[str]":
