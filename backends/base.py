@@ -145,12 +145,10 @@ class Backend:
         return marker_environment(interpreter.executable, self.console)
 
     def commands(self, job: Job, of_lines_only: bool = False, locking: bool = False) -> "Iterator[Command]":
-        """Yield what the steps of the plan ask for, after the pins if there are any.
-
-        Each has what `[tool.uv.sources]` says of it, and comes after the requirements that have one index only.
+        """Yield what is installed at once, with what `[tool.uv.sources]` says of it.
 
         :param of_lines_only: as for `sources_of_step`
-        :param locking: whatever lock there is, all is asked for
+        :param locking: as if there were no lock yet
         :raises BackendError: a requirement that has an index of its own is to be locked (exit 5)
         """
         plan = job.plan
@@ -184,7 +182,7 @@ class Backend:
 
 
 def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, bool]]":
-    """Return what is installed in one command each, after the pins if there are any, and whether with dependencies."""
+    """Return what is installed at once, after the pins if there are any, and whether with dependencies."""
     commands = []
     for step in plan.steps:
         if locking or not plan.lock:

@@ -36,7 +36,7 @@ def select_backend(
 ) -> "tuple[Backend, str]":
     """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
 
-    :param failed: those that could serve, it seemed, and then could not: name -> why
+    :param failed: why those cannot that seemed to, by their names
     :raises BackendError: none of them can serve (exit 5)
     """
     refusals = []  # type: list[str]
@@ -60,16 +60,15 @@ def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | N
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
-    """Refuse a name that no backend has, before anything else is done.
+    """Refuse a name, said by `key`, that no backend has.
 
-    :param key: what names them
     :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
     """
     for name in _as_list(wanted):
         if _is_backend_file(name):
             if not os.path.isfile(configuration.path_of(name)):
-                advice = "create it (docs/reference/backends.md tells how), or correct its path"
-                raise configuration.error(key, "the backend file %s does not exist" % name, advice)
+                cause = "the backend file %s does not exist" % name
+                raise configuration.error(key, cause, "create it, or correct its path; " + _ADVICE_ON_FILES)
         elif name != "auto" and name not in BACKENDS:
             nearest = nearest_name(name, list(BACKENDS))
             advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
@@ -80,7 +79,7 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
 def probe_backends(
     interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
 ) -> "dict[str, str | None]":
-    """Return for each backend why it cannot serve, or `None` if it can: the repository's own, then those of `auto`."""
+    """Return why each backend cannot serve, or `None` if it can: the repository's own, then those of `auto`."""
     answers = {}  # type: dict[str, str | None]
     for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
         try:
@@ -92,9 +91,8 @@ def probe_backends(
 
 
 def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
-    """Return the wanted backends in the order to try; their names are known.
+    """Return the wanted backends, whose names are known, in the order to try.
 
-    :param wanted: `auto`, a name, a list of names, or the path of a client's own backend file
     :raises ConfigurationError: a file is no backend (exit 3)
     """
     found = []  # type: list[type[Backend]]
@@ -115,7 +113,6 @@ def _is_backend_file(name: str) -> bool:
 
 
 def _backend_of_file(path: str, configuration: Configuration) -> "type[Backend]":
-    """Load a client's own backend: the one subclass of `Backend` that its file defines."""
     try:
         module = with_client_file(path, lambda module: module)
     except (Exception, SystemExit) as error:
@@ -136,7 +133,7 @@ def _backend_of_file(path: str, configuration: Configuration) -> "type[Backend]"
 
 
 def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Callable[..., Any]":
-    """Return the method such that what its file does wrong is told as that file's failure; its words go to stderr."""
+    """Tell what the method does wrong as the failure of its file; its words go to stderr."""
 
     def told(self: Backend, *arguments: object) -> "Any":
         try:

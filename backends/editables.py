@@ -1,6 +1,6 @@
 """Editable projects for Python 3.6, whose build backends can neither read `[project]` nor build editables.
 
-pip could install such a project there in no way, so the kernel writes the editable wheel from what `[project]` says.
+So the kernel writes the editable wheel from what `[project]` says.
 """
 
 import os
@@ -20,12 +20,12 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: protoprimer\nRoot-Is-Purelib: true\nTag
 
 
 def is_beyond_builds(interpreter: Interpreter) -> bool:
-    """Tell whether the newest build backends an interpreter can have neither read `[project]` nor build editables."""
+    """Tell whether no build backend for this interpreter can do either."""
     return tuple(interpreter.version_info[:2]) < (3, 7)
 
 
 def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
-    """Return why a project of the plan cannot be installed for this interpreter, or `None` if it can be tried."""
+    """Return why a project of the plan cannot be installed for this interpreter."""
     for project in plan.projects() if is_beyond_builds(interpreter) else []:
         metadata, is_static = project.metadata, static_project_table(project) is not None
         # A project that brings its own build backend knows best which Python that runs on.
@@ -38,14 +38,14 @@ def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
 
 
 def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
-    """Return `[project]` if it says all there is to the metadata, and no `setup.py` does more; else `None`."""
+    """Return `[project]` if it says all there is to the metadata, and no `setup.py` does more."""
     table = project.metadata.table("project")
     has_more = table.get("dynamic") or os.path.exists(os.path.join(project.path, "setup.py"))
     return table if "name" in table and "version" in table and not has_more else None
 
 
 def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
-    """Write the wheel of an editable project whose metadata are static, and return its path; `None` if they are not."""
+    """Write the wheel of an editable project whose metadata are static, and return its path."""
     table = static_project_table(project)
     if table is None:
         return None
@@ -67,7 +67,7 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
 
 
 def adopt_editable(project: ProjectToInstall, environment: str) -> None:
-    """Record of a project installed from such a wheel that it is the editable one of this checkout."""
+    """Record that what was installed from such a wheel is the editable project of this checkout."""
     name = project.metadata.normal_name
     metadata = installed_distributions(environment).get(name, ("", ""))[1]
     if not os.path.isfile(os.path.join(metadata, "RECORD")):

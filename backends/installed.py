@@ -61,9 +61,9 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
 
 
 def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":
-    """Return the first project that is not installed as the plan asks, editable from this checkout, and why not.
+    """Return the path of the first project that is not installed as the plan asks, and why not.
 
-    An installer's exit status 0 proves neither, nor does a matching version.
+    An installer's exit status 0 does not prove it, nor does a matching version.
     """
     distributions = installed_distributions(environment)
     faults = ((project.path, _fault_of_project(project, distributions)) for project in plan.projects())

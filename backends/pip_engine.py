@@ -89,8 +89,7 @@ class PipBackend(Backend):
     def _kept_wheels(self, job: Job, pins: "list[str]") -> "list[str]":
         """Return the options with which pip takes the pins from the user's cache; none if they cannot all be there.
 
-        Which of a pin's files it is, and how it is had, is for pip to know: it is asked once, by a download. What it
-        took is kept for the pin and this interpreter.
+        Which of a pin's files it is, pip tells by a download. That file is kept for the pin and this interpreter.
         """
         if " @ " in "".join(pins):
             return []
@@ -262,10 +261,9 @@ def _is_whole(place: str, pin: str) -> bool:
 
 
 def _hashed_files_apart(step: InstallStep) -> "tuple[list[str], InstallStep]":
-    """Return options for the requirement files that have hashes, and the step with their lines but without the hashes.
+    """Return options for the requirement files that have hashes, and the step with their lines without the hashes.
 
-    pip takes nothing without a hash beside them, hence no project. What the first of two commands has installed by
-    its hash satisfies the second, which brings the rest.
+    pip takes nothing without a hash beside them. What a first command has installed satisfies the second.
     """
     hashed, rest, lines = [], [], list(step.lines)
     for path in step.requirements:

@@ -6,8 +6,8 @@ from typing import Any
 
 from protoprimer.backends.installed import installed_distributions
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
-from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
+from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.versions import SpecifierSet
 from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan
 from protoprimer.system.files import content_of
@@ -42,13 +42,20 @@ def unsatisfied_requirement(
     while pending:
         who, line, of_extra = pending.pop()
         wanted = read_requirement(line)
-        name = wanted.normal_name if wanted else ""
-        if wanted is None or name in free or not _holds(wanted, dict(markers, extra=of_extra)):
+        if wanted is None or wanted.normal_name in free:
             continue
-        if name not in installed:
-            return "%s requires `%s`, which is not installed" % (who, line)
-        if not _admits(wanted.specifier, installed[name][0]):
-            return "%s requires `%s`, but %s %s is installed" % (who, line, name, installed[name][0])
+        name = wanted.normal_name
+        try:
+            if wanted.marker and not marker_holds(wanted.marker, dict(markers, extra=of_extra)):
+                continue
+            if name not in installed:
+                return "%s requires `%s`, which is not installed" % (who, line)
+            version = installed[name][0]
+            if version and not SpecifierSet(wanted.specifier).contains(version, prereleases=True):
+                return "%s requires `%s`, but %s %s is installed" % (who, line, name, version)
+        except ValueError:
+            # Old packages have markers and specifiers that cannot be read; installers have let them pass.
+            continue
         for extra in set(map(normalized_project_name, wanted.extras)):
             if (name, extra) not in chosen:
                 chosen.add((name, extra))
@@ -61,18 +68,3 @@ def _requirements_of(path: str) -> "list[str]":
 
     text = content_of(os.path.join(path, "METADATA")).decode("utf-8", "replace")
     return HeaderParser().parsestr(text).get_all("Requires-Dist", [])
-
-
-def _holds(wanted: Requirement, environment: "dict[str, Any]") -> bool:
-    try:
-        return not wanted.marker or marker_holds(wanted.marker, environment)
-    except ValueError:
-        return False
-
-
-def _admits(specifier: str, version: str) -> bool:
-    try:
-        return not version or SpecifierSet(specifier).contains(version)
-    except (InvalidSpecifier, InvalidVersion):
-        # Old packages have such; installers have let it pass.
-        return True
