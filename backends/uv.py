@@ -138,18 +138,14 @@ class UvBackend(Backend):
         self._pip_install(job, arguments, lines, index=command.only_index)
 
     def _pip_install(
-        self,
-        job: Job,
-        arguments: "list[str]",
-        lines: "list[str]",
-        pinned: bool = False,
-        index: "str | None" = None,
+        self, job: Job, arguments: "list[str]", lines: "list[str]", pinned: bool = False, index: "str | None" = None
     ) -> None:
         plan = job.plan
         options, environ = self.settings.for_uv()
         environ.update(path_to_keyring(job.python))
         if index:
-            environ = {key: text for key, text in environ.items() if key not in ("UV_INDEX", "UV_FIND_LINKS")}
+            environ.pop("UV_INDEX", None)
+            environ.pop("UV_FIND_LINKS", None)
             environ["UV_DEFAULT_INDEX"] = index
             options = options + ["--no-config"]
         if pinned:
@@ -166,9 +162,9 @@ class UvBackend(Backend):
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
         """Return the options by which uv builds what it may not keep of these projects and of their sources."""
         step = InstallStep(projects, [], [], [], [])
-        sources = sources_of_step(step, job.plan.root, self.markers(job.interpreter))
-        packages = [one for one in projects + sources.projects if one.metadata.is_package]
-        names = {one.metadata.name for one in packages if job.plan.rebuild or not is_declarative(one)}
+        found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
+        anew = [project for project in found if job.plan.rebuild or not is_declarative(project)]
+        names = {project.metadata.name for project in anew if project.metadata.is_package}
         options = with_option("--reinstall-package", sorted(filter(None, names)))
         # What has no name that can be read is only built again where uv looks at everything again.
         return options + ["--refresh"] * (None in names and not self.settings.offline)
