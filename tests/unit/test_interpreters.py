@@ -15,6 +15,7 @@ import pytest
 
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.formats.versions import parse_python_request
+from protoprimer.pythons import probe
 from protoprimer.pythons.candidates import interpreter_candidates
 from protoprimer.pythons.choice import (
     all_interpreters,
@@ -129,13 +130,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 @pytest.fixture
 def refusal(tmp_path: Path) -> Callable[..., str]:
-    def probe(path: Path, **more: Any) -> str:
-        probed = probe_interpreter(str(path), str(tmp_path / "cache"), QUIET, **more)
+    def reason_of(path: Path) -> str:
+        probed = probe_interpreter(str(path), str(tmp_path / "cache"), QUIET)
         assert isinstance(probed, InterpreterRefusal)
         assert not (tmp_path / "cache").exists() or probed.version
         return probed.reason
 
-    return probe
+    return reason_of
 
 
 class TestWhatCannotServeIsRefusedWithItsReason:
@@ -156,15 +157,16 @@ class TestWhatCannotServeIsRefusedWithItsReason:
 
     @pytest.mark.parametrize("wrapper", ["", "trap '' INT TERM; "])
     def test_hang_of_a_wrapper_leaves_nothing_behind_that_it_started(
-        self, tmp_path: Path, refusal: Callable[..., str], wrapper: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., str], wrapper: str
     ) -> None:
+        monkeypatch.setattr(probe, "PROBE_SECONDS", 0.5)
         # The child has a pipe of the test's: its end is the end of all who hold that.
         pipe = tmp_path / "held"
         os.mkfifo(pipe)
         listening = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         program = make_program(tmp_path / "python3", f"{wrapper}exec 9> '{pipe}'; echo x >&9; sleep 60 & wait\n")
         try:
-            assert refusal(program, timeout=0.5) == "it did not answer within 0.5 s"
+            assert refusal(program) == "it did not answer within 0.5 s"
             os.set_blocking(listening, True)
             assert os.read(listening, 10) == b"x\n"
             assert os.read(listening, 10) == b""

@@ -384,16 +384,9 @@ def _on_path(name: str) -> "list[str]":
 
 def _uv_candidates() -> "list[_Candidate]":
     origins = dict.fromkeys(_on_path("uv"), "PATH")
-    places = []
-    sites = [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
-    # An installed `uv` module only leads to the executable beside it: nothing of it needs to be imported.
-    if any(os.path.isfile(os.path.join(place, "uv", "__init__.py")) for place in sites):
-        beside = (scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin")
-        places += [(directory, "importable") for directory in beside]
-    home = os.path.expanduser("~")
-    places += [(os.path.join(home, parent, "bin"), "its installer") for parent in (".local", ".cargo")]
-    for directory, origin in places:
-        path = os.path.join(directory, _executable("uv"))
-        if os.path.isfile(path):
-            origins.setdefault(path, origin)
-    return [_Candidate([path], path, origin) for path, origin in origins.items()]
+    for directory in (scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin"):
+        origins.setdefault(os.path.join(directory, _executable("uv")), "where this Python installs programs")
+    for parent in (".local", ".cargo"):
+        path = os.path.join(os.path.expanduser("~"), parent, "bin", _executable("uv"))
+        origins.setdefault(path, "where its installer puts it")
+    return [_Candidate([path], path, origin) for path, origin in origins.items() if os.path.isfile(path)]

@@ -87,13 +87,11 @@ def wild_interpreter() -> Interpreter:
 
 
 def probe_interpreter(
-    path: str, cache_directory: str, console: Console, origin: str = "", timeout: float = PROBE_SECONDS
+    path: str, cache_directory: str, console: Console, origin: str = ""
 ) -> "Interpreter | InterpreterRefusal":
     """Return what the interpreter at `path` is, or why it cannot serve.
 
     It is asked in a child process once, and again only after a change of one of the files that decide the answer.
-
-    :param timeout: seconds it has for its answer
     """
     path = os.path.abspath(path)
     memory = os.path.join(cache_directory, "interpreters", sha256_of(os.fsencode(path))[:32] + ".json")
@@ -105,7 +103,7 @@ def probe_interpreter(
         try:
             if matrix and matrix == earlier:
                 raise PrimerError(cause)
-            facts = _facts_at_home(_answer_of(path, _PROBE_ARGUMENTS, console, timeout), console, timeout)
+            facts = _facts_at_home(_answer_of(path, _PROBE_ARGUMENTS, console), console)
         except PrimerError as error:
             if matrix:
                 keep_in_cache(memory + ".no", ("%s\n%s" % (matrix, error.cause)).encode("utf-8", "replace"))
@@ -127,13 +125,14 @@ def version_in_name(name: str) -> "tuple[int, ...]":
     return tuple(int(one) for one in found.groups() if one) if found else ()
 
 
-def _answer_of(python: str, arguments: "list[str]", console: Console, timeout: float) -> "dict[str, Any]":
+def _answer_of(python: str, arguments: "list[str]", console: Console, seconds: float = 0) -> "dict[str, Any]":
     """Start an interpreter and return its answer; `PrimerError`'s cause is why there is none."""
+    seconds = seconds or PROBE_SECONDS
     if not os.path.isfile(python):
         raise PrimerError("it is a dangling link" if os.path.islink(python) else "there is no such file")
-    child = run_child([python] + arguments, console, timeout=timeout)
+    child = run_child([python] + arguments, console, timeout=seconds)
     if child.status == STATUS_OF_LATE:
-        raise PrimerError("it did not answer within %g s" % timeout)
+        raise PrimerError("it did not answer within %g s" % seconds)
     if child.status != 0:
         raise PrimerError(_why_child_failed(child.status, child.errors))
     for line in child.output.splitlines():
@@ -184,12 +183,12 @@ def _executable_at_home(facts: "dict[str, Any]") -> str:
     return base if facts["found_in_environment"] and os.path.isfile(base) else real
 
 
-def _facts_at_home(facts: "dict[str, Any]", console: Console, timeout: float) -> "dict[str, Any]":
+def _facts_at_home(facts: "dict[str, Any]", console: Console) -> "dict[str, Any]":
     if tuple(facts["version_info"]) < OLDEST_PYTHON:
         return facts
     home = _executable_at_home(facts)
     if os.path.realpath(home) != os.path.realpath(facts["executable"]):
-        there = _answer_of(home, _PROBE_ARGUMENTS, console, timeout)
+        there = _answer_of(home, _PROBE_ARGUMENTS, console)
         if any(there.get(name) != facts[name] for name in ("version", "implementation", "base_prefix")):
             raise PrimerError("its standard library is that of %s, which is %s" % (home, there["version"]))
     return dict(facts, executable=home, base_executable=home)
