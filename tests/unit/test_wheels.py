@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
 import ssl
@@ -182,6 +183,22 @@ def test_a_truncated_download_is_tried_again(index: SimpleIndex, settings_for: R
     index.truncated_answers = 1
     assert fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path, wheel) == index.files[wheel[0]]
     assert len(index.requests) == 3
+
+
+def test_a_packed_page_that_was_cut_off_is_asked_for_again_from_its_beginning(
+    index: SimpleIndex, settings_for: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel, answer, cuts = index.add("sample", "1.0"), index.answer, [60]
+
+    def packed(path: str, headers: dict[str, str]) -> tuple[int, str, bytes, dict[str, str]]:
+        status, kind, content, further = answer(path, headers)
+        if not kind.endswith("json"):
+            return status, kind, content, further
+        return status, kind, gzip.compress(content)[: cuts.pop() if cuts else None], {"Content-Encoding": "gzip"}
+
+    monkeypatch.setattr(index, "answer", packed)
+    assert fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path, wheel) == index.files[wheel[0]]
+    assert ["range" in headers for _, headers in index.requests] == [False] * 3
 
 
 def test_an_overloaded_index_is_tried_three_times_and_its_words_kept(

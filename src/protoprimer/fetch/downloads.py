@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import time
+import zlib
 from typing import Any, BinaryIO, Iterator
 
 from protoprimer.fetch.roads import RoadClosed, server_of
@@ -86,7 +87,7 @@ class UrlReader:
     def read(self, url: str, target: "BinaryIO", is_page: bool = False) -> "tuple[str, str]":
         """Write the content of a URL to `target`, which is empty, and return its media type and final URL.
 
-        A transfer that was cut off is continued where it ended, if the server can do that.
+        The transfer of a file that was cut off is continued where it ended, if the server can do that.
 
         :raises OSError: what went wrong, the last time if it was tried again; mostly a `RoadClosed`
         """
@@ -152,7 +153,7 @@ class UrlReader:
                 moved = urljoin(url, response.headers.get("Location") or "")
         except (URLError, socket.timeout) as error:
             raise self._error_of_connection(getattr(error, "reason", error)) from error
-        except (http.client.HTTPException, ConnectionError) as error:
+        except (http.client.HTTPException, ConnectionError, EOFError, zlib.error) as error:
             raise _TransientError(str(error) or type(error).__name__) from error
         if url.startswith("https:") and not moved.startswith("https:"):
             raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved)
@@ -222,7 +223,7 @@ class UrlReader:
         headers = {"User-Agent": "protoprimer", "Accept": "*/*", "Accept-Encoding": "identity"}
         if is_page:
             headers.update({"Accept": _ACCEPTED_PAGES, "Accept-Encoding": "gzip"})
-        if start:
+        elif start:
             headers["Range"] = "bytes=%d-" % start
         credentials = self.settings.credentials.of_url(url)
         if credentials:
