@@ -102,7 +102,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
     if leap not in LEAPS:
         near = nearest_name(leap, list(LEAPS))
         raise UsageError("there is no leap %r" % leap, None, "did you mean %r?" % near if near else ", ".join(LEAPS))
-    configuration: "Configuration" = graph_here().evaluate("configuration")
+    configuration: Configuration = graph_here().evaluate("configuration")
     if leap != "derived":
         return dict(configuration.leaps[leap])
     return dict(configuration.effective(), **environment_facts(configuration))
@@ -164,7 +164,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     keep_only_standard_library_on_path()
     answer_to_import()
     graph = bootstrap_graph(invocation_of_process(kind, main))
-    line: "CommandLine" = graph.evaluate("command_line")
+    line: CommandLine = graph.evaluate("command_line")
     # From now on failures are told as loudly as all the rest, and logged.
     console.__dict__ = graph.evaluate("console").__dict__
     if line.has("version"):
@@ -204,7 +204,7 @@ def _show_by_client(graph: StateGraph, main: "str | None") -> None:
             enter_client(graph, ready)
 
 
-def _serve_neo(kind: str, main: "str | None", console: Console) -> "Any":
+def _serve_neo(kind: str, main: "str | None", console: Console) -> Any:
     package = _package_here()
     if package is None:
         answer_to_import()
@@ -218,7 +218,7 @@ def _serve_neo(kind: str, main: "str | None", console: Console) -> "Any":
         return _serve_proto(kind, main, console)
     invocation = invocation_of_process(kind, main)
     graph = bootstrap_graph(invocation)
-    line: "CommandLine" = graph.evaluate("command_line")
+    line: CommandLine = graph.evaluate("command_line")
     try:
         function = client_function(invocation, main, line.client_arguments)
     except ClientImportFailed as failure:

@@ -83,8 +83,7 @@ def console(invocation: Invocation, command_line: CommandLine) -> Console:
 
 def read_at_ns() -> int:
     """The moment before the first input is read: an edit after it makes the environment stale again."""
-    # Python 3.6 has no time_ns.
-    return time.time_ns() if hasattr(time, "time_ns") else int(time.time() * 1e9)
+    return int(time.time() * 1e9)
 
 
 def configuration(
@@ -223,8 +222,8 @@ def inputs(
             raise configuration.error("watch", "%s is a directory, not a file" % pattern, advice)
         if has_wildcard(pattern) and not found.add_matching(configuration.root, pattern):
             console.warn("%s in %s matches nothing" % (pattern, configuration.place_of("watch")))
-    selector = configuration.text("python-selector")
-    found.add(*([configuration.path_of(selector)] if selector else []))
+    if configuration.text("python-selector"):
+        found.add(configuration.path_of(configuration.get("python-selector")))
     for source in (configuration, required_python):
         found.add(*(source.files + source.absent_files))
     found.look_at(*index_settings.files)

@@ -29,11 +29,11 @@ def author_main(program: str, arguments: "list[str]") -> int:
     return 0
 
 
-def _author_parser(program: str) -> "Any":
+def _author_parser(program: str) -> Any:
     import argparse
 
     class Parser(argparse.ArgumentParser):
-        def _print_message(self, message: str, file: "Any" = None) -> None:
+        def _print_message(self, message: str, file: Any = None) -> None:
             # Help and version: else a closed pipe, or a full disk, would be a traceback.
             print_out(message, end="") if file is sys.stdout else super()._print_message(message, file)
 
@@ -70,7 +70,7 @@ def _author_parser(program: str) -> "Any":
     return parser
 
 
-def _run(options: "Any", console: Console) -> None:
+def _run(options: Any, console: Console) -> None:
     if options.command == "init" and options.remove:
         remove_all(options.directory, console, options.dry_run)
     elif options.command == "init":

@@ -81,7 +81,7 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
     return "primer" in names or len(names) > len(function.__defaults__ or ())
 
 
-def call_client(function: "Callable[..., Any]", *handed: object) -> "Any":
+def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
     """Call the client's main; return what it returns.
 
     :raises ConfigurationError: exit code 3: its parameters are others, or it is async or a generator and did nothing
@@ -160,7 +160,7 @@ class Primer:
         from argparse import ArgumentParser
 
         self.graph = graph
-        self.configuration: "Configuration" = graph.evaluate("configuration")
+        self.configuration: Configuration = graph.evaluate("configuration")
         self.command_line = command_line
         self.environment = environment
         self.root: str = self.configuration.root
@@ -186,7 +186,7 @@ class Primer:
             """The client's arguments, as they were typed."""
             return self.arguments
 
-        def options() -> "Any":
+        def options() -> Any:
             """The client's options, parsed."""
             return self.options
 
@@ -197,7 +197,7 @@ class Primer:
         for function in (root, arguments, options, graph_status):
             self.graph.add(function)
 
-    def add_option(self, *names: str, **settings: "Any") -> None:
+    def add_option(self, *names: str, **settings: Any) -> None:
         """Add an option of the client's, as `argparse.ArgumentParser.add_argument` takes it.
 
         :raises ConfigurationError: exit code 3: protoprimer has an option of that name, or it is added twice
@@ -215,7 +215,7 @@ class Primer:
             raise ConfigurationError("the option %s cannot be added: %s" % (" ".join(names), error), place) from None
 
     @property
-    def options(self) -> "Any":
+    def options(self) -> Any:
         """The client's options, parsed; asking for them validates the command line.
 
         :raises UsageError: exit code 2: an option or argument that neither protoprimer nor the client knows

@@ -43,7 +43,7 @@ def graph_here() -> StateGraph:
         return bootstrap_graph(invocation)
     invocation = invocation._replace(entry_path=os.path.join(root, "prime"), kernel_path=kernel)
     graph = bootstrap_graph(invocation)
-    chosen: "Configuration" = graph.evaluate("configuration")
+    chosen: Configuration = graph.evaluate("configuration")
     if name != chosen.environment_name and name in chosen.environment_names:
         invocation.variables["PROTOPRIMER_ENV"] = str(name)
         graph = bootstrap_graph(invocation)

@@ -16,9 +16,9 @@ from protoprimer.store.ready import forget_ready
 __all__ = ["boot_client", "heal_or_explain"]
 
 
-def boot_client(graph: StateGraph, function: "Any") -> "Any":
+def boot_client(graph: StateGraph, function: Any) -> Any:
     """Call the client's main with what it asks for, the primer among it; return what it returns."""
-    line: "CommandLine" = graph.evaluate("command_line")
+    line: CommandLine = graph.evaluate("command_line")
     graph.provide("environment", Environment(sys.prefix, [], False))
     primer = Primer(graph, line, sys.prefix)
     # What `get_config` is to know of options that the client does not see.

@@ -25,8 +25,8 @@ _APART_FROM_INPUTS = ("command_line", "console", "cache_directory", "lock", "sto
 
 def ready_environment(graph: StateGraph) -> Environment:
     """Return the environment, built if it has to be."""
-    line: "CommandLine" = graph.evaluate("command_line")
-    configuration: "Configuration" = graph.evaluate("configuration")
+    line: CommandLine = graph.evaluate("command_line")
+    configuration: Configuration = graph.evaluate("configuration")
     found = None if line.command == "reboot" else environment_of_ready(configuration)
     if found is not None:
         if line.has("dry-run"):
@@ -66,7 +66,7 @@ def _leave_nothing(lock: str, state_directory: str) -> None:
 
 def ready_or_stale_environment(graph: StateGraph) -> Environment:
     """Return the environment for `start_app`, which never provisions: warn if it is stale, refuse if there is none."""
-    configuration: "Configuration" = graph.evaluate("configuration")
+    configuration: Configuration = graph.evaluate("configuration")
     found = environment_of_ready(configuration)
     if found is not None:
         return found
@@ -84,8 +84,8 @@ def ready_or_stale_environment(graph: StateGraph) -> Environment:
 
 def enter_client(graph: StateGraph, environment: Environment) -> None:
     """Switch to the neo runtime. Does not return."""
-    invocation: "Invocation" = graph.evaluate("invocation")
-    configuration: "Configuration" = graph.evaluate("configuration")
+    invocation: Invocation = graph.evaluate("invocation")
+    configuration: Configuration = graph.evaluate("configuration")
     command, isolated = [invocation.program] + invocation.arguments, is_isolated()
     if isolated:
         try:
@@ -98,7 +98,7 @@ def enter_client(graph: StateGraph, environment: Environment) -> None:
 
 def enter_script(graph: StateGraph, environment: Environment) -> None:
     """Start a script that imports the client itself again, in the environment, unless this is it. Does not return."""
-    invocation: "Invocation" = graph.evaluate("invocation")
+    invocation: Invocation = graph.evaluate("invocation")
     if os.path.realpath(sys.prefix) == os.path.realpath(environment.path):
         cause = "what %s imports first is not in the environment" % invocation.program
         advice = "name the project or requirement that brings it in 'install', or correct the import"
