@@ -6,7 +6,6 @@ Each shell runs the user's own files first, which may change any variable, and t
 import os
 import re
 from shlex import quote
-from typing import Callable
 
 from protoprimer.errors import PrimerError, UsageError, nearest_name
 from protoprimer.graph import StateGraph
@@ -114,13 +113,12 @@ if status is-interactive
 end
 """
 _POWERSHELL = """\
-$separator = [IO.Path]::PathSeparator
 function global:protoprimer_path { @($env:PATH -split [IO.Path]::PathSeparator | Where-Object { $_ -ne @SCRIPTS@ }) }
 function global:deactivate {
     $env:PATH = (protoprimer_path) -join [IO.Path]::PathSeparator
     Remove-Item Env:VIRTUAL_ENV, Env:VIRTUAL_ENV_PROMPT, function:deactivate -ErrorAction SilentlyContinue
 }
-$env:PATH = (@(@SCRIPTS@) + (protoprimer_path)) -join $separator
+$env:PATH = (@(@SCRIPTS@) + (protoprimer_path)) -join [IO.Path]::PathSeparator
 $env:VIRTUAL_ENV = @ENVIRONMENT@
 $env:VIRTUAL_ENV_PROMPT = @NAME@
 Remove-Item Env:PYTHONHOME, Env:PYTHONPATH -ErrorAction SilentlyContinue
@@ -191,7 +189,7 @@ def enter_shell(
     :param label: what marks the prompt
     :raises UsageError: it cannot be started
     """
-    kind, arguments = shell
+    kind, arguments = shell[0], list(shell[1])
     is_interactive = command is None and os.isatty(0)
     active = os.environ.get("VIRTUAL_ENV")
     if active:
@@ -201,18 +199,18 @@ def enter_shell(
     variables = dict(activated_environment(dict(os.environ), environment), VIRTUAL_ENV_PROMPT=label)
     run = [] if command is None else ["-c", command]
     if kind == "powershell":
-        arguments = arguments + _powershell_arguments(command, is_interactive, variables)
+        arguments += _powershell_arguments(command, is_interactive, variables)
     elif kind == "fish":
-        arguments = arguments + ["--init-command", _filled(_FISH, variables, _quoted_for_fish)] + run
+        arguments += ["--init-command", _filled(_FISH, variables, "\\'", "\\\\")] + run
     elif is_interactive:
-        arguments = arguments + _led_to_our_file(kind, variables)
+        arguments += _led_to_our_file(kind, variables)
     elif kind == "zsh" or (kind == "bash" and variables.get("BASH_ENV")):
         # What reads the pipe reads no file again.
-        again = "exec %s -f" if kind == "zsh" else "unset BASH_ENV; exec %s"
-        run = [_filled(_ACTIVATE_ONCE, variables, quote) + (command or again % quote(arguments[0]))]
-        arguments = arguments + ["-c"] + run
+        again = ("exec %s -f" if kind == "zsh" else "unset BASH_ENV; exec %s") % quote(arguments[0])
+        activate = _filled(_ACTIVATE_ONCE, variables, "'\\''")
+        arguments += ["-c", activate + (again if command is None else command)]
     else:
-        arguments = arguments + run
+        arguments += run
     try:
         become_command(arguments[0], arguments, variables)
     except OSError as error:
@@ -252,18 +250,12 @@ def _directory_of_file() -> str:
     return directory
 
 
-def _filled(text: str, variables: "dict[str, str]", quoted: "Callable[[str], str]") -> str:
+def _filled(text: str, variables: "dict[str, str]", quote_mark: str, backslash: str = "\\") -> str:
+    """Fill in the values, in single quotes; `quote_mark` and `backslash` are how these stand within them."""
     environment, name = variables["VIRTUAL_ENV"], variables["VIRTUAL_ENV_PROMPT"]
     values = {"@SCRIPTS@": scripts_directory(environment), "@ENVIRONMENT@": environment, "@NAME@": name}
-    return re.sub("|".join(values), lambda found: quoted(values[found.group()]), text)
-
-
-def _quoted_for_fish(value: str) -> str:
-    return "'%s'" % value.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _quoted_for_powershell(value: str) -> str:
-    return "'%s'" % value.replace("'", "''")
+    quoted = {key: one.replace("\\", backslash).replace("'", quote_mark) for key, one in values.items()}
+    return re.sub("|".join(values), lambda found: "'%s'" % quoted[found.group()], text)
 
 
 def _powershell_arguments(command: "str | None", is_interactive: bool, variables: "dict[str, str]") -> "list[str]":
@@ -271,7 +263,7 @@ def _powershell_arguments(command: "str | None", is_interactive: bool, variables
 
     if command is None and not is_interactive:
         return ["-NoLogo", "-Command", "-"]
-    script = _filled(_POWERSHELL, variables, _quoted_for_powershell)
+    script = _filled(_POWERSHELL, variables, "''")
     script += "" if command is None else command + _POWERSHELL_STATUS
     # Encoded, since it passes through the rules of quoting of two programs.
     encoded = base64.b64encode(script.encode("utf-16-le")).decode("ascii")
