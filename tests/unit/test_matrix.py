@@ -168,10 +168,11 @@ def test_ten_silent_seconds_bring_a_sign_of_life() -> None:
     stream = io.StringIO()
     cells = cells_of({})
     cells[0].status, cells[0].started = "running", time.monotonic() - 12
-    view = MatrixView(Console(stream=stream), cells)
+    console = Console(stream=stream)
+    view = MatrixView(console, cells)
     view.tick()
     assert stream.getvalue() == ""
-    view._last -= 11
+    console._last_words -= 11
     view.tick()
     view.tick()
     assert stream.getvalue() == "still py3.8 running (12 s)\n"

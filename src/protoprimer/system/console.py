@@ -97,18 +97,20 @@ class Console:
         self._tell(line, self.painted(line, colour), verbosity)
 
     def progress(self, told: str = "") -> None:
-        """Show what the innermost step is doing now, such as `12 of 95 packages`; called often, from every slow loop.
+        """Show what the innermost step is doing now, such as `12 of 95 packages`; called from every slow loop."""
+        if self._steps:
+            step = self._steps[-1]
+            seconds = time.monotonic() - step.started
+            line = "%s (%d s)" % (": ".join(filter(None, [step.doing, told])), seconds)
+            self.show_life(line, line)
 
-        A terminal has one line that is rewritten. Elsewhere a line is printed if there was none for ten seconds.
-        """
-        if self.verbosity < 0 or not self._steps:
-            return
-        step, now = self._steps[-1], time.monotonic()
-        line = "%s (%d s)" % (": ".join(filter(None, [step.doing, told])), now - step.started)
-        if self.is_terminal():
+    def show_life(self, line: str, picture: str) -> None:
+        """Draw a picture on a terminal, in place of the last; elsewhere print a line if none was for ten seconds."""
+        now = time.monotonic()
+        if self.verbosity >= 0 and self.is_terminal():
             if now - self._last_drawn >= SECONDS_BETWEEN_PICTURES:
-                self.draw(line)
-        elif now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
+                self.draw(picture)
+        elif self.verbosity >= 0 and now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
             self._print("still " + line)
 
     def transferred(self, received: int, total: int, since: float) -> None:

@@ -3,10 +3,9 @@
 import collections
 import os
 import re
-import time
 
 from protoprimer.commands.matrix.cells import FAULTS_OF_CELLS, MatrixCell
-from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
+from protoprimer.system.console import Console
 
 __all__ = ["MatrixView", "junit_report"]
 
@@ -27,25 +26,15 @@ class MatrixView:
         self._cells = cells
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true" and console.verbosity >= 0
         self._is_live = console.is_terminal() and console.verbosity >= 0
-        self._last = time.monotonic()
 
     def tick(self) -> None:
-        """Draw the table anew, or say what is running if nothing was printed for ten seconds."""
-        now = time.monotonic()
-        if now - self._last < (SECONDS_BETWEEN_PICTURES if self._is_live else SECONDS_BETWEEN_SIGNS_OF_LIFE):
-            return
-        self._last = now
-        if self._is_live:
-            self._console.draw(_table_of_cells(self._cells))
-        else:
-            busy = [cell for cell in self._cells if cell.started and not cell.ended]
-            words = ["%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy]
-            self._console.say("still " + ", ".join(words))
+        """Draw the table anew, or say what is running."""
+        busy = [cell for cell in self._cells if cell.started and not cell.ended]
+        words = ["%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy]
+        self._console.show_life(", ".join(words), _table_of_cells(self._cells))
 
     def tell(self, cell: MatrixCell) -> None:
         """Say that a cell has ended, with its output where that is of interest."""
-        if not self._is_live:
-            self._last = time.monotonic()
         if self._folds and cell.started:
             self._console.say("::group::%s\n%s\n::endgroup::" % (cell.line(), cell.output().rstrip("\n")))
         elif cell.status in FAULTS_OF_CELLS:
