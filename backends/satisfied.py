@@ -26,7 +26,7 @@ def unsatisfied_requirement(
         return None
     overridden = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
     free = {asked.normal_name for asked in map(read_requirement, overridden) if asked}
-    restated = re.findall("'name': '([^']+)'", " ".join(settings.get("dependency-metadata", [])))
+    restated = re.findall('"name": "([^"]+)"', " ".join(settings.get("dependency-metadata", [])))
     restated = list(map(normalized_project_name, restated))
     installed = installed_distributions(environment)
 
