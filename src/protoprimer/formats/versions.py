@@ -57,6 +57,12 @@ class Version:
         self.pre = (_PRE_RELEASE_LETTERS.get(letter, letter), int(number or 0)) if letter else None
         self.post = None if post is None else int(post or 0)
         self.dev = None if dev is None else int(dev or 0)
+        self.is_prerelease = self.pre is not None or self.dev is not None
+        # Its normal form without the local part.
+        self.public = "%d!" % self.epoch if self.epoch else ""
+        self.public += ".".join(map(str, self.release)) + ("%s%d" % self.pre if self.pre else "")
+        self.public += "" if self.post is None else ".post%d" % self.post
+        self.public += "" if self.dev is None else ".dev%d" % self.dev
         parts = [int(part) if part.isdigit() else part for part in re.split("[._-]", (local or "").lower())]
         self.local = ".".join(map(str, parts))
         # 1.0 is 1.
@@ -65,27 +71,9 @@ class Version:
         last = "" if self.post is None and self.dev is not None else "z"
         local_key = tuple((part, "") if isinstance(part, int) else (-1, part) for part in parts if self.local)
         self.base = (self.epoch, trimmed)
-        self._key = (
-            self.base,
-            self.pre or (last, 0),
-            -1 if self.post is None else self.post,
-            float("inf") if self.dev is None else self.dev,
-            local_key,
-        )
-
-    @property
-    def is_prerelease(self) -> bool:
-        """Whether it precedes a final release."""
-        return self.pre is not None or self.dev is not None
-
-    @property
-    def public(self) -> str:
-        """The version in normal form without its local part."""
-        text = "%d!" % self.epoch if self.epoch else ""
-        text += ".".join(map(str, self.release))
-        text += "%s%d" % self.pre if self.pre else ""
-        text += "" if self.post is None else ".post%d" % self.post
-        return text + ("" if self.dev is None else ".dev%d" % self.dev)
+        post_key = -1 if self.post is None else self.post
+        dev_key = float("inf") if self.dev is None else self.dev
+        self._key = (self.base, self.pre or (last, 0), post_key, dev_key, local_key)
 
     def __str__(self) -> str:
         return self.public + ("+" + self.local if self.local else "")
@@ -299,7 +287,7 @@ def _union_of_ranges(ranges: "list[SpecifierSet]") -> "str | None":
     admitted = [minor for minor in range(100) if any(one.contains("3.%d" % minor) for one in ranges)]
     if not admitted:
         return None
-    missing = sorted(set(range(admitted[0], admitted[-1])) - set(admitted))
+    missing = [minor for minor in range(admitted[0], admitted[-1]) if minor not in admitted]
     text = ">=3.%d" % admitted[0] + "".join(",!=3.%d.*" % minor for minor in missing)
     if admitted[-1] < 99:
         return text + ",<3.%d" % (admitted[-1] + 1)
