@@ -91,8 +91,7 @@ def build_under_lock(
     store, before = request.store, request.store.find(request.fingerprint)
     with lock:
         now = store.find(request.fingerprint)
-        is_others = now is not None and (before is None or now.path != before.path)
-        if now is not None and (is_others or not request.plan.rebuild):
+        if now is not None and (now != before or not request.plan.rebuild):
             return now
         # Waiting for the lock may have taken minutes.
         _refuse_changed_inputs(request)
