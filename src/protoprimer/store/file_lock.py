@@ -240,8 +240,9 @@ class FileLock:
 
 def _open_lock_file(path: str) -> int:
     if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-        what = "a symbolic link, which is not followed" if os.path.islink(path) else "no regular file"
-        raise InstallError("the lock file is " + what, path, "remove it, then run again")
+        kinds = {stat.S_IFLNK: "a symbolic link, which is not followed", stat.S_IFDIR: "a directory"}
+        kind = kinds.get(stat.S_IFMT(os.lstat(path).st_mode), "not a regular file")
+        raise InstallError("the lock file is " + kind, path, "remove it, then run again")
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         return os.open(path, flags, 0o644)
