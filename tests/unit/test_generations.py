@@ -138,12 +138,17 @@ class TestPublishing:
         assert [os.path.basename(path)[len("default-") + 16 :] for path in paths] == ["", ".2", ".3", ".4"]
         assert os.path.exists(paths[1])
 
+    @posix_only
     def test_name_of_a_failed_build_is_forgotten_after_a_day(self, store: GenerationStore) -> None:
         path = store.begin(fingerprint_named())
         store.remove(path)
         os.utime(path + ".building", (1, 1))
+        os.symlink("nowhere", path + ".0123456789abcdef.tmp")
+        os.utime(path + ".0123456789abcdef.tmp", (1, 1), follow_symlinks=False)
+        mode = os.stat(store.directory).st_mode
         store.collect(3, [])
         assert os.listdir(store.directory) == []
+        assert os.stat(store.directory).st_mode == mode
 
     def test_newest_complete_one_is_the_current_one(self, store: GenerationStore) -> None:
         build(store, fingerprint_named())

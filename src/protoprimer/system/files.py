@@ -130,12 +130,13 @@ def replace_file(source: str, target: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory and all below it, read-only entries included; what cannot be removed stays."""
+    """Remove a file, or a directory and all below it, read-only entries included; what cannot be removed stays."""
 
     def make_writable_and_retry(_function: object, failed: str, _error: object) -> None:
         is_directory = os.path.isdir(failed) and not os.path.islink(failed)
         with suppress(OSError):
-            os.chmod(os.path.dirname(failed), 0o700)
+            if failed != path:
+                os.chmod(os.path.dirname(failed), 0o700)
             if is_directory or is_windows():
                 # Elsewhere a file's mode does not matter here, and may be shared with a tool's cache by a hard link.
                 os.chmod(failed, 0o700)
