@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from contextlib import suppress
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 from protoprimer.errors import ConfigurationError, UsageError, nearest_name
@@ -205,15 +206,14 @@ def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[s
 
 def _value_from_text(key: str, text: str) -> object:
     """Return what a text means; what means nothing stays text, which the schema refuses."""
-    if key == "lock":
-        return False if text.lower() == "false" else text
+    kind = _INPUT_SCHEMA["properties"][key].get("type")
     if key == "backend" and "," in text:
         return [part.strip() for part in text.split(",") if part.strip()]
-    kind = _INPUT_SCHEMA["properties"][key].get("type")
-    try:
-        return {"integer": int, "number": float}.get(kind, str)(text) if kind != "boolean" else _BOOLEANS[text.lower()]
-    except (KeyError, ValueError):
-        return text
+    if kind == "boolean" or (key == "lock" and text.lower() == "false"):
+        return _BOOLEANS.get(text.lower(), text)
+    with suppress(ValueError):
+        return {"integer": int, "number": float}.get(kind, str)(text)
+    return text
 
 
 def _find_root(entry_directory: str) -> str:
@@ -253,8 +253,8 @@ def _client_leap(configuration: Configuration, primer: "dict[str, str]") -> _Tab
     # A project's file need not hold ours.
     tables = [table for table in tables if table.data or not table.keys]
     _refuse_two(tables)
-    nothing = _Table({}, os.path.join(configuration.root, "pyproject.toml"), ("tool", "protoprimer"))
-    client = tables[0] if tables else nothing
+    tables.append(_Table({}, os.path.join(configuration.root, "pyproject.toml"), ("tool", "protoprimer")))
+    client = tables[0]
     configuration.leaps["client"] = client.data
     for name in client.data.get("env", {}):
         if not is_environment_name(name):

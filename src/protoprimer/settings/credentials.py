@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import urllib.parse
+from contextlib import suppress
 
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
@@ -80,12 +81,10 @@ class Credentials:
     def _of_netrc(self, host: str) -> "tuple[str, str, str] | None":
         usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
         for path in [self._environ.get("NETRC", "")] + usual:
-            try:
+            with suppress(OSError, ValueError, netrc.NetrcParseError):
                 found = netrc.netrc(path).authenticators(host) if os.path.isfile(path) else None
-            except (OSError, ValueError, netrc.NetrcParseError):
-                continue
-            if found:
-                return found[0], found[2] or "", path
+                if found:
+                    return found[0], found[2] or "", path
         return None
 
 
@@ -96,12 +95,10 @@ def home_path(environ: "dict[str, str]", *names: str) -> str:
 
 def url_credentials(url: str) -> "tuple[str, str] | None":
     """Return the user and password that a URL holds."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return None
-    unquote = urllib.parse.unquote
-    return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+    with suppress(ValueError):
+        parts, unquote = urllib.parse.urlsplit(url), urllib.parse.unquote
+        return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+    return None
 
 
 def without_credentials(url: str) -> str:
@@ -112,9 +109,7 @@ def without_credentials(url: str) -> str:
 
 
 def _server(url: str) -> "tuple[str, str, int | None] | None":
-    try:
+    with suppress(ValueError):
         parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    return (parts.scheme, parts.hostname, port) if parts.hostname else None
+        return (parts.scheme, parts.hostname, parts.port) if parts.hostname else None
+    return None

