@@ -79,7 +79,7 @@ def _run(options: Any, console: Console) -> None:
         add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
     elif options.action == "write":
         refuse_foreign_file(options.path, options.force)
-        console.say("written: %s, %d KB" % (options.path, -(-write_kernel(options.path) // 1000)))
+        console.say("written: %s, %.0f KB" % (options.path, write_kernel(options.path) / 1000))
     elif options.action == "update":
         told = update_kernel(options.path, options.check)
         if told:

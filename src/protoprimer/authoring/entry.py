@@ -10,7 +10,7 @@ from shlex import quote
 from protoprimer.errors import UsageError
 from protoprimer.template_text import template
 
-__all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "relative_path"]
+__all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "names_function", "relative_path"]
 
 # Kind of entry script to the kernel's function that serves it.
 KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
@@ -41,6 +41,12 @@ def entry_text(
         # For Python 2, and in the place of an empty line.
         text = text.replace("\n", "\n# coding: utf-8\n", 1).replace("\n\n", "\n", 1)
     return text
+
+
+def names_function(main: str) -> bool:
+    """Tell whether this is `package.module:function`."""
+    module, _, function = main.partition(":")
+    return all(part.isidentifier() for part in module.split(".") + [function])
 
 
 def entry_main(text: str) -> "str | None":

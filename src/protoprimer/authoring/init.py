@@ -1,9 +1,8 @@
 """What an author runs: `init` puts the entry script and the kernel into a repository, `entry` another script."""
 
 import os
-import re
 
-from protoprimer.authoring.entry import KINDS, entry_main, entry_text, relative_path
+from protoprimer.authoring.entry import KINDS, entry_main, entry_text, names_function, relative_path
 from protoprimer.authoring.findings import findings, finds_modules_itself, is_own_link
 from protoprimer.authoring.header import kernel_version
 from protoprimer.authoring.kernel import author_program, kernel_text, running_kernel
@@ -229,7 +228,7 @@ def _nearest_kernel(directory: str) -> str:
 
 
 def _check_main(main: str) -> None:
-    if not re.match(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*\Z", main):
+    if not names_function(main):
         cause = "the function must be named as MODULE:FUNC, not %r" % main
         raise UsageError(cause, "MODULE:FUNC", "such as app.cli:main")
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Callable
 
+from protoprimer.authoring.entry import names_function
 from protoprimer.errors import ConfigurationError, InstallError, UsageError, nearest_name
 from protoprimer.graph import DONE, State, StateGraph
 from protoprimer.graph_picture import graph_picture
@@ -33,8 +34,7 @@ def client_function(invocation: Invocation, main: str, arguments: "list[str]") -
     :raises ConfigurationError: exit code 3: `main` is not `module:function`
     :raises ClientImportFailed: the module or the function is not there
     """
-    module_name, _, function_name = main.partition(":")
-    if not all(part.isidentifier() for part in module_name.split(".") + [function_name]):
+    if not names_function(main):
         raise ConfigurationError("the client's main must be 'module:function', not %r" % main, invocation.entry_path)
     _leave_our_frames_out()
     held = held_variables()
@@ -44,6 +44,7 @@ def client_function(invocation: Invocation, main: str, arguments: "list[str]") -
     sys.path += [path for path in paths if path not in sys.path]
     # Right from the start: a default argument of the client's main may be bound to it.
     sys.argv = [invocation.program] + arguments
+    module_name, _, function_name = main.partition(":")
     try:
         function = getattr(import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
