@@ -3,7 +3,6 @@
 import csv
 import glob
 import os
-import re
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
@@ -107,25 +106,11 @@ def _is_from(metadata_path: str, project: str) -> bool:
 
 def _fault_of_file(packages: str, entry: str) -> "str | None":
     """Return what is wrong with a recorded file: it is not there, or leads to sources that are not there."""
-    path, missing = os.path.join(packages, entry), []  # type: str, list[str]
+    path = os.path.join(packages, entry)
     if not os.path.exists(path):
         return None if entry.endswith(".pyc") else "lacks its file " + path
-    if entry.startswith("__editable__") and entry.endswith("_finder.py"):
-        missing = [source for source in _sources_of_finder(path) if not _has_source(source)]
-    elif entry.endswith(".pth") and "/" not in entry:
-        lines = content_of(path).decode("utf-8", "surrogateescape").splitlines()
-        missing = [line for line in lines if os.path.isabs(line) and not os.path.isdir(line)]
-    return "expects its sources in %s, which does not exist" % missing[0] if missing else None
-
-
-def _has_source(path: str) -> bool:
-    """Tell whether a package is at `path`, or a module, whose suffix (`.py`, an extension's) setuptools leaves out."""
-    return os.path.exists(path) or bool(glob.glob(glob.escape(path) + ".*"))
-
-
-def _sources_of_finder(path: str) -> "list[str]":
-    """Return where setuptools's finder looks for the packages of an editable project."""
-    import ast
-
-    mapping = re.search(r"^MAPPING[^=]*= (\{.*\})$", content_of(path).decode("utf-8"), re.MULTILINE)
-    return [str(source) for source in ast.literal_eval(mapping.group(1)).values()] if mapping else []
+    if entry.endswith(".pth") and "/" not in entry:
+        for line in content_of(path).decode("utf-8", "surrogateescape").splitlines():
+            if os.path.isabs(line) and not os.path.isdir(line):
+                return "expects its sources in %s, which does not exist" % line
+    return None
