@@ -239,12 +239,13 @@ class FileLock:
 
 
 def _open_lock_file(path: str) -> int:
-    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-        kinds = {stat.S_IFLNK: "a symbolic link, which is not followed", stat.S_IFDIR: "a directory"}
-        kind = kinds.get(stat.S_IFMT(os.lstat(path).st_mode), "not a regular file")
-        raise InstallError("the lock file is " + kind, path, "remove it, then run again")
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
+        kind = stat.S_IFMT(os.lstat(path).st_mode) if os.path.lexists(path) else stat.S_IFREG
+        if kind != stat.S_IFREG:
+            kinds = {stat.S_IFLNK: "a symbolic link, which is not followed", stat.S_IFDIR: "a directory"}
+            cause = "the lock file is " + kinds.get(kind, "not a regular file")
+            raise InstallError(cause, path, "remove it, then run again")
         return os.open(path, flags, 0o644)
     except OSError as error:
         raise disk_failure("open the lock file", path, error) from error

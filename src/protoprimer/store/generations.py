@@ -12,7 +12,7 @@ from protoprimer.fetch.wheels import remove_unused
 from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process, utc_time
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import MARK_OF_USE, just_replaced, may_be_used_elsewhere, paths_in_use
-from protoprimer.store.integrity import environment_faults, faults_of_files, interpreter_fault
+from protoprimer.store.integrity import faults_of_files, interpreter_fault
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.files import (
@@ -53,7 +53,13 @@ class Generation(NamedTuple):
 
     def faults(self) -> "list[str]":
         """Return all that is broken in it, each as a phrase that names the file; files are looked for, not read."""
-        return environment_faults(self.path, self.record)
+        fault = interpreter_fault(self.path)
+        if fault is not None:
+            return [fault]
+        known, when_new = (set(map(str, self.record.get(key, []))) for key in ("distributions", "faults_when_new"))
+        faults = [name + " is missing" for name in sorted(known.difference(metadata_directories(self.path)))]
+        faults += sorted(set(faults_of_files(self.path)) - when_new)
+        return ["%s, in %s" % (one, self.path) for one in faults]
 
 
 def record_of(environment: str) -> "dict[str, Any]":

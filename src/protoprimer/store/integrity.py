@@ -2,23 +2,12 @@
 
 import os
 import re
-from typing import Any
 
 from protoprimer.backends.installed import metadata_directories, rows_of_record
 from protoprimer.system.files import content_of
 from protoprimer.system.paths import environment_python
 
-__all__ = ["environment_faults", "faults_of_files", "interpreter_fault"]
-
-
-def environment_faults(path: str, record: "dict[str, Any]") -> "list[str]":
-    """Return what is broken in the environment at `path`, which was published with `record`, each as a phrase."""
-    fault = interpreter_fault(path)
-    if fault:
-        return [fault]
-    gone = set(map(str, record.get("distributions", []))).difference(metadata_directories(path))
-    changed = set(faults_of_files(path)).difference(map(str, record.get("faults_when_new", [])))
-    return ["%s, in %s" % (one, path) for one in [name + " is missing" for name in sorted(gone)] + sorted(changed)]
+__all__ = ["faults_of_files", "interpreter_fault"]
 
 
 def interpreter_fault(path: str) -> "str | None":
