@@ -777,6 +777,19 @@ def test_sources_that_only_uv_knows_are_found_by_every_backend(workshop: Worksho
     assert workshop.build(each, "3.13").versions == {"one": "1", "two": "1", "three": "1", "lib": "1"}
 
 
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_source_that_another_step_installs_is_installed_as_that_step_says(
+    workshop: Workshop, each: str, order: str
+) -> None:
+    workshop.project("two", "parts/two")
+    more = '[dependency-groups]\ndev = ["two"]\n[tool.uv.sources]\ntwo = { path = "parts/two" }\n'
+    workshop.project("one", more=more)
+    steps = ['{ projects = ["parts/two"] }', '{ projects = [{ path = ".", groups = ["dev"] }] }']
+    built = workshop.build(each, "3.13", f"install = [{', '.join(steps if order == 'before' else steps[::-1])}]\n")
+    assert built.versions == {"one": "1", "two": "1"}
+    assert built.run("import two; print(two.__file__)") == str(workshop.root / "parts" / "two" / "two.py")
+
+
 def test_build_constraints_reach_isolated_builds(workshop: Workshop, each: str) -> None:
     project = workshop.project("demo")
     text = (project / "pyproject.toml").read_text().replace("requires = []", 'requires = ["tool"]')
