@@ -9,14 +9,13 @@ from protoprimer.system.console import Console
 
 __all__ = ["MatrixView", "junit_report"]
 
-_STATUS_COLOURS = {"passed": "green", "skipped": "yellow", "stopped": "yellow"}
 # What JUnit calls them.
 _JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error",
                 "skipped": "skipped", "stopped": "skipped"}  # fmt: skip
 
 
 class MatrixView:
-    """What a person sees: on a terminal a table that is drawn anew; else a line when a cell ends.
+    """What a person sees: a line when a cell ends, and below on a terminal a table of those that have not.
 
     The output of what failed is shown; on GitHub all output is, as groups that fold.
     """
@@ -25,13 +24,13 @@ class MatrixView:
         self._console = console
         self._cells = cells
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true" and console.verbosity >= 0
-        self._is_live = console.is_terminal() and console.verbosity >= 0
 
     def tick(self) -> None:
         """Draw the table anew, or say what is running."""
         busy = [cell for cell in self._cells if cell.started and not cell.ended]
         words = ["%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy]
-        self._console.show_life(", ".join(words), _table_of_cells(self._cells))
+        if busy:
+            self._console.show_life(", ".join(words), _table_of_cells(self._cells))
 
     def tell(self, cell: MatrixCell) -> None:
         """Say that a cell has ended, with its output where that is of interest."""
@@ -40,14 +39,11 @@ class MatrixView:
         elif cell.status in FAULTS_OF_CELLS:
             shown = ["  | " + line for line in cell.output().rstrip("\n").split("\n")]
             self._console.error("\n".join([cell.line()] + shown + ["  output: " + cell.log]))
-        elif not self._is_live:
-            self._console.say(cell.line())
+        else:
+            self._console.say(self._console.painted(cell.line(), "green" if cell.status == "passed" else "yellow"))
 
     def summary(self, seconds: float) -> None:
-        """Say how all cells ended; on a terminal a line for each that was not told before."""
-        for cell in self._cells:
-            if self._is_live and cell.status in _STATUS_COLOURS:
-                self._console.say(self._console.painted(cell.line(), _STATUS_COLOURS[cell.status]))
+        """Say how many cells ended how."""
         counts = collections.Counter(cell.status for cell in self._cells)
         words = ["%d %s" % (count, status) for status, count in counts.items()]
         self._console.say("%s in %.2f s" % (", ".join(words), seconds))
@@ -58,14 +54,13 @@ def _table_of_cells(cells: "list[MatrixCell]") -> str:
 
     rows = max(1, shutil.get_terminal_size().lines - 2)
     # What is running comes first where not all fit.
-    shown = cells if len(cells) <= rows else sorted(cells, key=lambda cell: (not cell.started, cell.ended))[:rows]
-    width = max(len(cell.name) for cell in shown)
-    lines = []
-    for cell in shown:
+    rest = sorted((cell for cell in cells if not cell.ended), key=lambda cell: not cell.started)
+    width, lines = max(len(cell.name) for cell in rest), []
+    for cell in rest[:rows]:
         seconds = "%.0f s" % cell.seconds() if cell.started else ""
         words = (width, cell.name, cell.facts.get("interpreter", ""), cell.status, seconds)
         lines.append("  %-*s  %-9s  %-13s  %7s" % words)
-    return "\n".join(lines + (["  and %d more" % (len(cells) - rows)] if len(shown) < len(cells) else []))
+    return "\n".join(lines + (["  and %d more" % (len(rest) - rows)] if len(rest) > rows else []))
 
 
 def junit_report(cells: "list[MatrixCell]", seconds: float) -> str:
