@@ -115,7 +115,7 @@ def interpreter() -> Any:
 def toolbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Boxes:
     """Return a function that makes a tool box on a host where nothing is installed and nothing can be reached."""
     monkeypatch.setattr(
-        tools, "_uv_candidates", lambda: [tools._Candidate([path], path, "PATH") for path in tools._on_path("uv")]
+        tools, "_uvs_of_host", lambda: [tools._Candidate([path], path, "PATH") for path in tools._on_path("uv")]
     )
     monkeypatch.delenv("UV", raising=False)
 

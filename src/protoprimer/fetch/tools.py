@@ -1,5 +1,6 @@
 """The tools: uv, virtualenv and pip, on this host or from verified wheels; never installed into an interpreter."""
 
+import contextlib
 import functools
 import json
 import os
@@ -107,17 +108,7 @@ class ToolBox:
         if cache is None:
             advice = "set UV_CACHE_DIR to a directory on another file system"
             raise ToolAbsent("uv cannot write and lock files in its cache %s (%s)" % (usual, advice))
-        chosen, refusals = os.environ.get("UV"), []  # type: str | None, list[str]
-        path = os.path.abspath(chosen or "")
-        candidates = [_Candidate([path], path, "$UV")] if chosen else _uv_candidates()
-        found = self._first_usable("uv", candidates, refusals)
-        if found is None and not chosen:
-            try:
-                found = self._uv_of_wheel(refusals)
-            except ToolAbsent as absent:
-                refusals.append(absent.cause)
-        if found is None:
-            raise ToolAbsent("; ".join(refusals))
+        found = self._first_usable("uv", self._uv_candidates(), [])
         if cache != usual:
             found.environment["UV_CACHE_DIR"] = cache
         return found
@@ -133,8 +124,9 @@ class ToolBox:
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
         if os.path.isfile(os.path.join(library, "__main__.py")):
             candidates.insert(0, _Candidate([python, "-I", "-m", "virtualenv"], library, "importable"))
-        found = self._first_usable("virtualenv", candidates, [], newest)
-        if found is None:
+        try:
+            found = self._first_usable("virtualenv", candidates, [], newest)
+        except ToolAbsent:
             directory = self._unpacked("virtualenv", pins, _RUN_VIRTUALENV)
             found = Tool([python, "-I", directory], version, _OF_WHEEL, {})
         data = os.path.join(self.cache_directory, "virtualenv")
@@ -152,13 +144,9 @@ class ToolBox:
             command = _pip_command(interpreter, self._unpacked("pip", pins))
             return Tool(command, _wheel_version("pip", pins), _OF_WHEEL, {})
         except ToolAbsent as absent:
-            if absent.tampered:
+            if any(record.closed == "other bytes" for record in absent.records):
                 raise
-            refusals = [absent.cause]
-        found = self._first_usable("pip", self._pips_of_host(interpreter), refusals)
-        if found is None:
-            raise ToolAbsent("; ".join(refusals))
-        return found
+            return self._first_usable("pip", self._pips_of_host(interpreter), [absent.cause])
 
     def pip_wheel(self, interpreter: Interpreter) -> "str | None":
         """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
@@ -189,7 +177,12 @@ class ToolBox:
                 return road_record(name, name, source, error)
         return None
 
-    def _uv_of_wheel(self, refusals: "list[str]") -> "Tool | None":
+    def _uv_candidates(self) -> "Iterator[_Candidate]":
+        chosen = os.environ.get("UV")
+        if chosen:
+            yield _Candidate([os.path.abspath(chosen)], os.path.abspath(chosen), "$UV")
+            return
+        yield from _uvs_of_host()
         wheels = self.uv_pin.wheels
         version, filename = _wheel_version("uv", wheels), uv_wheel_for_host(wheels=wheels)
         if filename is None:
@@ -199,9 +192,7 @@ class ToolBox:
             advice = "name one that is, with its hashes: tools.uv in [tool.protoprimer]"
             raise ToolAbsent("uv %s, whose hashes are pinned, %s; %s" % (version, misfit, advice))
         path = os.path.join(self._unpacked("uv", {filename: wheels[filename]}), "bin", _executable("uv"))
-        if self._reader.only_looks and not os.path.exists(path):
-            return Tool([path], version, "to be fetched", {})
-        return self._first_usable("uv", [_Candidate([path], path, _OF_WHEEL)], refusals)
+        yield _Candidate([path], path, _OF_WHEEL)
 
     def _pips_of_host(self, interpreter: Interpreter) -> "Iterator[_Candidate]":
         for place, origin in self._places_of_pip(interpreter):
@@ -240,11 +231,9 @@ class ToolBox:
         what = "%s %s" % (name, _wheel_version(name, wheels))
         directory = os.path.join(self.cache_directory, "tools", "%s-%s" % (what.replace(" ", "-"), digest[:12]))
         if unpacked_is_whole(directory):
-            try:
-                # What is in use is not collected.
+            # What is in use is not collected.
+            with contextlib.suppress(OSError):
                 os.utime(directory)
-            except OSError:
-                pass
         elif self._reader.only_looks:
             self._fetched(wheels)
         else:
@@ -277,26 +266,36 @@ class ToolBox:
         candidates: "Iterable[_Candidate]",
         refusals: "list[str]",
         newest: "tuple[int, ...]" = _ANY_NEWER,
-    ) -> "Tool | None":
-        """Return the first candidate that says a version in range; why the others do not is added to `refusals`."""
-        for command, path, origin in candidates:
-            origin = origin if origin == _OF_WHEEL else "%s: %s" % (origin, path)
-            version = self._remembered_version(path, name, command)
-            numbers, shown = version_numbers(version), "%s %s (%s)" % (name, version, origin)
-            misfit = None  # type: str | None
-            if version.startswith("!"):
-                shown, misfit = "%s (%s)" % (name, origin), version[1:]
-            elif numbers < OLDEST_TOOLS[name]:
-                misfit = "is older than %d.%d" % OLDEST_TOOLS[name]
-            elif numbers[: len(newest)] > newest:
-                misfit = "is too new for this Python, %s serves it" % ".".join(map(str, newest))
-            elif name == "uv":
-                misfit = self.uv_pin.misfit(version)
-            if misfit is None:
-                return Tool(command, version, origin, {})
-            refusals.append("%s %s" % (shown, misfit))
-            self.console.detail(refusals[-1])
-        return None
+    ) -> Tool:
+        """Return the first candidate that says a version in range.
+
+        :raises ToolAbsent: none does, for reasons that are added to `refusals`, or looking for candidates ended so
+        """
+        try:
+            for command, path, origin in candidates:
+                if origin == _OF_WHEEL and self._reader.only_looks and not os.path.exists(path):
+                    return Tool(command, "", "to be fetched", {})
+                version = self._remembered_version(path, name, command)
+                origin = origin if origin == _OF_WHEEL else "%s: %s" % (origin, path)
+                misfit = self._misfit(name, version, newest)
+                if misfit is None:
+                    return Tool(command, version, origin, {})
+                shown = name if version.startswith("!") else "%s %s" % (name, version)
+                refusals.append("%s (%s) %s" % (shown, origin, misfit))
+                self.console.detail(refusals[-1])
+        except ToolAbsent as absent:
+            refusals.append(absent.cause)
+        raise ToolAbsent("; ".join(refusals))
+
+    def _misfit(self, name: str, version: str, newest: "tuple[int, ...]") -> "str | None":
+        numbers = version_numbers(version)
+        if version.startswith("!"):
+            return version[1:]
+        if numbers < OLDEST_TOOLS[name]:
+            return "is older than %d.%d" % OLDEST_TOOLS[name]
+        if numbers[: len(newest)] > newest:
+            return "is too new for this Python, %s serves it" % ".".join(map(str, newest))
+        return self.uv_pin.misfit(version) if name == "uv" else None
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
         """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
@@ -382,7 +381,7 @@ def _on_path(name: str) -> "list[str]":
     return list(dict.fromkeys(found))
 
 
-def _uv_candidates() -> "list[_Candidate]":
+def _uvs_of_host() -> "list[_Candidate]":
     origins = dict.fromkeys(_on_path("uv"), "PATH")
     for directory in (scripts_directory(sys.prefix), scripts_directory(sys.base_prefix), "/usr/local/bin"):
         origins.setdefault(os.path.join(directory, _executable("uv")), "where this Python installs programs")

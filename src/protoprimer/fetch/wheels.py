@@ -36,11 +36,6 @@ class ToolAbsent(BackendError):
     # What was tried in vain.
     records: "tuple[RoadRecord, ...]" = ()
 
-    @property
-    def tampered(self) -> bool:
-        """Whether something was served that is not what was pinned."""
-        return any(one.closed == "other bytes" for one in self.records)
-
 
 def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
     """Return the path of a verified wheel, fetched into the cache unless it is there.
