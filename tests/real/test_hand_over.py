@@ -299,6 +299,23 @@ def test_ctrl_c_while_building_ends_all_that_was_started(clone: clones.Clone, te
     assert "installed piece" in clone.prime().errors
 
 
+def test_ctrl_c_while_waiting_for_another_run_is_130_and_one_line(clone: clones.Clone, terminal: Any) -> None:
+    slow_project(clone, clone.root / "go")
+    builder = clone.start("./prime")
+    while not (clone.root / "piece" / "begun").exists():
+        assert builder.poll() is None
+    child = terminal("./app")
+    child.expect_exact(f"waiting for pid {builder.pid} on ")
+    child.sendcontrol("c")
+    child.expect_exact("error: interrupted")
+    said = (child.before or "") + child.read()
+    child.close()
+    assert "Traceback" not in said
+    assert (child.exitstatus, child.signalstatus) == (130, None)
+    (clone.root / "go").touch()
+    assert clones.finished(builder).status == 0
+
+
 def test_ctrl_z_while_building_stops_and_goes_on(clone: clones.Clone, terminal: Any) -> None:
     shell = support.needed_tool("bash")
     slow_project(clone, clone.root / "go")
