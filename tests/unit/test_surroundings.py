@@ -1,13 +1,15 @@
-"""What is told of failures that nobody foresaw."""
+"""What is told of failures that nobody foresaw, and how children are run."""
 
 from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
 from protoprimer.runtime.invocation import tell_unexpected
+from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
 
 
@@ -37,3 +39,17 @@ def test_anything_else_is_a_fault_of_ours_unless_it_is_the_systems() -> None:
     assert status == 6
     assert "  where: /nowhere/at all\n" in words
     assert "fault" not in words
+
+
+def test_a_child_that_closes_its_output_early_is_waited_for() -> None:
+    program = "import os, time; os.write(1, b'said'); os.close(1); time.sleep(0.7); os.write(2, b'done'); os._exit(3)"
+    result = run_child([sys.executable, "-c", program], Console(-1), input_text="unread")
+    assert (result.status, result.output, result.errors) == (3, "said", "done")
+
+
+def test_a_child_that_is_late_is_ended_with_all_that_it_started() -> None:
+    program = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '60'])"
+    begun = time.monotonic()
+    result = run_child([sys.executable, "-c", program], Console(-1), timeout=1.5)
+    assert (result.status, result.output) == (STATUS_OF_LATE, "begun\n")
+    assert time.monotonic() - begun < 30

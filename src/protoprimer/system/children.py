@@ -6,8 +6,8 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
-from typing import Iterator, List, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import IO, Iterator, List, NamedTuple
 
 from protoprimer.errors import InstallError
 from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, Console
@@ -88,8 +88,7 @@ def run_child(
     :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
     """
     console.record("$ " + " ".join(arguments))
-    given = None if input_text is None else input_text.encode("utf-8")
-    stdin, pipe = subprocess.DEVNULL if given is None else subprocess.PIPE, subprocess.PIPE
+    stdin, pipe = subprocess.DEVNULL if input_text is None else subprocess.PIPE, subprocess.PIPE
     variables = scrubbed_environment() if environ is None else environ
     try:
         child = subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=variables)
@@ -97,7 +96,9 @@ def run_child(
         raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
     with _raised_terminations():
         try:
-            status, printed = _watched_child(child, console, given, time.monotonic() + timeout)
+            status, printed = _watched_child(
+                child, console, (input_text or "").encode("utf-8"), time.monotonic() + timeout
+            )
         except BaseException:
             _end_family(child)
             raise
@@ -111,21 +112,45 @@ def run_child(
 
 
 def _watched_child(
-    child: "subprocess.Popen[bytes]", console: Console, given: "bytes | None", deadline: float
+    child: "subprocess.Popen[bytes]", console: Console, given: bytes, deadline: float
 ) -> "tuple[int, tuple[bytes, bytes]]":
-    printed = (b"", b"")
+    # Not `communicate` again and again: Python 3.6 cannot once the child has closed one of its pipes (bpo-35182).
+    readers = [_Reader(stream) for stream in (child.stdout, child.stderr) if stream is not None]
+    if child.stdin is not None:
+        # The child may end without having read all of it.
+        with suppress(OSError), child.stdin:
+            child.stdin.write(given)
     while time.monotonic() < deadline:
-        try:
-            patience = min(SECONDS_BETWEEN_PICTURES, max(0.0, deadline - time.monotonic()))
-            printed = child.communicate(given, timeout=patience)
-            return child.returncode, printed
-        except subprocess.TimeoutExpired as error:
-            # It keeps what it has not written yet, and takes no input a second time.
-            given, printed = None, (error.output or b"", error.stderr or b"")
-        console.progress(_figures_of(b"\n".join(printed)))
+        at_work = [reader for reader in readers if reader.is_alive()]
+        patience = min(SECONDS_BETWEEN_PICTURES, max(0.0, deadline - time.monotonic()))
+        with suppress(subprocess.TimeoutExpired):
+            if not at_work:
+                child.wait(patience)
+                return child.returncode, (readers[0].printed(), readers[1].printed())
+        for reader in at_work[:1]:
+            reader.join(patience)
+        console.progress(_figures_of(b"\n".join(reader.printed() for reader in readers)))
     # What a wrapper has started would go on without it, and keep the pipes open for ever.
     _end_family(child)
-    return STATUS_OF_LATE, printed
+    return STATUS_OF_LATE, (readers[0].printed(), readers[1].printed())
+
+
+class _Reader(threading.Thread):
+    """Reads what a child prints, until the last process that can print there has ended."""
+
+    def __init__(self, stream: "IO[bytes]") -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._parts = []  # type: list[bytes]
+        self.start()
+
+    def run(self) -> None:
+        with self._stream:
+            for part in iter(lambda: os.read(self._stream.fileno(), 1 << 16), b""):
+                self._parts.append(part)
+
+    def printed(self) -> bytes:
+        return b"".join(self._parts)
 
 
 @contextmanager
@@ -164,12 +189,9 @@ def _end_family(child: "subprocess.Popen[bytes]") -> None:
     family = processes_below(child.pid)
     end_processes(family + [child.pid], gently=True)
     try:
-        child.communicate(timeout=_SECONDS_TO_TIDY)
-    except (subprocess.TimeoutExpired, ValueError):
+        child.wait(_SECONDS_TO_TIDY)
+    except subprocess.TimeoutExpired:
         family += processes_below(child.pid)
         child.kill()
-        for stream in (child.stdin, child.stdout, child.stderr):
-            if stream is not None:
-                stream.close()
         child.wait()
     end_processes(family, gently=False)
