@@ -254,7 +254,7 @@ def fuzz_ready(data: bytes) -> None:
             # Else the first look would end it.
             facts["boot"] = boot_identifier()
             content = _ready_text(facts)
-        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        except (ArithmeticError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
             # Then the bytes themselves are the fragment.
             content = data
         Path(base, "protoprimer.json").write_text("{}")
