@@ -16,12 +16,7 @@ __all__ = [
 
 
 class PrimerError(Exception):
-    """A failure whose `str()` is the whole message.
-
-    :param cause: one sentence without a final full stop
-    :param place: where it is: `file`, `file:line`, `file:line (key)`, an option or a variable
-    :param advice: what to do next
-    """
+    """A failure; `str()` is the whole message: cause (no full stop), place (such as `file:line (key)`), advice."""
 
     exit_code = 1
 
@@ -95,7 +90,7 @@ class OutputLost(PrimerError):
 
 
 def nearest_name(name: str, known: "list[str]") -> "str | None":
-    """Return the known name that `name` was most likely meant to be, or `None`."""
+    """Return the known name that `name` was most likely meant to be."""
     import difflib
 
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

@@ -48,7 +48,7 @@ def bundle_command(
     plan: Plan,
     toolbox: ToolBox,
 ) -> int:
-    """Serve `bundle`; return the exit status, as told in docs/how-to/bundle.md."""
+    """Serve `bundle`, as told in docs/how-to/bundle.md."""
     import tempfile
     from shlex import quote
 
@@ -93,11 +93,7 @@ def bundle_command(
 
 
 class _Platform(NamedTuple):
-    """What a bundle is for.
-
-    :param name: its tag, as wheels have it
-    :param tags: those of all wheels that run there; none: it is this host
-    """
+    """What a bundle is for: its tag, and those of all wheels that run there; without these it is this host."""
 
     name: str
     tags: "tuple[str, ...]" = ()
@@ -132,7 +128,7 @@ def _interpreters_to_serve(
 
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
-    """Return the names in the directory's bundle, none if nothing is there; refuse to write over anything else."""
+    """Return the names in the directory's earlier bundle; refuse to write over anything else."""
     place, advice = target, "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
     while not os.path.lexists(place):
         place = os.path.dirname(place)
@@ -164,8 +160,6 @@ def _refuse_other_file(path: str, advice: str) -> None:
 
 
 class _Collector(NamedTuple):
-    """Collects all that a plan needs for one interpreter and platform, first in a directory of its own."""
-
     plan: Plan
     toolbox: ToolBox
     console: Console
@@ -174,7 +168,6 @@ class _Collector(NamedTuple):
     platform: _Platform
 
     def add_to(self, files: "dict[str, dict[str, Any]]") -> None:
-        """Fetch everything into the directory above, and note for whom it is."""
         os.mkdir(self.directory)
         python = "%d.%d" % self.interpreter.version_info[:2]
         what = "for Python %s on %s" % (python, self.platform.name)
@@ -219,7 +212,6 @@ class _Collector(NamedTuple):
             self._fetch(["--no-deps", "--require-hashes"], lines, pinned=True)
 
     def _add_step(self, step: InstallStep) -> None:
-        """Fetch what a step asks for, less what comes from this repository."""
         sources = sources_of_step(step, self.plan.root, self._markers())
         words = with_option("-r", step.requirements) + step.args
         lines = sources.lines + step.lines
@@ -239,11 +231,11 @@ class _Collector(NamedTuple):
             self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
 
     def _make_buildable(self, source: str) -> None:
-        """Fetch what a source asks for, and build it from the bundle alone: what else it needs shows here."""
         import tempfile
 
         self._add_what_builds(_build_requires_of_source(source))
         lines = ["--no-index", "--find-links " + file_url(self.directory), file_url(source)]
+        # From the bundle alone: what else it needs shows here.
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as place:
             self._run_pip(["wheel", "--no-deps", "--wheel-dir", place], lines, True, "build from the bundle alone what")
 
@@ -286,8 +278,8 @@ def _build_requires_of_source(source: str) -> "list[str]":
 
 
 def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:
-    """Move what was fetched into place; the note is first: a rerun then knows a torn bundle."""
     names = os.listdir(staging)
+    # The note is first: a rerun then knows a torn bundle.
     for name in sorted(names, key=lambda one: one != BUNDLE_NOTE):
         os.replace(os.path.join(staging, name), os.path.join(directory, name))
     for name in earlier:
@@ -297,7 +289,6 @@ def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:
 
 
 def _write_bundle_file(staging: str, path: str) -> None:
-    """Write one file of what was fetched: the same bytes for the same content, as nothing in it has a date."""
     import shutil
     import zipfile
 
@@ -305,7 +296,7 @@ def _write_bundle_file(staging: str, path: str) -> None:
     with zipfile.ZipFile(unfinished, "w") as archive:
         for name in names:
             member = zipfile.ZipInfo(name)
-            # On Windows too.
+            # With this, and no date, the same content is the same bytes everywhere.
             member.create_system = 3
             member.file_size = os.path.getsize(os.path.join(staging, name))
             with open(os.path.join(staging, name), "rb") as source, archive.open(member, "w") as stream:

@@ -35,7 +35,7 @@ def check_command(
     index_settings: IndexSettings,
     bundle: "OpenedBundle | None",
 ) -> int:
-    """Say what this host can do; status 0 means that the environment is current, 1 that there is work to do."""
+    """Say what this host can do; status 1 means that the environment is not current."""
     toolbox = graph.evaluate("toolbox")
     reader = toolbox.only_look()
     report = dict(_environment_report(graph, configuration), **host_report())
@@ -57,7 +57,6 @@ def check_command(
 
 
 def _environment_report(graph: StateGraph, configuration: Configuration) -> "dict[str, Any]":
-    """Tell how the environment is; each of its files is looked at."""
     facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
     record = record_of(facts["environment-path"] or "")
     try:
@@ -117,7 +116,6 @@ def _interpreter_entry(one: "Interpreter | InterpreterRefusal") -> "dict[str, ob
 
 
 def _lines_of(report: "dict[str, Any]") -> "list[str]":
-    """Return the report for a person: a line for each fact, under the name that it has in the document."""
     lines = []
     for key, value in report.items():
         if isinstance(value, dict):
@@ -134,7 +132,6 @@ def _lines_of(report: "dict[str, Any]") -> "list[str]":
 
 
 def _in_words(entry: "str | dict[str, Any]") -> str:
-    """Return an entry in one line: texts as they are, what is true by its name, what is not as `not …`."""
     if isinstance(entry, str):
         return entry
     if "detail" in entry:

@@ -71,7 +71,7 @@ complete -c @PROGRAM@ -f -a '(@F@)'
 
 
 def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
-    """Print the script that completes the entry script's command line in a shell, or what the script asks for."""
+    """Print the script that completes in a shell, or what the script asks for."""
     shell, *words = command_line.operands
     if shell == "words":
         print_out("\n".join(words_that_follow(words or [""], graph)))
@@ -91,7 +91,7 @@ def completion_text(shell: str, program: str) -> str:
 
 
 def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
-    """Return what the last of `words` can become, as lines that the scripts understand."""
+    """Return what the last of `words` can become, as the scripts take it."""
     command, option, typed = "", "", words[-1]
     for number, word in enumerate(words[:-1], 1):
         if option:
@@ -125,7 +125,6 @@ def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
 
 
 def _values_of_option(name: str, graph: StateGraph) -> "list[str]":
-    """Return the values that an option can have, none where these cannot be listed."""
     if name in ("--env", "-e"):
         try:
             return list(graph.evaluate("configuration").environment_names)

@@ -16,7 +16,7 @@ __all__ = ["env_command"]
 
 
 def env_command(command_line: CommandLine, configuration: Configuration, console: Console) -> int:
-    """Print the environments, the chosen one with a mark; or choose one, which the next run makes ready."""
+    """Print the environments, with a mark at the chosen one; or choose one for the next run."""
     link = _environment_link(configuration)
     names = sorted(link.names) if link else configuration.environment_names
     chosen = link.chosen if link else configuration.environment_name
@@ -52,15 +52,13 @@ def env_command(command_line: CommandLine, configuration: Configuration, console
 
 
 class _EnvironmentLink(NamedTuple):
-    """A link of the clone's, what it may be made to lead to by name, and the name of what it leads to."""
-
     path: str
-    names: Dict[str, str]
+    names: Dict[str, str]  # and what it leads to then
     chosen: str
 
 
 def _environment_link(configuration: Configuration) -> "_EnvironmentLink | None":
-    """Return the link on the way to the environment's one file, where `env = "chosen.toml"` of the primer names one."""
+    """Return the link on the way to the file that `env = "chosen.toml"` of the primer names."""
     pattern = configuration.leaps["primer"].get("env", "{env}")
     if "{env}" in pattern:
         return None

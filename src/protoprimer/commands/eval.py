@@ -69,7 +69,6 @@ def _described_step(step: "Any", root: str) -> "dict[str, list[str]]":
 
 
 def _as_toml_line(value: object) -> str:
-    """Return a value as TOML on one line, less what is empty or as it would be anyway."""
     if isinstance(value, dict):
         told = [pair for pair in sorted(value.items()) if pair[1] not in ([], None) and pair != ("editable", True)]
         return "{ %s }" % ", ".join("%s = %s" % (key, _as_toml_line(part)) for key, part in told)

@@ -20,7 +20,7 @@ def gc_command(
     cache_directory: str,
     console: Console,
 ) -> int:
-    """Remove generations that no process uses and what nobody has used of the user's cache for long."""
+    """Remove generations that no process uses, and what of the user's cache nobody has used for long."""
     keep = configuration.get("keep")
     if command_line.has("dry-run"):
         console.say("would keep %d generations of each environment" % keep)

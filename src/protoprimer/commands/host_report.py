@@ -46,7 +46,6 @@ def directory_report(name: str, path: str) -> "dict[str, Any]":
 
 
 def _file_system(path: str) -> "str | None":
-    """Return the kind of the file system that a path is on, such as `ext4`, where the host tells it."""
     real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
     for line in content_of("/proc/self/mountinfo").decode("utf-8", "replace").split("\n")[:-1]:
         before, after = line.split(" - ")
@@ -56,10 +55,7 @@ def _file_system(path: str) -> "str | None":
 
 
 def network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict[str, Any]":
-    """Return each index with its answer and how long that took, the proxies, and the certificates in force.
-
-    :param reader: what asks the servers; without it none is asked
-    """
+    """Return each index with its answer, if there is a reader to ask it, the proxies and the certificates."""
     indexes = []
     for url in settings.index_urls():
         started, answer = time.monotonic(), "not asked: offline"

@@ -21,7 +21,7 @@ __all__ = ["lock_command"]
 
 
 def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
-    """Write the lock file; pins that are there stay unless they are to be upgraded. `--check` writes nothing."""
+    """Write the lock file; pins stay unless they are to be upgraded. `--check` writes nothing."""
     plan = make_plan(configuration, lock_must_exist=False)
     graph.provide("plan", plan)
     if command_line.has("check"):
@@ -70,7 +70,6 @@ def _backend_that_locks(graph: StateGraph, plan: Plan) -> "tuple[Backend, str]":
 
 
 def _check_lock(graph: StateGraph, plan: Plan, console: Console) -> int:
-    """Tell whether the lock has what is asked for; return 1 if not."""
     if plan.lock is None or not os.path.exists(plan.lock):
         console.warn("there is no lock yet: %s writes %s" % (plan.lock_command, plan.lock_to_write))
         return 1
@@ -84,7 +83,6 @@ def _check_lock(graph: StateGraph, plan: Plan, console: Console) -> int:
 
 
 def _versions_of(path: str) -> "dict[str, str]":
-    """Return the versions in a lock by the names of their packages."""
     document, found = load_lock(path), {}  # type: dict[str, object], dict[str, set[str]]
     for package in document.get("packages", document.get("package", [])):  # type: ignore[attr-defined]
         found.setdefault(normalized_project_name(package["name"]), set()).add(str(package.get("version", "")))
@@ -92,8 +90,8 @@ def _versions_of(path: str) -> "dict[str, str]":
 
 
 def _take_first_side(path: str, content: bytes, console: Console) -> "dict[str, str]":
-    """Write the first side of a conflict, whose pins count as the earlier ones, or nothing if that is no lock."""
     console.say("%s has the conflict marks of a merge: it is written anew" % os.path.basename(path))
+    # Its pins count as the earlier ones.
     sides = rb"(?ms)^<{7}.*?\n(.*?)(?:^\|{7}.*?)?^={7}\r?\n.*?^>{7}.*?(?:\n|\Z)"
     write_atomically(path, re.sub(sides, rb"\1", content))
     try:
@@ -104,10 +102,7 @@ def _take_first_side(path: str, content: bytes, console: Console) -> "dict[str, 
 
 
 def _name_nothing_of_this_host(path: str) -> None:
-    """Make URLs of files beside the lock relative; leave out those of other files: name, version and hashes say enough.
-
-    :raises InstallError: what is pinned is a file itself that only this host has
-    """
+    """Make URLs of files beside the lock relative, leave out others: name, version and hashes say enough."""
     base = os.path.dirname(path)
 
     def relative(found: "re.Match[str]") -> str:

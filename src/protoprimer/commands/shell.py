@@ -1,7 +1,4 @@
-"""`./prime shell`: a shell of the user's, with the environment active whatever their own files do.
-
-Each shell runs the user's own files first, which may change any variable, and then activates.
-"""
+"""`./prime shell`: a shell that reads the user's own files, which may change any variable, and then activates."""
 
 import os
 import re
@@ -140,9 +137,8 @@ def shell_command(graph: StateGraph, command_line: CommandLine, configuration: C
 
 
 def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]]":
-    """Return the kind of shell to start, and its program with the arguments that make it one.
+    """Return a shell's kind, its program and arguments: by default `$SHELL`, else the one this was typed in, else sh.
 
-    :param asked: a name or path; by default `$SHELL`, else the shell that this was typed in, else sh
     :raises UsageError: it is unknown, or not on this host
     """
     import shutil
@@ -166,10 +162,7 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
 
 
 def shell_label(configuration: Configuration) -> str:
-    """Return what marks the prompt: the project's name and, unless it is the default one, the environment's.
-
-    Only characters that mean nothing to any shell's prompt are in it.
-    """
+    """Return what marks the prompt, without what means something there: project, and environment if not the default."""
     try:
         project = read_project(configuration.root)
     except PrimerError:
@@ -182,13 +175,7 @@ def shell_label(configuration: Configuration) -> str:
 def enter_shell(
     shell: "tuple[str, list[str]]", command: "str | None", environment: str, label: str, console: Console
 ) -> None:
-    """Become a shell with the environment active. Does not return.
-
-    :param shell: what `chosen_shell` returned
-    :param command: what it runs before it ends; by default it reads stdin, be that a terminal or not
-    :param label: what marks the prompt
-    :raises UsageError: it cannot be started
-    """
+    """Become a shell with the environment active; without a `command` it reads stdin. Does not return."""
     kind, arguments = shell[0], list(shell[1])
     is_interactive = command is None and os.isatty(0)
     active = os.environ.get("VIRTUAL_ENV")
@@ -218,7 +205,6 @@ def enter_shell(
 
 
 def _parent_shell() -> str:
-    """Return the name of the program that started this one, where the host tells it."""
     return first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
 
 
@@ -235,7 +221,6 @@ def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":
 
 
 def _directory_of_file() -> str:
-    """Return the directory that has our file: in the user's cache, or a new one where that cannot be written."""
     import tempfile
 
     content = _SHELL_FILE.encode("ascii")
@@ -251,7 +236,7 @@ def _directory_of_file() -> str:
 
 
 def _filled(text: str, variables: "dict[str, str]", quote_mark: str, backslash: str = "\\") -> str:
-    """Fill in the values, in single quotes; `quote_mark` and `backslash` are how these stand within them."""
+    """Fill in the values in single quotes; `quote_mark` and `backslash` are how these stand within them."""
     environment, name = variables["VIRTUAL_ENV"], variables["VIRTUAL_ENV_PROMPT"]
     values = {"@SCRIPTS@": scripts_directory(environment), "@ENVIRONMENT@": environment, "@NAME@": name}
     quoted = {key: one.replace("\\", backslash).replace("'", quote_mark) for key, one in values.items()}

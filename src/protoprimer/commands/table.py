@@ -1,4 +1,4 @@
-"""The commands by name: a new one is a module of its own, a line here, and its options in `settings/command_line`."""
+"""The commands by name."""
 
 from typing import Any, Callable
 

@@ -1,4 +1,4 @@
-"""`./prime uv -- ARGS` and `./prime pip -- ARGS`: tools that were verified, one as itself, one for this environment."""
+"""`./prime uv -- ARGS` and `./prime pip -- ARGS`: verified tools, one as itself, one for this environment."""
 
 import os
 
@@ -22,13 +22,13 @@ def uv_command(command_line: CommandLine, toolbox: ToolBox) -> int:
 
 
 def pip_command(graph: StateGraph, command_line: CommandLine, interpreter: Interpreter, toolbox: ToolBox) -> int:
-    """Become the verified pip, run by the environment's interpreter, with the environment active."""
+    """Become the verified pip, with the environment active."""
     become_pip(ready_environment(graph).path, interpreter, command_line.operands, toolbox)
     return 0
 
 
 def become_pip(environment: str, interpreter: Interpreter, arguments: "list[str]", toolbox: ToolBox) -> None:
-    """Become the verified pip for an environment made from `interpreter`. Does not return."""
+    """Become the verified pip, in an environment made from `interpreter`. Does not return."""
     python, program = environment_python(environment), toolbox.pip(interpreter).command[1:]
     if arguments[:1] in (["install"], ["uninstall"]):
         told = "pip changes this environment only: to keep it in the next one, change the dependencies too"

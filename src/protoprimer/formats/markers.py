@@ -12,10 +12,7 @@ _VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_v
 
 
 def marker_holds(marker: str, environment: "dict[str, Any]") -> bool:
-    """Evaluate an environment marker (PEP 508; `in extras` and `in dependency_groups` of PEP 751 included).
-
-    :raises ValueError: it is none
-    """
+    """Evaluate a marker (PEP 508; `in extras` and `in dependency_groups` of PEP 751 too), or raise `ValueError`."""
     tokens = re.findall(r"\(|\)|'[^']*'|\"[^\"]*\"|not\s+in\b|[A-Za-z_][\w.]*|[<>=!~]+|\S", marker)
     value = _marker_value(tokens, environment, ("or", "and"))
     if tokens:
@@ -24,7 +21,7 @@ def marker_holds(marker: str, environment: "dict[str, Any]") -> bool:
 
 
 def _marker_value(tokens: "list[str]", environment: "dict[str, Any]", words: "tuple[str, ...]") -> bool:
-    """Take a value from the tokens, of parts that are joined by the first of `words`, and these by the others."""
+    """Take from the tokens what the first of `words` joins, of parts that the others join."""
     if not words:
         return _marker_atom(tokens, environment)
     values = [_marker_value(tokens, environment, words[1:])]
@@ -55,7 +52,7 @@ def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
 
 
 def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]") -> bool:
-    """Compare as `packaging` does, which follows the specification of dependency specifiers."""
+    """Compare as `packaging` does."""
     if isinstance(right, frozenset) or "extra" in names:
         left = normalized_project_name(left)
         right = right if isinstance(right, frozenset) else normalized_project_name(right)

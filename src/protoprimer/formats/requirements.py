@@ -22,17 +22,15 @@ class Requirement(NamedTuple):
 
     @property
     def normal_name(self) -> str:
-        """The name in its normal form."""
         return normalized_project_name(self.name)
 
     @property
     def name_with_extras(self) -> str:
-        """Such as `name[extra,other]`."""
         return self.name + ("[%s]" % ",".join(self.extras) if self.extras else "")
 
 
 def read_requirement(line: str) -> "Requirement | None":
-    """Return what a line asks for, or `None` if it is no requirement, such as an option or a path."""
+    """Return what a line asks for, `None` if it is an option, a path or the like."""
     found = _REQUIREMENT.match(line)
     if not found:
         return None
@@ -42,5 +40,5 @@ def read_requirement(line: str) -> "Requirement | None":
 
 
 def normalized_project_name(name: str) -> str:
-    """Return the name of a distribution, extra or group in its normal form (PEP 503)."""
+    """Return the normal form (PEP 503) of the name of a distribution, extra or group."""
     return re.sub("[-_.]+", "-", name).lower()

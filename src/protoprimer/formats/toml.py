@@ -14,7 +14,7 @@ TomlPath = Tuple[Union[str, int], ...]
 
 
 class TomlError(ValueError):
-    """Text that is not TOML 1.0: `message` says why, `line` where, counted from 1."""
+    """Text that is not TOML 1.0."""
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__("%s (line %d)" % (message, line))
@@ -23,10 +23,7 @@ class TomlError(ValueError):
 
 
 def load_toml(path: str) -> TomlTable:
-    """Return the content of a TOML file.
-
-    :raises ConfigurationError: it cannot be read, is not UTF-8 or not TOML 1.0 (exit code 3)
-    """
+    """Return the content of a TOML file, or raise `ConfigurationError` (exit code 3)."""
     try:
         text = read_file(path).decode("utf-8")
         # From 3.15 on it takes TOML 1.1, which would make one file good here and bad there.
@@ -50,18 +47,12 @@ def load_toml(path: str) -> TomlTable:
 
 
 def parse_toml(text: str) -> TomlTable:
-    """Return the tables of a TOML 1.0 document; dates and times are objects of `datetime`.
-
-    :raises TomlError: the text is not TOML
-    """
+    """Return the tables of a TOML 1.0 document, or raise `TomlError`."""
     return TomlReader(text).read()
 
 
 def place_of_key(path: str, keys: TomlPath) -> str:
-    """Return `file:line (key)` of a key in a TOML file, in which array elements are indexes; or of the table above it.
-
-    A table named by several headers has the line of its own header, else of the first that implies it.
-    """
+    """Return `file:line (key)` of a key in a TOML file, or of the table above it; elements of arrays are indexes."""
     reader, at = TomlReader(read_file(path).decode("utf-8")), 0
     value = reader.read()  # type: Any
     for key in keys:
@@ -125,10 +116,7 @@ class _OpenArray(list):  # type: ignore[type-arg]
 
 
 class TomlReader:
-    """A recursive descent over `text`; `at` is the offset of what comes next.
-
-    `offsets` has that of each key and element, by the id of the table or array that it is in.
-    """
+    """A recursive descent; `offsets` has where each key and element is, by the id of the table or array around it."""
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
@@ -165,7 +153,6 @@ class TomlReader:
         return TomlError(message, self.text.count("\n", 0, at) + 1)
 
     def skip(self, pattern: "re.Pattern[str]") -> str:
-        """Pass over what matches, if only nothing, and return it."""
         found = pattern.match(self.text, self.at)
         assert found is not None
         self.at = found.end()
@@ -203,7 +190,6 @@ class TomlReader:
         return table
 
     def step(self, table: TomlTable, key: str, start: int) -> _OpenTable:
-        """Go down to the table `key`, made where it is missing; for an array of tables to its last."""
         inner = table.setdefault(key, _OpenTable())
         self.offsets.setdefault((id(table), key), start)
         inner = inner[-1] if isinstance(inner, _OpenArray) else inner

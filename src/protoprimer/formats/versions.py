@@ -23,7 +23,7 @@ class InvalidVersion(ValueError):
 
 
 class InvalidSpecifier(ValueError):
-    """Text that is no specifier of PEP 440, or no request for a Python; the message is a sentence."""
+    """Text that is no specifier of PEP 440, or no request for a Python."""
 
 
 _VERSION = re.compile(
@@ -41,10 +41,7 @@ _PRE_RELEASE_LETTERS = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "prev
 
 @total_ordering
 class Version:
-    """A version of PEP 440, such as `3.14.0rc1`, ordered as it says.
-
-    :raises InvalidVersion: the text is none
-    """
+    """A version of PEP 440, ordered as it says; other text raises `InvalidVersion`."""
 
     def __init__(self, text: str) -> None:
         found = _VERSION.match(text)
@@ -89,10 +86,7 @@ class Version:
 
 
 class SpecifierSet:
-    """Clauses of PEP 440 such as `>=3.8,!=3.9.*`, all of which a version must meet; none admits every version.
-
-    :raises InvalidSpecifier: a clause is none
-    """
+    """Clauses such as `>=3.8,!=3.9.*`, all of which a version must meet; other text raises `InvalidSpecifier`."""
 
     def __init__(self, text: str = "") -> None:
         clauses = [clause.strip() for clause in text.split(",")]
@@ -103,15 +97,9 @@ class SpecifierSet:
 
     @property
     def prereleases(self) -> bool:
-        """Whether a clause other than an exclusion names a pre-release."""
         return any(operator != "!=" and named and named.is_prerelease for operator, _, named in self._clauses)
 
     def contains(self, version: str, prereleases: bool = True) -> bool:
-        """Tell whether the version meets every clause.
-
-        :param prereleases: whether pre-releases are admitted
-        :raises InvalidVersion: the version is none
-        """
         candidate = Version(version)
         if candidate.is_prerelease and not prereleases:
             return False
@@ -125,7 +113,7 @@ class SpecifierSet:
 
 
 def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
-    """Return operator, text and version; of `==3.1.*` the text ends in `.*` and the version is 3.1."""
+    """Return operator, text and version; of `==3.1.*` the version is 3.1."""
     found = re.match(r"(===|[=!~<>]=|[<>])\s*([^\s;)]*?)(\.\*)?\Z", clause)
     operator, stem, wildcard = found.groups() if found else ("", clause, None)
     try:
@@ -180,14 +168,10 @@ class PythonRequest(NamedTuple):
     prereleases: bool
 
     def admits(self, version: str) -> bool:
-        """Tell whether an interpreter of this version is asked for, as far as the version goes."""
         return self.specifiers.contains(version, self.prereleases)
 
     def narrowed(self, ranges: "list[str]") -> "PythonRequest":
-        """Return the request for those of the same Pythons that specifiers such as `requires-python` admit as well.
-
-        :raises InvalidSpecifier: one of `ranges` is none
-        """
+        """Return the request for those of the same Pythons that these specifiers admit as well."""
         specifiers = SpecifierSet(",".join([str(self.specifiers)] + ranges))
         # uv takes a free-threaded request by its own name only.
         text = self.text if self.free_threaded else " and ".join([self.text] + ranges)
@@ -205,11 +189,9 @@ _PYTHON_IMPLEMENTATIONS = {"cpython": "cpython", "cp": "cpython", "pypy": "pypy"
 
 
 def parse_python_request(text: str) -> PythonRequest:
-    """Read a request for a Python, as in `python`, `--python` or a line of `.python-version`.
+    """Read a request: `3`, `3.11.4`, `3.14rc1`, `3.14-dev`, `>=3.8,<4`, `3.13t`, `cpython@3.12`, `pypy3.10`, `any`.
 
-    `3`, `3.11`, `3.11.4`, `3.14rc1`, `3.14-dev`, `>=3.8,<4`, `3.13t`, `cpython@3.12`, `pypy3.10`. What pyenv and uv
-    add to the version is ignored: `pypy3.10-7.3.12`, `3.11.7/envs/name`, `cpython-3.12.1-linux-x86_64-gnu`; a plain
-    `3.12` admits every implementation, and `any` and `system` every release.
+    What pyenv and uv add is ignored: `pypy3.10-7.3.12`, `3.11.7/envs/name`, `cpython-3.12.1-linux-x86_64-gnu`.
 
     :raises InvalidSpecifier: it is none of these
     """
@@ -235,12 +217,12 @@ def parse_python_request(text: str) -> PythonRequest:
 
 
 def version_numbers(text: str) -> "tuple[int, ...]":
-    """Return the first three numbers in a text, such as those of a tool's version."""
+    """Return the first three numbers in a text."""
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
 def python_version_line(content: str) -> "tuple[str, int]":
-    """Return the first request in a `.python-version` file, of several in a line the first; and the line's number."""
+    """Return the first request in a `.python-version` file, and the number of its line."""
     for number, line in enumerate(content.splitlines(), 1):
         asked = line.split("#")[0].strip()
         if asked:
@@ -249,10 +231,7 @@ def python_version_line(content: str) -> "tuple[str, int]":
 
 
 def poetry_python_range(text: str) -> "str | None":
-    """Return a constraint of poetry such as `^3.8` as a specifier of PEP 440, or `None` where there is none.
-
-    :raises InvalidSpecifier: it is none of poetry's constraints either
-    """
+    """Return poetry's `^3.8` and the like in the form of PEP 440, if it has one; `InvalidSpecifier` if it is none."""
     ranges = []
     for alternative in re.split(r"\|\|?", text):
         clauses = re.findall(r"[^\s,]+", re.sub(r"([<>=!~^])\s+", r"\1", alternative))

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class Option(NamedTuple):
-    """An option: as the help spells it, what it does, which commands know it if not all, its only values if not any."""
+    """An option: as the help spells it, what it does, which commands know it (`None`: all), its only values."""
 
     spelled: str
     meaning: str
@@ -36,22 +36,18 @@ class Option(NamedTuple):
 
     @property
     def names(self) -> "list[str]":
-        """Its spellings, the long one first."""
         return [word.rstrip(",") for word in reversed(self.spelled.split()) if word.startswith("-")]
 
     @property
     def key(self) -> str:
-        """The long name without its dashes."""
         return self.names[0][2:]
 
     @property
     def metavar(self) -> "str | None":
-        """What its value is called; `None` if it takes none."""
         last = self.spelled.split()[-1]
         return None if last.startswith("-") else last
 
     def belongs_to(self, command: str) -> bool:
-        """Tell whether `command` knows this option."""
         return self.commands is None or command in self.commands
 
 
@@ -100,11 +96,7 @@ _CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade
 
 
 class CommandLine:
-    """What was asked for; options by their long names: flags are `True`, repeatable ones lists.
-
-    :param program: the entry script as it was called
-    :param client_arguments: what only client code can understand, verbatim and in order
-    """
+    """What was asked for; options by their long names: flags are `True`, repeatable ones lists."""
 
     def __init__(self, program: str, command: str = "boot", client_arguments: "list[str] | None" = None) -> None:
         self.program = program
@@ -114,29 +106,21 @@ class CommandLine:
         self.client_arguments = client_arguments or []
 
     def has(self, name: str) -> bool:
-        """Tell whether the option `name` was given."""
         return bool(self.options.get(name))
 
     def text(self, name: str) -> "str | None":
-        """Return the value of an option that takes one, or `None`."""
         value: "str | None" = self.options.get(name)
         return value
 
     def texts(self, name: str) -> "list[str]":
-        """Return the values of a repeatable option."""
         return self.options.get(name) or []
 
     def verbosity(self) -> int:
-        """Return -1 for quiet, else how often `-v` was given."""
         return -1 if self.has("quiet") else len(self.texts("verbose"))
 
 
 def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -> CommandLine:
-    """Read the arguments after the program's name.
-
-    :param has_client: whether what we do not know is for the client's main to understand
-    :raises UsageError: exit code 2
-    """
+    """Read the arguments; what is unknown is for the client, if there is one, else a `UsageError` (exit code 2)."""
     command, rest = _command_among(arguments)
     line, operand = CommandLine(program, command), _OPERANDS.get(command, "")
     carries = has_client and command in ("boot", "reboot")
@@ -174,7 +158,7 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
 
 
 def _command_among(arguments: "list[str]") -> "tuple[str, list[str]]":
-    """Return the command, and the arguments without it: options may stand on either side of it."""
+    """Return the command, and the rest: options may stand on either side of it."""
     index = 0
     while index < len(arguments) and arguments[index] not in COMMANDS:
         word = arguments[index]
@@ -186,7 +170,7 @@ def _command_among(arguments: "list[str]") -> "tuple[str, list[str]]":
 
 
 def _options_in(word: str) -> "list[tuple[Option | None, str | None]]":
-    """Return what a word such as `--env=dev`, `-edev` or `-vq` holds: options with their values."""
+    """Return what a word such as `--env=dev`, `-edev` or `-vq` holds."""
     named = {name: option for option in OPTIONS for name in option.names}
     name, equals, value = word.partition("=")
     if word.startswith("--"):
@@ -246,10 +230,7 @@ def _check_command_is_whole(line: CommandLine) -> None:
 
 
 def help_text(program: str, command: "str | None" = None, client_help: "str | None" = None) -> str:
-    """Return the text of `--help`: of the whole command line, or of one command.
-
-    :param client_help: the client's own options, known only in the neo runtime
-    """
+    """Return the text of `--help`: of the whole command line, or of one command."""
     is_of_all, command = command in (None, "boot"), command or "boot"
     words = [program, "[COMMAND]" if is_of_all else command, "[OPTIONS]", _OPERANDS.get(command, "")]
     lines = ["usage: " + " ".join(words).rstrip(), ""]

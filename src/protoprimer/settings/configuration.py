@@ -55,11 +55,7 @@ class Setting(NamedTuple):
 
 
 class Configuration:
-    """What one run goes by.
-
-    :param root: the repository's root, absolute
-    :param kernel_path: the kernel file, absolute
-    """
+    """What one run goes by; all paths are absolute."""
 
     def __init__(self, root: str, kernel_path: str) -> None:
         self.root = root
@@ -80,16 +76,14 @@ class Configuration:
         self._state_directory: "str | None" = None
 
     def get(self, key: str) -> Any:
-        """Return the effective value of `key`, its default where nothing sets it."""
         return self.settings[key].value if key in self.settings else default_of_key(key)
 
     def text(self, key: str) -> "str | None":
-        """Return the effective value of a key that is a string or unset."""
         value = self.get(key)
         return value if isinstance(value, str) else None
 
     def place_of(self, key: str, *path: "str | int") -> str:
-        """Return where the value of `key`, or the part of it at `path`, was set."""
+        """Return where `key`, or the part of its value at `path`, was set."""
         setting = self.settings.get(key)
         return self.place_in(setting.source, setting.keys + path) if setting else "default"
 
@@ -107,11 +101,10 @@ class Configuration:
         return place[len(below) :] if place.startswith(below) else place
 
     def error(self, key: str, cause: str, advice: "str | None" = None) -> ConfigurationError:
-        """Return the error (exit code 3) that the value of `key` is wrong, with its place."""
+        """Return the error (exit code 3) that the value of `key` is wrong."""
         return ConfigurationError(cause, self.place_of(key), advice)
 
     def path_of(self, relative: str) -> str:
-        """Return a configured path as an absolute one; relative ones count from the root."""
         return os.path.normpath(os.path.join(self.root, relative))
 
     @property
@@ -121,7 +114,7 @@ class Configuration:
 
     @property
     def state_directory(self) -> str:
-        """Where this user keeps the state of this clone: in the user's cache, where the clone cannot be written."""
+        """Where this user keeps the state of this clone: in their cache, where they cannot write the clone."""
         if self._state_directory is None:
             own, root = self.own_state_directory, self.root
             name = "%s-%s" % (os.path.basename(root), sha256_of(os.fsencode(own))[:16])
@@ -134,22 +127,18 @@ class Configuration:
 
     @property
     def keeps_state_elsewhere(self) -> bool:
-        """Whether the state is not kept where others who use this checkout keep theirs."""
+        """Whether the state is not where others who use this checkout keep theirs."""
         return "state-dir" in self.leaps["input"] or self.state_directory != self.own_state_directory
 
     def effective(self) -> "dict[str, Any]":
-        """Return the effective value of every key, and what the leaps before decided."""
         values = {key: self.get(key) for key in CLIENT_SCHEMA["properties"] if key != "env"}
         return dict(values, root=self.root, environment=self.environment_name, state=self.state_directory)
 
     def derive(self, key: str, value: object, source: str) -> None:
-        """Set what the run has computed itself."""
         self.settings[key] = Setting(value, "derived", source)
 
 
 class _Table(NamedTuple):
-    """A table of configuration, and where it stands."""
-
     data: Dict[str, Any]
     file: str
     keys: Tuple[str, ...]
@@ -165,7 +154,7 @@ def read_configuration(
     """Take the five leaps.
 
     :param remembered_environment: tells, for a state directory, the environment that was last chosen in this clone
-    :raises ConfigurationError: exit code 3: a file, key, type or value is wrong; nothing has been written
+    :raises ConfigurationError: a file, key or value is wrong (exit code 3); nothing has been written
     """
     inputs = _input_leap(command_line, environ)
     configuration = Configuration(_find_root(os.path.dirname(entry_path)), kernel_path)
@@ -205,7 +194,7 @@ def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[s
 
 
 def _value_from_text(key: str, text: str) -> object:
-    """Return what a text means; what means nothing stays text, which the schema refuses."""
+    # What means nothing stays text, which the schema refuses.
     kind = _INPUT_SCHEMA["properties"][key].get("type")
     if key == "backend" and "," in text:
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -217,7 +206,6 @@ def _value_from_text(key: str, text: str) -> object:
 
 
 def _find_root(entry_directory: str) -> str:
-    """Return the nearest directory, from the entry script's upwards, that looks like the root of a project."""
     directory = entry_directory
     while not any(os.path.exists(os.path.join(directory, mark)) for mark in _ROOT_MARKS):
         if directory == os.path.dirname(directory):
@@ -227,7 +215,6 @@ def _find_root(entry_directory: str) -> str:
 
 
 def _primer_leap(configuration: Configuration) -> "dict[str, str]":
-    """Return what the file beside the kernel says, its paths absolute."""
     directory, name = os.path.split(configuration.kernel_path)
     # A kernel under another name has a primer file of that name; the usual one serves it too.
     stems = dict.fromkeys([os.path.splitext(name)[0], "proto_kernel"])
@@ -375,7 +362,7 @@ def _apply(configuration: Configuration, table: _Table, leap: str) -> None:
 
 
 def _refuse_bad_place(configuration: Configuration, key: str) -> None:
-    """Refuse a state directory or link where files of ours would hide, or be, the user's, or no tool can work."""
+    """Refuse a place where files of ours would hide the user's, or no tool can work."""
     root, state = os.path.join(configuration.root, ""), os.path.join(configuration.own_state_directory, "")
     value = configuration.text(key)
     if value is not None:
@@ -390,7 +377,6 @@ def _refuse_bad_place(configuration: Configuration, key: str) -> None:
 
 
 def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
-    """Bring the short forms of a step of `install` into the full one."""
     full = dict({"projects": [], "requirements": [], "constraints": [], "args": []}, **step)
     full["projects"] = [
         dict({"editable": True, "extras": [], "groups": []}, **({"path": item} if isinstance(item, str) else item))
@@ -400,7 +386,6 @@ def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def _become_cell(configuration: Configuration, text: str) -> None:
-    """Take on what `matrix` says of this cell: its own generations, its extras and groups."""
     try:
         configuration.cell = cell = {key: str(value) for key, value in json.loads(text).items()}
         configuration.environment_name += "." + cell["name"]

@@ -15,12 +15,7 @@ __all__ = ["Credentials", "home_path", "url_credentials", "without_credentials"]
 
 
 class Credentials:
-    """What is known of the users of the configured URLs.
-
-    :param indexes: URLs of indexes, the main one first
-    :param others: further URLs that may hold credentials
-    :param uses_keyring: whether the command `keyring` is asked
-    """
+    """What is known of the users of indexes, the main one first, and of other URLs."""
 
     def __init__(
         self, indexes: "list[str]", others: "list[str]", uses_keyring: bool, environ: "dict[str, str]"
@@ -34,10 +29,7 @@ class Credentials:
         self._keyring_answers: "dict[tuple[str, str], str]" = {}
 
     def of_url(self, url: str, ask_keyring: bool = True) -> "tuple[str, str, str] | None":
-        """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring.
-
-        :param ask_keyring: false where it is enough to know that it would be asked
-        """
+        """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring."""
         server, user = _server(url), ""
         for known in [url] + self._urls:
             found = url_credentials(known)
@@ -55,13 +47,13 @@ class Credentials:
         return (user, "", "the URL") if user else None
 
     def secrets(self) -> "list[str]":
-        """Return what must never be shown, for `Console.add_secret`."""
+        """Return what must never be shown."""
         words = {found[1] or found[0] for found in map(url_credentials, self._urls) if found}
         words |= {text for name, text in self._environ.items() if re.match(r"UV_INDEX_.*_PASSWORD\Z", name)}
         return sorted(filter(None, words | {urllib.parse.quote(word, safe="") for word in words}))
 
     def _of_keyring(self, url: str, user: str) -> "str | None":
-        """Return what the command `keyring` knows, asked as pip asks it: for the index, then for its host."""
+        """Ask the command `keyring` as pip does: for the index, then for its host."""
         services = [without_credentials(one) for one in self._indexes or [url] if _server(one) == _server(url)]
         program = shutil.which("keyring")
         for service in services + [urllib.parse.urlsplit(url).netloc.rpartition("@")[2]]:
@@ -102,7 +94,7 @@ def url_credentials(url: str) -> "tuple[str, str] | None":
 
 
 def without_credentials(url: str) -> str:
-    """Return a URL without its user and password; any other text as it is."""
+    """Return a URL, or other text, without its user and password."""
     before, mark, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     return before + mark + place.rpartition("@")[2] + slash + path if mark else url

@@ -30,10 +30,7 @@ _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 class IndexSettings:
-    """Where distributions come from, which are chosen, and how they are reached; made by `read_index_settings`.
-
-    :param files: every file in which pip or uv would be told something, whether it is there or not
-    """
+    """Where distributions come from, which are chosen, how they are reached; `files` are all that would tell."""
 
     def __init__(
         self, sources: "list[SettingsSource]", files: "list[str]", offline: bool, environ: "dict[str, str]", root: str
@@ -74,7 +71,7 @@ class IndexSettings:
         return IndexSettings(sources, self.files, True, self._environ, self.root)
 
     def refusal(self, installer: str) -> "str | None":
-        """Return why `pip` or `uv` cannot do what a setting asks, or `None`: no setting is dropped silently."""
+        """Return why `pip` or `uv` cannot do what a setting asks: none is dropped silently."""
         for name, setting in SETTINGS.items():
             _, refuses, allowed = getattr(setting, installer).partition("refused")
             asked = [value for value in self._values(name) if not is_false_text(value) and value not in allowed.split()]
@@ -87,27 +84,24 @@ class IndexSettings:
         return None
 
     def facts(self) -> "dict[str, list[str]]":
-        """Return what bears on what is installed, without credentials, by the names of the settings."""
+        """Return what bears on what is installed, by setting and without credentials."""
         values = {name: self._values(name) for name, setting in SETTINGS.items() if "what" in setting.kind}
         return {name: list(map(without_credentials, found)) for name, found in values.items() if found}
 
     def constraint_lines(self) -> "list[str]":
-        """Return the constraints that no file of pip's can say: uv's own, and what it overrides with one version."""
+        """Return the constraints of uv's own, and its overrides that pip can have as such."""
         overrides = self._values("override-dependencies")
         return self._values("constraint-dependencies") + [line for line in overrides if _EXACT_PIN.match(line)]
 
     def index_urls(self) -> "list[str]":
-        """Return every index to look at, the public one if none is configured; only local ones when offline."""
+        """Return every index to look at; only local ones when offline."""
         if self.no_index:
             return []
         urls = [self.index_url or _PUBLIC_INDEX] + self.extra_index_urls
         return [url for url in urls if url.startswith("file:")] if self.offline else urls
 
     def for_pip(self, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
-        """Return arguments and variables with which pip uses these settings and no others.
-
-        :param locking: the result will be committed: directories that only this host has are left out
-        """
+        """Return arguments and variables for pip; `locking` leaves out directories that only this host has."""
         index_url, indexes = self.index_url, self._places(self.extra_index_urls, locking)
         if self.offline:
             index_url, *indexes = self.index_urls() or [""]
@@ -129,14 +123,11 @@ class IndexSettings:
         return self._options("pip"), env
 
     def for_uv(self, project: bool = False, locking: bool = False) -> "tuple[list[str], dict[str, str]]":
-        """Return the arguments, of what resolves, and the variables with which uv uses what it cannot see in its files.
-
-        :param project: for `uv sync` and `uv lock`, which write down, or compare, what they are told: no directories
-        :param locking: as for pip
-        """
+        """Return arguments and variables for what uv does not see in its files; `project` is for its sync and lock."""
         # uv, unlike pip, fails on a directory that is not there.
         links = self._values("find-links", "uv")
         links = [place for place in links if place.startswith("http") or os.path.exists(_path_of(place))]
+        # A project's commands write down, or compare, what they are told: no directories.
         indexes = self._places(self._values("extra-index-url", "uv"), locking or project)
         env = self._variables(
             "uv",
@@ -161,10 +152,7 @@ class IndexSettings:
         return self._options("uv", project), env
 
     def _variables(self, installer: str, other: "dict[str, str | None]") -> "dict[str, str]":
-        """Return the variables that the table names: anybody can read another process's arguments.
-
-        :param other: by the setting, what is not said as it was read
-        """
+        """Use variables where the table says so: anybody can read another process's arguments."""
         said = {
             "uploaded-prior-to": self._upload_limit(installer),
             "cert": self.ca_file,
@@ -184,7 +172,7 @@ class IndexSettings:
         return env
 
     def _options(self, installer: str, project: bool = False) -> "list[str]":
-        """Return the options that the table names: as variables these would hold for isolated builds, too."""
+        """Use options where the table says so: as variables these would hold for isolated builds, too."""
         args: "list[str]" = []
         for name, setting in SETTINGS.items():
             option = getattr(setting, installer)
@@ -199,7 +187,7 @@ class IndexSettings:
         return args
 
     def describe(self) -> "list[str]":
-        """Return a line for each setting in force, with the place it comes from; credentials are left out."""
+        """Return a line for each setting in force, with its place and without credentials."""
         said = [(name, value) for name in SETTINGS for value in self._values(name)]
         lines = ["%s: %s (%s)" % (name, mask_urls(value), self._place(name, value)) for name, value in said]
         lines = lines or ["index-url: the public index (nothing is configured)"]
@@ -215,7 +203,7 @@ class IndexSettings:
         return [place for place in places if place not in self._places(places, True)]
 
     def _places(self, places: "list[str]", locking: bool) -> "list[str]":
-        """Return the places to name: in a lock, those that every clone has, in the network or in the repository."""
+        """Return the places to name: in a lock, those in the network or in the repository."""
         if not locking or self.no_index:
             # Without any index these are all there is; what is written names none of their files.
             return places
@@ -225,7 +213,6 @@ class IndexSettings:
         return [source for source in self._sources if source.values.get(name)]
 
     def _values(self, name: str, installer: str = "") -> "list[str]":
-        """Return the values of a setting, of one that has a single value the strongest; less what uv reads itself."""
         is_list, sources = "list" in SETTINGS[name].kind, self._sources_of(name)
         if installer == "uv" and name in _READ_BY_UV:
             # The strongest source decides, also where it does not count.
@@ -240,13 +227,13 @@ class IndexSettings:
         return next(source.place for source in self._sources_of(name) if value in source.values[name])
 
     def _of_person(self, name: str, *variables: str) -> "str | None":
-        """Return a setting of which all variables of a person, also other tools', go before the host's files."""
+        """Return a setting of which a person's variables, also other tools', go before the host's files."""
         is_of_file = all(source.is_file for source in self._sources_of(name))
         others = [self._environ.get(variable) for variable in variables] if is_of_file else []
         return next(filter(None, others + [self._one(name)]), None)
 
     def _upload_limit(self, installer: str) -> "str | None":
-        """Return until when what was uploaded counts, in the installer's words, `None` where it has none."""
+        """Return in the installer's words until when what was uploaded counts."""
         text = next(iter(self._values("uploaded-prior-to", installer)), None)
         if text is None or self._sources_of("uploaded-prior-to")[0].is_pips == (installer == "pip"):
             return text
@@ -269,20 +256,14 @@ class IndexSettings:
 
 
 def read_index_settings(root: str, offline: bool = False, environ: "dict[str, str] | None" = None) -> IndexSettings:
-    """Read every variable and file in which pip or uv is told something, those of the repository at `root` included.
-
-    :raises ConfigurationError: a file cannot be understood (exit code 3)
-    """
+    """Read what pip and uv are told, in this repository too, or raise `ConfigurationError` (exit code 3)."""
     environ = dict(os.environ) if environ is None else environ
     sources, files = read_settings_sources(root, environ)
     return IndexSettings(sources, files, offline, environ, root)
 
 
 def _moment_of(text: str, days: int) -> "str | None":
-    """Return a date, a time or a span such as `7 days` as a time; `None` where it is none of these.
-
-    :param days: what a date means: 0 that it has not begun (as for pip), 1 that it is over (as for uv)
-    """
+    """Return a date, time or span such as `7 days` as a time; `days` is 1 where a date's end counts (uv), else 0."""
     import datetime as dt
 
     if re.match(r"\d{4}-\d\d-\d\d[Tt ]\d", text):

@@ -101,7 +101,7 @@ _BINARY = ("only-binary", "no-binary")
 
 
 class SettingsSource(NamedTuple):
-    """One tool's variables, or one of its files: values by the name of the setting in the table."""
+    """One tool's variables, or one of its files: values by the names of settings."""
 
     is_pips: bool
     is_file: bool
@@ -112,7 +112,7 @@ class SettingsSource(NamedTuple):
 def settings_source(
     is_pips: bool, is_file: bool, place: str, directory: str, told: "dict[str, list[str]]"
 ) -> SettingsSource:
-    """Return a source of what it tells: paths become absolute, and what is said of all packages is `:all:`."""
+    """Return what a source tells, its paths absolute; what is said of all packages is `:all:`."""
     values = {}
     for name, texts in told.items():
         found = [text.strip() for text in texts if text.strip()]
@@ -125,10 +125,7 @@ def settings_source(
 
 
 def read_settings_sources(root: str, environ: "dict[str, str]") -> "tuple[list[SettingsSource], list[str]]":
-    """Return every variable set and file in which pip or uv is told something, the strongest first, and all such files.
-
-    :raises ConfigurationError: a file cannot be understood, or UV_CONFIG_FILE is not there (exit code 3)
-    """
+    """Return what pip and uv are told, the strongest first, and all files that would count; or `ConfigurationError`."""
     uv_files, pip_files, here = _uv_files(root, environ), _pip_files(environ), os.sep
     with suppress(OSError):
         # Where it was deleted under us, nothing relative can be meant.
@@ -181,7 +178,7 @@ def _pip_values(texts: "dict[str, str]") -> "dict[str, list[str]]":
 
 
 def with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
-    """Return a URL with the user and password that uv's variables give to the index of this name."""
+    """Return a URL with what uv's variables say of the index of this name."""
     prefix = "UV_INDEX_" + re.sub(r"\W", "_", name.upper())
     user, password = (urllib.parse.quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
     if not (user or password) or url_credentials(url):
@@ -283,10 +280,10 @@ def _pip_file(path: str) -> "dict[str, list[str]]":
 
 
 def _absolute_place(text: str, directory: str, as_url: bool) -> str:
-    """Return a path absolute, and as a URL where an installer would take it apart; a URL as it is."""
     if "://" in text or text.startswith("file:"):
         return text
     path = os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
+    # An installer would take such a path apart.
     if not as_url and not any(letter.isspace() or letter == "," for letter in path):
         return path
     return file_url(path)

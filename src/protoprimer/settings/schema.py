@@ -86,7 +86,7 @@ _TYPES = {
 
 
 class SchemaViolation(NamedTuple):
-    """The first thing wrong in a document: the keys and indexes that lead to it, one sentence, what was expected."""
+    """The first thing wrong in a document: what leads to it, one sentence, what was expected."""
 
     path: _Keys
     cause: str
@@ -94,13 +94,13 @@ class SchemaViolation(NamedTuple):
 
 
 def default_of_key(key: str) -> object:
-    """Return a key's default value, `None` where it is computed."""
+    """Return a key's default, `None` where it is computed."""
     default = _KEYS[key].get("default")
     return list(default) if isinstance(default, list) else default
 
 
 def first_violation(value: object, schema: _Schema) -> Optional[SchemaViolation]:
-    """Check `value` against the part of JSON Schema that our tables use; return what is wrong, or `None`."""
+    """Check a value against the part of JSON Schema that our tables use."""
     return next(_violations(value, schema, ()), None)
 
 

@@ -15,7 +15,7 @@ from protoprimer.system.processes import end_processes, processes_below
 
 __all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed_environment"]
 
-# What an interrupted installer may take to remove its temporary files.
+# For an interrupted installer to remove its temporary files.
 _SECONDS_TO_TIDY = 1.0
 # As of the command `timeout`.
 STATUS_OF_LATE = 124
@@ -42,19 +42,18 @@ class ChildResult(NamedTuple):
     errors: str
 
     def everything(self) -> str:
-        """Return all that it printed, stdout first."""
         return "\n".join(part.strip("\n") for part in (self.output, self.errors) if part.strip())
 
 
 class Terminated(BaseException):
-    """A signal asks this process to end while a child is at work: first that is ended, then this process."""
+    """A signal asks this process to end while a child is at work, which would go on as an orphan."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
     def end_this_process(self) -> None:
-        """End this process by the signal, so that its parent sees the truth. Does not return."""
+        """End by the signal, so that this process's parent sees it. Does not return."""
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
 
@@ -78,13 +77,10 @@ def run_child(
     timeout: float = float("inf"),
     input_text: "str | None" = None,
 ) -> ChildResult:
-    """Run a program to its end and return how it ended; its output goes to the log, never to ours.
+    """Run a program to its end; its output goes to the log, never to ours.
 
-    :param cwd: where it starts; a directory that exists
-    :param environ: all of its variables; by default those of `scrubbed_environment`
     :param timeout: seconds after which it is ended, with all that it had started; its status is then `STATUS_OF_LATE`
-    :param input_text: what it reads from stdin; by default nothing
-    :raises InstallError: it could not be started; callers that expect this catch it (exit code 6)
+    :raises InstallError: it could not be started
     :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
     """
     console.record("$ " + " ".join(arguments))
@@ -155,8 +151,6 @@ class _Reader(threading.Thread):
 
 @contextmanager
 def _raised_terminations() -> "Iterator[None]":
-    """Let the signals that would end this process at once, and orphan its child, raise `Terminated`."""
-
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
 
@@ -174,7 +168,7 @@ def _raised_terminations() -> "Iterator[None]":
 
 
 def _figures_of(printed: bytes) -> str:
-    """Return how far an installer is, by what it has printed: pip names each package, uv how many and large ones."""
+    # pip names each package, uv only large ones, and how many there are.
     text = printed.decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     done = {line.split()[1] for line in lines if line.startswith(("Collecting ", "Downloaded ", "Built "))}
@@ -185,7 +179,6 @@ def _figures_of(printed: bytes) -> str:
 
 
 def _end_family(child: "subprocess.Popen[bytes]") -> None:
-    """End a child and all that it has started, which would go on as orphans; an interrupted installer tidies first."""
     family = processes_below(child.pid)
     end_processes(family + [child.pid], gently=True)
     try:

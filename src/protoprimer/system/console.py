@@ -29,12 +29,7 @@ class Step:
 
 
 class Console:
-    """Where protoprimer's own words go; stdout is never written.
-
-    :param verbosity: -1 quiet (errors only), 0 one line a step, 1 details, 2 children's output too
-    :param color: `auto`, `always` or `never`; `NO_COLOR` and a stream that is no terminal mean never under `auto`
-    :param stream: what is written to; `None` is the process's stderr
-    """
+    """Our words: on stderr by verbosity (-1 quiet, 0 a line a step, 1 details, 2 children's output), in the log all."""
 
     def __init__(self, verbosity: int = 0, color: str = "auto", stream: "TextIO | None" = None) -> None:
         self.verbosity = verbosity
@@ -50,33 +45,25 @@ class Console:
         self._drawn_lines = 0
 
     def say(self, text: str) -> None:
-        """Print one line, unless quiet."""
         self._tell(text, text, 0)
 
     def detail(self, text: str) -> None:
-        """Print one line under `-v`; the log always has it."""
         self._tell(text, self.painted(text, "dim"), 1)
 
     def record(self, text: str) -> None:
-        """Write text to the log, such as what a child process printed; print it under `-vv` only."""
         self._tell(text, text, 2)
 
     def warn(self, text: str) -> None:
-        """Print a warning, even when quiet."""
         self._tell("warning: " + text, self.painted("warning: ", "yellow") + text, -1)
 
     def error(self, error: "PrimerError | str") -> None:
-        """Print a failure, and where the full record of the run is."""
         self._tell("error: %s" % error, self.painted("error: ", "red") + str(error), -1)
         if self._log is not None:
             self._print("  log: " + self._log.name)
 
     @contextmanager
     def step(self, doing: str, done: str, may_fail: bool = False) -> "Iterator[Step]":
-        """Surround a piece of work, named in the present and in the past tense; it becomes a line with its time.
-
-        :param may_fail: whether something else serves then, so that a failure is told under `-v` only
-        """
+        """Surround a piece of work, told in both tenses; it `may_fail` where something else serves then."""
         step = Step(doing, done)
         self._steps.append(step)
         try:
@@ -97,7 +84,7 @@ class Console:
         self._tell(line, self.painted(line, colour), verbosity)
 
     def progress(self, told: str = "") -> None:
-        """Show what the innermost step is doing now, such as `12 of 95 packages`; called from every slow loop."""
+        """Show how far the innermost step is, such as `12 of 95 packages`."""
         if self._steps:
             step = self._steps[-1]
             seconds = time.monotonic() - step.started
@@ -105,7 +92,7 @@ class Console:
             self.show_life(line, line)
 
     def show_life(self, line: str, picture: str) -> None:
-        """Draw a picture on a terminal, in place of the last; elsewhere print a line if none was for ten seconds."""
+        """Draw a picture on a terminal; elsewhere print a line if none was for ten seconds."""
         now = time.monotonic()
         if self.verbosity >= 0 and self.is_terminal():
             if now - self._last_drawn >= SECONDS_BETWEEN_PICTURES:
@@ -114,29 +101,27 @@ class Console:
             self._print("still " + line)
 
     def transferred(self, received: int, total: int, since: float) -> None:
-        """Show how much of a download has arrived, in bytes, and how fast; a `total` of 0 is not known."""
+        """Show how many bytes have arrived; a `total` of 0 is not known."""
         of = " of %.1f" % (total / 1e6) if total else ""
         rate = received / 1e6 / max(0.001, time.monotonic() - since)
         self.progress("%.1f%s MB, %.1f MB/s" % (received / 1e6, of, rate))
 
     def keep_log_in(self, directory: "str | None", prepare: "Callable[[], None]") -> None:
-        """Let the run's log be a new file in `directory`, made when the first step begins, after what it is in."""
+        """Let the log be a new file in `directory`, made when the first step begins, after `prepare`."""
         self._log_directory = directory
         self._prepare_log = prepare
 
     def add_secret(self, secret: "str | None") -> None:
-        """Have `secret` replaced by `****` wherever anything is printed or written."""
         if secret and len(secret) > 2:
             self._secrets.add(secret)
 
     def mask(self, text: str) -> str:
-        """Return `text` without secrets: those registered, and the credentials of any URL."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "****")
         return mask_urls(text)
 
     def draw(self, text: str) -> None:
-        """Show some lines below all else, in the place of those drawn before; only where `is_terminal`."""
+        """Show lines below all else, in the place of those drawn before."""
         columns = shutil.get_terminal_size().columns
         lines = [line[: columns - 1] for line in self.mask(text).split("\n")]
         undrawn = self._undrawn()
@@ -145,18 +130,15 @@ class Console:
         self._write(undrawn + "\n".join(lines))
 
     def is_terminal(self) -> bool:
-        """Tell whether a person looks at a terminal that can be drawn on."""
         stream = self._stream or sys.stderr
         is_plain = os.environ.get("CI") or os.environ.get("TERM") == "dumb"
         return stream is not None and not stream.closed and stream.isatty() and not is_plain
 
     def painted(self, text: str, colour: str) -> str:
-        """Return `text` in a colour, where colours are wanted."""
         is_wanted = self._color == "auto" and not os.environ.get("NO_COLOR") and self.is_terminal()
         return "\033[%sm%s\033[0m" % (_COLOURS[colour], text) if is_wanted or self._color == "always" else text
 
     def _undrawn(self) -> str:
-        """Return what takes the drawn lines away again."""
         drawn, self._drawn_lines = self._drawn_lines, 0
         return ("\033[%dA" % (drawn - 1) if drawn > 1 else "") + "\r\033[J" if drawn else ""
 
@@ -189,7 +171,7 @@ class Console:
 
     def _new_log(self, directory: str) -> "TextIO | None":
         if not os.path.exists(os.path.dirname(directory)):
-            # What is done before anything is made here, such as fetching an interpreter, is written down afterwards.
+            # What comes before, such as fetching an interpreter, is written down afterwards.
             return None
         if self._prepare_log is not None:
             self._prepare_log()
@@ -231,10 +213,7 @@ def mask_urls(text: str) -> str:
 
 
 def print_out(text: str, end: str = "\n") -> None:
-    """Print what was asked for to stdout; all of it has left this process afterwards.
-
-    :raises OutputLost: the disk is full, or failed (exit code 120); who reads no more has had enough
-    """
+    """Print all of what was asked for to stdout, or raise `OutputLost` (exit code 120)."""
     try:
         _put(sys.stdout, mask_urls(text) + end)
     except OSError as error:
@@ -244,7 +223,7 @@ def print_out(text: str, end: str = "\n") -> None:
 
 
 def status_once_printed(status: int) -> int:
-    """Wait until all that this process printed has left it; return its exit status, 120 where the output is lost."""
+    """Return the exit status once all that was printed has left this process: 120 where it is lost."""
     for stream in (sys.stdout, sys.stderr):
         try:
             _put(stream, "")

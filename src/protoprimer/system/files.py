@@ -37,15 +37,12 @@ def temporary_name(path: str) -> str:
 
 
 def sha256_of(content: bytes) -> str:
-    """Return the hexadecimal SHA-256 of a content."""
+    """Return the hexadecimal SHA-256."""
     return hashlib.sha256(content).hexdigest()
 
 
 def read_file(path: str) -> bytes:
-    """Return what is in a file.
-
-    :raises OSError: it cannot be read, or for ever: a pipe, or a device other than the empty one
-    """
+    """Return what is in a file; a pipe or a device, which may have no end, is an `OSError` too."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
         raise OSError(errno.EINVAL, "it is a pipe or a device")
@@ -54,7 +51,7 @@ def read_file(path: str) -> bytes:
 
 
 def content_of(path: str) -> bytes:
-    """Return what is in a file, nothing if it cannot be read: another user's, or gone."""
+    """Return what is in a file, nothing if it cannot be read."""
     try:
         return read_file(path)
     except OSError:
@@ -71,7 +68,7 @@ def json_table(content: bytes) -> "dict[str, Any]":
 
 
 def names_in(directory: str) -> "list[str]":
-    """Return the sorted names of what is in a directory, none if it cannot be read or is none."""
+    """Return the sorted names in a directory, none if it cannot be read."""
     try:
         return sorted(os.listdir(directory))
     except OSError:
@@ -84,11 +81,7 @@ def is_within(path: str, directory: str) -> bool:
 
 
 def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a file so that every reader, and the next run after a crash, sees the old content or the new, whole.
-
-    :param durable: false where it does not matter that a power loss empties the file, to save the wait for the disk
-    :raises OSError: the directory is missing or not writable; the old file is then untouched
-    """
+    """Write a file that is seen old or new, never torn; if not `durable`, a power loss may empty it."""
     temporary = temporary_name(path)
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
@@ -104,23 +97,20 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
 
 
 def write_json(path: str, value: object, durable: bool = True) -> None:
-    """Write a value as JSON for people and programs, as `write_atomically` does."""
+    """Write a value as JSON, as `write_atomically` does."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii"), durable=durable)
 
 
 def keep_in_cache(path: str, content: bytes) -> None:
-    """Write what can be had again into the user's cache; where that cannot be written it only costs time."""
+    """Write what can be had again; where the user's cache cannot be written it only costs time."""
     with suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(path, content)
 
 
 def replace_file(source: str, target: str) -> None:
-    """Rename a file, in one step also over another one, which somebody may be reading.
-
-    :raises OSError: it was not possible; on Windows, not for a second or two
-    """
-    # Windows renames onto no file that is open, which for a moment it is wherever others read it or come first.
+    """Rename a file, in one step also over another one, which somebody may be reading."""
+    # Windows renames onto no file that is open, as it is for a moment wherever others read it.
     for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
         with suppress(PermissionError):
             os.replace(source, target)
@@ -130,7 +120,7 @@ def replace_file(source: str, target: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a file, or a directory and all below it, read-only entries included; what cannot be removed stays."""
+    """Remove a file, or a directory and all in it, read-only or not; what cannot be removed stays."""
 
     def make_writable_and_retry(_function: object, failed: str, _error: object) -> None:
         is_directory = os.path.isdir(failed) and not os.path.islink(failed)
@@ -138,7 +128,7 @@ def remove_tree(path: str) -> None:
             if failed != path:
                 os.chmod(os.path.dirname(failed), 0o700)
             if is_directory or is_windows():
-                # Elsewhere a file's mode does not matter here, and may be shared with a tool's cache by a hard link.
+                # Elsewhere a file's mode may be shared with a tool's cache by a hard link.
                 os.chmod(failed, 0o700)
             os.rmdir(failed) if is_directory else os.unlink(failed)
 
@@ -146,7 +136,7 @@ def remove_tree(path: str) -> None:
 
 
 def link_target(path: str) -> "str | None":
-    """Return what the link (or Windows junction) at `path` points to, absolute, or `None` if it is no link."""
+    """Return the absolute path that a link (or Windows junction) points to."""
     try:
         target = os.readlink(path)
     except (OSError, ValueError, AttributeError):
@@ -156,11 +146,7 @@ def link_target(path: str) -> "str | None":
 
 
 def link_directory(target: str, link: str, staging: str) -> None:
-    """Make `link` point to the directory `target`, replacing an earlier link in one step.
-
-    :param staging: the directory for the unfinished link, if it is of the same file system
-    :raises OSError: the host refuses links, or something that is not a link stands at `link`
-    """
+    """Make `link` point to `target` in one step; `staging` has the unfinished one, if on the same file system."""
     if is_windows():
         _junction_directory(target, link)
         return
@@ -178,11 +164,11 @@ def link_directory(target: str, link: str, staging: str) -> None:
 
 
 def _junction_directory(target: str, link: str) -> None:
-    # A junction, unlike a symbolic link, needs no privilege.
+    # Unlike symbolic links, these need no privilege.
     if link_target(link) is not None:
         os.rmdir(link)
     try:
-        # What mklink does; but cmd would take a path with & or % apart, and may be forbidden.
+        # cmd, for mklink, would take a path with & or % apart, and may be forbidden.
         from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
     except ImportError:
         CreateJunction = _junction_by_cmd  # noqa: N806 - it stands in for a function of that name

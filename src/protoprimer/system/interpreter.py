@@ -6,11 +6,7 @@ __all__ = ["Interpreter", "InterpreterRefusal"]
 
 
 class Interpreter:
-    """A Python that can be the base of environments: never one inside an environment, never a link to elsewhere.
-
-    :param facts: what the probe answered: a value for each attribute below
-    :param origin: where it was found, such as `PATH` or `pyenv`
-    """
+    """A Python that can be the base of environments: never one inside an environment, never a link to elsewhere."""
 
     executable: str  # the one that stands with its standard library
     base_executable: str
@@ -31,8 +27,8 @@ class Interpreter:
         self.origin = origin
 
     def as_dict(self) -> "dict[str, object]":
-        """Return what there is to know of it as plain data, the same however it was found but for `origin`."""
         known = dict(vars(self), version_info=list(self.version_info))
+        # It depends on how it was found.
         del known["found_in_environment"]
         return known
 
@@ -42,7 +38,7 @@ class Interpreter:
 
 
 class InterpreterRefusal(NamedTuple):
-    """A file that looked like an interpreter, and why it cannot serve; the version is empty where it said nothing."""
+    """A file that looked like an interpreter, and why it cannot serve."""
 
     path: str
     reason: str

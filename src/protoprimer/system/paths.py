@@ -23,17 +23,17 @@ __all__ = [
 
 
 def scripts_directory(environment: str) -> str:
-    """Return the directory of the executables of the environment at `environment`."""
+    """Return the directory of an environment's executables."""
     return os.path.join(environment, "Scripts" if is_windows() else "bin")
 
 
 def environment_python(environment: str) -> str:
-    """Return where the interpreter of an environment is, whether or not it exists."""
+    """Return where an environment's interpreter is, or would be."""
     return os.path.join(scripts_directory(environment), "python.exe" if is_windows() else "python")
 
 
 def is_utf8_path(path: str) -> bool:
-    """Tell whether a path is text: in a directory where it is not, no tool can make an environment."""
+    """Tell whether a path is text: where it is not, no tool can make an environment."""
     raw = os.fsencode(path)
     return raw == raw.decode("utf-8", "ignore").encode("utf-8")
 
@@ -58,12 +58,9 @@ def path_of_file_url(url: str) -> str:
 
 
 def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
-    """Return protoprimer's directory in the user's cache: `PROTOPRIMER_CACHE`, else XDG or the platform's rule.
+    """Return protoprimer's directory in the user's cache; where the user cannot write that, a private temporary one.
 
-    Without a home directory that can be written, as in many containers, or where it is another user's, it lies in the
-    temporary directory, named by the user's id and private to that user.
-
-    :param tell: is told where it lies, if a usual one cannot be used
+    :param tell: is told of the latter
     :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
     """
     cache = os.environ.get("PROTOPRIMER_CACHE")
@@ -97,7 +94,7 @@ def can_be_made(directory: str) -> bool:
 
 
 def can_lock_in(directory: str) -> bool:
-    """Tell whether files can be made and locked in a directory, or where it would be made; on Windows they can."""
+    """Tell whether files can be locked in a directory, or where it would be made."""
     if is_windows():
         return True
     import fcntl
@@ -118,12 +115,12 @@ def _nearest_existing(path: str) -> str:
 
 
 def is_own(path: str) -> bool:
-    """Tell whether a file is this user's; the superuser may work with anybody's, as containers do."""
+    """Tell whether a file is this user's; the superuser may work with anybody's."""
     return not hasattr(os, "geteuid") or os.geteuid() in (0, os.lstat(path).st_uid)
 
 
 def owner_of(path: str) -> str:
-    """Return the name of the user whose a file is, or the number where it has no name."""
+    """Return the name of a file's owner, or the number."""
     owner = os.lstat(path).st_uid
     try:
         import pwd

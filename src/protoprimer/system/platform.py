@@ -21,7 +21,7 @@ def is_windows() -> bool:
 
 
 def libc_of_host() -> str:
-    """Return the C library's name and version, such as `glibc 2.36` or `musl`; empty where that does not matter."""
+    """Return the C library, such as `glibc 2.36` or `musl`; empty where that does not matter."""
     if not sys.platform.startswith("linux"):
         return ""
     try:
@@ -31,7 +31,7 @@ def libc_of_host() -> str:
 
 
 def machine_of_host() -> str:
-    """Return the name of the processor's kind, such as `x86_64`."""
+    """Return the processor's kind, such as `x86_64`."""
     if hasattr(os, "uname"):
         return os.uname().machine
     import platform
@@ -40,14 +40,14 @@ def machine_of_host() -> str:
 
 
 def usable_cores() -> int:
-    """Return how many processors this process may use, as its container's quota allows."""
+    """Return how many processors this process may use, by its container's quota too."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = first_line_of("/sys/fs/cgroup/cpu.max").partition(" ")
     return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
 
 
 def usable_memory() -> "int | None":
-    """Return the bytes of memory of this host or container, or `None` where they cannot be told."""
+    """Return the bytes of memory of this host or container, where they can be told."""
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -57,18 +57,18 @@ def usable_memory() -> "int | None":
 
 
 def boot_identifier() -> str:
-    """Return what differs from one start of this computer to the next; empty where the host does not tell."""
+    """Return what differs from one start of this computer to the next, if the host tells."""
     return first_line_of("/proc/sys/kernel/random/boot_id")
 
 
 def machine_identifier() -> str:
-    """Return what tells this machine from others, which may have the same name; without better, that name."""
+    """Return what tells this machine from others; without better, its name."""
     found = first_line_of("/etc/machine-id") or first_line_of("/var/lib/dbus/machine-id")
     return found or (os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"))
 
 
 def first_line_of(path: str) -> str:
-    """Return the first line of a file of the system's, without its end; empty if it cannot be read."""
+    """Return the first line of a file; empty if it cannot be read."""
     try:
         with open(path, encoding="ascii", errors="replace") as stream:
             return stream.readline().strip()

@@ -23,7 +23,7 @@ __all__ = [
 
 
 def pid_is_alive(pid: int) -> bool:
-    """Tell whether a process with this id exists on this host."""
+    """Tell whether a process exists on this host."""
     if is_windows():
         return windows_pid_is_alive(pid)
     try:
@@ -36,12 +36,12 @@ def pid_is_alive(pid: int) -> bool:
 
 
 def options_of_process_group() -> "dict[str, object]":
-    """Return the options of `subprocess.Popen` for a child that leads a process group of its own."""
+    """Return the options of `subprocess.Popen` for a child that leads a process group."""
     return {"creationflags": 0x200} if is_windows() else {"start_new_session": True}
 
 
 def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
-    """Send a signal to all processes of a child's group, or end them at once; those that are gone do not matter."""
+    """Send a signal to a child's group, or end it at once; a group that is gone does not matter."""
     with suppress(OSError):
         if not is_windows():
             os.killpg(leader, signal.SIGKILL if kill else number)
@@ -53,7 +53,7 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
 
 
 def processes_below(ancestor: int) -> "list[int]":
-    """Return the ids of the processes that a process has started, and theirs; none where the host does not tell."""
+    """Return the ids of all that a process has started, and that these have; none where the host does not tell."""
     children = {}  # type: dict[int, list[int]]
     for name in filter(str.isdigit, names_in("/proc")):
         # proc(5): after the name in parentheses come the state and the parent.
@@ -67,10 +67,7 @@ def processes_below(ancestor: int) -> "list[int]":
 
 
 def end_processes(processes: "list[int]", gently: bool) -> None:
-    """End processes by id; those that are gone do not matter.
-
-    :param gently: interrupt them, as a terminal does, instead of killing them; not on Windows
-    """
+    """Kill processes, or interrupt them `gently` (not on Windows); those that are gone do not matter."""
     for process in processes:
         with suppress(OSError):
             if not is_windows():
@@ -80,10 +77,7 @@ def end_processes(processes: "list[int]", gently: bool) -> None:
 
 
 def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
-    """Become a command of the user's, started as a shell would have started it. Does not return.
-
-    :raises OSError: it cannot be started
-    """
+    """Become a command as a shell would start it, or raise `OSError`. Does not return."""
     # This interpreter ignores them, and ignored signals stay so in the program that replaces it.
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(signal, name):
@@ -98,11 +92,7 @@ def become_command(program: str, arguments: "list[str]", environ: "dict[str, str
 
 
 def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: "str | None" = None) -> None:
-    """Become another program: same pid where the host has exec, else a child whose end is ours. Does not return.
-
-    :param program: its path; by default the first argument
-    :raises OSError: the program cannot be started
-    """
+    """Become another program: same pid where the host has exec, else a child whose end is ours. Does not return."""
     program = program or arguments[0]
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

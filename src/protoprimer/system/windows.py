@@ -14,7 +14,7 @@ _KILL_ON_CLOSE, _SILENT_BREAKAWAY = 0x2000, 0x1000
 
 
 def windows_pid_is_alive(pid: int) -> bool:
-    """Tell whether a process with this id exists; one that may not be asked, since it is another user's, does."""
+    """Tell whether a process exists; one that may not be asked, since it is another user's, does."""
     import ctypes
 
     kernel32 = _kernel32()
@@ -27,12 +27,9 @@ def windows_pid_is_alive(pid: int) -> bool:
 
 
 def end_child_with_this_process(child_handle: int) -> bool:
-    """Let a child end when this process does, however that ends; tell whether the host could do that.
-
-    The system closes the job's handle, which nobody else has, with this process, and ends what is in the job. What
-    the child itself starts is not in it.
-    """
+    """Let a child, though not what it starts, end when this process does; tell whether the host could do that."""
     kernel32 = _kernel32()
+    # The system closes the job's handle with this process, and then ends what is in the job.
     job = kernel32.CreateJobObjectW(None, None)
     # A JOBOBJECT_EXTENDED_LIMIT_INFORMATION that sets nothing but flags.
     limits = struct.pack("@qqINNINII6Q4N", 0, 0, _KILL_ON_CLOSE | _SILENT_BREAKAWAY, *([0] * 16))

@@ -1,4 +1,4 @@
-"""Which cells a matrix has: the product of its axes, less what is excluded, plus what is included."""
+"""Which cells a matrix has: the product of its axes, less exclusions, plus inclusions."""
 
 import itertools
 import os
@@ -28,12 +28,7 @@ _BYTES_SHOWN = 256 * 1024
 
 
 class MatrixCell:
-    """One environment, and what became of it.
-
-    :param axes: a value for each of `MATRIX_AXES`; empty is what the configuration says
-
-    `status` ends as docs/reference/matrix.md tells. `facts` is what the child tells once its environment is ready.
-    """
+    """One environment, and what became of it: a `status` of docs/reference/matrix.md, and `facts` its child told."""
 
     def __init__(self, name: str, axes: "dict[str, str]") -> None:
         self.name = name
@@ -56,7 +51,6 @@ class MatrixCell:
         return text + (": " + self.reason if self.reason else "")
 
     def output(self) -> str:
-        """Return the end of what it printed, whatever bytes that were."""
         try:
             with open(self.log, "rb") as stream:
                 left_out = max(0, stream.seek(0, os.SEEK_END) - _BYTES_SHOWN)
@@ -90,7 +84,7 @@ class MatrixCell:
 def matrix_cells(
     table: "dict[str, Any]", line: CommandLine, configuration: Configuration, pythons: "list[str]", place: str
 ) -> "list[MatrixCell]":
-    """Return the cells that the configuration's table and the command line ask for."""
+    """Return the cells that the configuration and the command line ask for."""
     usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
     values = [table.get(axis) or [usual[axis]] for axis in MATRIX_AXES]
     values[0] = pythons
@@ -140,11 +134,7 @@ def _add_cell(axes: "dict[str, str]", cells: "dict[str, MatrixCell]", seen: "dic
 def expanded_pythons(
     asked: "list[str] | str | None", plan: Plan, cache_directory: str, console: Console, here: bool, place: str
 ) -> "list[str]":
-    """Return what is asked for, each range as the minor versions in it.
-
-    :param asked: a list, or words with commas; `None` is what the projects' `requires-python` admit
-    :param here: whether this host's interpreters are meant, or any that are released
-    """
+    """Return what is asked for, each range as its minor versions: those on this host, if `here`, or all released."""
     if asked is None:
         stated = [metadata.requires_python for metadata in plan.all_metadata() if metadata.requires_python]
         asked = [",".join(stated) or ">=3.6"]
@@ -169,7 +159,7 @@ def _request_for(text: str, place: str) -> PythonRequest:
 
 
 def _split_pythons(text: str) -> "list[str]":
-    """Split at commas, but not between the clauses of one range: `3.8,>=3.10,<3.13` is two."""
+    """Split at commas, but not within a range: `3.8,>=3.10,<3.13` is two."""
     parts = []  # type: list[str]
     for part in text.split(","):
         if _is_python_range(part) and parts and _is_python_range(parts[-1]):

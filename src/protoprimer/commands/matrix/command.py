@@ -44,7 +44,7 @@ def matrix_command(
     plan: Plan,
     cache_directory: str,
 ) -> int:
-    """Serve `matrix`; return the exit status, as told in docs/reference/matrix.md."""
+    """Serve `matrix`, as told in docs/reference/matrix.md."""
     os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
     line, table = command_line, configuration.get("matrix") or {}
     place = "--python" if line.has("python") else configuration.place_of("matrix")
@@ -104,8 +104,6 @@ def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
 
 
 class _MatrixRun:
-    """Runs the cells, some at a time; without a command they are only provisioned."""
-
     def __init__(self, graph: StateGraph, cells: "list[MatrixCell]", command: "list[str]") -> None:
         self.started = time.monotonic()
         self.cells = cells
@@ -126,7 +124,6 @@ class _MatrixRun:
         self.earlier = found.get("cells", {}) if found.get("command") == command else {}  # type: dict[str, str]
 
     def describe(self) -> int:
-        """Tell what would be done: each cell's fingerprint, by which its environment can be cached."""
         for cell in self.cells:
             cell.status = "planned"
             self._look_ahead(cell)
@@ -216,7 +213,6 @@ class _MatrixRun:
         return {CELL_VARIABLE: json.dumps(told, sort_keys=True), **resolution}
 
     def _look_ahead(self, cell: MatrixCell) -> None:
-        """Note what a cell would tell of its environment, which is `None` if it is not there."""
         variables = dict(os.environ, **self._variables(cell), PROTOPRIMER_PYTHON_DOWNLOADS="0")
         run = self.invocation._replace(
             arguments=self._options(cell), client_main=None, kind="boot", variables=variables
@@ -260,7 +256,7 @@ class _MatrixRun:
             write_json(self.journal, {"command": self.command, "cells": passed})
 
     def _stop(self, cells: "list[MatrixCell]", reason: str, status: str = "stopped") -> None:
-        """End children with all their processes: asked, told, killed; a second Ctrl-C kills at once."""
+        # Asked, told, killed; a second Ctrl-C kills at once.
         children, most = [self.children[cell] for cell in cells], max(len(self.signals), 1)
         for name, seconds in _WAYS_TO_END:
             is_last = name == "SIGKILL"

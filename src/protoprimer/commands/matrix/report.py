@@ -1,4 +1,4 @@
-"""What a matrix looks like: the live table, a line or a folded group for each cell, the summary, JUnit."""
+"""What a matrix looks like: the live table, a line or a folded group for each cell, JUnit."""
 
 import collections
 import os
@@ -15,10 +15,7 @@ _JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error
 
 
 class MatrixView:
-    """What a person sees: a line when a cell ends, and below on a terminal a table of those that have not.
-
-    The output of what failed is shown; on GitHub all output is, as groups that fold.
-    """
+    """What a person sees: a line when a cell ends, with the output of what failed; on GitHub all output, folded."""
 
     def __init__(self, console: Console, cells: "list[MatrixCell]") -> None:
         self._console = console
@@ -26,14 +23,12 @@ class MatrixView:
         self._folds = os.environ.get("GITHUB_ACTIONS") == "true" and console.verbosity >= 0
 
     def tick(self) -> None:
-        """Draw the table anew, or say what is running."""
         busy = [cell for cell in self._cells if cell.started and not cell.ended]
         words = ["%s %s (%d s)" % (cell.name, cell.status, cell.seconds()) for cell in busy]
         if busy:
             self._console.show_life(", ".join(words), _table_of_cells(self._cells))
 
     def tell(self, cell: MatrixCell) -> None:
-        """Say that a cell has ended, with its output where that is of interest."""
         if self._folds and cell.started:
             self._console.say("::group::%s\n%s\n::endgroup::" % (cell.line(), cell.output().rstrip("\n")))
         elif cell.status in FAULTS_OF_CELLS:
@@ -43,7 +38,6 @@ class MatrixView:
             self._console.say(self._console.painted(cell.line(), "green" if cell.status == "passed" else "yellow"))
 
     def summary(self, seconds: float) -> None:
-        """Say how many cells ended how."""
         counts = collections.Counter(cell.status for cell in self._cells)
         words = ["%d %s" % (count, status) for status, count in counts.items()]
         self._console.say("%s in %.2f s" % (", ".join(words), seconds))
