@@ -16,22 +16,19 @@ DEFINED_STATES = []  # type: list[State]
 
 
 class _Lazy:
-    """The default value that makes a parameter a handle instead of a value."""
+    """The default value that makes a parameter a handle."""
 
 
 lazy = _Lazy()  # type: Any
 
 
 class State:
-    """A node of the graph; the parameters are those of `state`.
-
-    `needs` are the states its function's parameters name, `lazy_needs` those of them that are given as handles.
-    """
+    """A node of the graph, with the parameters of `state`: `lazy_needs` are those `needs` that are given as handles."""
 
     def __init__(
         self, function: "StateFunction", name: "str | None" = None, target: "str | None" = None, replace: bool = False
     ) -> None:
-        # What `functools.wraps` leaves tells the parameters of the function inside a decorator's.
+        # The parameters are those of the function inside a decorator's.
         declared = function  # type: Any
         while hasattr(declared, "__wrapped__"):
             declared = declared.__wrapped__
@@ -127,7 +124,7 @@ class StateGraph:
             self._provided[name] = value
 
     def forget_all_but(self, names: "Iterable[str]") -> None:
-        """Forget what states have yielded, apart from these, so that they are evaluated again."""
+        """Have all states evaluated again, apart from these."""
         kept = [self.states[name] for name in names if name in self.states]
         self._values = {one: self._values[one] for one in kept if one in self._values}
         self._failures.clear()
@@ -156,19 +153,13 @@ class StateGraph:
         return self._value(self.states[name])
 
     def call(self, function: "StateFunction") -> "Any":
-        """Call a function that is no state but asks for states in the same way; return what it returns.
-
-        :raises ConfigurationError: exit code 3: as `check`
-        """
+        """Call a function that is no state but asks for states in the same way; return what it returns."""
         one = State(function)
         self._visit(one, [], [])
         return self._value(one)
 
     def state_of_target(self, target: str, place: str = "--target") -> State:
-        """Return the state with this public name, which `place` asks for.
-
-        :raises UsageError: exit code 2: there is none; the known ones are listed, the nearest first
-        """
+        """Return the state with this public name, which `place` asks for; UsageError if there is none."""
         by_target = {one.target: one for one in self.states.values()}
         found = by_target.get(target) or self.states.get(target)
         if found is None:
@@ -176,7 +167,7 @@ class StateGraph:
         return found
 
     def needed_by(self, name: str) -> "list[str]":
-        """Return the names of the states still to be reached for `name`, itself last, each after what it needs."""
+        """Return the names of the states still to be reached for `name`, in order."""
         order = []  # type: list[State]
         self._visit(self.states[name], [], order)
         return [one.name for one in order if self.states[one.name] is one]
@@ -255,7 +246,6 @@ def _refusal(cause: str, advice: "str | None", *states: State) -> ConfigurationE
 
 
 def _known_names(wrong: str, names: "Iterable[str]") -> str:
-    """Return all names, the nearest to a wrong one first."""
     near = nearest_name(wrong, list(names))
     known = ", ".join(sorted(names, key=lambda name: (name != near, name)))
     return ("did you mean %r? " % near if near else "") + "known: " + known

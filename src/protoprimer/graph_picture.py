@@ -10,10 +10,7 @@ _TEXT_COLUMNS = 110
 
 
 def graph_picture(graph: StateGraph, target: str, form: str) -> str:
-    """Return a picture of the graph on the way to the state `target`.
-
-    :param form: `text`, `mermaid` or `dot`
-    """
+    """Return a picture, as `text`, `mermaid` or `dot`, of the graph on the way to the state `target`."""
     rows = graph.status(target)
     if form == "text":
         lines = ["the way to %s: [x] done, [ ] reachable, - not needed; ? asked for on a condition" % target, ""]
@@ -24,7 +21,7 @@ def graph_picture(graph: StateGraph, target: str, form: str) -> str:
 
 
 def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]":
-    """Return what leads where, as names, and whether only on a condition; no state leads to itself."""
+    """Return pairs of names, what leads where, with whether it does so only on a condition."""
     names = {one.name for one, _ in rows}
     edges = [(need, one) for one, _ in rows for need in one.needs if need in names and need != one.name]
     return [(need, one.name, need in one.lazy_needs) for need, one in edges]

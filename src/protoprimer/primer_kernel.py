@@ -58,7 +58,7 @@ def run_main(main: str, script: "str | None" = None) -> "NoReturn":
     """Heal the environment if needed, then run the client's main in it; the arguments are all the client's.
 
     :param main: `module:function`; what it returns is the exit status, as for `sys.exit`
-    :param script: the entry script, where it is one that protoprimer has written
+    :param script: the entry script, if protoprimer has written it
     """
     _serve("run", main, script)
 
@@ -66,8 +66,8 @@ def run_main(main: str, script: "str | None" = None) -> "NoReturn":
 def boot_env(main: "str | None" = None, script: "str | None" = None) -> "NoReturn":
     """Serve protoprimer's command line, then run the client's main, if there is one, in the environment.
 
-    :param main: `module:function`; a main with a parameter `primer` is handed the `Primer`, and may extend the graph
-    :param script: the entry script, where it is one that protoprimer has written
+    :param main: `module:function`; with a parameter `primer` it is handed the `Primer`, and may extend the graph
+    :param script: the entry script, if protoprimer has written it
     """
     _serve("boot", main, script)
 
@@ -75,20 +75,19 @@ def boot_env(main: "str | None" = None, script: "str | None" = None) -> "NoRetur
 def main() -> "NoReturn":
     """Make the environment ready, then start this script again in it: for scripts that import the client themselves.
 
-    Such a script tries `from app import main as selected_main`, and where that is an ImportError, imports this instead.
+    They try `from app import main as selected_main`, and import this instead where that is an ImportError.
 
-    :raises InstallError: exit code 6: this is the environment already, and what the script imports is not in it
+    :raises InstallError: exit code 6: what the script imports is not in the environment
     """
     _serve("main", None)
 
 
 def start_app(main: str, script: "str | None" = None) -> "NoReturn":
-    """Run the client's main in the environment that is there; never provision one.
-
-    Without an environment it ends with exit code 8; a stale one is used, with one warning.
+    """Run the client's main in the environment that is there, with a warning if it is stale; never provision one.
 
     :param main: `module:function`
-    :param script: the entry script, where it is one that protoprimer has written
+    :param script: the entry script, if protoprimer has written it
+    :raises NotReadyError: exit code 8: there is no environment
     """
     _serve("start", main, script)
 
@@ -109,7 +108,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
 
 
 def pip_main() -> "NoReturn":
-    """Be pip for the environment that this process runs in: what its command `pip` starts, where it has no pip."""
+    """Be pip for this environment: what its command `pip` starts, where it has no pip."""
     console = Console()
     try:
         known = record_of(sys.prefix).get("interpreter", {})
@@ -138,7 +137,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         status = error.exit_code
     except KeyboardInterrupt:
         if in_neo:
-            # The client's, which it ends as it would any program of Python's.
+            # The client's to handle, as in any program.
             raise
         console.error("interrupted")
         status = INTERRUPTED
@@ -196,7 +195,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
 
 
 def _show_by_client(graph: StateGraph, main: "str | None") -> None:
-    """Let the client show what it has extended, where there is one whose environment is ready."""
+    """Let the client show what it has extended, if its environment is ready."""
     ready = environment_of_ready(graph.evaluate("configuration"))
     if ready is not None:
         graph.provide("environment", ready)
@@ -227,7 +226,7 @@ def _serve_neo(kind: str, main: "str | None", console: Console) -> Any:
 
 
 def answer_to_import() -> None:
-    """Let `import protoprimer`, and a client's backend file, find this kernel where there is no such package."""
+    """Let `import protoprimer` find this kernel where there is no such package."""
     this = sys.modules.get(__name__)
     if this is None or vars(this) is not globals():
         # Loaded by its path, without an entry there.
@@ -239,7 +238,6 @@ def answer_to_import() -> None:
 
 
 def _package_here() -> "str | None":
-    """Return the directory of the package `protoprimer` that this interpreter has, whoever has made it."""
     try:
         spec = find_spec("protoprimer")
     except (ImportError, ValueError):

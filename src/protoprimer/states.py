@@ -1,8 +1,4 @@
-"""The flow of `./prime`, from the command line to a ready environment, as a table of contents.
-
-Each function is a state; its parameters name the states it needs. The order below is the order in which a cold start
-reaches them.
-"""
+"""The flow of `./prime` as a table of contents: each function is a state; its parameters name the states it needs."""
 
 import os
 import time
@@ -46,12 +42,11 @@ __all__ = ["Invocation", "bootstrap_graph"]
 
 
 class Invocation(NamedTuple):
-    """How the kernel was called; the paths are absolute, links resolved.
+    """How the kernel was called; links in the paths are resolved.
 
     :param program: the entry script as it was typed
-    :param client_main: `module:function`
-    :param kind: of the entry script: `boot` takes protoprimer's arguments; those of `run` and `start` are the client's
-    :param variables: of the process, those that were taken from client code included
+    :param kind: `boot` takes protoprimer's arguments; those of `run` and `start` are the client's
+    :param variables: those of the process, and those that were taken from it
     """
 
     entry_path: str
@@ -98,7 +93,7 @@ def configuration(
         console.say(words % (remembered_environment(found.state_directory), found.environment_name))
     check_backend_names(found.get("backend"), found)
     directory = found.state_directory
-    # Looking around leaves nothing behind; what a run does is recorded beside what it makes, in a directory of ours.
+    # Looking around leaves nothing behind.
     log = None if command_line.command in ("eval", "check", "graph") else os.path.join(directory, "log")
     console.keep_log_in(log, lambda: prepare_state_directory(directory))
     return found
@@ -125,7 +120,7 @@ def bundle(
     """The verified bundle that everything comes from, if one is named or found."""
     path = command_line.text("bundle") or invocation.variables.get("PROTOPRIMER_BUNDLE")
     if not path and command_line.command not in ("bundle", "lock"):
-        # What lies beside the clone is not what the newest versions are looked for in.
+        # The newest versions are not looked for in what lies beside the clone.
         path = find_bundle(configuration.root)
     if not path:
         return None
@@ -186,17 +181,14 @@ def interpreter(
     command_line: CommandLine,
     toolbox: "Callable[[], ToolBox]" = lazy,
 ) -> Interpreter:
-    """The interpreter that the environment is made from.
-
-    Where no selector chooses, the one of the last generation stays while it fits, whichever Python starts us: else two
-    wild Pythons would take turns in rebuilding.
-    """
+    """The interpreter that the environment is made from."""
     selector, request = configuration.text("python-selector"), required_python.narrowed
     if selector:
         selected = selected_interpreter(selector, request, configuration.root, cache_directory, console)
         if selected is not None:
             return selected
     if command_line.command != "reboot":
+        # Whichever Python starts us: else two wild ones would take turns in rebuilding.
         kept = interpreter_of_last_generation(store, request, cache_directory, console)
         if kept is not None:
             return kept
@@ -214,7 +206,7 @@ def inputs(
     index_settings: IndexSettings,
     console: Console,
 ) -> Inputs:
-    """What the environment is a function of: files that are there, or would count if they were, and settings."""
+    """What the environment is made from: files that are there, or would count if they were, and settings."""
     found = plan.inputs()
     for pattern in configuration.get("watch"):
         if os.path.isdir(configuration.path_of(pattern)):
@@ -235,7 +227,7 @@ def inputs(
 
 
 def fingerprint(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
-    """The name of everything that the environment is a function of; which backend makes it is no part of that."""
+    """The name of all that the environment is made from; which backend makes it is no part of that."""
     return fingerprint_now(configuration, interpreter, inputs)
 
 
@@ -249,7 +241,7 @@ def request(
     console: Console,
     is_second_try: bool,
 ) -> BuildRequest:
-    """The environment that is asked for, with all that finding or building it depends on."""
+    """The environment that is asked for, and what it takes to find or build it."""
     return BuildRequest(configuration, interpreter, plan, inputs, fingerprint, store, console, is_second_try)
 
 
@@ -261,7 +253,7 @@ def readable_lock(
     console: Console,
     interpreter: "Callable[[], Interpreter]" = lazy,
 ) -> None:
-    """That something can be installed from lock and bundle: what is wrong is said before anything is written."""
+    """That lock and bundle can be installed from; what is wrong is said before anything is written."""
     refuse_what_is_gone(plan, store)
     if bundle is not None:
         bundle.refuse_misfit(interpreter().version, plan.lock, console)
@@ -289,7 +281,7 @@ def generation(
         if command_line.has("dry-run"):
             raise DryRunEnds("nothing to build: the environment is there")
         return found
-    # What is wrong with the lock, the backends or the settings of indexes is said before anything is written.
+    # What is wrong with them is said before anything is written.
     readable_lock()
     wanted, tools = backends(), toolbox()
     if command_line.has("dry-run"):
@@ -305,7 +297,7 @@ def environment(request: BuildRequest, generation: Generation, read_at_ns: int, 
 
 
 def bootstrap_graph(invocation: Invocation) -> StateGraph:
-    """Return the graph of all states above, checked."""
+    """Return the graph of all states above."""
     graph = StateGraph((
         command_line, console, read_at_ns, configuration, plan, required_python, bundle, index_settings,
         cache_directory, toolbox, lock, store, interpreter, inputs, fingerprint, request, readable_lock, backends,

@@ -16,7 +16,7 @@ _INTERRUPTED = 130
 
 
 def author_main(program: str, arguments: "list[str]") -> int:
-    """Run the command that the arguments name; return the exit status. The help calls it `program`."""
+    """Run the command that the arguments name; return the exit status."""
     console = Console()
     try:
         _run(_author_parser(program).parse_args(arguments), console)
@@ -34,7 +34,7 @@ def _author_parser(program: str) -> Any:
 
     class Parser(argparse.ArgumentParser):
         def _print_message(self, message: str, file: Any = None) -> None:
-            # Help and version: else a closed pipe, or a full disk, would be a traceback.
+            # Else a closed pipe, or a full disk, would be a traceback.
             print_out(message, end="") if file is sys.stdout else super()._print_message(message, file)
 
         def add_flag(self, name: str, told: str) -> None:

@@ -1,8 +1,4 @@
-"""The text of an entry script: the templates `entry.sh` and `entry.py` in one file, with the facts of one repository.
-
-To sh, the first line after `#!` is the command `:`, and the last one ends with `exit`. To Python, all of that is the
-module's docstring, so it has no backslash and no three double quotes in a row. See docs/reference/entry-scripts.md.
-"""
+"""The text of an entry script: the templates `entry.sh`, to Python a docstring, and `entry.py` in one file."""
 
 import os
 from shlex import quote
@@ -16,7 +12,7 @@ __all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "names_function",
 KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
 DEFAULT_STATE_DIRECTORY = ".protoprimer"
 
-# What the templates say, as lines that sh and Python can read; each of these is replaced by the facts.
+# What the templates have in the places of the facts.
 _TITLE = "Entry script of app.cli:main, written by protoprimer."
 _FACTS = "protoprimer_kind=run protoprimer_main=app.cli:main "
 _READY_PATH = "/.protoprimer/ready"
@@ -28,11 +24,7 @@ _CALL = 'serve("app.cli:main", __file__)'
 def entry_text(
     kind: str, main: "str | None", kernel: str, state_directory: str = DEFAULT_STATE_DIRECTORY, title: str = ""
 ) -> str:
-    """Return the text of an entry script; the paths are relative to its directory, with slashes.
-
-    :param main: `None` only for `boot`
-    :raises UsageError: exit code 2: a name that cannot be written into a script
-    """
+    """Return the text of an entry script; the paths are relative to its directory, with slashes."""
     title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")
     python = template("entry.py").replace(_KERNEL_PATH, "os.path.realpath(__file__ + %s)" % _literal("/../" + kernel))
     python = python.replace(_FUNCTION, "kernel." + KINDS[kind])
@@ -56,10 +48,8 @@ def entry_main(text: str) -> "str | None":
 
 
 def kernel_head(title: str) -> str:
-    """Return the lines, after `#!`, that make the kernel itself an entry script: of kind `boot`, without a main.
-
-    Python would compile the whole file anew each time, so what an entry script has for Python is a program of its own.
-    """
+    """Return the lines, after `#!`, that make the kernel itself an entry script: of kind `boot`, without a main."""
+    # Python would compile the whole file each time, so what entry scripts have for Python is a program of its own.
     program = template("entry.py").replace("import sys\n", "import sys\n\nsys.argv.pop(0)", 1)
     program = program.replace(_KERNEL_PATH, "os.path.realpath(sys.argv[0])").replace(_FUNCTION, "kernel.boot_env")
     program = program.replace(_CALL, "serve(None, sys.argv[0])")
@@ -87,6 +77,5 @@ def _sh_half(kind: str, main: "str | None", state_directory: str, title: str) ->
 
 
 def _literal(text: "str | None") -> str:
-    """Return a Python literal, in double quotes where that is possible."""
     literal = ascii(text)
     return literal if '"' in literal else literal.replace("'", '"')

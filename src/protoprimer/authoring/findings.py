@@ -22,7 +22,7 @@ _FOREIGN_LOCKS = ("poetry.lock", "pdm.lock", "Pipfile.lock")
 
 
 def findings(configuration: Configuration) -> "list[tuple[str, str]]":
-    """Return lines with labels; ConfigurationError (exit code 3) where configuration or metadata say nonsense."""
+    """Return lines with labels."""
     root, project = configuration.root, read_project(configuration.root)
     try:
         plan, missing = make_plan(configuration, lock_must_exist=False), ""
@@ -57,7 +57,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
 
 
 def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) -> "list[tuple[str, str | None]]":
-    """Return what could be installed, what of it is not, and the line of configuration that installs all of it."""
+    """Return what could be installed, and the configuration that installs all of it."""
     members = [member for step in plan.steps for member in step.members]
     here = [member for member in members if member.metadata.directory == plan.root]
     known = [os.path.relpath(member.metadata.directory, plan.root).replace(os.sep, "/") for member in members]
@@ -89,16 +89,13 @@ def is_own_link(path: str, state_directory: str) -> bool:
 
 
 def finds_modules_itself(directory: str) -> bool:
-    """Tell whether the build of a project would take a kernel beside it for a module.
-
-    setuptools and pdm look for modules themselves where no package and no list of them is there. setuptools refuses two
-    of them; one that is alone would be built into the wheel.
-    """
+    """Tell whether the build of a project would take a kernel beside it for a module, and build it into the wheel."""
     project = read_project(directory)
     names = ("pyproject.toml", "setup.cfg", "setup.py")
     text = "".join(repository_text(os.path.join(directory, name)) or "" for name in names)
     if project is None or not project.is_package or re.search(r"\b(packages|py.modules)\b", text):
         return False
+    # Both look for modules themselves where no package and no list of them is there.
     backend = project.build_backend
     packages = glob.glob(os.path.join(glob.escape(directory), "*", "__init__.py"))
     is_flat = {os.path.basename(os.path.dirname(path)) for path in packages} <= _NO_PACKAGES

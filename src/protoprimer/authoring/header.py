@@ -1,4 +1,4 @@
-"""The header of a kernel file: its version, and the hash by which anybody can tell that the file is whole."""
+"""The header of a kernel file: its version, and the hash that tells whether the file is whole."""
 
 import hashlib
 import re
@@ -18,12 +18,12 @@ def kernel_version(text: str) -> "str | None":
 
 
 def hash_below(text: str) -> str:
-    """Return the sha256 of what follows the line of a kernel's header that states it, the second one."""
+    """Return the sha256 of what follows the line that states it, the second one."""
     return hashlib.sha256(text.split("\n", 2)[-1].encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def kernel_damage(text: str) -> "str | None":
-    """Return what has happened to a kernel's text since it was written, or `None`; other line ends are no damage."""
+    """Return what has happened to a kernel's text since it was written, or `None`."""
     text = text.replace("\r\n", "\n")
     header = _HEADER.match(text)
     if header and hash_below(text) == header.group(1):
@@ -34,7 +34,7 @@ def kernel_damage(text: str) -> "str | None":
 
 
 def refuse_damaged_kernel(path: str) -> None:
-    """End the process with exit code 3 if the kernel file that is being loaded is not whole, before it does a thing."""
+    """End the process (exit code 3) if the kernel file that is being loaded is not whole."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             damage = kernel_damage(stream.read())

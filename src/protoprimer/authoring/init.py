@@ -25,7 +25,7 @@ COMMAND_NAME = "prime.cmd"
 KERNEL_NAME = "proto_kernel.py"
 # The second is for a kernel that must not be taken for a module of the project.
 _KERNEL_PLACES = (KERNEL_NAME, "tools/" + KERNEL_NAME)
-# For sh a script must keep LF, on Windows too; and nobody reviews line by line what was generated.
+# For sh a script must keep LF, on Windows too.
 _ATTRIBUTES = "text eol=lf linguist-generated"
 _WINDOWS_ATTRIBUTES = "text eol=crlf linguist-generated"
 
@@ -51,7 +51,6 @@ class _Adoption:
         return dict(dict.fromkeys([ENTRY_NAME, self.kernel_name], _ATTRIBUTES), **more)
 
     def files(self, main: "str | None", windows: bool) -> "list[RepositoryFile]":
-        """Return everything that `init` writes."""
         files = [RepositoryFile(self.kernel, kernel_text(), is_script=True)]
         if self.kernel != self.entry:
             state = relative_path(self.configuration.own_state_directory, self.directory)
@@ -62,7 +61,7 @@ class _Adoption:
         return files + [RepositoryFile(self.path(name), text) for name, text in texts.items()]
 
     def our_paths(self) -> "list[str]":
-        """Return all that is there and only ours: files, the link, the state directory last."""
+        """Return what is there and only ours."""
         texts = {path: repository_text(path) or "" for path in (self.entry, self.kernel)}
         paths = [path for path, text in texts.items() if _is_entry(text) or kernel_version(text) is not None]
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):
@@ -74,7 +73,6 @@ class _Adoption:
         return paths + [state] * is_our_state
 
     def files_without_our_lines(self) -> "list[RepositoryFile]":
-        """Return git's files that have lines of ours, as they are without them."""
         ours = with_attributes("", self.attributes(True)) + with_ignored("", self.link)
         files = []
         for name in (".gitattributes", ".gitignore"):
@@ -85,10 +83,9 @@ class _Adoption:
 
 
 def initialise(directory: str, console: Console, main: "str | None", windows: bool, dry_run: bool, force: bool) -> None:
-    """Write `prime` and the kernel into the repository at `directory`, and tell what was found there.
+    """Write `prime` and the kernel into a repository, and tell what was found there.
 
     :param main: the client's function; without one, `prime` keeps the one it has
-    :raises ConfigurationError: exit code 3: a file stands in the way, cannot be written, or says nonsense
     """
     if main is not None:
         _check_main(main)
@@ -121,7 +118,7 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
 
 
 def remove_all(directory: str, console: Console, dry_run: bool) -> None:
-    """Take away what `init` and `./prime` have written: files, lines of git's files, environments and their link."""
+    """Take away what `init` and `./prime` have written."""
     here = _Adoption(directory)
     paths, changed = here.our_paths(), here.files_without_our_lines()
     names = [os.path.relpath(path, here.directory) for path in paths]
@@ -142,11 +139,7 @@ def remove_all(directory: str, console: Console, dry_run: bool) -> None:
 
 
 def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | None", force: bool) -> None:
-    """Write another entry script.
-
-    :param kernel: the kernel it runs; by default the nearest one upwards, within the repository
-    :raises ConfigurationError: exit code 3: a file stands in the way, or cannot be written
-    """
+    """Write another entry script, by default for the nearest kernel upwards, within the repository."""
     _check_main(main)
     path = os.path.abspath(path)
     directory, name = os.path.split(path)
@@ -165,7 +158,7 @@ def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | 
 
 
 def refuse_foreign_file(path: str, force: bool, by_kernel: bool = True) -> None:
-    """Refuse (exit code 3) to write over what is not ours, a kernel over a newer one, or a script over any kernel."""
+    """Refuse to write over what is not ours, a kernel over a newer one, or a script over any kernel."""
     text = repository_text(path)
     if force or not text:
         return
@@ -180,8 +173,8 @@ def refuse_foreign_file(path: str, force: bool, by_kernel: bool = True) -> None:
 
 
 def _write_missing(files: "list[RepositoryFile]", dry_run: bool) -> "list[RepositoryFile]":
-    """Write those that are not there, and return them; what fails halfway would leave a repository with half of it."""
     missing = [file for file in files if not file.is_there()]
+    # All are checked before any is written, so that no half of them is left.
     for file in missing:
         file.refuse_unwritable()
     for file in [] if dry_run else missing:
@@ -202,10 +195,7 @@ def _configuration(entry: str, kernel: str) -> Configuration:
 
 
 def _kernel_place(directory: str) -> str:
-    """Return where a repository's kernel lies, with `/`: where one is, else in the root unless that breaks a build.
-
-    The kernel that runs this stays where it is, under its own name.
-    """
+    """Return where a repository's kernel lies, or is to; one that runs this stays where it is, under its own name."""
     running = running_kernel()
     own = relative_path(running, directory) if running is not None else ".."
     if not own.startswith("..") and not os.path.isabs(own):

@@ -1,4 +1,4 @@
-"""Joins the package's modules into one file, the kernel. The only part of `authoring` that the kernel does without."""
+"""Joins the package's modules into one file, the kernel, which does without this."""
 
 import ast
 import builtins

@@ -1,4 +1,4 @@
-"""The kernel file: written, told from anything else, and renewed where it is older than what is installed."""
+"""The kernel file: written, verified, and renewed where it is older than what is installed."""
 
 import os
 import tempfile
@@ -33,21 +33,21 @@ _OUR_MARK = "[protoprimer.kernel]"
 
 
 class KernelError(PrimerError):
-    """The modules cannot be joined, or a file is not the kernel that they make: exit code 1."""
+    """The modules cannot be joined, or a file is not the kernel that they make."""
 
 
 def kernel_text() -> str:
-    """Return the kernel: in the package what its modules make, in the kernel file its own text."""
+    """Return what the package's modules make, or the text of the kernel file that runs."""
     own_path = running_kernel()
     if own_path is not None:
         return _whole_kernel(own_path)
-    # Not imported as others are: the kernel file has everything but this.
+    # The kernel file has everything but this.
     text = import_module("protoprimer.authoring.joining").joined_kernel()  # type: str
     return text
 
 
 def running_kernel() -> "str | None":
-    """Return the path of the kernel file that this code runs from, or `None` if it runs from the package."""
+    """Return the path of the kernel file that this code runs from, if it is not the package."""
     return None if __name__ == "protoprimer.authoring.kernel" else os.path.realpath(__file__)
 
 
@@ -60,7 +60,7 @@ def author_program() -> str:
 
 
 def refuse_bad_kernel(text: str, path: str) -> None:
-    """Refuse a text from `path` that is no kernel, is not whole, or is not Python: KernelError, exit code 1."""
+    """Refuse a text from `path` that is no kernel, not whole, or not Python."""
     if kernel_version(text) is None:
         raise KernelError("this is not a kernel of protoprimer", path)
     damage = kernel_damage(text)
@@ -81,7 +81,7 @@ def write_kernel(path: str) -> int:
 
 
 def verify_kernel(path: str) -> None:
-    """Refuse a file that is not the kernel which this protoprimer writes: KernelError, exit code 1."""
+    """Refuse a file that is not the kernel which this protoprimer writes."""
     text = _whole_kernel(path)
     if kernel_version(text) != VERSION:
         raise KernelError("the kernel is of version %s, this is %s" % (kernel_version(text), VERSION), path)
@@ -90,12 +90,9 @@ def verify_kernel(path: str) -> None:
 
 
 def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> str:
-    """Renew an older kernel file of ours; return what to tell of it, empty if there is nothing to.
-
-    One that is as new, newer, or no kernel at all (such as a loader of a checkout) is left as it is.
+    """Renew an older kernel file that nobody has edited; return what to tell of it, if anything.
 
     :param newer: the text that it becomes; by default the kernel of this protoprimer
-    :raises KernelError: exit code 1: the file has been edited since it was written, or `newer` is no whole kernel
     """
     text = _text_at(path)
     newer = kernel_text() if newer is None else newer
@@ -114,10 +111,7 @@ def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> st
 
 
 def renew_kernel(configuration: Configuration, environment: str, console: Console) -> None:
-    """Renew the kernel file by the environment's protoprimer, if that is ours and newer, or tell that it could be.
-
-    What goes wrong here is a warning: the environment is ready all the same.
-    """
+    """Renew the kernel file by the environment's protoprimer, if that is ours and newer; failures are warnings."""
     mode, path = configuration.text("kernel-update"), configuration.kernel_path
     if mode == "off" or configuration.cell or not _has_newer(environment):
         return
@@ -133,7 +127,7 @@ def renew_kernel(configuration: Configuration, environment: str, console: Consol
 
 
 def _has_newer(environment: str) -> bool:
-    """Tell whether our protoprimer is in an environment, newer than this one; nothing of it is run."""
+    """Tell whether an environment has a newer protoprimer of ours; nothing of it is run."""
     for name, directory in metadata_directories(environment).items():
         project, _, version = name[: -len(".dist-info")].partition("-")
         try:
@@ -146,7 +140,7 @@ def _has_newer(environment: str) -> bool:
 
 
 def _given_kernel(root: str, environment: str, console: Console) -> str:
-    """Return the kernel that the environment's protoprimer writes, which is not trusted yet."""
+    """Return the kernel that the environment's protoprimer writes, not trusted yet."""
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "proto_kernel.py")
         command = [environment_python(environment), "-I", "-m", "protoprimer", "kernel", "write", path]

@@ -1,4 +1,4 @@
-"""The files that `init` and `entry` write into a repository: all are known and checked before any is written."""
+"""The files that `init` and `entry` write into a repository."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ _PERMISSION_ADVICE = "check who may write there"
 
 
 class RepositoryFile(NamedTuple):
-    """A file as it is to be; a script can be started."""
+    """A file as it is to be; a script is executable."""
 
     path: str
     text: str
@@ -28,7 +28,7 @@ class RepositoryFile(NamedTuple):
         return repository_text(self.path) == self.text and (not self.is_script or os.access(self.path, os.X_OK))
 
     def refuse_unwritable(self) -> None:
-        """Refuse what `write` could not write: ConfigurationError, exit code 3."""
+        """Refuse what `write` could not write."""
         directory = os.path.dirname(self.path)
         while not os.path.lexists(directory):
             directory = os.path.dirname(directory)
@@ -40,7 +40,7 @@ class RepositoryFile(NamedTuple):
                 raise ConfigurationError("cannot be written", place, _PERMISSION_ADVICE)
 
     def write(self) -> None:
-        """Write the file, whole or not at all; ConfigurationError, exit code 3, if that cannot be done."""
+        """Write the file, whole or not at all."""
         # What a link leads to is meant.
         path = os.path.realpath(self.path)
         try:
@@ -52,10 +52,7 @@ class RepositoryFile(NamedTuple):
 
 
 def repository_text(path: str) -> "str | None":
-    """Return the text of a file, or `None` if there is none.
-
-    :raises ConfigurationError: exit code 3: it is no file, or cannot be read
-    """
+    """Return the text of a file, or `None` if there is none."""
     # A shell's own pipe, as of `<(...)`, is a link, and it ends; another one may never do.
     is_of_shell = os.path.islink(path) and os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
     if os.path.exists(path) and not os.path.isfile(path) and not is_of_shell:
@@ -71,14 +68,14 @@ def repository_text(path: str) -> "str | None":
 
 
 def with_attributes(text: str, attributes: "dict[str, str]") -> str:
-    """Return a `.gitattributes` that has these attributes for these paths; a path that has a line keeps that line."""
+    """Return a `.gitattributes` with these attributes by path; a path that has a line keeps that."""
     named = [line.split()[0].strip('"').lstrip("/") for line in text.splitlines() if line.strip()]
     patterns = {path: '"/%s"' % path if " " in path else "/" + path for path in attributes if path not in named}
     return _with_lines(text, ["%s %s" % (pattern, attributes[path]) for path, pattern in patterns.items()])
 
 
 def with_ignored(text: str, link: "str | None") -> str:
-    """Return a `.gitignore` that leaves out a link of this name; `.venv/` would leave out directories only."""
+    """Return a `.gitignore` that leaves out a link of this name, as `.venv/` would not."""
     patterns = [before + str(link) + after for before in ("", "/", "**/") for after in ("", "*")]
     patterns += [".*", "/.*"] if str(link).startswith(".") else []
     is_there = any(line.strip() in patterns for line in text.splitlines())

@@ -29,11 +29,7 @@ class ClientImportFailed(InstallError):
 
 
 def client_function(invocation: Invocation, main: str, arguments: "list[str]") -> "Callable[..., Any]":
-    """Import and return the client's main, which sees these arguments, and no variable of ours.
-
-    :raises ConfigurationError: exit code 3: `main` is not `module:function`
-    :raises ClientImportFailed: the module or the function is not there
-    """
+    """Import and return the client's main, which sees these arguments, and no variable of ours."""
     if not names_function(main):
         raise ConfigurationError("the client's main must be 'module:function', not %r" % main, invocation.entry_path)
     _leave_our_frames_out()
@@ -74,7 +70,7 @@ def _import_failure(main: str, error: "ImportError | AttributeError") -> ClientI
 
 
 def takes_primer(function: "Callable[..., Any]") -> bool:
-    """Tell whether a main wants to be handed the primer: it has a parameter of that name, or one without default."""
+    """Tell whether a main has a parameter named `primer`, or one without default."""
     code = getattr(function, "__code__", None)
     if code is None:
         return False
@@ -83,10 +79,7 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
 
 
 def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
-    """Call the client's main; return what it returns.
-
-    :raises ConfigurationError: exit code 3: its parameters are others, or it is async or a generator and did nothing
-    """
+    """Call the client's main and return what it returns; refuse one that did nothing, as it awaits or yields."""
     code = getattr(function, "__code__", None)
     try:
         returned = function(*handed)
@@ -108,13 +101,12 @@ def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
 
 
 def held_variables() -> "dict[str, str]":
-    """Return the variables that were taken from this process: what `get_config` still has to know."""
-    # Kept with the entry script, which may have taken them itself, before any kernel was loaded.
+    """Return the variables that this process lacks and `get_config` still has to know."""
+    # Kept with the entry script, which may have taken them before any kernel was loaded.
     return vars(sys.modules["__main__"]).setdefault("PROTOPRIMER_HELD", {})  # type: ignore[no-any-return]
 
 
 def _leave_our_frames_out() -> None:
-    """Have an exception of the client's shown without our frames."""
     show = sys.excepthook
 
     def show_client_frames(kind: "type[BaseException]", error: BaseException, _trace: "TracebackType | None") -> None:
@@ -136,7 +128,6 @@ def _leave_our_frames_out() -> None:
 
 
 def _client_frames(trace: "TracebackType | None") -> "list[TracebackType]":
-    """Return the parts of a traceback that are neither ours, the entry script's nor the import machinery's."""
     frames = []
     while trace is not None:
         names = trace.tb_frame.f_globals
@@ -152,7 +143,6 @@ class Primer:
 
     The states that the client's modules have declared with `@state` are in the graph already.
 
-    :param graph: the states; add, replace, evaluate
     :param command_line: protoprimer's own options
     :param environment: the environment's directory
     """
@@ -171,7 +161,6 @@ class Primer:
         self._parser.error = self._refuse  # type: ignore[method-assign]
         self._known_options = [name for option in OPTIONS for name in option.names]
         self._options: Any = None
-        # What is not done by now has made the environment, or never will.
         advice = "it has made this environment already; say it in the configuration, or replace `environment`"
         graph.fixed = {one.name: advice for one, status in graph.status("environment") if status != DONE}
         self._add_states_for_clients()
@@ -217,9 +206,9 @@ class Primer:
 
     @property
     def options(self) -> Any:
-        """The client's options, parsed; asking for them validates the command line.
+        """The client's options, parsed.
 
-        :raises UsageError: exit code 2: an option or argument that neither protoprimer nor the client knows
+        :raises UsageError: exit code 2: an option or argument that nobody knows
         """
         if self._options is None:
             self._options = self._parser.parse_args(self.arguments)

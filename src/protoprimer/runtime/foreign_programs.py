@@ -19,10 +19,7 @@ def refuse_python_program_of_host(
 ) -> None:
     """Refuse a command by name that would start a Python program from outside of the environment.
 
-    Other programs of the host, and whatever is named by its path, are as good as anywhere.
-
     :param path: the value of PATH with the environment first
-    :raises InstallError: exit code 6, with the line that adds it to the environment
     """
     own, found = os.path.join(scripts_directory(environment), name), shutil.which(name, path=path)
     if os.path.dirname(name) or found == own:
@@ -38,13 +35,12 @@ def refuse_python_program_of_host(
 
 
 def forbids_execution(path: str) -> bool:
-    """Tell whether a file system runs no programs (`noexec`)."""
+    """Tell whether a file system runs no programs."""
     flag = getattr(os, "ST_NOEXEC", 0)
     return bool(flag and os.statvfs(path).f_flag & flag)
 
 
 def _why_it_is_python(found: str, root: str) -> "str | None":
-    """Return what makes a program a Python program that is not of this repository, or `None`."""
     directory = os.path.dirname(found)
     for path in (directory, os.path.dirname(os.path.realpath(found))):
         if os.path.isfile(os.path.join(os.path.dirname(path), "pyvenv.cfg")):

@@ -1,4 +1,4 @@
-"""What the kernel finds itself in: how it was called, its path, and what is told of failures nobody foresaw."""
+"""What the kernel finds itself in: how it was called, the module path, and failures that nobody foresaw."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ __all__ = ["graph_here", "invocation_of_process", "keep_only_standard_library_on
 
 
 def invocation_of_process(kind: str, main: "str | None") -> Invocation:
-    """Return how this process was called, by an entry script of this kind for this main of the client's."""
+    """Return how this process was called, by an entry script of this kind."""
     script, program = sys.modules["__main__"], sys.argv[0]
     # What the entry script has found out itself stays true where a client changes directory.
     entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None)
@@ -31,11 +31,8 @@ def invocation_of_process(kind: str, main: "str | None") -> Invocation:
 
 
 def graph_here() -> StateGraph:
-    """Return the graph of the environment that this process runs in, or of the entry script that it is.
-
-    The environment's own record says which clone and which kernel it is of, so that a test, a `python -c` or a process
-    of a pool need not be an entry script, and may be in any directory.
-    """
+    """Return the graph of the environment that this process runs in, or of the entry script that it is."""
+    # By the environment's own record: a test or a process of a pool is no entry script, and may be in any directory.
     invocation = invocation_of_process("run", None)
     record = record_of(sys.prefix)
     root, kernel, name = (record.get(key) for key in ("root", "kernel", "environment"))
@@ -51,7 +48,7 @@ def graph_here() -> StateGraph:
 
 
 def keep_only_standard_library_on_path() -> None:
-    """Leave a foreign environment, user site and `PYTHONPATH` behind: nothing but the standard library is ours."""
+    """Take foreign environments, the user's site and `PYTHONPATH` off `sys.path`."""
     roots = {os.path.dirname(os.__file__)}
     for name in ("base_prefix", "base_exec_prefix"):
         roots.add(os.path.join(getattr(sys, name, sys.prefix), "lib"))
@@ -69,7 +66,7 @@ def keep_only_standard_library_on_path() -> None:
 
 
 def tell_unexpected(error: Exception, console: Console) -> int:
-    """Tell a failure that nobody foresaw; return its exit code, that of a failed installation."""
+    """Tell a failure that nobody foresaw; return its exit code."""
     import traceback
 
     console.record("".join(traceback.format_exception(type(error), error, error.__traceback__)))

@@ -1,4 +1,4 @@
-"""The neo runtime's part: booting the client's main, or healing an environment in which it cannot be imported."""
+"""The neo runtime: it boots the client's main, or heals an environment in which that cannot be imported."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ __all__ = ["boot_client", "heal_or_explain"]
 
 
 def boot_client(graph: StateGraph, function: Any) -> Any:
-    """Call the client's main with what it asks for, the primer among it; return what it returns."""
+    """Call the client's main, with the primer if it asks for it; return the exit status."""
     line: CommandLine = graph.evaluate("command_line")
     graph.provide("environment", Environment(sys.prefix, [], False))
     primer = Primer(graph, line, sys.prefix)
@@ -36,7 +36,7 @@ def boot_client(graph: StateGraph, function: Any) -> Any:
 
 
 def heal_or_explain(graph: StateGraph, failure: ClientImportFailed) -> int:
-    """Rebuild an environment that has lost files, and enter it; in a sound one the failure is the client's to mend."""
+    """Rebuild an environment that has lost files, and enter it; in a sound one, raise the failure."""
     store, here = graph.evaluate("store"), os.path.realpath(sys.prefix)
     faults = [fault for one in store.all() if os.path.realpath(one.path) == here for fault in one.faults()]
     if not faults:

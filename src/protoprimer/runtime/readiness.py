@@ -1,4 +1,4 @@
-"""The ready environment: found by the shortest way, built by one run of many, or the last one for `start_app`."""
+"""The ready environment: found or built, or the last one for `start_app`; and the way into it."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ _APART_FROM_INPUTS = ("command_line", "console", "cache_directory", "lock", "sto
 
 
 def ready_environment(graph: StateGraph) -> Environment:
-    """Return the environment, built if it has to be."""
+    """Return the environment, built if it has to be, and renew the kernel file."""
     line: CommandLine = graph.evaluate("command_line")
     configuration: Configuration = graph.evaluate("configuration")
     found = None if line.command == "reboot" else environment_of_ready(configuration)
@@ -44,7 +44,6 @@ def ready_environment(graph: StateGraph) -> Environment:
 
 
 def _environment_as_planned(graph: StateGraph) -> Environment:
-    """Return the environment; where what it is made from changed while it was built, plan it anew, once."""
     try:
         return graph.evaluate("environment")  # type: ignore[no-any-return]
     except InputsChangedError as changed:
@@ -55,7 +54,7 @@ def _environment_as_planned(graph: StateGraph) -> Environment:
 
 
 def _leave_nothing(lock: str, state_directory: str) -> None:
-    """Take the state directory away that this run has made for nothing, unless others are at work there."""
+    """Remove the state directory that this run has made for nothing, unless others use it."""
     try:
         with FileLock(lock, Console(-1), timeout=0):
             remove_unused_state_directory(state_directory, lock)
@@ -65,7 +64,7 @@ def _leave_nothing(lock: str, state_directory: str) -> None:
 
 
 def ready_or_stale_environment(graph: StateGraph) -> Environment:
-    """Return the environment for `start_app`, which never provisions: warn if it is stale, refuse if there is none."""
+    """Return the environment that is there, with a warning if it is stale; NotReadyError if there is none."""
     configuration: Configuration = graph.evaluate("configuration")
     found = environment_of_ready(configuration)
     if found is not None:

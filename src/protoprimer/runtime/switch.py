@@ -31,16 +31,14 @@ _LEFT_OUT = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER_
 
 
 def is_neo_runtime(environ: "dict[str, str]") -> bool:
-    """Tell whether this process runs in the environment that the switch or the fast path has announced.
-
-    Decided by `sys.prefix`: resolved executables are the same file in the environment and outside.
-    """
+    """Tell whether this process runs in the environment that the switch or the fast path has announced."""
+    # Not by the executable, which in the environment and outside may be the same file.
     announced = environ.get(READY_VARIABLE)
     return bool(announced) and os.path.realpath(str(announced)) == os.path.realpath(sys.prefix)
 
 
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
-    """Return the flags that do in an isolated interpreter what the user's `PYTHON*` variables ask for."""
+    """Return flags for an isolated interpreter that say what the user's `PYTHON*` variables ask for."""
     flags, optimize = ["-I"], environ.get("PYTHONOPTIMIZE", "")
     # Like the interpreter itself: 0 is as good as unset, and any word counts as 1.
     for name, flag in (("PYTHONUNBUFFERED", "-u"), ("PYTHONDONTWRITEBYTECODE", "-B")):
@@ -53,10 +51,8 @@ def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
 
 
 def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
-    """Return the variables for client code and commands: with the environment active, and none of protoprimer's.
-
-    What another active environment has set goes; `ready.sh` does the same.
-    """
+    """Return the variables for client code and commands: with this environment active, none of protoprimer's."""
+    # As `ready.sh` does it.
     passed = leave_protoprimer_variables(environ)
     active = [scripts_directory(one) for one in (environment, passed.get("VIRTUAL_ENV")) if one]
     path = passed.get("PATH", os.defpath)
@@ -66,12 +62,12 @@ def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[
 
 
 def is_isolated() -> bool:
-    """Tell whether the entry script needs nothing beside itself on `sys.path`, as those that we write do not."""
+    """Tell whether the entry script is one of ours, which needs nothing beside itself on `sys.path`."""
     return bool(getattr(sys.modules.get("__main__"), "PROTOPRIMER_ENTRY", False))
 
 
 def leave_protoprimer_variables(environ: "dict[str, str]") -> "dict[str, str]":
-    """Return the variables without any of protoprimer's."""
+    """Return the variables without protoprimer's."""
     return {name: value for name, value in environ.items() if not name.startswith("PROTOPRIMER_")}
 
 
@@ -80,10 +76,8 @@ def enter_environment(
 ) -> None:
     """Start a script with its arguments under the environment's interpreter. Does not return.
 
-    :param client_paths: directories from which client modules are imported besides the environment
     :param isolated: false for a script that finds the kernel by its own directory on `sys.path`
-    :param told: whether it is told of the switch by variables; false where no kernel would take them away again
-    :raises InstallError: exit code 6: the switch does not lead into the environment, again and again
+    :param told: whether variables tell it of the switch; false where no kernel would take them away again
     """
     environ, python = dict(os.environ), environment_python(environment)
     passed = activated_environment(environ, environment)
@@ -116,7 +110,7 @@ def _next_hop(earlier: str, root: str, environment: str) -> str:
 
 
 def enter_command(command: "list[str]", environment: str) -> None:
-    """Become `command`, run with the environment active; UsageError (exit code 2) where it cannot be started."""
+    """Become `command`, with the environment active."""
     passed, name = activated_environment(dict(os.environ), environment), command[0]
     found = shutil.which(name, path=passed["PATH"])
     if found is None and os.path.dirname(name) and os.path.exists(name):
