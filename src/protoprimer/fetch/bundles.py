@@ -1,4 +1,4 @@
-"""A bundle that was brought to a host: found, unpacked, and verified before anything of it is used."""
+"""A bundle that was brought to a host, verified before anything of it is used."""
 
 import json
 import os
@@ -13,16 +13,14 @@ from protoprimer.version import VERSION
 __all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle"]
 
 BUNDLE_NOTE = "bundle.json"
-# How the name of a bundle ends that is one file.
 BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
 _LINES_SHOWN = 20
 
 
 class OpenedBundle:
-    """A bundle whose every file is what its manifest says.
+    """A bundle whose every file is what its manifest says; one that is a file is unpacked into the cache.
 
-    :param path: a directory, or one file, which is unpacked into the cache
-    :raises ConfigurationError: it is no bundle, or files are missing, damaged or unknown (exit code 3)
+    :raises ConfigurationError: exit code 3: it is no bundle, or files are missing, damaged or unknown
     """
 
     def __init__(self, path: str, cache_directory: str) -> None:
@@ -46,10 +44,7 @@ class OpenedBundle:
             raise self._error("the bundle is not as it was made", sorted(faults))
 
     def refuse_misfit(self, version: str, lock: "str | None", console: Console) -> None:
-        """Refuse a bundle that does not serve this version of Python on this host; warn if it is of another lock.
-
-        :raises ConfigurationError: the message tells of each file whom it is for (exit code 3)
-        """
+        """Refuse a bundle that does not serve this version of Python on this host; warn if it is of another lock."""
         python = ".".join(version.split(".")[:2])
         targets = {one for _, whom in self._files.values() for one in whom if one.split()[0] == python}
         unfit = {name: set(whom) & targets for name, (_, whom) in self._files.items() if not _runs(name, tag_of_host())}
@@ -69,10 +64,7 @@ class OpenedBundle:
 
 
 def find_bundle(root: str) -> "str | None":
-    """Return the bundle that lies in a clone or beside it, if there is one.
-
-    :raises ConfigurationError: there are several (exit code 3)
-    """
+    """Return the bundle that lies in a clone or beside it; several are a `ConfigurationError`."""
     found = []
     for place in (root, os.path.dirname(root)):
         for name in names_in(place):
@@ -88,7 +80,6 @@ def find_bundle(root: str) -> "str | None":
 
 
 def _runs(filename: str, host: str) -> bool:
-    """Tell whether a file can be used on a host, as the tags in its name say."""
     tags = filename.rsplit("-", 1)[-1][:-4].split(".")
     if not filename.endswith(".whl") or "any" in tags:
         return True

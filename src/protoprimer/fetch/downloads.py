@@ -34,10 +34,10 @@ MOST_BYTES_OF_FILE = 256 << 20
 _ENDS_OF_FILES = (".whl", ".gz", ".zip", ".egg", ".bz2", ".xz", ".tgz")
 # PEP 691's negotiation, PEP 503's HTML for indexes that know nothing else.
 _ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-# Where distributions keep their certificates, for an interpreter that was built to look elsewhere.
+# For an interpreter that was built to look elsewhere.
 _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
-# This file, a module of the package or the joined kernel, is run by another Python for one of its functions.
+# This file is a module of the package or the joined kernel.
 _READ_FOR_ANOTHER = """\
 import os, runpy, sys
 sys.path.append(os.path.join(os.path.dirname(sys.argv[1]), "..", ".."))
@@ -46,7 +46,7 @@ runpy.run_path(sys.argv[1])["read_for_another_python"]()
 
 
 class _TransientError(Exception):
-    """Worth another try, after some seconds if the server asks for that."""
+    """Worth another try, after `pause` seconds if the server asks for that."""
 
     pause: "float | None" = None
 
@@ -64,10 +64,7 @@ class UrlReader:
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
-        """Return file name -> URL for what a directory or page offers.
-
-        :raises OSError: there is no page, or none that lists files
-        """
+        """Return file name -> URL for what a directory or page offers; an `OSError` if it lists no files."""
         from urllib.parse import urljoin
 
         if source.startswith("file:"):
@@ -85,11 +82,9 @@ class UrlReader:
         return {filename: urljoin(url, link) for filename, link in links.items()}
 
     def read(self, url: str, target: "BinaryIO", is_page: bool = False) -> "tuple[str, str]":
-        """Write the content of a URL to `target`, which is empty, and return its media type and final URL.
+        """Write a URL's content to `target`, which is empty; return media type and final URL, or raise an `OSError`.
 
-        The transfer of a file that was cut off is continued where it ended, if the server can do that.
-
-        :raises OSError: what went wrong, the last time if it was tried again; mostly a `RoadClosed`
+        A transfer that was cut off goes on where it ended, if the server can do that.
         """
         if url.startswith("file:"):
             try:
@@ -118,7 +113,6 @@ class UrlReader:
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
 
     def _read_by_another_python(self, url: str, target: "BinaryIO", is_page: bool) -> "tuple[str, str]":
-        """Let an interpreter of this host that has `ssl` read a URL, by this very code."""
         import json
         import tempfile
 
@@ -192,7 +186,6 @@ class UrlReader:
     def _receive(self, response: "Any", target: "BinaryIO", most: int) -> None:
         start = target.tell()
         if start and response.status != 206:
-            # This server sends all of it again.
             start = 0
             target.seek(0)
             target.truncate()
@@ -211,7 +204,7 @@ class UrlReader:
             raise _TransientError("the connection ended after %d of %d bytes" % (received, expected))
 
     def _open(self, url: str, is_page: bool, start: int) -> "Any":
-        """Open a URL, following no redirection: each host has its own credentials, proxy and trust."""
+        """Follow no redirection: each host has its own credentials, proxy and trust."""
         import base64
         import urllib.request
         from urllib.parse import urlsplit

@@ -63,7 +63,7 @@ zipp-3.6.0-py3-none-any.whl 9fe5ea21568a0a70e50f273397638d39b03353731e6cbbb3fd85
 
 
 def pinned_wheels(tool: str, version_info: "tuple[int, ...]" = (3, 6)) -> "dict[str, str]":
-    """Return file name -> sha256 of what a tool consists of for a version of Python; nothing if that is too old."""
+    """Return file name -> sha256 of a tool's wheels for a version of Python; nothing if that is too old."""
     rows = [line.split() for line in _PINS[tool].splitlines()]
     minors = {int(minor) for row in rows for minor in row[2:]}
     newest = str(max((minor for minor in minors if (3, minor) <= tuple(version_info)), default=0))

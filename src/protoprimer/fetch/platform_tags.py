@@ -15,7 +15,7 @@ _NARROW_MACHINES = {"x86_64": "i686", "i386": "i686", "aarch64": "armv7l", "armv
 
 
 class PlatformTag(NamedTuple):
-    """A platform tag taken apart, such as `manylinux`, (2, 28), `x86_64`."""
+    """A wheel's platform tag, such as `manylinux`, (2, 28), `x86_64`."""
 
     family: str
     version: "tuple[int, int]"
@@ -23,7 +23,7 @@ class PlatformTag(NamedTuple):
 
 
 def platform_tag(tag: str) -> "PlatformTag | None":
-    """Return the parts of a platform tag of wheels, `None` if it is none."""
+    """Return the parts of a tag, `None` if it is none."""
     tag = re.sub("^manylinux(2014|2010|1)_", lambda found: LEGACY_TAGS[found.group(1)], tag)
     found = re.match(r"(win|linux)_?(\w+)\Z|(macosx|manylinux|musllinux)_(\d+)_(\d+)_(\w+)\Z", tag)
     if found is None:
@@ -33,7 +33,7 @@ def platform_tag(tag: str) -> "PlatformTag | None":
 
 
 def tag_of_host() -> str:
-    """Return the platform tag of this host, such as `manylinux_2_36_x86_64`."""
+    """Return this host's tag, such as `manylinux_2_36_x86_64`."""
     import sysconfig
 
     machine, libc = machine_of_host(), libc_of_host()

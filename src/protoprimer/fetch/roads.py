@@ -21,20 +21,17 @@ _OPENS = {
 
 
 class RoadClosed(OSError):
-    """Something could not be read.
-
-    :param kind: a key of the table above, or empty
-    :param closes_server: whether there is no use in asking this server for anything else
-    """
+    """Something could not be read; `kind` is a key of the table above, or empty."""
 
     def __init__(self, kind: str, detail: str, closes_server: bool = False) -> None:
         super().__init__("%s (%s)" % (detail, kind) if kind and kind not in detail else detail)
         self.kind = kind
+        # Then there is no use in asking this server for anything else.
         self.closes_server = closes_server
 
 
 class RoadRecord(NamedTuple):
-    """One place that was tried for a file in vain, without credentials; `check --json` tells it."""
+    """One place that was tried in vain, as `check --json` tells it."""
 
     tool: str
     tried: str
@@ -44,14 +41,14 @@ class RoadRecord(NamedTuple):
 
 
 def road_record(tool: str, filename: str, tried: str, error: Exception) -> RoadRecord:
-    """Return the record of an error at a URL or directory where a file of a distribution was wanted."""
+    """Return the record of an error at a URL or directory, without credentials."""
     closed, detail = str(getattr(error, "kind", "")), "%s: %s" % (tried, str(error) or type(error).__name__)
     opens = _OPENS.get(closed, "") % {"server": server_of(tried), "file": filename}
     return RoadRecord(tool, mask_urls(tried), closed, mask_urls(detail), opens)
 
 
 def server_of(url: str) -> str:
-    """Return scheme, host and port of a URL, without credentials; a directory as it is."""
+    """Return a URL's scheme, host and port; a directory as it is."""
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)

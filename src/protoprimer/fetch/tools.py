@@ -1,4 +1,4 @@
-"""The tools: uv, virtualenv and pip, on this host or from verified wheels; never installed into an interpreter."""
+"""uv, virtualenv and pip: this host's, or from verified wheels; never installed into an interpreter."""
 
 import contextlib
 import functools
@@ -40,7 +40,7 @@ _RUN_VIRTUALENV = "import runpy\n\nrunpy.run_module('virtualenv', run_name='__ma
 
 
 class Tool(NamedTuple):
-    """A program that is ready to be run; for pip and virtualenv the interpreter is `command[0]`."""
+    """A program that can be run; for pip and virtualenv the interpreter is `command[0]`."""
 
     command: "list[str]"
     version: str
@@ -57,8 +57,6 @@ class _Candidate(NamedTuple):
 
 
 def _once(find: "_Find") -> "_Find":
-    """Let a method look for its tool once for each interpreter, and remember it or its absence."""
-
     @functools.wraps(find)
     def remembered(box: "ToolBox", *interpreters: Interpreter) -> Tool:
         key = (find.__name__,) + tuple(one.executable for one in interpreters)
@@ -97,10 +95,7 @@ class ToolBox:
 
     @_once
     def uv(self) -> Tool:
-        """Return uv: `$UV`, PATH, importable, installed by its own installer, else the verified wheel.
-
-        :raises ToolAbsent: none of these is usable, or `$UV` is set and is not
-        """
+        """Return uv: `$UV` alone if it is set, else this host's, else the verified wheel."""
         usual = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         usual = os.environ.get("UV_CACHE_DIR") or os.path.join(usual, "uv")
         # uv does nothing at all without a cache, and little without locks in it.
@@ -115,7 +110,7 @@ class ToolBox:
 
     @_once
     def virtualenv(self, interpreter: Interpreter) -> Tool:
-        """Return virtualenv, told to make environments of `interpreter`: importable there, on PATH, or from wheels."""
+        """Return virtualenv, told to make environments of `interpreter`."""
         python, pins = interpreter.executable, _pins_for("virtualenv", interpreter)
         version = _wheel_version("virtualenv", pins)
         # A virtualenv newer than the pin has given up this old Python.
@@ -135,10 +130,7 @@ class ToolBox:
 
     @_once
     def pip(self, interpreter: Interpreter) -> Tool:
-        """Return the pinned pip for this version of Python, or, where its wheel cannot be had, one of this host.
-
-        Another interpreter of the same version may stand in `command[0]`, such as the environment's own.
-        """
+        """Return the pinned pip for this version of Python, or, where its wheel cannot be had, one of this host."""
         try:
             pins = _pins_for("pip", interpreter)
             command = _pip_command(interpreter, self._unpacked("pip", pins))
@@ -149,7 +141,7 @@ class ToolBox:
             return self._first_usable("pip", self._pips_of_host(interpreter), [absent.cause])
 
     def pip_wheel(self, interpreter: Interpreter) -> "str | None":
-        """Return the verified wheel in the cache that `pip` was unpacked from, `None` if it came from elsewhere."""
+        """Return the verified wheel that `pip` was unpacked from, `None` if it is the host's."""
         try:
             is_pinned = self.pip(interpreter).origin == _OF_WHEEL
             return self._fetched(_pins_for("pip", interpreter))[0] if is_pinned else None
@@ -157,19 +149,19 @@ class ToolBox:
             return None
 
     def pinned_wheels(self, interpreter: Interpreter, uv_wheel: "str | None") -> "list[str]":
-        """Return the verified wheels of pip and virtualenv for this version of Python, and this one of uv."""
+        """Return the verified wheels of pip and virtualenv, and this one of uv."""
         wheels = dict(_pins_for("pip", interpreter), **_pins_for("virtualenv", interpreter))
         if uv_wheel is not None:
             wheels[uv_wheel] = pinned_wheels("uv")[uv_wheel]
         return self._fetched(wheels)
 
     def only_look(self) -> UrlReader:
-        """Fetch nothing from now on: a tool that could be had counts as had. Return what asks the servers."""
+        """Fetch nothing from now on, a tool that could be had counts as had; return what asks the servers."""
         self._reader.only_looks = True
         return self._reader
 
     def why_not_found(self, name: str) -> "RoadRecord | None":
-        """Return what closes the first road to a distribution that an installer did not find, if one is closed."""
+        """Return what closes the first road to a distribution, if one is closed."""
         for source in wheel_sources(name, self.settings):
             try:
                 self._reader.links(source)
@@ -226,7 +218,6 @@ class ToolBox:
             yield path, "virtualenv's wheel"
 
     def _unpacked(self, name: str, wheels: "dict[str, str]", main_module: str = "") -> str:
-        """Return the directory in which pinned wheels are unpacked, fetching them unless they are."""
         digest = sha256_of("".join(sorted(wheels.values())).encode("ascii"))
         what = "%s %s" % (name, _wheel_version(name, wheels))
         directory = os.path.join(self.cache_directory, "tools", "%s-%s" % (what.replace(" ", "-"), digest[:12]))
@@ -267,10 +258,7 @@ class ToolBox:
         refusals: "list[str]",
         newest: "tuple[int, ...]" = _ANY_NEWER,
     ) -> Tool:
-        """Return the first candidate that says a version in range.
-
-        :raises ToolAbsent: none does, for reasons that are added to `refusals`, or looking for candidates ended so
-        """
+        """Return the first candidate whose version is in range; why others are not is added to `refusals`."""
         try:
             for command, path, origin in candidates:
                 if origin == _OF_WHEEL and self._reader.only_looks and not os.path.exists(path):
@@ -298,7 +286,7 @@ class ToolBox:
         return self.uv_pin.misfit(version) if name == "uv" else None
 
     def _remembered_version(self, path: str, name: str, command: "list[str]") -> str:
-        """Return the version a tool prints, or `!` and why none; it is remembered by path, time and size."""
+        """Return the version that a tool prints, or `!` and why it prints none."""
         try:
             status = os.stat(path)
         except OSError as error:
@@ -317,7 +305,7 @@ class ToolBox:
 
 
 def uv_wheel_for_host(host: "str | None" = None, wheels: "dict[str, str] | None" = None) -> "str | None":
-    """Return the file name of the pinned uv wheel that runs on this host (or that of a platform tag), or `None`."""
+    """Return the file name of the uv wheel that runs on this host, or that of a platform tag."""
     host, ranked = host or tag_of_host(), [(-1, "")]
     for filename in pinned_wheels("uv") if wheels is None else wheels:
         ranked += [(tag_rank(tag, host), filename) for tag in filename[:-4].rsplit("-", 1)[1].split(".")]
@@ -349,7 +337,6 @@ def _wheels_of_pip(directory: str) -> "list[str]":
 
 
 def _printed_version(command: "list[str]", name: str, console: Console) -> str:
-    """Return the version that `--version` prints, or `!` and why there is none."""
     # pip and virtualenv are compiled on their first run, which a busy machine draws out.
     patience = SECONDS_TO_PRINT_A_VERSION * (1 if name == "uv" else 6)
     cwd = os.path.dirname(os.path.abspath(command[0]))
@@ -371,7 +358,7 @@ def _executable(name: str) -> str:
 
 
 def _on_path(name: str) -> "list[str]":
-    """Return the executables of that name on PATH, relative entries and environments of protoprimer left out."""
+    """Leave out relative entries and environments of protoprimer."""
     found = []
     for directory in filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)):
         path = os.path.join(directory, _executable(name))

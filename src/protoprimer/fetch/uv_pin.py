@@ -14,7 +14,7 @@ __all__ = ["UvPin", "read_uv_pin"]
 
 
 class UvPin(NamedTuple):
-    """The wheels that uv is fetched as (file name -> sha256), and what its version must meet, with who says so."""
+    """The wheels that uv is fetched as (file name -> sha256), and the ranges of its version, with who says so."""
 
     wheels: "dict[str, str]"
     allowed: "list[tuple[SpecifierSet, str]]"
@@ -28,10 +28,7 @@ class UvPin(NamedTuple):
 
 
 def read_uv_pin(configuration: Configuration) -> UvPin:
-    """Return the pin of this repository.
-
-    :raises ConfigurationError: exit code 3: a version, range or hash is none, or the two contradict each other
-    """
+    """Return this repository's pin; a `ConfigurationError` if its parts are wrong or contradict each other."""
     pin = UvPin(pinned_wheels("uv"), _required_version(configuration.root))
     pinned = (configuration.get("tools") or {}).get("uv")
     if pinned is None:
@@ -51,7 +48,7 @@ def read_uv_pin(configuration: Configuration) -> UvPin:
 def _required_version(root: str) -> "list[tuple[SpecifierSet, str]]":
     path, keys = os.path.join(root, "uv.toml"), ("required-version",)  # type: str, tuple[str, ...]
     if not os.path.isfile(path):
-        # As for uv, `uv.toml` takes the place of `[tool.uv]`.
+        # As for uv, any `uv.toml`, even an empty one, takes the place of `[tool.uv]`.
         path, keys = os.path.join(root, "pyproject.toml"), ("tool", "uv", "required-version")
     required: "Any" = load_toml(path) if os.path.isfile(path) else None
     for key in keys:
@@ -60,7 +57,6 @@ def _required_version(root: str) -> "list[tuple[SpecifierSet, str]]":
         return []
     place = place_of_key(path, keys)
     try:
-        # A version alone is meant exactly.
         return [(SpecifierSet("==" + required if required[:1].isdigit() else required), place)]
     except (InvalidSpecifier, AttributeError, TypeError):
         raise ConfigurationError("%r is no range of versions" % (required,), place) from None

@@ -1,4 +1,4 @@
-"""Pinned wheels: fetched from wherever the settings say, verified before anything else, and unpacked."""
+"""Pinned wheels: fetched from where the settings say, verified, and unpacked."""
 
 import io
 import os
@@ -31,17 +31,13 @@ MOST_BYTES_UNPACKED = 800 << 20
 
 
 class ToolAbsent(BackendError):
-    """A tool or one of its wheels cannot be had or used: exit code 5."""
+    """A tool or one of its wheels cannot be had or used (exit code 5); `records` tell what was tried."""
 
-    # What was tried in vain.
     records: "tuple[RoadRecord, ...]" = ()
 
 
 def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
-    """Return the path of a verified wheel, fetched into the cache unless it is there.
-
-    :raises ToolAbsent: the message holds what each source said
-    """
+    """Return the path of a verified wheel, fetched into the cache unless it is there, or raise `ToolAbsent`."""
     path = os.path.join(cache_directory, "wheels", sha256[:16], filename)
     if sha256_of_file(path) == sha256:
         return path
@@ -70,7 +66,7 @@ def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlRea
 
 
 def wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
-    """Return the URLs of pages and directories that may list a distribution, the local ones first."""
+    """Return the URLs of what may list a distribution, the local ones first."""
     links = [place if "://" in place else file_url(place) for place in settings.find_links]
     sources = [place for place in links if place.startswith("file:") or not settings.offline]
     sources += [url.rstrip("/") + "/" + name + "/" for url in settings.index_urls()]
@@ -78,7 +74,6 @@ def wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
 
 
 def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
-    """Write a file, which appears only after its hash was verified; nothing is written by who only looks."""
     content = io.BytesIO()
     kind = reader.read(url, content)[0]
     found = sha256_of(content.getvalue())
@@ -94,7 +89,7 @@ def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
 
 
 def sha256_of_file(path: str) -> str:
-    """Return the hexadecimal SHA-256 of a file's content, `?` if it cannot be read."""
+    """Return a file's hexadecimal SHA-256, `?` if it cannot be read."""
     import hashlib
 
     digest = hashlib.sha256()
@@ -110,13 +105,10 @@ def sha256_of_file(path: str) -> str:
 def unpack_wheels(
     paths: "list[str]", directory: str, main_module: str = "", most_bytes: int = MOST_BYTES_UNPACKED
 ) -> str:
-    """Unpack verified wheels into one directory, which appears whole or not at all; an existing one is kept.
-
-    Packages land in `directory` itself, executables in its `bin`.
+    """Unpack verified wheels into one directory, programs into its `bin`; it appears whole or not at all.
 
     :param main_module: text of a `__main__.py`, so that an interpreter can run the directory
     :raises ToolAbsent: a wheel is no zip file, names a file outside of the directory, or would fill the disk
-    :raises OSError: the disk is full or not writable; nothing is left
     """
     import zipfile
 
@@ -148,7 +140,7 @@ def unpack_wheels(
 
 
 def unpacked_is_whole(directory: str) -> bool:
-    """Tell whether a directory holds all that `unpack_wheels` wrote: a power loss can empty renamed files."""
+    """Tell whether all that `unpack_wheels` wrote is there: a power loss can empty renamed files."""
     try:
         with open(os.path.join(directory, _SIZE_FILE), "rb") as stream:
             return int(stream.read()) == _unpacked_size(directory)
@@ -200,7 +192,7 @@ def _publish_directory(temporary: str, directory: str) -> None:
 
 
 def remove_leftovers(directory: str) -> None:
-    """Remove what killed processes left beside `directory` an hour ago or earlier: its name, then `.tmp`."""
+    """Remove what killed processes left beside `directory` an hour ago or earlier."""
     parent, prefix = os.path.split(directory + ".")
     remove_unused(parent, SECONDS_UNTIL_LEFT, lambda name: name.startswith(prefix) and ".tmp" in name)
 
@@ -215,6 +207,5 @@ def remove_unused(directory: str, seconds: float, is_meant: "Callable[[str], boo
                 remove_tree(path)
                 removed += 1
         except OSError:
-            # Somebody else has removed it.
             continue
     return removed

@@ -1,4 +1,4 @@
-"""Where interpreters may be: files by their names and places, none of them started."""
+"""Files that may be interpreters, by their names and places; none of them is started."""
 
 import glob
 import os
@@ -29,7 +29,6 @@ class InterpreterCandidate(NamedTuple):
     limit: "tuple[int, ...]"
 
     def may_fit(self, request: PythonRequest) -> bool:
-        """Tell whether this may be what is asked for."""
         if self.is_pypy != (request.implementation == "pypy"):
             return False
         major, minor, patch = self.limit
@@ -38,7 +37,7 @@ class InterpreterCandidate(NamedTuple):
 
 
 def interpreter_candidates(wild: Interpreter, console: Console) -> "list[InterpreterCandidate]":
-    """Return what may be an interpreter on this host, in the documented order, each real file once."""
+    """Return what may be an interpreter, in the documented order, each real file once."""
     candidates = {}  # type: dict[str, InterpreterCandidate]
     for path, origin, installation in _interpreter_paths(wild, console):
         real = os.path.realpath(path)
@@ -54,7 +53,7 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[Interpr
 
 
 def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str, str]]":
-    """Yield path, origin and the name of its installation directory, if it has one of its own."""
+    """Yield path, origin and the name of the directory that it is installed in alone, if it is."""
     yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin, ""
     entries = os.environ.get("PATH", "").split(os.pathsep)
     search = [os.path.normpath(entry) for entry in entries if os.path.isabs(entry)]
@@ -98,7 +97,7 @@ def _system_directories() -> "list[str]":
 
 
 def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
-    """Return what the Windows launcher knows: the interpreters of the registry (PEP 514)."""
+    # What the Windows launcher knows is the registry (PEP 514).
     for launcher in (os.path.join(entry, "py.exe") for entry in search):
         if os.path.isfile(launcher):
             listed = run_child([launcher, "-0p"], console, timeout=5.0)
@@ -123,7 +122,7 @@ def _entries(directory: str) -> "list[str]":
 
 
 def _is_shim(path: str, real: str) -> bool:
-    """Tell whether this starts a version manager, which would choose by the current directory, not by our request."""
+    # A version manager would choose by the current directory, not by our request.
     directories = [os.path.basename(os.path.dirname(name)) for name in (path, real)]
     if "shims" in directories or os.path.basename(real) in ("mise", "asdf", "rtx", "pyenv"):
         return True

@@ -1,4 +1,4 @@
-"""Which Python an environment is made from: candidates, preference, the client's selector, download, refusal."""
+"""Which Python an environment is made from: by the client's selector, by preference, or fetched."""
 
 import os
 import re
@@ -23,7 +23,7 @@ __all__ = [
     "with_client_file",
 ]
 
-# Where uv fetches interpreters from is the host's business; none of these changes which version is fetched.
+# The host's business: none of these changes which version is fetched.
 _UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS",
                           "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_PYTHON_CACHE_DIR")  # fmt: skip
 
@@ -33,10 +33,9 @@ def choose_interpreter(
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
-    :param downloads: whether uv may fetch one when none fits
     :param place: what asked for this Python, as its `str()`
-    :param take_newest: rather than the one that runs, since nobody knows which ones serve
-    :raises InterpreterError: nothing fits; exit code 4
+    :param take_newest: rather than the one that runs
+    :raises InterpreterError: exit code 4: nothing fits
     """
     wild = wild_interpreter()
     is_candidate = wild.executable and not wild.found_in_environment and not take_newest
@@ -60,7 +59,7 @@ def choose_interpreter(
 
 
 def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":
-    """Return why this interpreter is not what is asked for, as a phrase, or `None` if it is."""
+    """Return why this interpreter is not what is asked for, or `None`."""
     if request.implementation and interpreter.implementation != request.implementation:
         return "%s, not %s" % (interpreter.implementation, request.implementation)
     if not request.implementation and interpreter.implementation != "cpython" and not is_wild:
@@ -77,7 +76,7 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
 
 
 def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
-    """Return everything on this host that is or claims to be an interpreter, each once, the running one first."""
+    """Return all that is or claims to be an interpreter, the running one first."""
     found = {}  # type: dict[str, Interpreter | InterpreterRefusal]
     for candidate in interpreter_candidates(wild_interpreter(), console):
         probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
@@ -92,7 +91,7 @@ def _newest_fitting(
     toolbox: ToolBox,
     refusals: "list[InterpreterRefusal]",
 ) -> "Interpreter | None":
-    """Return the newest that fits, the earliest found among equals; why the others do not is added to `refusals`."""
+    """Return the earliest found of the newest that fit; why others do not is added to `refusals`."""
     fitting = {}  # type: dict[int, Interpreter]
     for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
         if any(candidate.limit < one.version_info for one in fitting.values()):
@@ -117,8 +116,8 @@ def selected_interpreter(
 ) -> "Interpreter | None":
     """Return what the client's selector chose, or `None` if it leaves the choice to us.
 
-    :raises ConfigurationError: it fails, or answers with what is no path; exit code 3
-    :raises InterpreterError: what it chose does not fit; exit code 4
+    :raises ConfigurationError: exit code 3: it fails, or answers with what is no path
+    :raises InterpreterError: exit code 4: what it chose does not fit
     """
     path = os.path.join(root, selector)
     try:
@@ -145,7 +144,7 @@ def selected_interpreter(
 
 
 def with_client_file(path: str, use: "Callable[[Any], Any]") -> "Any":
-    """Load the client's Python file at `path` and return what `use` makes of it; what it prints goes to stderr."""
+    """Return what `use` makes of the client's Python file; what it prints goes to stderr."""
     import contextlib
 
     name = "protoprimer_client:" + path
@@ -158,7 +157,7 @@ def with_client_file(path: str, use: "Callable[[Any], Any]") -> "Any":
 
 
 def line_in_file(path: str, error: BaseException) -> str:
-    """Return `file:line` of the last place in the file at `path` that the error came from, or the file."""
+    """Return `file:line` of the last place in this file that the error came from, or the file."""
     import traceback
 
     lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == path]

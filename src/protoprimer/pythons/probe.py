@@ -1,4 +1,4 @@
-"""One interpreter: what it is, asked of it once in a child process and remembered in the user's cache."""
+"""What an interpreter is: asked of it once in a child process, and remembered in the user's cache."""
 
 import json
 import os
@@ -25,7 +25,6 @@ __all__ = [
 ORIGIN_OF_WILD = "this Python"
 # Set by a matrix for its children: which run of it they belong to.
 MATRIX_VARIABLE = "PROTOPRIMER_MATRIX"
-# An interpreter that needs longer than this to say its version is not one to build on.
 PROBE_SECONDS = 5.0
 OLDEST_PYTHON = (3, 6)
 
@@ -79,7 +78,7 @@ _CACHE_FORMAT = 2
 
 
 def wild_interpreter() -> Interpreter:
-    """Return the interpreter that runs this, or the base of its environment, without starting a process."""
+    """Return the interpreter that runs this, or the base of its environment."""
     answers = {}  # type: dict[str, Any]
     exec(_PROBE, answers)  # noqa: S102 - our own constant text, the same that other interpreters are given
     home = _executable_at_home(answers["facts"])
@@ -89,10 +88,7 @@ def wild_interpreter() -> Interpreter:
 def probe_interpreter(
     path: str, cache_directory: str, console: Console, origin: str = ""
 ) -> "Interpreter | InterpreterRefusal":
-    """Return what the interpreter at `path` is, or why it cannot serve.
-
-    It is asked in a child process once, and again only after a change of one of the files that decide the answer.
-    """
+    """Return what the interpreter at `path` is, or why it cannot serve; it is asked anew where its files changed."""
     path = os.path.abspath(path)
     memory = os.path.join(cache_directory, "interpreters", sha256_of(os.fsencode(path))[:32] + ".json")
     facts = _remembered_facts(memory)
@@ -120,13 +116,12 @@ def probe_interpreter(
 
 
 def version_in_name(name: str) -> "tuple[int, ...]":
-    """Return the two or three numbers that a name such as `python3.11`, `3.11.7` or `cpython-3.11.7-...` tells."""
+    """Return the numbers in a name such as `python3.11`, `3.11.7` or `cpython-3.11.7-...`."""
     found = re.match(r"(?:cpython-?|python|pypy)?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", name)
     return tuple(int(one) for one in found.groups() if one) if found else ()
 
 
 def _answer_of(python: str, arguments: "list[str]", console: Console, seconds: float = 0) -> "dict[str, Any]":
-    """Start an interpreter and return its answer; `PrimerError`'s cause is why there is none."""
     seconds = seconds or PROBE_SECONDS
     if not os.path.isfile(python):
         raise PrimerError("it is a dangling link" if os.path.islink(python) else "there is no such file")
@@ -155,7 +150,6 @@ def _why_child_failed(status: int, errors: str) -> str:
 
 
 def _are_facts(facts: object) -> bool:
-    """Tell whether this is an answer to the probe: nothing else may steer what is built."""
     numbers = facts.get("version_info") if isinstance(facts, dict) else None
     if not isinstance(facts, dict) or not isinstance(numbers, list) or list(map(type, numbers)) != [int, int, int]:
         return False
@@ -164,10 +158,7 @@ def _are_facts(facts: object) -> bool:
 
 
 def _executable_at_home(facts: "dict[str, Any]") -> str:
-    """Return the executable that stands with the standard library: the same file if it is there, else its namesake.
-
-    From a link or a copy elsewhere an environment would look for its standard library there.
-    """
+    # From a link or a copy elsewhere an environment would look for its standard library there.
     real = os.path.realpath(facts["executable"]) if facts["executable"] else ""
     stem = "pypy" if facts["implementation"] == "pypy" else "python"
     numbered = "%s%d.%d%s" % (stem, facts["version_info"][0], facts["version_info"][1], "t" * facts["free_threaded"])
@@ -203,14 +194,12 @@ def _file_stamp(path: str) -> "list[int] | None":
 
 
 def _remembered_facts(memory: str) -> "dict[str, Any] | None":
-    """Return the remembered answer, or `None` if there is none or a file it depends on is not what it was."""
     try:
         kept = json_table(content_of(memory))
         is_ours = kept["format"] == _CACHE_FORMAT and _are_facts(kept["facts"]) and kept["stamps"]
         if is_ours and all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items()):
             return dict(kept["facts"])
     except (LookupError, TypeError, AttributeError):
-        # Absent or not ours: asking again is right in every case.
         pass
     return None
 
@@ -225,10 +214,7 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
 
 
 def verify_environment_interpreter(environment: str, interpreter: Interpreter, console: Console) -> None:
-    """Check that the environment's own interpreter starts, is inside the environment and is what it was made from.
-
-    :raises InstallError: it is not; exit code 6
-    """
+    """Raise an `InstallError` unless the environment's interpreter starts, in it, and is what it was made from."""
     python, reason = environment_python(environment), ""
     try:
         # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.

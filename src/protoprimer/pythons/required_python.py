@@ -15,12 +15,12 @@ OLDEST_SUPPORTED_PYTHON = ">=3.6"
 
 
 class RequiredPython(NamedTuple):
-    """The Python that the repository wants; its `str()` is where the repository says so."""
+    """What the repository wants; its `str()` is where it says so."""
 
     request: PythonRequest
     # Within the range of each project that is installed: an installer would refuse others.
     narrowed: PythonRequest
-    # Places, or projects whose range asks for it: their lines are looked up when somebody is told.
+    # The line of a project's range is looked up only when somebody is told.
     sources: "list[str | ProjectMetadata]"
     files: "list[str]"
     absent_files: "list[str]"
@@ -32,9 +32,9 @@ class RequiredPython(NamedTuple):
 
 
 def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPython:
-    """Return the Python that is asked for: by `python`, `.python-version`, the projects' ranges, in this order.
+    """Return what is asked for: by `python`, `.python-version`, the projects' ranges, in this order.
 
-    :raises ConfigurationError: what is asked for names no Python, or there is no such selector (exit code 3)
+    :raises ConfigurationError: exit code 3: that is no Python, or there is no such selector
     """
     selector = configuration.text("python-selector")
     if selector and not os.path.isfile(configuration.path_of(selector)):
@@ -61,7 +61,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
 
 
 def _version_files(root: str) -> "list[str]":
-    """Return where `.python-version` counts, the nearest first: up to the repository's root, and up to home."""
+    # It counts up to the repository's root, and up to home; the nearest first.
     home, directories = os.path.realpath(os.path.expanduser("~")), [root]
     while os.path.dirname(directories[-1]) != directories[-1]:
         directories.append(os.path.dirname(directories[-1]))
