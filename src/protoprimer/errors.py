@@ -16,7 +16,12 @@ __all__ = [
 
 
 class PrimerError(Exception):
-    """A failure; `str()` is the whole message: cause (no full stop), place (such as `file:line (key)`), advice."""
+    """A failure whose `str()` is the whole message.
+
+    :param cause: one sentence without a final full stop
+    :param place: where it is: `file`, `file:line`, `file:line (key)`, an option or a variable
+    :param advice: what to do next
+    """
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""`./prime` and `./prime reboot`: the ready environment, then the client's main."""
+"""`./prime` and `./prime reboot`."""
 
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.readiness import enter_client, ready_environment

@@ -1,4 +1,4 @@
-"""Everything that a host without network needs, in one directory or one file."""
+"""`./prime bundle`."""
 
 import errno
 import itertools
@@ -48,7 +48,7 @@ def bundle_command(
     plan: Plan,
     toolbox: ToolBox,
 ) -> int:
-    """Serve `bundle`, as told in docs/how-to/bundle.md."""
+    """Put what a host without network needs into one directory or file, as told in docs/how-to/bundle.md."""
     import tempfile
     from shlex import quote
 

@@ -1,15 +1,18 @@
-"""`./prime check`: whether the environment is current, and what this host can do. It changes and downloads nothing."""
+"""`./prime check`."""
 
 import json
+import os
+import sys
 import time
 from typing import Any
 
 from protoprimer.backends.choosing import probe_backends
-from protoprimer.commands.host_report import directory_report, host_report, network_report
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.bundles import OpenedBundle
+from protoprimer.fetch.downloads import UrlReader
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
+from protoprimer.runtime.foreign_programs import forbids_execution
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.settings.index_settings import IndexSettings
@@ -18,8 +21,11 @@ from protoprimer.store.generations import GenerationStore, record_of
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.publishing import environment_facts
 from protoprimer.store.ready import read_ready
-from protoprimer.system.console import Console, print_out
+from protoprimer.system.console import Console, mask_urls, print_out
+from protoprimer.system.files import content_of
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
+from protoprimer.system.paths import can_be_made, can_lock_in
+from protoprimer.system.platform import libc_of_host, machine_of_host
 
 __all__ = ["check_command"]
 
@@ -35,18 +41,18 @@ def check_command(
     index_settings: IndexSettings,
     bundle: "OpenedBundle | None",
 ) -> int:
-    """Say what this host can do; status 1 means that the environment is not current."""
+    """Say whether the environment is current, else 1, and what this host can do; change and download nothing."""
     toolbox = graph.evaluate("toolbox")
     reader = toolbox.only_look()
-    report = dict(_environment_report(graph, configuration), **host_report())
+    report = dict(_environment_report(graph, configuration), **_host_report())
     places = (("state", configuration.state_directory), ("cache", cache_directory))
-    report["directories"] = [directory_report(*place) for place in places]
+    report["directories"] = [_directory_report(*place) for place in places]
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
     report["backends"] = {name: reason or True for name, reason in backends.items()}
     settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
     report["index"] = settings.describe()
-    report.update(network_report(settings, None if configuration.offline else reader))
+    report.update(_network_report(settings, None if configuration.offline else reader))
     report["roads"] = [one._asdict() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
@@ -57,6 +63,8 @@ def check_command(
 
 
 def _environment_report(graph: StateGraph, configuration: Configuration) -> "dict[str, Any]":
+    from datetime import timedelta
+
     facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
     record = record_of(facts["environment-path"] or "")
     try:
@@ -74,13 +82,15 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         record = found.record if found else record
     except PrimerError as error:
         health = str(error)
+    built = record.get("built_seconds")
     more = ["and %d more" % (len(faults) - _FAULTS_SHOWN)] if len(faults) > _FAULTS_SHOWN else []
     return {
         "environment": health,
         **facts,
         "backend": record.get("backend"),
         "built": record.get("built"),
-        "age": _age_in_words(record.get("built_seconds")),
+        # Such as `3 days, 4:05:06`.
+        "age": str(timedelta(seconds=int(time.time() - built))) if isinstance(built, int) else None,
         "stale": stale,
         "broken": faults[:_FAULTS_SHOWN] + more,
         "inputs": files,
@@ -95,13 +105,6 @@ def _other_environment(name: str, configuration: Configuration) -> "dict[str, ob
     return {"name": name, "chosen": is_chosen, "built": found.record.get("built") if found else None}
 
 
-def _age_in_words(built: object) -> "str | None":
-    from datetime import timedelta
-
-    # Such as `3 days, 4:05:06`.
-    return str(timedelta(seconds=int(time.time() - built))) if isinstance(built, int) else None
-
-
 def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
     names = ("interpreter", "plan", "toolbox", "console", "configuration")
     try:
@@ -113,6 +116,70 @@ def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
 def _interpreter_entry(one: "Interpreter | InterpreterRefusal") -> "dict[str, object]":
     path, refused = (one.executable, None) if isinstance(one, Interpreter) else (one.path, one.reason)
     return {"path": path, "version": one.version, "origin": one.origin, "refused": refused}
+
+
+def _host_report() -> "dict[str, Any]":
+    import getpass
+    import platform
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        user = "without a name"
+    number = " (%d)" % os.getuid() if hasattr(os, "getuid") else ""
+    system = (platform.system(), platform.release(), machine_of_host(), libc_of_host())
+    return {"system": " ".join(filter(None, system)), "user": user + number}
+
+
+def _directory_report(name: str, path: str) -> "dict[str, Any]":
+    there = path
+    while not os.path.isdir(there) and os.path.dirname(there) != there:
+        there = os.path.dirname(there)
+    return {
+        "name": name,
+        "path": path,
+        "writable": can_be_made(path),
+        "executable": not forbids_execution(there),
+        "file system": _file_system(there),
+        "lockable": can_lock_in(path),
+    }
+
+
+def _file_system(path: str) -> "str | None":
+    real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
+    for line in content_of("/proc/self/mountinfo").decode("utf-8", "replace").split("\n")[:-1]:
+        before, after = line.split(" - ")
+        mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
+        found += [(mounted, after.split()[0])] if real.startswith(mounted) else []
+    return max(found, key=lambda pair: len(pair[0]))[1] or None
+
+
+def _network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict[str, Any]":
+    indexes = []
+    for url in settings.index_urls():
+        started, answer = time.monotonic(), "not asked: offline"
+        try:
+            if reader is not None:
+                answer = "answers, and lists %d files of pip" % len(reader.links(url.rstrip("/") + "/pip/"))
+        except (OSError, ValueError) as error:
+            is_without_pip = getattr(error, "kind", "") == "not found"
+            answer = "answers, and has no pip" if is_without_pip else mask_urls(str(error))
+        indexes.append({"url": mask_urls(url), "answer": answer, "seconds": round(time.monotonic() - started, 3)})
+    proxies = ["%s through %s" % (name, mask_urls(one)) for name, one in settings.proxies.items() if name != "no"]
+    if proxies and settings.proxies.get("no"):
+        proxies.append("none for " + settings.proxies["no"])
+    return {"indexes": indexes, "proxy": "; ".join(proxies) or "none", "certificates": _certificates(settings.ca_file)}
+
+
+def _certificates(ca_file: "str | None") -> str:
+    if ca_file:
+        return ca_file + ("" if os.path.exists(ca_file) else " (which is not there)")
+    try:
+        import ssl
+    except ImportError:
+        return "none, since %s was built without ssl" % sys.executable
+    paths = ssl.get_default_verify_paths()
+    return "the system's: %s" % (paths.cafile or paths.capath or "its own store")
 
 
 def _lines_of(report: "dict[str, Any]") -> "list[str]":

@@ -1,4 +1,4 @@
-"""`./prime completion SHELL`: a small script that asks the entry script, at each Tab, what can follow."""
+"""`./prime completion SHELL`: a small script asks the entry script at each Tab what can follow."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`./prime env`: the environments of this repository, and which one is chosen in this clone."""
+"""`./prime env`."""
 
 import os
 from contextlib import suppress

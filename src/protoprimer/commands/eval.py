@@ -1,4 +1,4 @@
-"""`./prime eval`: the effective configuration, each value with the leap it came from."""
+"""`./prime eval`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`./prime gc`: removes what nobody uses any more."""
+"""`./prime gc`."""
 
 import os
 

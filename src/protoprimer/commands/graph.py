@@ -1,4 +1,4 @@
-"""`./prime graph`: the states on the way to a target, as a picture."""
+"""`./prime graph`."""
 
 from protoprimer.graph import StateGraph
 from protoprimer.graph_picture import graph_picture

@@ -1,4 +1,4 @@
-"""`./prime lock`: the pins of what the repository asks for, written beside it."""
+"""`./prime lock`."""
 
 import os
 import re

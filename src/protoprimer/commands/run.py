@@ -1,4 +1,4 @@
-"""`./prime run -- CMD`: a command inside the environment."""
+"""`./prime run -- CMD`."""
 
 import os
 from typing import Callable

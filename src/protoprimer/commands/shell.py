@@ -1,4 +1,4 @@
-"""`./prime shell`: a shell that reads the user's own files, which may change any variable, and then activates."""
+"""`./prime shell`."""
 
 import os
 import re
@@ -129,7 +129,7 @@ _POWERSHELL_STATUS = "\nif (-not $?) { if ($LASTEXITCODE) { exit $LASTEXITCODE }
 
 
 def shell_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
-    """Become a shell, in the ready environment."""
+    """Become a shell that reads the user's own files, which may change any variable, and then activates."""
     shell = chosen_shell(command_line.text("shell"), console)
     environment = ready_environment(graph).path
     enter_shell(shell, command_line.text("command"), environment, shell_label(configuration), console)
@@ -144,7 +144,8 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
     import shutil
 
     usual = os.environ.get("SHELL") or ""
-    defaults = [usual, _parent_shell(), "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"]
+    typed_in = first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
+    defaults = [usual, typed_in, "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"]
     for name in [os.path.expanduser(asked)] if asked else defaults:
         kind = SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", os.path.basename(name).lower()))
         found = shutil.which(name)
@@ -202,10 +203,6 @@ def enter_shell(
         become_command(arguments[0], arguments, variables)
     except OSError as error:
         raise UsageError("%s cannot be started: %s" % (arguments[0], error.strerror), "--shell") from None
-
-
-def _parent_shell() -> str:
-    return first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
 
 
 def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":

@@ -1,4 +1,4 @@
-"""`./prime uv -- ARGS` and `./prime pip -- ARGS`: verified tools, one as itself, one for this environment."""
+"""`./prime uv -- ARGS` and `./prime pip -- ARGS`."""
 
 import os
 

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import IO, Iterator, List, NamedTuple
+from typing import IO, Iterator, NamedTuple
 
 from protoprimer.errors import InstallError
 from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, Console
@@ -36,7 +36,6 @@ _HARMLESS_VARIABLES = frozenset(
 class ChildResult(NamedTuple):
     """How a child process ended; a negative status is the signal that ended it."""
 
-    arguments: List[str]
     status: int
     output: str
     errors: str
@@ -99,7 +98,7 @@ def run_child(
             _end_family(child)
             raise
     output, errors = (part.decode("utf-8", "replace") for part in printed)
-    result = ChildResult(arguments, status, output, errors)
+    result = ChildResult(status, output, errors)
     for line in result.everything().splitlines():
         console.record("  " + line)
     if status != 0:
