@@ -9,6 +9,7 @@ import pytest
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.project.plan import make_plan
+from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import read_configuration
 
@@ -252,6 +253,19 @@ def test_members_of_a_workspace_without_a_root_project_are_installed_with_their_
     assert [project.metadata.name for project in step.projects] == ["one", "two", "app"]
     assert all(project.editable for project in step.projects)
     assert step.lines == ["delta", "beta"]
+
+
+@pytest.mark.parametrize("of_lines_only", [False, True])
+def test_a_line_of_a_group_comes_from_the_sources_of_its_own_member(tmp_path: Path, of_lines_only: bool) -> None:
+    source = '[tool.uv.sources]\nlib = {{ url = "https://host.invalid/{}.zip" }}\n'
+    files = {f"{name}/pyproject.toml": PACKAGE.replace("demo", name) + source.format(name) for name in ("one", "two")}
+    files["two/pyproject.toml"] += '[dependency-groups]\ndev = ["lib"]\n'
+    files["app/pyproject.toml"] = '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n'
+    files["protoprimer.toml"] = 'install = { projects = ["one", { path = "two", groups = ["dev"] }, "app"] }\n'
+    plan = plan_of(tmp_path, files)
+    sources = sources_of_step(plan.steps[0], plan.root, {}, of_lines_only)
+    assert plan.steps[0].lines == ["lib"]
+    assert sources.lines == ["lib @ https://host.invalid/two.zip"]
 
 
 def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> None:

@@ -19,7 +19,15 @@ from protoprimer.project.requirement_files import (
 )
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 
-__all__ = ["InstallStep", "Plan", "ProjectToInstall", "check_choices", "make_plan", "requirements_of_member"]
+__all__ = [
+    "InstallStep",
+    "Plan",
+    "ProjectToInstall",
+    "check_choices",
+    "lines_of_groups",
+    "make_plan",
+    "requirements_of_member",
+]
 
 _NAMES_TOLD = 8
 
@@ -232,8 +240,7 @@ def _step(configuration: Configuration, step: TomlTable) -> InstallStep:
     requirements = [_existing_file(configuration, "install", path) for path in step["requirements"]]
     constraints = [_existing_file(configuration, "install", path) for path in step["constraints"]]
     # Groups are expanded here, so that an installer that knows none installs the same as one that does.
-    lines = [line for one in members for group in one.groups for line in expand_group(one.metadata, group)]
-    lines = _without_references_to(members, lines)
+    lines = _without_references_to(members, [line for member in members for line in lines_of_groups(member)])
     for member in members:
         lines += [] if member.metadata.is_package else requirements_of_member(member)
     return InstallStep(members, requirements, constraints, step["args"], list(dict.fromkeys(lines)))
@@ -286,6 +293,11 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
         else:
             member.extras += [extra for extra in asked.extras if extra not in member.extras]
     return kept
+
+
+def lines_of_groups(member: ProjectToInstall) -> "list[str]":
+    """Return what the dependency groups of a project require that are asked for."""
+    return [line for group in member.groups for line in expand_group(member.metadata, group)]
 
 
 def requirements_of_member(member: ProjectToInstall) -> "list[str]":

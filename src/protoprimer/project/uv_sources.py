@@ -8,7 +8,7 @@ from protoprimer.formats.requirements import Requirement, normalized_project_nam
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import member_directories
 from protoprimer.project.metadata import ProjectMetadata, read_project
-from protoprimer.project.plan import InstallStep, ProjectToInstall, requirements_of_member
+from protoprimer.project.plan import InstallStep, ProjectToInstall, lines_of_groups, requirements_of_member
 from protoprimer.settings.index_sources import with_credentials
 from protoprimer.system.paths import file_url
 
@@ -30,7 +30,7 @@ class Sources(NamedTuple):
 def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_only: bool = False) -> Sources:
     """Return the sources of all that a step's projects require, and of what those require in their turn.
 
-    :param of_lines_only: only of the step's lines: uv knows the sources of projects, but not whose lines these are
+    :param of_lines_only: only of the step's lines: uv knows the sources of packages, but not whose lines these are
     :raises ConfigurationError: a source leads nowhere (exit 3)
     """
     lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
@@ -40,8 +40,8 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
     # It grows while it is read.
     for member in projects:
         owners = [workspace, member.metadata] if workspace and member.path in directories else [member.metadata]
-        required = step.lines if member in step.members else []
-        required = required + ([] if of_lines_only else requirements_of_member(member))
+        required = [line for line in lines_of_groups(member) if line in step.lines]
+        required += [] if of_lines_only and member.metadata.is_package else requirements_of_member(member)
         for asked, key, owner in _with_sources(required, owners, markers):
             source = _source_that_holds(owner.uv_sources[key], member, markers)
             what = asked.name_with_extras
