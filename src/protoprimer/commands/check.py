@@ -41,7 +41,7 @@ def check_command(
     index_settings: IndexSettings,
     bundle: "OpenedBundle | None",
 ) -> int:
-    """Say whether the environment is current, else 1, and what this host can do; change and download nothing."""
+    """Say whether the environment is current (else the status is 1), and what this host can do; change nothing."""
     toolbox = graph.evaluate("toolbox")
     reader = toolbox.only_look()
     report = dict(_environment_report(graph, configuration), **_host_report())

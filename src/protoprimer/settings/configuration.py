@@ -294,11 +294,9 @@ def _env_leap(configuration: Configuration, client: _Table, primer: "dict[str, s
 
 def _names_by_file(pattern: str) -> "list[str]":
     directory, file = os.path.split(pattern)
-    before, mark, after = file.partition("{env}")
-    names = names_in(directory) if mark else []
-    return [
-        name[len(before) : len(name) - len(after)] for name in names if name.startswith(before) and name.endswith(after)
-    ]
+    before, mark, after = map(re.escape, file.partition("{env}"))
+    matches = [re.match("%s(.+)%s\\Z" % (before, after), name) for name in names_in(directory)] if mark else []
+    return [found.group(1) for found in matches if found]
 
 
 def _refuse_dangling(file: str) -> None:

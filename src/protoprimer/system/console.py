@@ -63,7 +63,7 @@ class Console:
 
     @contextmanager
     def step(self, doing: str, done: str, may_fail: bool = False) -> "Iterator[Step]":
-        """Surround a piece of work, told in both tenses; it `may_fail` where something else serves then."""
+        """Surround a piece of work, told in present and past tense; `may_fail` where something else serves then."""
         step = Step(doing, done)
         self._steps.append(step)
         try:
