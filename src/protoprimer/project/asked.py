@@ -18,9 +18,9 @@ _OWN_NAME = "protoprimer"
 def asked_of_plan(
     plan: Plan, markers: TomlTable, projects_only: bool = False
 ) -> "list[tuple[RequirementLine, Requirement]]":
-    """Return what a plan's projects, uv's sources, requirement files, constraints and arguments ask for.
+    """Return all that a plan asks for.
 
-    :param projects_only: leave out what `uv.lock` does not know: files and arguments
+    :param projects_only: without files and arguments, which `uv.lock` does not know
     """
     asked = []
     for step in plan.steps:
@@ -35,10 +35,7 @@ def asked_of_plan(
 
 
 def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
-    """Refuse our name without a place where nothing but the public index would answer to it.
-
-    :raises ConfigurationError: exit code 3, with the requirement's place
-    """
+    """Refuse our name without a place where only the public index would answer to it: exit code 3."""
     if settings.index_url or settings.extra_index_urls or settings.find_links or settings.no_index:
         return
     known = [normalized_project_name(name) for one in plan.all_metadata() for name in one.uv_sources]

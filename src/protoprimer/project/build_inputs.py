@@ -1,4 +1,4 @@
-"""What the build of a project reads: each of it is an input of every environment that has the project."""
+"""What the build of a project reads."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from protoprimer.system.files import content_of, is_within, names_in
 __all__ = ["add_project_inputs", "member_directories"]
 
 _TEXT_FILE = re.compile(r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z")
-# Build requirements and tables of those that take a version from the repository's tags.
+# Who takes a version from the repository's tags.
 _VERSION_FROM_TAGS = re.compile(
     r"\b(hatch-vcs|\w*[-_]scm|versioneer|versioningit|\w*[-_]?dynamic[-_]versioning|dunamai)\b"
 )
@@ -21,10 +21,7 @@ _VERSION_FROM_TAGS = re.compile(
 def add_project_inputs(
     directory: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None
 ) -> None:
-    """Add what decides how this project, and those that are its sources, are built and installed.
-
-    :param editable: else all its files count
-    """
+    """Add what decides how a project and its sources are built; all its files unless it is editable."""
     seen = set() if seen is None else seen
     if (directory, editable) in seen:
         return
@@ -50,7 +47,7 @@ def add_project_inputs(
 
 
 def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | None" = None) -> "list[str]":
-    """Return the directories of the members of the uv workspace whose root this project is, if it is one."""
+    """Return the directories of the members of the uv workspace whose root this project is."""
     if metadata is None or not metadata.table("tool", "uv", "workspace"):
         return []
     found = []
@@ -62,7 +59,6 @@ def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | Non
 
 
 def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
-    """Yield what uv's and poetry's sources name on this host, and whether it is editable."""
     poetry = metadata.table("tool", "poetry").get("dependencies", {})
     for table in [metadata.uv_sources] + [poetry] * isinstance(poetry, dict):
         for source in (one for entry in table.values() for one in (entry if isinstance(entry, list) else [entry])):
@@ -72,7 +68,6 @@ def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
 
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    """Add what tables of build backends and setup.cfg name."""
     named: "dict[str, list[str]]" = {"file": [], "attr": []}
     for tool, table in metadata.table("tool").items():
         if tool not in ("uv", "poetry", "protoprimer") and isinstance(table, dict):
@@ -97,7 +92,6 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _strings_under(value: Any, *keys: str, key: str = "") -> "list[str]":
-    """Return the strings that have one of these keys somewhere in a table."""
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else [(key, one) for one in value]
         return [found for inner, one in items for found in _strings_under(one, *keys, key=inner)]
@@ -105,7 +99,7 @@ def _strings_under(value: Any, *keys: str, key: str = "") -> "list[str]":
 
 
 def _add_attribute(metadata: ProjectMetadata, name: str, inputs: Inputs) -> None:
-    """Add what `package.module.NAME` is; `NAME` may be `__doc__`."""
+    # Such as `package.module.__version__`.
     module, _, attribute = name.strip().rpartition(".")
     path = module.replace(".", os.sep)
     for base in ("", "src", "lib"):
@@ -116,7 +110,7 @@ def _add_attribute(metadata: ProjectMetadata, name: str, inputs: Inputs) -> None
 
 
 def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
-    """Let the value of the first of these names count, all of the module where that is computed."""
+    """Add the value of the first of these names, all of the module where that is computed."""
     values = literals_of(parsed_source(file))
     name = next((name for name in names if name in values), names[0])
     if values.get(name) is None:
@@ -126,7 +120,6 @@ def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", i
 
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
-    """Add the scripts that run in the build, and what their strings name."""
     directory, backend = metadata.directory, metadata.build_backend
     names = ["setup.py"]
     names += ["hatch_build.py"] * backend.startswith("hatchling") + ["pdm_build.py"] * backend.startswith("pdm")
@@ -171,7 +164,6 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    """Add where a version comes from that is not in the metadata."""
     words = " ".join(metadata.build_requires + list(metadata.table("tool")))
     if _VERSION_FROM_TAGS.search(words) or metadata.table("tool", "pdm", "version").get("source") == "scm":
         _add_commit(metadata.directory, inputs)
@@ -182,7 +174,6 @@ def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_commit(directory: str, inputs: Inputs) -> None:
-    """Add which commit is checked out, and the tags."""
     top = directory
     while not os.path.exists(os.path.join(top, ".git")) and top != os.path.dirname(top):
         top = os.path.dirname(top)

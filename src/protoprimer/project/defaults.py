@@ -8,16 +8,16 @@ from protoprimer.project.metadata import METADATA_FILES
 
 __all__ = ["NothingChosenError", "globs_of", "projects_below", "projects_of_glob"]
 
-# Here lie projects of others, and test data.
+# Projects of others, and test data.
 _NOT_OURS = frozenset(["site-packages", "test", "tests"])
 
 
 class NothingChosenError(ConfigurationError):
-    """Projects lie below a root, and nothing says which of them are to be installed: exit code 3."""
+    """Nothing says which of the projects below a root are to be installed: exit code 3."""
 
 
 def projects_of_glob(root: str, pattern: str) -> "list[str]":
-    """Return the projects below `root` that a pattern such as `packages/*` means."""
+    """Return the projects that a pattern such as `packages/*` means."""
     files = [one for name in METADATA_FILES for one in Inputs().add_matching(root, os.path.join(pattern, name))]
     return sorted(set(map(os.path.dirname, files)))
 
@@ -33,5 +33,5 @@ def projects_below(root: str) -> "list[str]":
 
 
 def globs_of(below: "list[str]") -> "list[str]":
-    """Return these projects as TOML's texts, with a glob for those of one directory."""
+    """Return TOML's texts of these projects, a glob for those of one directory."""
     return list(dict.fromkeys('"%s"' % (os.path.dirname(path) + "/*" if "/" in path else path) for path in below))

@@ -1,4 +1,4 @@
-"""What an environment is a function of: files, what is absent, and facts that follow from files."""
+"""What an environment is a function of."""
 
 import fnmatch
 import os
@@ -13,9 +13,8 @@ _PRODUCT = re.compile(r"__pycache__|build|dist|node_modules|.*\.(egg-info|pyc|so
 
 
 class Inputs:
-    """Files by their content, and what else counts; a path is looked at when it is added.
+    """Files by their content, what is absent, and other facts, by a name for a person.
 
-    :ivar facts: what counts besides the content of files, by a name for a person
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 
@@ -27,20 +26,18 @@ class Inputs:
 
     @property
     def present(self) -> "list[str]":
-        """Absolute paths of the files whose content counts."""
         return sorted(self._present)
 
     @property
     def absent(self) -> "list[str]":
-        """Absolute paths that are not there, and whose appearance counts."""
         return sorted(self._absent)
 
     def stamped(self) -> "list[str]":
-        """Return the files that may not change while something is built from them."""
+        """Return the files that may not change during a build."""
         return sorted(self._present.union(filter(os.path.isfile, self.looked_at)))
 
     def add(self, *paths: str) -> None:
-        """Let the content of files count, and that they are there."""
+        """Let files count by their content, or by their absence."""
         for path in paths:
             if os.path.isfile(path):
                 self._present.add(path)
@@ -48,7 +45,6 @@ class Inputs:
                 self._absent.add(path)
 
     def add_fact(self, name: str, value: object, *paths: str) -> None:
-        """Let a value count that follows from these files."""
         self.facts[name] = value
         self.look_at(*paths)
 
@@ -58,18 +54,12 @@ class Inputs:
         self.add(*(path for path in paths if not os.path.exists(path)))
 
     def add_matching(self, directory: str, pattern: str, skips_packages: bool = False) -> "list[str]":
-        """Let the files count that a glob matches, and return them.
-
-        What is hidden, and what builds leave behind, is matched only by its name.
-
-        :param skips_packages: not what is in packages
-        """
+        """Let the files count that a glob matches, and return them; what is hidden or built only by its name."""
         found: "list[str]" = []
         self._match(directory, os.path.normpath(pattern).split(os.sep), found, skips_packages)
         return found
 
     def described(self, root: str) -> "list[str]":
-        """Return files, relative to the root where they are below it, and facts, for a person."""
         names = [os.path.relpath(path, root) if is_within(path, root) else path for path in self.present]
         return names + sorted(self.facts)
 
@@ -104,10 +94,10 @@ def _matching(names: "list[str]", pattern: str) -> "list[str]":
     try:
         return fnmatch.filter(names, pattern)
     except re.error:
-        # Such as `[z-a]*`, which older Pythons refuse: a script's regular expression, taken for a path.
+        # Older Pythons refuse `[z-a]*`: a script's regular expression, taken for a path.
         return []
 
 
 def has_wildcard(text: str) -> bool:
-    """Tell whether a path is a pattern."""
+    """Tell a pattern from a path."""
     return any(sign in text for sign in "*?[")

@@ -1,4 +1,4 @@
-"""Lock files, PEP 751's `pylock.toml` and uv's `uv.lock`, turned into requirement lines with hashes."""
+"""`pylock.toml` (PEP 751) and `uv.lock`, turned into requirement lines with hashes."""
 
 import json
 import os
@@ -37,7 +37,7 @@ _MARKERS_OF: "dict[str, str]" = {}
 _MARKS_OF_CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
 
 
-# What is read of the two kinds of locks: texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
+# Texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
 _EDGES = [{"name!": str, "marker": str, "extra": [str]}]
 _FILE = {"hash": str, "hashes": {"sha256": str}}
 _PINNED_FILE = {"hashes!": {"sha256": str}}
@@ -64,17 +64,14 @@ def _schema_of(shape: Any) -> TomlTable:
 
 
 class LockedPins(NamedTuple):
-    """Requirement lines of what a lock file wants installed here.
-
-    :param unhashed: commits of a repository and local directories, which have no hash
-    """
+    """Requirement lines; commits of a repository and local directories have no hash."""
 
     hashed: "list[str]"
     unhashed: "list[str]"
 
 
 def marker_environment(python: str, console: Console) -> TomlTable:
-    """Return the values of the marker variables (PEP 508) for an interpreter."""
+    """Return an interpreter's values of the marker variables (PEP 508)."""
     if python not in _MARKERS_OF:
         result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
         if result.status != 0:
@@ -85,10 +82,7 @@ def marker_environment(python: str, console: Console) -> TomlTable:
 
 
 def load_lock(path: str) -> TomlTable:
-    """Return the document of a lock file.
-
-    :raises ConfigurationError: it is no TOML, misshapen, or of no version that this kernel knows (exit 3)
-    """
+    """Return the document of a lock file; exit code 3 if it is no TOML, misshapen, or of an unknown version."""
     if has_conflict_marks(path):
         advice = "./prime lock writes it anew, from the pins of the first side"
         raise ConfigurationError("the lock file has the conflict marks of a merge", path, advice)
@@ -117,17 +111,12 @@ def _malformed_lock(path: str, cause: str, keys: "tuple[str | int, ...]" = ()) -
 
 
 def has_conflict_marks(path: str) -> bool:
-    """Tell whether a merge has left both sides in a file."""
+    """Tell whether a merge left both sides."""
     return len(set(_MARKS_OF_CONFLICT.findall(content_of(path)))) > 2
 
 
 def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
-    """Refuse a lock file that cannot be installed from, before anything is written.
-
-    :param markers: asked only where there is a lock
-    :raises ConfigurationError: as `load_lock` (exit 3)
-    :raises InstallError: as `read_lock` (exit 6); of a `uv.lock` only that it is not for this interpreter
-    """
+    """Refuse as `read_lock`, before anything is written; a `uv.lock` only for its shape and its Pythons."""
     if plan.lock_kind == "uv.lock":
         _load_for_python(plan, markers())
     elif plan.lock:
@@ -137,9 +126,8 @@ def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
 def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
     """Return what the plan's lock file wants installed, apart from the plan's own projects.
 
-    :param environment: of `marker_environment`
-    :raises ConfigurationError: as `load_lock`, or a marker or an edge in it leads nowhere (exit 3)
-    :raises InstallError: it is not for this interpreter, or has not all that the plan asks for (exit 6)
+    :raises ConfigurationError: as `load_lock`, or a marker or an edge leads nowhere (exit 3)
+    :raises InstallError: it is not for this interpreter, or older than what the plan asks for (exit 6)
     """
     document = _load_for_python(plan, environment)
     read = _packages_of_uv_lock if plan.lock_kind == "uv.lock" else _packages_of_pylock
@@ -169,7 +157,6 @@ def _refused_lock(plan: Plan, cause: str, place: "str | None" = None) -> Install
 
 
 def _packages_of_pylock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
-    """Return the packages that are wanted here, by their normal names."""
     markers = document.get("environments", [])
     if markers and not any(marker_holds(marker, environment) for marker in markers):
         raise _refused_lock(plan, "the lock is not for this interpreter, but for: " + "; ".join(markers))
@@ -190,7 +177,7 @@ def _choose(plan: Plan, found: "dict[str, TomlTable]", name: str, package: TomlT
 
 
 def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
-    """Walk from the plan's projects over the edges whose markers hold here; return the packages in PEP 751's form."""
+    """Return, in PEP 751's form, what the plan's projects lead to over the edges whose markers hold here."""
     if document.get("conflicts"):
         raise InstallError("uv.lock declares conflicts, which only uv can resolve", plan.lock, "use the backend uv")
     pending = [edge for member in plan.members() for edge in _edges_of_member(plan, document, member)]
@@ -265,7 +252,6 @@ def _as_pylock(package: TomlTable) -> TomlTable:
 
 
 def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: TomlTable) -> None:
-    """Refuse a lock in which something that is asked for has no pin that satisfies it."""
     own = {project.metadata.normal_name for project in plan.projects()}
     for line, wanted in asked_of_plan(plan, environment, projects_only=plan.lock_kind == "uv.lock"):
         name, fault = wanted.normal_name, ""
@@ -301,14 +287,13 @@ def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
 
 
 def _source_of_pin(plan: Plan, package: TomlTable) -> "tuple[TomlTable, str]":
-    """Return what a package comes from instead of an index, and the URL of that."""
+    """Return what a package comes from instead of an index, and its URL."""
     source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
     path = os.path.normpath(os.path.join(os.path.dirname(plan.lock or ""), source.get("path") or ""))
     return source, (source.get("url") or file_url(path) if source else "")
 
 
 def _add_pin(plan: Plan, name: str, package: TomlTable, pins: LockedPins) -> None:
-    """Add one package, in the form of PEP 751, to the pins."""
     source, url = _source_of_pin(plan, package)
     subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
     if "directory" in package:

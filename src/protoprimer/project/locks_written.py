@@ -13,10 +13,10 @@ __all__ = ["pylock_text"]
 
 
 def pylock_text(report: TomlTable, base: str, own: "list[str]", requires_python: "str | None") -> str:
-    """Return the `pylock.toml` (PEP 751) of pip's installation report (`pip install --dry-run --report`).
+    """Return the lock that follows from `pip install --dry-run --report`.
 
     :param base: the directory it is written to
-    :param own: directories of the plan's own projects, which a lock leaves out
+    :param own: directories of projects that it leaves out
     """
     values = report["environment"]
     where = ["%s == '%s'" % (name, values[name]) for name in ("python_version", "sys_platform", "platform_machine")]

@@ -22,10 +22,7 @@ class ProjectMetadata:
     :ivar requires_python_note: why a range of Pythons that is there could not be read
     :ivar is_package: whether an installer can install it; else only its dependencies can be
     :ivar groups: dependency groups as written, and development groups of other tools
-    :ivar default_groups: those that are installed where nobody names any
-    :ivar unread_groups: a sentence for each development group that could not be read
-    :ivar has_dynamic_dependencies: whether dependencies are computed from what no metadata file shows
-    :ivar scripts: `module:function` by console script of `[project]`
+    :ivar unread_groups: a sentence for each group that could not be read
     """
 
     def __init__(self, directory: str) -> None:
@@ -59,29 +56,25 @@ class ProjectMetadata:
 
     @property
     def normal_name(self) -> str:
-        """The name in its normal form, empty if there is none."""
         return normalized_project_name(self.name or "")
 
     @property
     def requires_python_place(self) -> "str | None":
-        """`file:line (key)` that tells the range; looked up late, since lines take time."""
         return self.place(*self._range_place) if isinstance(self._range_place, tuple) else self._range_place
 
     def take_range(self, text: "str | None", place: "tuple[str, ...] | str") -> None:
-        """Take a range of Pythons, unless another file has told one before."""
+        """Take a range of Pythons unless an earlier file told one."""
         if text is not None and self.requires_python is None and self.requires_python_note is None:
             self.requires_python, self._range_place = text.strip(), place
 
     def place(self, *keys: "str | int") -> str:
-        """Return `file:line (key)` of a key in `pyproject.toml`, or of the nearest table above it."""
         return place_of_key(self.pyproject, keys) if self.has_pyproject else self.directory
 
     def error(self, cause: str, keys: TomlPath, advice: str = "correct the key") -> ConfigurationError:
-        """Return the error that a key of `pyproject.toml` is wrong (exit code 3)."""
         return ConfigurationError(cause, self.place(*keys), advice)
 
     def table(self, *keys: str) -> TomlTable:
-        """Return a table of `pyproject.toml`, empty if absent; ConfigurationError (exit 3) if it is none."""
+        """Return a table of `pyproject.toml`, empty if absent; ConfigurationError if it is none."""
         found: Any = self.data
         for end, key in enumerate(keys, 1):
             found = found.get(key, {})
@@ -90,14 +83,12 @@ class ProjectMetadata:
         return found  # type: ignore[no-any-return]
 
     def strings(self, *keys: str) -> "list[str]":
-        """Return a list of strings likewise."""
         found = self.table(*keys[:-1]).get(keys[-1], [])
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
             raise self.error("a list of strings is expected", keys)
         return found
 
     def text(self, *keys: str) -> "str | None":
-        """Return a string likewise, `None` if absent."""
         found = self.table(*keys[:-1]).get(keys[-1])
         if found is not None and not isinstance(found, str):
             raise self.error("a string is expected", keys, "put it in quotes")
@@ -105,10 +96,7 @@ class ProjectMetadata:
 
 
 def read_project(directory: str) -> "ProjectMetadata | None":
-    """Return what the metadata files in `directory` say, or `None` if there is none.
-
-    :raises ConfigurationError: a file is broken, or a key that is read has a wrong type or value (exit 3)
-    """
+    """Return what the metadata files in `directory` say, `None` without any; exit code 3 if one is broken."""
     if not any(os.path.isfile(os.path.join(directory, name)) for name in METADATA_FILES):
         return None
     project = ProjectMetadata(directory)
@@ -144,7 +132,6 @@ def _read_poetry(project: ProjectMetadata) -> None:
 
 
 def _read_development_groups(project: ProjectMetadata) -> None:
-    """Take development groups of uv, pdm and poetry for dependency groups, and find the default groups."""
     keys = ("tool", "poetry", "group")
     found: "list[tuple[str, str, Any]]" = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]
     found += [("pdm", name, entries) for name, entries in project.table("tool", "pdm", "dev-dependencies").items()]
@@ -172,7 +159,7 @@ def _read_development_groups(project: ProjectMetadata) -> None:
 
 
 def _poetry_requirement(name: str, wanted: Any) -> "str | None":
-    """Return a dependency in poetry's form as a requirement, or `None` if that cannot say the same."""
+    """Return poetry's form of a requirement in PEP 508's, `None` if that cannot say the same."""
     wanted = {"version": wanted} if isinstance(wanted, str) else wanted
     if not isinstance(wanted, dict) or set(wanted) - {"version", "extras", "markers"} or "version" not in wanted:
         return None
@@ -188,7 +175,7 @@ def _poetry_requirement(name: str, wanted: Any) -> "str | None":
 
 
 def _setup_cfg_sections(path: str) -> "dict[str, dict[str, str]]":
-    """Return the sections of `setup.cfg`, none if all of them are other tools' than setuptools."""
+    """Return the sections, none if all of them are other tools' than setuptools."""
     if not os.path.isfile(path):
         return {}
     import configparser
@@ -234,10 +221,7 @@ def _read_setup_py(project: ProjectMetadata) -> None:
 
 
 def _is_package(project: ProjectMetadata) -> bool:
-    """Decide as pip and uv do.
-
-    `[project]` alone is installed by pip and not by uv: here it is a package if its code is where setuptools looks.
-    """
+    """Decide as pip and uv do; where they differ, by whether the code is where setuptools looks."""
     explicit = project.table("tool", "uv").get("package", project.table("tool", "poetry").get("package-mode"))
     if isinstance(explicit, bool) and (project.has_project_table or "poetry" in project.table("tool")):
         return explicit
@@ -253,7 +237,7 @@ def _is_package(project: ProjectMetadata) -> bool:
 
 
 def known_names(wrong: str, kind: str, names: Iterable[str]) -> str:
-    """Return advice on a wrong name of an extra or a group: the nearest one, and all that there are."""
+    """Return advice on a wrong name: the nearest one, and all that there are."""
     normal = {normalized_project_name(name): name for name in names}
     near = nearest_name(normalized_project_name(wrong), list(normal))
     hint = "did you mean %s? " % normal[near] if near else ""
@@ -266,7 +250,7 @@ def expand_group(
     """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
 
     :param above: the groups that include it; `keys` lead to where they do
-    :raises ConfigurationError: no such group, a cycle, two groups of one name, an invalid entry (exit 3)
+    :raises ConfigurationError: it is missing, ambiguous, circular or malformed (exit 3)
     """
     names: "dict[str, str]" = {}
     for name in project.groups:

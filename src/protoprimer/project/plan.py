@@ -33,7 +33,7 @@ _NAMES_TOLD = 8
 
 
 class ProjectToInstall:
-    """A project of this repository that is to be installed, with the extras and dependency groups asked for."""
+    """A project of this repository, with the extras and dependency groups that are asked for."""
 
     def __init__(
         self, path: str, editable: bool, extras: "list[str]", groups: "list[str]", metadata: ProjectMetadata
@@ -45,7 +45,7 @@ class ProjectToInstall:
         self.metadata = metadata
 
     def requirement(self) -> str:
-        """Return the path with its extras, as installers take it, such as `/clone/[test,docs]`."""
+        """Return `/clone/[test,docs]`."""
         # The slash: a directory's name may end in what looks like extras, or in a space.
         return self.path + "/" + ("[%s]" % ",".join(self.extras) if self.extras else "")
 
@@ -53,9 +53,7 @@ class ProjectToInstall:
 class InstallStep(NamedTuple):
     """What goes to the installer in one command.
 
-    :param members: projects of this repository, those that are no packages included
-    :param requirements: paths of files, as `constraints`
-    :param lines: what groups, and projects that are no packages, require
+    :param lines: what groups, and members that are no packages, require
     """
 
     members: "list[ProjectToInstall]"
@@ -66,20 +64,15 @@ class InstallStep(NamedTuple):
 
     @property
     def projects(self) -> "list[ProjectToInstall]":
-        """The members that an installer can install."""
+        """The packages among the members."""
         return [member for member in self.members if member.metadata.is_package]
 
     def lines_of_files(self, root: str) -> "list[RequirementLine]":
-        """Return the lines of requirement files, constraints and arguments, and of the files that they name."""
         found = [line for path in self.requirements for line in lines_of_file(path)]
         found += [line for path in self.constraints for line in lines_of_file(path, is_constraint=True)]
         return found + list(lines_of_arguments(self.args, root))
 
     def lines_of_projects(self, root: str, further: Iterable[str] = ()) -> "list[RequirementLine]":
-        """Return what the projects and groups ask for.
-
-        :param further: requirements of theirs that are written elsewhere
-        """
         owners = [(one.metadata.pyproject, requirements_of_member(one)) for one in self.members]
         owners.append((owners[0][0] if owners else root, self.lines + list(further)))
         return [RequirementLine(text, path) for path, lines in owners for text in lines]
@@ -89,12 +82,11 @@ class Plan:
     """What is to be installed, from which pins.
 
     :ivar lock: the lock file to install from; the command line `lock_command` writes `lock_to_write`
-    :ivar build_constraints: constraint file of isolated builds
-    :ivar resolution: which versions are taken where nothing pins them, as for `uv pip install --resolution`
+    :ivar resolution: as for `uv pip install --resolution`
     :ivar hint: what is left out since it cannot be read
     :ivar patterns: of further files that count
     :ivar is_configured: whether the configuration says what is to be installed
-    :ivar rebuild: whether projects are built although an earlier build would do
+    :ivar rebuild: build projects although an earlier build would do
     """
 
     def __init__(self, root: str, steps: "list[InstallStep]", lock: "str | None" = None) -> None:
@@ -114,29 +106,23 @@ class Plan:
 
     @property
     def lock_kind(self) -> "str | None":
-        """`uv.lock` or `pylock.toml`, `None` without a lock."""
         return self.lock and ("uv.lock" if os.path.basename(self.lock) == "uv.lock" else "pylock.toml")
 
     def from_scratch(self) -> "Plan":
-        """Return the same plan with `rebuild`."""
         anew = copy(self)
         anew.rebuild = True
         return anew
 
     def members(self) -> "list[ProjectToInstall]":
-        """Return the members of all steps."""
         return [member for step in self.steps for member in step.members]
 
     def projects(self) -> "list[ProjectToInstall]":
-        """Return the members that an installer can install."""
         return [project for step in self.steps for project in step.projects]
 
     def all_metadata(self) -> "list[ProjectMetadata]":
-        """Return the metadata of all members."""
         return [member.metadata for member in self.members()]
 
     def summary(self) -> str:
-        """Return what is to be installed in a few words."""
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
         parts += [os.path.relpath(path, self.root) for step in self.steps for path in step.requirements]
         parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
@@ -145,7 +131,7 @@ class Plan:
         return self._with_pins(", ".join(parts))
 
     def told_as_installed(self, distributions: Iterable[str]) -> str:
-        """Return what was installed in a few words, the plan's own projects first."""
+        """Return a summary of what was installed, the plan's own projects first."""
         own = [project.metadata.normal_name for project in self.projects()]
         names = sorted(distributions, key=lambda name: (name not in own, name))
         told = names[:_NAMES_TOLD] + ["..."] * (len(names) > _NAMES_TOLD)
@@ -157,10 +143,6 @@ class Plan:
         return (told or "nothing") + count + pins
 
     def inputs(self) -> Inputs:
-        """Return what the plan is a function of.
-
-        :raises ConfigurationError: a nested requirement file does not exist (exit 3)
-        """
         if self._inputs is None:
             self._inputs = self._found_inputs()
         return self._inputs
@@ -186,7 +168,7 @@ class Plan:
 def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Plan:
     """Return what the configuration, or without any the repository itself, asks to be installed.
 
-    :raises ConfigurationError: a file, directory, extra or group that is named does not exist (exit 3)
+    :raises ConfigurationError: something that is named does not exist (exit 3)
     """
     configured: "list[TomlTable] | None" = configuration.get("install")
     steps = _default_steps(configuration.root) if configured is None else configured
@@ -206,7 +188,7 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
 
 
 def _default_steps(root: str) -> "list[TomlTable]":
-    """Return as configuration what uv, pdm and poetry would install; without a project the requirement file."""
+    """Return what uv, pdm and poetry would install; without a project the requirement file."""
     metadata = read_project(root)
     projects, files = [root], [os.path.join(root, "requirements.txt")]
     if metadata is not None and (metadata.is_package or metadata.dependencies):
@@ -262,10 +244,7 @@ def _project(configuration: Configuration, path: str, item: TomlTable) -> Projec
 def check_choices(
     configuration: Configuration, key: str, metadata: ProjectMetadata, extras: "list[str]", groups: "list[str]"
 ) -> None:
-    """Refuse extras and groups that the project has not.
-
-    :raises ConfigurationError: the value of `key` names such (exit 3)
-    """
+    """Refuse extras and groups that the project has not: exit code 3, at the value of `key`."""
     known_extras = metadata.extras if metadata.extras_are_static else extras
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
         for name in wanted:
@@ -311,7 +290,6 @@ def requirements_of_member(member: ProjectToInstall) -> "list[str]":
 
 
 def _settle_lock(plan: Plan, configuration: Configuration, must_exist: bool) -> None:
-    """Find the lock that the plan is installed from, and the one that is written."""
     # A cell of a matrix has a name of its own behind it.
     name, cell = configuration.environment_name, "." + str(configuration.cell.get("name"))
     name = name[: -len(cell)] if name.endswith(cell) else name

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["arguments_of_setup", "literals_of", "parsed_source", "paths_in_source"]
 
-# Arguments of setup() that name what is not read.
+# Arguments of setup() that name no files that are read.
 _NOT_READ = ("exclude", "keywords", "classifiers", "entry_points", "description", "license")
 
 
 def parsed_source(path: str) -> "ast.Module | None":
-    """Return the tree of a file, or `None` if this Python cannot read it."""
+    """Return the tree of a file, `None` if this Python cannot read it."""
     import ast
     import warnings
 
@@ -31,7 +31,7 @@ def parsed_source(path: str) -> "ast.Module | None":
 
 
 def literals_of(tree: "ast.Module | None") -> "dict[str, object]":
-    """Return the values of a module's names that are set once, to a literal; `None` for other names."""
+    """Return the values of names that are set once, to a literal; `None` for other names."""
     import ast
 
     if tree is None:
@@ -56,10 +56,7 @@ def _literal_value(node: Any) -> object:
 
 
 def arguments_of_setup(tree: "ast.Module") -> "dict[str | None, tuple[object, int]]":
-    """Return value and line of the arguments of `setup()`; the value is `None` if it is computed.
-
-    There is one of the name `None` where further arguments are computed: `setup(**more)`.
-    """
+    """Return value and line of the arguments of `setup()`; `None` is a computed value, or the name of `**more`."""
     import ast
 
     constants = literals_of(tree)
@@ -74,7 +71,7 @@ def arguments_of_setup(tree: "ast.Module") -> "dict[str | None, tuple[object, in
 
 
 def paths_in_source(path: str) -> "set[str]":
-    """Return the paths, relative or with `*` for what is computed, that a script's strings and imports may mean."""
+    """Return the paths that a script's strings and imports may mean, with `*` for what is computed."""
     import ast
 
     pending, found = [parsed_source(path)], set()  # type: list[Any], set[str]
@@ -89,7 +86,7 @@ def paths_in_source(path: str) -> "set[str]":
         pending += ast.iter_child_nodes(node)
         text = _pattern_of(node)
         if text == PROTOPRIMER_MARK:
-            # A kernel that lies beside a build's scripts: what its strings name is no part of the build.
+            # A kernel beside a build's scripts: what its strings name is no part of the build.
             return set()
         # What is before is the directory of the script.
         text = re.sub(r"^(\*/|\./|/(?=\w))+", "", text)
@@ -100,7 +97,6 @@ def paths_in_source(path: str) -> "set[str]":
 
 
 def _pattern_of(node: Any) -> str:
-    """Return what an expression of strings and paths is, with `*` for whatever is not written there."""
     import ast
 
     # Before 3.8 a string is a node of its own. Newer Pythons warn when its name is only looked up.

@@ -1,4 +1,4 @@
-"""Requirement files: their lines, and the files and projects that they lead to."""
+"""Lines of requirement files, and what they lead to."""
 
 import os
 import re
@@ -27,8 +27,7 @@ class RequirementLine(NamedTuple):
     """What is asked for, as written.
 
     :param path: the file that it is in, or the root for `args`
-    :param number: the number of the line, 0 if that is not known
-    :param is_constraint: whether it only restricts what others ask for
+    :param number: 0 if that is not known
     """
 
     text: str
@@ -38,23 +37,20 @@ class RequirementLine(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it is, for a person."""
         if os.path.isdir(self.path):
             return "install.args in " + self.path
         return "%s:%d" % (self.path, self.number) if self.number else self.path
 
     @property
     def is_editable(self) -> bool:
-        """Whether the sources of what is asked for stay in place."""
         return self.text.startswith(("-e", "--editable"))
 
     @property
     def target(self) -> str:
-        """What is asked for, without options."""
         return _unquoted(re.sub(r"^(-e|--editable)[=\s]*|\s--.*", "", self.text))
 
     def requirement(self, root: str) -> "Requirement | None":
-        """Return what is asked for; of a path, the name it has; `None` if that cannot be known."""
+        """Return what is asked for, with the name that a path has; `None` if that cannot be known."""
         asked = read_requirement(self.target)
         for path in self.local_paths(root) if asked is None or asked.url is None else []:
             metadata = read_project(path) if os.path.isdir(path) else None
@@ -64,7 +60,6 @@ class RequirementLine(NamedTuple):
         return asked
 
     def local_paths(self, root: str) -> "list[str]":
-        """Return the directories and files of this host that are asked for."""
         asked = read_requirement(self.target)
         target = asked.url if asked is not None and asked.url else self.target
         path = re.sub(r"\[[^\]]*\]$", "", _local_path(target.split(";")[0].strip()))
@@ -80,10 +75,7 @@ class RequirementLine(NamedTuple):
 def lines_of_file(
     path: str, is_constraint: bool = False, seen: "set[tuple[str, bool]] | None" = None
 ) -> Iterator[RequirementLine]:
-    """Yield the lines of a requirement file and of those that it includes, each file after a line of no text.
-
-    :raises ConfigurationError: a file does not exist or cannot be read (exit 3)
-    """
+    """Yield a line of no text for each file, and its lines; exit code 3 if one cannot be read."""
     seen = set() if seen is None else seen
     seen.add((path, is_constraint))
     yield RequirementLine("", path, 0, is_constraint)
@@ -103,7 +95,7 @@ def lines_of_file(
 
 
 def lines_of_arguments(words: "list[str]", root: str) -> Iterator[RequirementLine]:
-    """Yield words for an installer as lines of a requirement file, options with their values."""
+    """Yield words for an installer as lines, options with their values."""
     option = ""
     for word in words:
         text = (option + " " + word).strip()
@@ -135,7 +127,7 @@ def _local_path(target: str) -> str:
 
 
 def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: Inputs) -> None:
-    """Add the files that lines are in, and the projects and archives of this host that they name."""
+    """Add the files that lines are in, and what they name on this host."""
     for line in lines:
         if not line.text:
             inputs.add(line.path)
@@ -147,10 +139,8 @@ def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: I
 
 
 def lines_without_hashes(path: str) -> "list[str] | None":
-    """Return the lines of a requirement file, and of those that it includes, without their hashes.
-
-    `None` if none has a hash. So it is with the hash of a URL, which would be fetched again without it.
-    """
+    """Return the lines of a requirement file without their hashes, `None` if none has any, or a URL has one."""
+    # Without its hash, a URL would be fetched again.
     lines = list(lines_of_file(path))
     texts = [line.text for line in lines if line.text and not line.is_constraint]
     hashed = [text for text in texts if re.search(r"\s--hash[=\s]", text)]

@@ -1,4 +1,4 @@
-"""What `[tool.uv.sources]` says of requirements, by uv's rules, for what does not read it."""
+"""What `[tool.uv.sources]` says of requirements, for installers that do not read it."""
 
 import os
 from typing import Any, Iterator, NamedTuple
@@ -16,11 +16,7 @@ __all__ = ["Sources", "sources_of_step"]
 
 
 class Sources(NamedTuple):
-    """Where requirements are taken from instead of the indexes.
-
-    :param lines: requirement lines with URLs
-    :param indexes: requirement lines, each with the only index it may come from
-    """
+    """Where requirements come from instead of the indexes, or from which index alone."""
 
     projects: "list[ProjectToInstall]"
     lines: "list[str]"
@@ -30,7 +26,7 @@ class Sources(NamedTuple):
 def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_only: bool = False) -> Sources:
     """Return the sources of all that a step's projects require, and of what those require in their turn.
 
-    :param of_lines_only: only of the step's lines: uv knows the sources of packages, but not whose lines these are
+    :param of_lines_only: uv knows the sources of packages, but not whose the step's lines are
     :raises ConfigurationError: a source leads nowhere (exit 3)
     """
     lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
@@ -68,7 +64,7 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
 def _with_sources(
     lines: "list[str]", owners: "list[ProjectMetadata]", markers: TomlTable
 ) -> "Iterator[tuple[Requirement, str, ProjectMetadata]]":
-    """Yield each requirement that holds and has a source, with the key of that and the last project that has it."""
+    """Yield each requirement that holds and has a source, with its key and the last project that has it."""
     sources = {normalized_project_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
     for asked in filter(None, map(read_requirement, lines if sources else [])):
         is_sought = asked.normal_name in sources and not asked.url
@@ -77,7 +73,6 @@ def _with_sources(
 
 
 def _source_that_holds(source: Any, member: ProjectToInstall, markers: TomlTable) -> TomlTable:
-    """Return the source whose marker, extra and group hold here; empty if there is none."""
     chosen = {"extra": set(map(normalized_project_name, member.extras))}
     chosen["group"] = set(map(normalized_project_name, member.groups))
     for one in source if isinstance(source, list) else [source]:
