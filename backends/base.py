@@ -1,4 +1,4 @@
-"""The interface of a backend, and what every backend needs: running an installer, checking what it did."""
+"""The interface of a backend, and what every backend needs."""
 
 import os
 import re
@@ -33,7 +33,7 @@ _LINES_OF_OUTPUT_SHOWN = 40
 
 
 class Job(NamedTuple):
-    """What an installer works on: without an environment it only resolves or downloads."""
+    """What an installer works on; without an environment it resolves or downloads."""
 
     interpreter: Interpreter
     plan: Plan
@@ -41,16 +41,11 @@ class Job(NamedTuple):
 
     @property
     def python(self) -> str:
-        """The interpreter that is installed for."""
         return environment_python(self.environment) if self.environment else self.interpreter.executable
 
 
 class Command(NamedTuple):
-    """What is installed at once.
-
-    :param deep: with dependencies
-    :param only_index: the only index to ask
-    """
+    """What is installed at once: with dependencies if `deep`, from only one index if that is given."""
 
     step: InstallStep
     deep: bool
@@ -58,12 +53,9 @@ class Command(NamedTuple):
 
 
 class Backend:
-    """Creates environments and installs into them; nothing else knows which one is in use.
+    """Creates environments and installs into them: tools come from `toolbox`, indexes and proxies from `settings`.
 
-    :param toolbox: where its tools come from
-    :param settings: indexes, certificates, proxies: the same for every backend
-
-    A client's own backend is a file with one subclass of this class:
+    A client's own backend is a file with one subclass:
 
         class Backend(VenvBackend):
             name = "ours"
@@ -79,21 +71,21 @@ class Backend:
     def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
         """Return why this backend cannot serve this interpreter and plan on this host, or `None` if it can.
 
-        :raises ToolAbsent: a tool cannot be had, which is a reason, too
+        :raises ToolAbsent: it cannot, since a tool cannot be had
         """
         raise NotImplementedError
 
     def create(self, interpreter: Interpreter, environment: str) -> None:
-        """Create an empty environment, without pip, for `interpreter` in the directory `environment`.
+        """Create an environment without pip in the empty directory `environment`.
 
-        :raises InstallError: it could not be created (exit 6)
+        :raises InstallError: exit code 6
         """
         raise NotImplementedError
 
     def install(self, interpreter: Interpreter, environment: str, plan: Plan) -> "dict[str, object]":
         """Install the plan, check what was installed, and return what is worth keeping in `protoprimer.json`.
 
-        :raises InstallError: resolution, build, download or the check failed (exit 6)
+        :raises InstallError: exit code 6
         """
         self.install_plan(interpreter, environment, plan)
         fault = fault_of_installed(environment, plan)
@@ -111,9 +103,9 @@ class Backend:
         return {"backend": self.name, "tools": self.tools(interpreter), "distributions": distributions}
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
-        """Install the plan; whether that has worked is checked by `install`.
+        """Install the plan; `install` checks the result.
 
-        :raises InstallError: the installer says that it failed (exit 6)
+        :raises InstallError: exit code 6
         """
         raise NotImplementedError
 
@@ -128,20 +120,20 @@ class Backend:
 
         :param upgrade_all: forget earlier pins
         :param upgrade_packages: names whose earlier pins are forgotten
-        :raises InstallError: the plan cannot be resolved (exit 6)
-        :raises BackendError: this backend cannot write that kind of lock (exit 5)
+        :raises InstallError: the plan cannot be resolved: exit code 6
+        :raises BackendError: this backend cannot write that kind of lock: exit code 5
         """
         raise NotImplementedError
 
     def check_lock(self, interpreter: Interpreter, plan: Plan) -> None:
-        """Look whether the plan's lock has all that the plan asks for; nothing is written.
+        """Look whether the plan's lock has all that the plan asks for.
 
-        :raises InstallError: it has not (exit 6)
+        :raises InstallError: it has not: exit code 6
         """
         read_lock(plan, self.markers(interpreter))
 
     def markers(self, interpreter: Interpreter) -> TomlTable:
-        """Return the values of the marker variables for an interpreter."""
+        """Return the values of an interpreter's marker variables."""
         return marker_environment(interpreter.executable, self.console)
 
     def commands(self, job: Job, of_lines_only: bool = False, locking: bool = False) -> "Iterator[Command]":
@@ -149,7 +141,7 @@ class Backend:
 
         :param of_lines_only: as for `sources_of_step`
         :param locking: as if there were no lock yet
-        :raises BackendError: a requirement that has an index of its own is to be locked (exit 5)
+        :raises BackendError: a requirement that has an index of its own is to be locked: exit code 5
         """
         plan = job.plan
         known = [project.path for project in plan.projects()] if locking else []
@@ -169,20 +161,19 @@ class Backend:
             yield Command(step, deep)
 
     def _seed_pip(self, interpreter: Interpreter, environment: str) -> None:
-        """Put the pip that the kernel pins into the environment; the same whichever backend it is."""
         tool, wheel = self.toolbox.pip(interpreter), self.toolbox.pip_wheel(interpreter)
         command = [environment_python(environment)] + tool.command[1:]
         command += ["install", "--no-deps", "--no-compile", "--ignore-installed", "pip==" + tool.version]
         environ = self.settings.for_pip()[1]
         if wheel is not None:
-            # It runs from this very wheel: no index has to be asked for another one.
+            # It runs from this very wheel.
             command += ["--no-index", "--find-links", file_url(os.path.dirname(wheel))]
             environ = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         run_installer(self.console, self.name, "install pip", command, os.path.dirname(environment), environ)
 
 
 def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, bool]]":
-    """Return what is installed at once, after the pins if there are any, and whether with dependencies."""
+    """Return what is installed at once after the pins, and whether with dependencies."""
     commands = []
     for step in plan.steps:
         if locking or not plan.lock:
@@ -196,7 +187,7 @@ def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, b
 
 
 def with_option(option: str, values: "Iterable[str]") -> "list[str]":
-    """Return values for a command line, each after an option."""
+    """Return for a command line each of the values after the option."""
     return [word for value in values for word in (option, value)]
 
 
@@ -216,7 +207,7 @@ def run_installer(
 ) -> ChildResult:
     """Run an installer's command; `what` completes "could not …" if it fails.
 
-    :raises InstallError: it ended with another status than 0; the end of its output is shown (exit 6)
+    :raises InstallError: its status is not 0: exit code 6
     """
     result = run_child(arguments, console, cwd=cwd, environ=scrubbed_environment(environ), input_text=input_text)
     if result.status == 0:
@@ -230,7 +221,7 @@ def run_installer(
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":
-    """Return PATH such that installers find the command `keyring` which an earlier step put beside `python`."""
+    """Return PATH such that installers find the `keyring` that an earlier step put beside `python`."""
     directory, path = os.path.dirname(python), os.environ.get("PATH", "")
     return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
 

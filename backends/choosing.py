@@ -37,7 +37,7 @@ def select_backend(
     """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
 
     :param failed: why those cannot that seemed to, by their names
-    :raises BackendError: none of them can serve (exit 5)
+    :raises BackendError: exit code 5
     """
     refusals = []  # type: list[str]
     for factory in wanted:
@@ -60,10 +60,7 @@ def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | N
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
-    """Refuse a name, said by `key`, that no backend has.
-
-    :raises ConfigurationError: a name is unknown, or a file is not there (exit 3)
-    """
+    """Refuse, with exit code 3, names of no backend and files that are not there; `key` said them."""
     for name in _as_list(wanted):
         if _is_backend_file(name):
             if not os.path.isfile(configuration.path_of(name)):
@@ -79,7 +76,7 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
 def probe_backends(
     interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
 ) -> "dict[str, str | None]":
-    """Return why each backend cannot serve, or `None` if it can: the repository's own, then those of `auto`."""
+    """Return why each backend cannot serve, or `None`: the repository's own, then those of `auto`."""
     answers = {}  # type: dict[str, str | None]
     for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
         try:
@@ -93,7 +90,7 @@ def probe_backends(
 def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
     """Return the wanted backends, whose names are known, in the order to try.
 
-    :raises ConfigurationError: a file is no backend (exit 3)
+    :raises ConfigurationError: a file is no backend: exit code 3
     """
     found = []  # type: list[type[Backend]]
     for name in _as_list(wanted):
@@ -125,7 +122,7 @@ def _backend_of_file(path: str, configuration: Configuration) -> "type[Backend]"
         raise configuration.error("backend", cause, _ADVICE_ON_FILES)
     backend = found[0]
     if "name" not in vars(backend):
-        # One that it inherits would be taken for ours.
+        # An inherited one would be taken for ours.
         backend.name = os.path.splitext(os.path.basename(path))[0]
     for name in ("probe", "create", "install", "lock"):
         setattr(backend, name, _told_as_clients(getattr(backend, name), path, name))
@@ -133,8 +130,6 @@ def _backend_of_file(path: str, configuration: Configuration) -> "type[Backend]"
 
 
 def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Callable[..., Any]":
-    """Tell what the method does wrong as the failure of its file; its words go to stderr."""
-
     def told(self: Backend, *arguments: object) -> "Any":
         try:
             with contextlib.redirect_stdout(sys.stderr):

@@ -1,7 +1,7 @@
-"""Which projects an installer's cache may be trusted with: those whose build follows from `pyproject.toml` alone.
+"""Which projects an installer's cache may be trusted with.
 
-uv keeps what it has built of a directory until its `pyproject.toml`, `setup.py` or `setup.cfg` has another date. That
-is wrong where a build reads more than these, or writes into the checkout.
+uv keeps what it has built of a directory until its `pyproject.toml`, `setup.py` or `setup.cfg` has another date, which
+is wrong where a build reads more, or writes into the checkout.
 """
 
 import os
@@ -11,7 +11,7 @@ from protoprimer.project.plan import ProjectToInstall
 
 __all__ = ["is_declarative"]
 
-# Build backends that do no more than `[project]` says, each with its distribution and the tables that make it do more.
+# Each with its distribution and the tables that make it do more than `[project]` says.
 _BUILD_BACKENDS = {
     "flit_core.buildapi": ("flit-core", []),
     "hatchling.build": ("hatchling", [("hatch", "build"), ("hatch", "metadata"), ("hatch", "version")]),
@@ -20,22 +20,18 @@ _BUILD_BACKENDS = {
     "setuptools.build_meta": ("setuptools", [("setuptools",)]),
     "uv_build": ("uv-build", []),
 }  # type: dict[str, tuple[str, list[tuple[str, ...]]]]
-# Files that say more to some build backend, or run when it builds.
 _FURTHER_FILES = ("setup.py", "setup.cfg", "MANIFEST.in", "hatch.toml", "hatch_build.py", "pdm_build.py", "build.py")
 
 
 def is_declarative(project: ProjectToInstall) -> bool:
-    """Tell whether building this project writes nothing into it, and gives the same while its metadata are the same.
-
-    Whatever is not known to be so is built again. A copy of the sources is never so, as it depends on all of them.
-    """
+    """Tell whether building this project certainly writes nothing into it, and depends on its metadata alone."""
     metadata = project.metadata
     table, system = metadata.table("project"), metadata.table("build-system")
     if not project.editable or "version" not in table or table.get("dynamic") or "backend-path" in system:
         return False
     distribution, tables = _BUILD_BACKENDS.get(str(system.get("build-backend")), ("", []))
     required = {asked and asked.normal_name for asked in map(read_requirement, metadata.build_requires)}
-    # A plug-in works by being installed. Without a `src`, setuptools writes down which packages it has found.
+    # A plug-in works by being required. Without a `src`, setuptools writes down which packages it has found.
     further = ("src",) if distribution == "setuptools" else ()
     return (
         bool(distribution)

@@ -1,7 +1,4 @@
-"""Editable projects for Python 3.6, whose build backends can neither read `[project]` nor build editables.
-
-So the kernel writes the editable wheel from what `[project]` says.
-"""
+"""Editable wheels for Python 3.6, written by the kernel: no build backend there reads `[project]` or builds these."""
 
 import os
 import zipfile
@@ -20,7 +17,7 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: protoprimer\nRoot-Is-Purelib: true\nTag
 
 
 def is_beyond_builds(interpreter: Interpreter) -> bool:
-    """Tell whether no build backend for this interpreter can do either."""
+    """Tell whether no build backend of this interpreter can do that."""
     return tuple(interpreter.version_info[:2]) < (3, 7)
 
 
@@ -28,7 +25,7 @@ def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
     """Return why a project of the plan cannot be installed for this interpreter."""
     for project in plan.projects() if is_beyond_builds(interpreter) else []:
         metadata, is_static = project.metadata, static_project_table(project) is not None
-        # A project that brings its own build backend knows best which Python that runs on.
+        # A project knows best which Python its own build backend runs on.
         has_other_way = "backend-path" in metadata.table("build-system") or "flit" in " ".join(metadata.build_requires)
         has_other_way = has_other_way or not {"setup.py", "setup.cfg"}.isdisjoint(os.listdir(project.path))
         if metadata.has_project_table and not has_other_way and not (is_static and project.editable):
@@ -38,7 +35,7 @@ def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
 
 
 def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
-    """Return `[project]` if it says all there is to the metadata, and no `setup.py` does more."""
+    """Return `[project]` if it says all there is to the metadata."""
     table = project.metadata.table("project")
     has_more = table.get("dynamic") or os.path.exists(os.path.join(project.path, "setup.py"))
     return table if "name" in table and "version" in table and not has_more else None
@@ -55,7 +52,7 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
     points = ""
     for group, names in groups.items():
         points += "[%s]\n" % group + "".join("%s = %s\n" % pair for pair in names.items())
-    # What it installs pip writes into the RECORD itself.
+    # pip fills the RECORD itself.
     members = {"METADATA": _metadata_text(table), "WHEEL": _WHEEL, "entry_points.txt": points, "RECORD": ""}
     contents = {"%s.dist-info/%s" % (stem, name): text for name, text in members.items()}
     contents["__editable__.%s.pth" % stem] = "".join(line + "\n" for line in _source_directories(project))
@@ -67,7 +64,7 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
 
 
 def adopt_editable(project: ProjectToInstall, environment: str) -> None:
-    """Record that what was installed from such a wheel is the editable project of this checkout."""
+    """Record that what was installed from such a wheel is the editable project."""
     name = project.metadata.normal_name
     metadata = installed_distributions(environment).get(name, ("", ""))[1]
     if not os.path.isfile(os.path.join(metadata, "RECORD")):

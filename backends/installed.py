@@ -22,7 +22,7 @@ _PLACES_OF_PACKAGES = ("[Ll]ib*/site-packages", "[Ll]ib*/*/site-packages", "site
 
 
 def site_packages_directories(environment: str) -> "list[str]":
-    """Return the directories that an environment's packages are in, each once."""
+    """Return the directories that an environment's packages are in."""
     found = {}  # type: dict[str, str]
     for pattern in _PLACES_OF_PACKAGES:
         for place in sorted(glob.glob(os.path.join(glob.escape(environment), pattern))):
@@ -32,13 +32,13 @@ def site_packages_directories(environment: str) -> "list[str]":
 
 
 def metadata_directories(environment: str) -> "dict[str, str]":
-    """Return the names of the `.dist-info` directories of an environment, each with the directory it is in."""
+    """Return the names of an environment's `.dist-info` directories, each with the directory it is in."""
     paths = [path for path in _paths_in_packages(environment) if path.endswith(".dist-info")]
     return {os.path.basename(path): os.path.dirname(path) for path in paths}
 
 
 def rows_of_record(path: str) -> "list[list[str]]":
-    """Return the rows of a RECORD (path, hash, size), none if it cannot be read."""
+    """Return the rows of a RECORD, none if it cannot be read."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             return [row for row in csv.reader(stream) if row]
@@ -47,7 +47,7 @@ def rows_of_record(path: str) -> "list[list[str]]":
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
-    """Return what is installed: normal name to version and metadata's path."""
+    """Return version and metadata's path of what is installed, by normal name."""
     found = {}  # type: dict[str, tuple[str, str]]
     for path in _paths_in_packages(environment):
         stem, extension = os.path.splitext(os.path.basename(path))
@@ -60,10 +60,7 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
 
 
 def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":
-    """Return the path of the first project that is not installed as the plan asks, and why not.
-
-    An installer's exit status 0 does not prove it, nor does a matching version.
-    """
+    """Return the path of the first project that is not installed as the plan asks, and why not."""
     distributions = installed_distributions(environment)
     faults = ((project.path, _fault_of_project(project, distributions)) for project in plan.projects())
     return next(((path, fault) for path, fault in faults if fault is not None), None)
@@ -80,7 +77,7 @@ def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple
             unknown = ", having found no name in its metadata" if "unknown" in distributions else ""
             return "%s is not installed%s" % (project.metadata.name, unknown)
     else:
-        # A name computed in setup.py: whichever distribution came from this directory.
+        # Its name is computed in setup.py.
         name = next((name for name, (_, path) in distributions.items() if _is_from(path, project.path)), "")
         if not name:
             return "nothing from %s is installed" % project.path
@@ -96,7 +93,6 @@ def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple
 
 
 def _is_from(metadata_path: str, project: str) -> bool:
-    """Tell whether a distribution's metadata say that it is this directory's."""
     if metadata_path.endswith(".egg-link"):
         linked = content_of(metadata_path).decode("utf-8").partition("\n")[0].strip()
         return is_within(os.path.realpath(linked), os.path.realpath(project))
@@ -105,7 +101,6 @@ def _is_from(metadata_path: str, project: str) -> bool:
 
 
 def _fault_of_file(packages: str, entry: str) -> "str | None":
-    """Return what is wrong with a recorded file: it is not there, or leads to sources that are not there."""
     path = os.path.join(packages, entry)
     if not os.path.exists(path):
         return None if entry.endswith(".pyc") else "lacks its file " + path

@@ -31,8 +31,7 @@ from protoprimer.system.paths import file_url, is_utf8_path
 
 __all__ = ["PipBackend", "requirement_for_pip"]
 
-# Bytecode is left to the first run that needs it: most of what is installed never runs. As a variable, PIP_NO_COMPILE=1
-# would be taken for a wish to compile.
+# Most of what is installed never runs. The variable PIP_NO_COMPILE=1 would be taken for a wish to compile.
 _INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
 _AS_LOCKED = ["--no-deps", "--require-hashes"]
 _LOOK = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
@@ -40,7 +39,7 @@ _ADVICE_ON_LOCKS = "use the backend uv, or set `lock` to a pylock.toml"
 
 
 class PipBackend(Backend):
-    """What backends share that install with pip: it runs from the cache, by the environment's interpreter."""
+    """Installs with a pip that the environment's interpreter runs from the cache."""
 
     name = "pip"
 
@@ -87,10 +86,7 @@ class PipBackend(Backend):
         self.run_pip(job, what, arguments, pins, pinned=True)
 
     def _kept_wheels(self, job: Job, pins: "list[str]") -> "list[str]":
-        """Return the options with which pip takes the pins from the user's cache; none if they cannot all be there.
-
-        Which of a pin's files it is, pip tells by a download. That file is kept for the pin and this interpreter.
-        """
+        """Return the options with which pip takes the pins from the user's cache; none if they cannot all be there."""
         if " @ " in "".join(pins):
             return []
         python = job.interpreter
@@ -100,13 +96,12 @@ class PipBackend(Backend):
         try:
             for place in places.values():
                 os.makedirs(place, exist_ok=True)
-                # What is in use is not collected.
                 os.utime(place)
             missing = [pin for pin, place in places.items() if not _is_whole(place, pin)]
             if missing:
                 self._download(job._replace(environment=None), {pin: places[pin] for pin in missing}, store)
         except OSError:
-            # A cache that cannot be written costs time, no more.
+            # That costs time, no more.
             return []
         if not all(name.endswith(".whl") for place in places.values() for name in names_in(place)):
             return []
@@ -126,8 +121,7 @@ class PipBackend(Backend):
     def _install(self, job: Job, command: Command, pinned: bool = False) -> None:
         step, adopted, is_old = command.step, [], is_beyond_builds(job.interpreter)
         arguments = _INSTALL + ([] if command.deep else ["--no-deps"])
-        # The pip for Python 3.6 builds a `setup.py` without `[build-system]` in the environment, which has no
-        # setuptools, unless it is told to isolate that build as every other.
+        # Else the pip for 3.6 builds a mere `setup.py` in the environment, which has no setuptools.
         arguments += ["--use-pep517"] if is_old else []
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             lines = list(step.lines)
@@ -160,7 +154,7 @@ class PipBackend(Backend):
         except InstallError:
             if not pins:
                 raise
-            # The requirements have moved away from the earlier pins.
+            # The requirements no longer allow the earlier pins.
             report = self._resolve(job, [])
         ranges = [metadata.requires_python for metadata in plan.all_metadata()]
         own = [project.path for project in plan.projects()]
@@ -181,7 +175,7 @@ class PipBackend(Backend):
         result = self.run_pip(job, "resolve", _LOOK + arguments, lines, pins, locking=True)
         report = json.loads(result.output)  # type: dict[str, Any]
         if hashed:
-            # The same versions once more, as far as they have hashes: these files are pinned.
+            # The same versions once more: these have hashes.
             result = self.run_pip(job, "resolve", _LOOK + ["--no-deps"] + hashed, locking=True)
             known = {entry["metadata"]["name"]: entry for entry in json.loads(result.output)["install"]}
             report["install"] = [known.get(entry["metadata"]["name"], entry) for entry in report["install"]]
@@ -200,11 +194,9 @@ class PipBackend(Backend):
     ) -> ChildResult:
         """Run pip with further requirement lines, and pins that bound them.
 
-        :param what: as for `run_installer`
-        :param locking: as for `IndexSettings.for_pip`
         :param pinned: the lines are a lock's, which knows of no constraints
         :param index: the only index to ask
-        :raises InstallError: pip says that it failed (exit 6)
+        :raises InstallError: exit code 6
         """
         tool = self.toolbox.pip(job.interpreter)
         options, environ = self.settings.for_pip(locking=locking)
@@ -218,13 +210,13 @@ class PipBackend(Backend):
         if index or "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         if job.plan.build_constraints:
-            # An older pip knows no constraints of builds alone: there the variable for all constraints reaches builds.
+            # In an older pip the variable for all constraints is the one that reaches builds.
             name = "PIP_BUILD_CONSTRAINT" if _pip_version_tuple(tool.version) >= (25, 3) else "PIP_CONSTRAINT"
             # As a URL, since pip splits the variable at spaces.
             environ[name] = " ".join(filter(None, [environ.get(name), file_url(job.plan.build_constraints)]))
         environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
         if "PIP_KEYRING_PROVIDER" in environ and path_to_keyring(job.python):
-            # pip passes over the command that is installed beside it.
+            # pip passes over the command beside it.
             environ["PIP_KEYRING_PROVIDER"] = "import"
         command = [job.python] + tool.command[1:] + arguments + options
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
@@ -236,7 +228,7 @@ class PipBackend(Backend):
             try:
                 return run_installer(self.console, self.name, what, command, job.plan.root, environ)
             except InstallError as error:
-                # pip takes an index that refuses or fails for one that has nothing, and does not say so.
+                # pip takes an index that refuses or fails for one that has nothing.
                 missing = re.search("No matching distribution found for ([A-Za-z0-9._-]+)", error.cause)
                 closed = self.toolbox.why_not_found(missing.group(1)) if missing else None
                 if closed is None:
@@ -247,7 +239,6 @@ class PipBackend(Backend):
 
 
 def _is_whole(place: str, pin: str) -> bool:
-    """Tell whether a place holds one file of the pin's; pip would also see what else is there, so that goes."""
     kept = 0
     for name in sorted(os.listdir(place)):
         path = os.path.join(place, name)
@@ -261,10 +252,7 @@ def _is_whole(place: str, pin: str) -> bool:
 
 
 def _hashed_files_apart(step: InstallStep) -> "tuple[list[str], InstallStep]":
-    """Return options for the requirement files that have hashes, and the step with their lines without the hashes.
-
-    pip takes nothing without a hash beside them. What a first command has installed satisfies the second.
-    """
+    # pip takes nothing without a hash beside them. What a first command has installed satisfies the second.
     hashed, rest, lines = [], [], list(step.lines)
     for path in step.requirements:
         plain = lines_without_hashes(path) if step.projects or step.lines else None
@@ -281,7 +269,8 @@ def _named(project: ProjectToInstall) -> str:
 
 
 def requirement_for_pip(project: ProjectToInstall) -> str:
-    """Return a project that is not to be editable as pip takes it: in a path, `;` would begin a marker."""
+    """Return a project that is not to be editable as pip takes it."""
+    # In a path, `;` would begin a marker.
     if ";" not in project.path:
         return project.requirement()
     return " @ ".join(filter(None, [_named(project), file_url(project.path)]))

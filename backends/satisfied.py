@@ -1,4 +1,4 @@
-"""Whether what is installed satisfies what the repository, and what is installed, require."""
+"""Whether what is installed satisfies all requirements."""
 
 import os
 import re
@@ -18,9 +18,9 @@ __all__ = ["unsatisfied_requirement"]
 def unsatisfied_requirement(
     environment: str, plan: Plan, markers: "dict[str, Any]", settings: "dict[str, list[str]]"
 ) -> "str | None":
-    """Return who requires what that is not installed, or not in a fitting version; `None` if all is satisfied.
+    """Return who requires what that is not installed in a fitting version.
 
-    :param settings: of `IndexSettings.facts`: what is overridden on purpose is left out
+    :param settings: `IndexSettings.facts`; what is overridden on purpose is left out
     """
     if "no-deps" in settings or any("--no-deps" in step.args for step in plan.steps):
         return None
@@ -54,7 +54,7 @@ def unsatisfied_requirement(
             if version and not SpecifierSet(wanted.specifier).contains(version, prereleases=True):
                 return "%s requires `%s`, but %s %s is installed" % (who, line, name, version)
         except ValueError:
-            # Old packages have markers and specifiers that cannot be read; installers have let them pass.
+            # Old packages have markers and specifiers that cannot be read.
             continue
         for extra in set(map(normalized_project_name, wanted.extras)):
             if (name, extra) not in chosen:

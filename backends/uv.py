@@ -36,14 +36,13 @@ class UvBackend(Backend):
     def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
         has_editable = any(project.editable for project in plan.projects())
         if has_editable and is_beyond_builds(interpreter):
-            # It would need the build backend's build_editable, which setuptools has for 3.7 and newer only.
             return "uv cannot install an editable project into Python 3.6"
         has_files = plan.lock or any(step.requirements or step.constraints for step in plan.steps)
         if (has_files or has_editable) and not is_utf8_path(plan.root):
             return "uv takes no file and no editable project whose path is not UTF-8"
         reason = self.settings.refusal("uv") or why_not_buildable(interpreter, plan)
         if reason is None:
-            # Last, as it may be downloaded for this.
+            # Last, as this may download it.
             self.toolbox.uv()
         return reason
 
@@ -56,7 +55,7 @@ class UvBackend(Backend):
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         job = Job(interpreter, plan, environment)
-        # Files may come from where the lock says, unless a mirror or a bundle is configured.
+        # Unless a mirror or a bundle is configured.
         follows_lock = "UV_DEFAULT_INDEX" not in self.settings.for_uv(project=True)[1] and not self.settings.no_index
         is_for_sync = follows_lock and _is_for_sync(plan)
         try:
@@ -65,7 +64,7 @@ class UvBackend(Backend):
             elif plan.lock:
                 self._install_pins(job, plan.lock, follows_lock)
         except InstallError:
-            # Whether the lock can be read at all is asked only now, as uv reads large ones in no time.
+            # Asked only now whether the lock can be read, since uv reads large ones in no time.
             load_lock(plan.lock or "")
             raise
         if not is_for_sync:
@@ -133,7 +132,7 @@ class UvBackend(Backend):
             if project.metadata.name:
                 lines.append(" ".join(words))
             else:
-                # Only with its name can uv be told to build it; as an argument, uv builds it each time.
+                # Without a name, uv cannot be told to build it; as an argument, it builds it each time.
                 arguments += words
         self._pip_install(job, arguments, lines, index=command.only_index)
 
@@ -154,24 +153,24 @@ class UvBackend(Backend):
         arguments += ["--requirements", "-"] if lines else []
         arguments += ["--resolution", plan.resolution] if plan.resolution != "highest" else []
         arguments += ["--build-constraints", plan.build_constraints] if plan.build_constraints else []
-        # What uv keeps of a wheel of this name may be another one's content.
+        # What uv keeps under this name may be another wheel's content.
         names = [os.path.basename(path).partition("-")[0] for path in plan.inputs().present if path.endswith(".whl")]
         arguments += with_option("--refresh-package", names)
         self._run("install from %s" % plan.lock if pinned else "install", arguments, plan.root, environ, lines)
 
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
-        """Return the options by which uv builds what it may not keep of these projects and of their sources."""
+        """Return the options by which uv builds what it may not keep of these projects and their sources."""
         step = InstallStep(projects, [], [], [], [])
         found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
         anew = [project for project in found if job.plan.rebuild or not is_declarative(project)]
         names = {project.metadata.name for project in anew if project.metadata.is_package}
         options = with_option("--reinstall-package", sorted(filter(None, names)))
-        # What has no name that can be read is only built again where uv looks at everything again.
+        # What has no readable name is only built again where uv looks at everything again.
         return options + ["--refresh"] * (None in names and not self.settings.offline)
 
     def _compile(self, job: Job, output: str, upgrades: "list[str]") -> None:
         plan, python = job.plan, ["--python", job.python, "--python-version", _oldest_python(job)]
-        # Beside the lock, since its paths count from there; under a name of its own until it is whole.
+        # Beside the lock, since its paths count from there.
         temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%s.toml" % os.urandom(8).hex())
         options, environ = self.settings.for_uv(locking=True)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
@@ -196,19 +195,17 @@ class UvBackend(Backend):
 
 
 def _words_for_uv(project: ProjectToInstall, root: str) -> "list[str]":
-    # In a path uv takes `#`, `;` and more for something else: it starts in the root.
+    # In an absolute path uv takes `#`, `;` and more for something else.
     path = "./" + os.path.relpath(project.path, root) + project.requirement()[len(project.path) :]
     return ["-e", path] if project.editable else [path]
 
 
 def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
-    """Return the projects of this host that requirement files and arguments name."""
     lines = step.lines_of_files(root)
     return _projects_at([(path, line.is_editable) for line in lines for path in line.local_paths(root)])
 
 
 def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
-    """Return the projects of this repository that a lock has installed by their directories."""
     document, base = load_lock(lock), os.path.dirname(lock)
     directories = [package["directory"] for package in document.get("packages", []) if "directory" in package]
     found = [(one["path"], bool(one.get("editable"))) for one in directories]
@@ -223,15 +220,14 @@ def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
 
 
 def _depends_on_choice(lock: str) -> bool:
-    """Tell whether a `pylock.toml` has packages for some extras or groups only."""
     text = content_of(lock).decode("utf-8")
-    # Nor can uv read one with files that have no URL.
+    # uv cannot read files that have no URL.
     has_mere_hashes = re.search(r"wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes", text)
     return " in extras" in text or " in dependency_groups" in text or has_mere_hashes is not None
 
 
 def _oldest_python(job: Job) -> str:
-    """Return the oldest version every project of the plan supports: the lock is to serve them from there on."""
+    """Return the oldest version that every project of the plan supports."""
     ranges = " ".join(metadata.requires_python or "" for metadata in job.plan.all_metadata())
     bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", ranges)
     found = [tuple(map(int, bound)) for bound in bounds] or [tuple(job.interpreter.version_info[:2])]
@@ -239,13 +235,13 @@ def _oldest_python(job: Job) -> str:
 
 
 def _is_for_sync(plan: Plan) -> bool:
-    """Tell whether `uv sync` would install what the plan asks for: with anything else than one project it would not."""
+    """Tell whether `uv sync` would install what the plan asks for."""
     if plan.lock != os.path.join(plan.root, "uv.lock") or len(plan.steps) != 1 or plan.build_constraints:
         return False
     (step,) = plan.steps
     if step.requirements or step.constraints or step.args or len(step.members) != 1:
         return False
     metadata = step.members[0].metadata
-    # uv takes [project] without [build-system] for no package; others install it all the same.
+    # uv takes [project] without [build-system] for no package; others install it.
     is_package = metadata.table("tool", "uv").get("package", metadata.has_build_system)
     return step.members[0].path == plan.root and metadata.has_project_table and metadata.is_package == is_package

@@ -1,4 +1,4 @@
-"""The backend venv: the standard library's environments, filled by the shared pip engine."""
+"""The backend venv, filled by pip."""
 
 import os
 
@@ -12,7 +12,7 @@ __all__ = ["VenvBackend"]
 
 
 class VenvBackend(PipBackend):
-    """Environments by `python -m venv`; ensurepip, which some distributions split off, is not needed."""
+    """Environments by `python -m venv`, without ensurepip, which some distributions split off."""
 
     name = "venv"
 

@@ -1,4 +1,4 @@
-"""The backend virtualenv: its environments, filled by the shared pip engine."""
+"""The backend virtualenv, filled by pip."""
 
 import os
 

@@ -35,17 +35,17 @@ __all__ = [
 
 
 class _NotCreatedError(InstallError):
-    """A backend could not even create an empty environment, so another one may be tried."""
+    """A backend could not create an empty environment, so another one may be tried."""
 
 
 class InputsChangedError(InstallError):
-    """What an environment is made from changed after it was read, so that it is to be planned anew: exit code 6."""
+    """An input changed after it was read, so that the environment is to be planned anew: exit code 6."""
 
 
 class BuildRequest(NamedTuple):
-    """An environment that is asked for: all that finding or building it depends on.
+    """All that finding or building an environment depends on.
 
-    :param is_second_try: whether this was planned anew, since the inputs changed during the first build
+    :param is_second_try: the inputs changed during the first build
     """
 
     configuration: Configuration
@@ -60,13 +60,13 @@ class BuildRequest(NamedTuple):
 
 def is_for_this_run_only(configuration: Configuration) -> bool:
     """Tell whether this run was asked for another environment than the clone's."""
-    # The other options make no other environment; which backend makes it does not matter either.
+    # The other options make no other environment.
     asked = {"python", "lock", "resolution", "seed-pip"}.intersection(configuration.leaps["input"])
     return bool(asked or configuration.cell or configuration.is_for_once)
 
 
 def environment_lock(configuration: Configuration, console: Console) -> FileLock:
-    """Return the lock under which the selected environment is built: each has its own."""
+    """Return the lock under which the selected environment is built."""
     directory, name = configuration.state_directory, configuration.environment_name
     path = os.path.join(directory, "lock" if name == DEFAULT_ENVIRONMENT else "lock-" + name)
     return FileLock(
@@ -86,7 +86,7 @@ def build_under_lock(
 ) -> Generation:
     """Return the generation that this run builds, or that another one has built while this one waited.
 
-    :raises InstallError: that failed, or an input changed meanwhile; nothing is published (exit code 6)
+    :raises InstallError: that failed, or an input changed meanwhile: exit code 6
     """
     store, before = request.store, request.store.find(request.fingerprint)
     with lock:
@@ -104,8 +104,7 @@ def _refuse_changed_inputs(request: BuildRequest) -> None:
     inputs, before, root = request.inputs, request.fingerprint, request.configuration.root
     files = inputs.stamped()
     changed = [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
-    # Files written anew with the same content may have had another one meanwhile, as when a branch was switched back
-    # and forth. The second time they are taken for files that the build itself writes.
+    # Files may have had another content meanwhile. The second time the build itself seems to write them.
     if changed and request.is_second_try:
         changed = changed_parts(before.parts, fingerprint_now(request.configuration, request.interpreter, inputs).parts)
     changed = list(filter(os.path.lexists, inputs.absent)) + changed
@@ -143,7 +142,6 @@ def _built_by_first_able(
 
 
 def _built(request: BuildRequest, backend: Backend) -> Generation:
-    """Make, fill, check and publish a new generation; what fails is removed."""
     configuration = request.configuration
     path = request.store.begin(request.fingerprint)
     try:
@@ -161,7 +159,7 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
     except BaseException as error:
         request.store.remove(path)
         if isinstance(error, OSError):
-            # Whichever file it was: a full or failing disk is no fault of the code that wrote there.
+            # A full or failing disk is no fault of the code that wrote there.
             raise disk_failure("build the environment", str(error.filename or path), error) from error
         raise
 

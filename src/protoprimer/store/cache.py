@@ -11,7 +11,6 @@ from protoprimer.system.files import names_in, write_atomically
 __all__ = ["collect_cache", "collect_cache_once_a_day"]
 
 _DAY = 24 * 3600
-# Directories of the cache, and after how many days without use what is in them goes.
 _DAYS_KEPT = {"bundles": 90, "interpreters": 30, "pins": 30, "tools": 90, "virtualenv": 90, "wheels": 90}
 _DAYS_BYTECODE_IS_KEPT = 30
 # What earlier versions kept.
@@ -19,14 +18,13 @@ _NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 
 
 def collect_cache(cache_directory: str) -> int:
-    """Remove from the cache what nobody has used for long; return how many entries."""
+    """Remove what nobody has used for long; return how many entries."""
     removed = remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
     for name, days in _DAYS_KEPT.items():
         removed += remove_unused(os.path.join(cache_directory, name), days * _DAY)
     # Python lays it out by the paths of sources.
     for place, _names, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
         removed += remove_unused(place, _DAYS_BYTECODE_IS_KEPT * _DAY, files.__contains__)
-        # Unless something is left in it.
         with contextlib.suppress(OSError):
             os.rmdir(place)
     clones = os.path.join(cache_directory, "clones")
@@ -34,7 +32,7 @@ def collect_cache(cache_directory: str) -> int:
 
 
 def collect_cache_once_a_day(cache_directory: str) -> None:
-    """Do the same unless somebody has done so within a day; a cache that cannot be written stays as it is."""
+    """Do the same unless somebody has done so within a day, or the cache cannot be written."""
     mark = os.path.join(cache_directory, "collected")
     with contextlib.suppress(OSError):
         if not os.path.exists(mark) or time.time() - os.stat(mark).st_mtime >= _DAY:
@@ -43,7 +41,7 @@ def collect_cache_once_a_day(cache_directory: str) -> None:
 
 
 def _is_of_no_clone(state_directory: str) -> bool:
-    """Tell whether a clone whose state lies in the cache is gone; where nothing tells which clone, it may be there."""
+    # Where nothing tells which clone, it may be there.
     envs = os.path.join(state_directory, "envs")
     roots = [record_of(os.path.join(envs, name)).get("root") for name in names_in(envs)]
     return any(roots) and not any(os.path.isdir(str(root)) for root in roots)

@@ -22,12 +22,12 @@ _PIP_PROGRAM = """\
 exec %s -I -c 'from protoprimer.primer_kernel import pip_main; pip_main()' "$@"
 """
 _PIP_PROGRAM_OF_WINDOWS = '@"%s" -I -c "from protoprimer.primer_kernel import pip_main; pip_main()" %%*\r\n'
-# Finds a package without running it; an editable one is found by what its installer has put into the environment.
+# Finds a package, also an editable one, without running it.
 _FIND = "import importlib.util as u; s = u.find_spec('protoprimer'); print((s and s.origin) or '')"
 
 
 def carry_module(environment: str, kernel_path: str, console: Console) -> None:
-    """Put a module `protoprimer` that loads the kernel into a new environment, unless it has a package of that name."""
+    """Let `import protoprimer` load the kernel in a new environment, unless it has a package of that name."""
     package = _installed_package(environment)
     if package is not None and not has_our_mark(package):
         console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
@@ -42,7 +42,7 @@ def carry_module(environment: str, kernel_path: str, console: Console) -> None:
 
 
 def _carry_pip(environment: str) -> None:
-    """Put a command `pip` into an environment that has none: else a shell would find the host's."""
+    # Else a shell would find the host's pip.
     scripts, python = scripts_directory(environment), environment_python(environment)
     names = os.listdir(scripts)
     if any(name.startswith("pip") for name in names):
@@ -50,14 +50,13 @@ def _carry_pip(environment: str) -> None:
     program, ending = _PIP_PROGRAM % quote(python), ""
     if is_windows():
         program, ending = _PIP_PROGRAM_OF_WINDOWS % python, ".cmd"
-    # `python3.12` stands beside it, and so `pip3.12` is what somebody may type.
+    # Beside `python3.12`, somebody may type `pip3.12`.
     for found in filter(None, (re.match(r"python([0-9.]*?)(\.exe)?\Z", name) for name in names)):
         path = os.path.join(scripts, "pip" + found.group(1) + ending)
         write_atomically(path, os.fsencode(program), mode=0o755, durable=False)
 
 
 def _installed_package(environment: str) -> "str | None":
-    """Return the directory of the package `protoprimer` that was installed, by whomever."""
     lists_it = any(name.startswith(_NAME + "-") for name in metadata_directories(environment))
     places = [os.path.join(packages, _NAME) for packages in site_packages_directories(environment)]
     if not lists_it and not any(map(os.path.lexists, places)):
@@ -69,6 +68,6 @@ def _installed_package(environment: str) -> "str | None":
 
 
 def has_our_mark(package: str) -> bool:
-    """Tell whether the package in this directory is ours, before anything of it runs: others have one of that name."""
+    """Tell whether the package in this directory is ours, not one of the same name by others."""
     line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
     return line.encode("ascii") in content_of(os.path.join(package, "version.py")).splitlines()

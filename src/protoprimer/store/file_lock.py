@@ -19,7 +19,7 @@ __all__ = ["FileLock", "disk_failure", "lock_descriptor", "process_is_gone", "th
 
 SECONDS_BEFORE_A_WAIT_IS_SAID = 2.0
 _LONGEST_SECONDS_BETWEEN_TRIES = 0.05
-# What a file system without locks answers. EINVAL: some FUSE ones, which know the call but not the operation.
+# What a file system without locks answers; EINVAL is FUSE's.
 _LOCK_REFUSALS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF)
 
 
@@ -34,7 +34,7 @@ def disk_failure(action: str, path: str, error: OSError) -> InstallError:
 
 
 def this_process() -> "dict[str, Any]":
-    """Return what others need to name this process, and to find out whether it is still there."""
+    """Return what others need to name this process, and to tell whether it has ended."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except (OSError, AttributeError):
@@ -44,7 +44,7 @@ def this_process() -> "dict[str, Any]":
         "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"),
         "machine": machine_identifier(),
         "boot": boot_identifier(),
-        # A container may share its host's name and boot, but pids mean something else there.
+        # A container may share its host's name and boot, but not its pids.
         "namespace": namespace,
         "start": _start_of_process(os.getpid()),
         "since": utc_time(time.time()),
@@ -57,12 +57,12 @@ def utc_time(seconds: float) -> str:
 
 
 def process_is_gone(holder: "dict[str, Any]") -> bool:
-    """Tell whether the process that `this_process` described has certainly ended."""
+    """Tell whether the process that `this_process` has described has certainly ended."""
     here, pid = this_process(), holder.get("pid")
     if not isinstance(pid, int) or pid <= 0 or holder.get("machine") != here["machine"]:
         return False
     if holder.get("boot") != here["boot"]:
-        # Machines that are copies of each other may have one identifier.
+        # Copied machines may share one identifier.
         return bool(holder.get("host") == here["host"])
     if holder.get("namespace") != here["namespace"]:
         return False
@@ -70,7 +70,7 @@ def process_is_gone(holder: "dict[str, Any]") -> bool:
 
 
 def _start_of_process(pid: int) -> str:
-    # proc(5): after the name in parentheses come the state and, as 22nd field of all, the start in clock ticks.
+    # proc(5): the name in parentheses, then the state; the 22nd field of all is the start.
     fields = first_line_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
     if len(fields) < 20:
         return ""
@@ -78,11 +78,11 @@ def _start_of_process(pid: int) -> str:
 
 
 def lock_descriptor(descriptor: int) -> bool:
-    """Try to take the system's exclusive lock of an open file, without waiting; tell whether it was had."""
+    """Try to take the system's exclusive lock of an open file without waiting; tell whether it was had."""
     try:
         _call_system_lock(descriptor, True)
     except OSError as error:
-        # No number at all is what the C library of Wine tells.
+        # Wine's C library tells 0.
         if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK, errno.EINTR, 0):
             return False
         raise
@@ -90,7 +90,7 @@ def lock_descriptor(descriptor: int) -> bool:
 
 
 def _call_system_lock(descriptor: int, take: bool) -> None:
-    # What `filelock.FileLock` does, so that both exclude each other.
+    # As `filelock.FileLock` does, so that both exclude each other.
     if is_windows():
         import msvcrt
 
@@ -104,13 +104,10 @@ def _call_system_lock(descriptor: int, take: bool) -> None:
 
 
 class FileLock:
-    """An exclusive lock between processes, and between two objects in one process; one object can be taken again.
+    """An exclusive lock between processes and between objects, whose file is never deleted.
 
-    The file is never deleted: waiters would then hold locks on different files of one name.
-
-    :param timeout: seconds to wait; `None` waits as long as it takes
-    :param system_lock: what takes the system's lock; only tests pass another
-    :param prepare: called before the file is opened, such as to create its directory
+    :param system_lock: only tests pass another
+    :param prepare: what creates the file's directory
     """
 
     def __init__(
@@ -140,10 +137,10 @@ class FileLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock; after two seconds say for whom this waits, then give a sign of life every ten.
+        """Take the lock, or wait and say for whom.
 
         :raises LockTimeoutError: exit code 7
-        :raises InstallError: the lock file cannot be opened, or is no plain file (exit code 6)
+        :raises InstallError: the lock file cannot be opened, or is no plain file: exit code 6
         """
         started, words_due, delay = time.monotonic(), SECONDS_BEFORE_A_WAIT_IS_SAID, 0.001
         while not self._try_to_acquire():
@@ -165,7 +162,7 @@ class FileLock:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
             with contextlib.suppress(OSError):
-                # Closing is not enough: a child forked meanwhile may have the descriptor too.
+                # A child forked meanwhile may have the descriptor too.
                 _call_system_lock(self._descriptor, False)
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -194,14 +191,14 @@ class FileLock:
             return False
 
     def _confirm(self, descriptor: int) -> bool:
-        # Refusals may be passing (ENOLCK), so somebody may hold the weak form at this moment.
+        # Refusals may be passing (ENOLCK), so somebody may hold the weak form.
         name, holder = _weak_holder(self._held)
         if not _is_file_at(self.path, descriptor) or (name and not process_is_gone(holder)):
             return False
-        # The lock is held even if this fails; others just do not learn by whom.
+        # The lock is held even if this fails.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
-            # Byte 0 is what Windows locks, hence unreadable for others there.
+            # Nobody can read byte 0, which Windows locks.
             os.write(descriptor, b" " + _holder_text())
         return True
 
@@ -223,7 +220,7 @@ class FileLock:
     def _name_of_holder(self) -> str:
         holder, pid = _weak_holder(self._held)[1] or _written_holder(self.path), _pid_known_to_kernel(self.path)
         if pid and pid != holder.get("pid"):
-            # filelock's holders do not sign: what is written is an earlier holder's, who was killed.
+            # filelock does not sign: what is written is an earlier holder's, who was killed.
             holder = {"pid": pid, "host": this_process()["host"]}
         if not holder.get("pid") or process_is_gone(holder):
             return "another process, which holds %s" % self.path
@@ -266,7 +263,7 @@ def _written_holder(path: str) -> "dict[str, Any]":
 
 def _pid_known_to_kernel(path: str) -> int:
     locks = content_of("/proc/locks").decode("ascii", "replace")
-    # Where there are none, as on Windows, a device has no such numbers either.
+    # A device on Windows has no such numbers.
     with contextlib.suppress(OSError, AttributeError):
         status = os.stat(path)
         # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
@@ -281,7 +278,7 @@ def _holder_text() -> bytes:
 
 
 def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
-    # The name of the file in the directory `held` is never used twice.
+    # The name of the file in it is never used twice.
     with contextlib.suppress(OSError):
         for name in os.listdir(held):
             return name, json_table(content_of(os.path.join(held, name)))
@@ -289,7 +286,6 @@ def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
 
 
 def _enter_held_directory(held: str) -> str:
-    """Become the holder by renaming a directory with our name in it to `held`; return that name, or an empty one."""
     # A directory can be renamed to a free name or onto an empty directory only: nobody sees a lock without its holder.
     token = os.urandom(16).hex()
     candidate = "%s-%s" % (held, token)
@@ -297,11 +293,11 @@ def _enter_held_directory(held: str) -> str:
     try:
         write_atomically(os.path.join(candidate, token), _holder_text())
         with contextlib.suppress(OSError):
-            # Windows renames onto no directory, not even an empty one; a full one stays.
+            # Windows renames onto no directory, not even an empty one.
             os.rmdir(held)
         with contextlib.suppress(OSError):
             os.rename(candidate, held)
-        # Asked of the disk, as NFS may report a failure for a rename that it did.
+        # NFS may report a failure for a rename that it did.
         return token if os.path.exists(os.path.join(held, token)) else ""
     finally:
         if os.path.exists(candidate):

@@ -16,11 +16,7 @@ KERNEL_FORMAT = 3
 
 
 class Fingerprint(NamedTuple):
-    """What an environment is a function of; `str()` is the digest, 16 hexadecimal digits.
-
-    :param parts: for each part a value that a person can read, or a short hash; nothing secret
-    :param stamps: what tells without reading them that no input has changed
-    """
+    """What an environment is a function of: a digest, parts that a person can read, and the stamps of the inputs."""
 
     digest: str
     parts: "dict[str, str]"
@@ -35,10 +31,9 @@ def fingerprint_of(
 ) -> Fingerprint:
     """Return the fingerprint of an environment.
 
-    :param settings: what else decides what is installed; anything JSON can hold
-    :raises InstallError: an input cannot be read (exit code 6)
+    :raises InstallError: an input cannot be read: exit code 6
     """
-    # The dates of the interpreter's files do not count: they differ between equal images.
+    # Not the dates of the interpreter's files, which differ between equal images.
     free_threaded = " free-threaded" if interpreter.free_threaded else ""
     full = {
         "interpreter": "%s %s%s" % (interpreter.implementation, interpreter.version, free_threaded),
@@ -56,14 +51,14 @@ def fingerprint_of(
             full[name], shown[name] = content_hash, content_hash[:12]
     for key, value in settings.items():
         name, text = "setting:" + key, json.dumps(value, sort_keys=True)
-        # A long value or a URL may hold credentials, and is nothing to read in one line either.
+        # A long value or a URL may hold credentials.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
         full[name], shown[name] = text, text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
     return Fingerprint(sha256_of(json.dumps(full, sort_keys=True).encode("utf-8"))[:16], shown, stamps)
 
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
-    """Return for each of these files what changes whenever its content does."""
+    """Return for each file what changes whenever its content does."""
     return [_stamp_of(path) for path in inputs]
 
 
@@ -93,12 +88,12 @@ def _path_from(root: str, path: str) -> str:
 
 
 def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
-    """Return the names of the parts that differ, sorted."""
+    """Return the names of the parts that differ."""
     return [name for name in sorted({**old, **new}) if old.get(name) != new.get(name)]
 
 
 def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:
-    """Return in one line which parts changed, such as `because pyproject.toml changed`; empty if none did."""
+    """Return `because …`, or nothing if no part changed."""
     reasons = [_explain_part(name, old.get(name), new.get(name)) for name in changed_parts(old, new)]
     if len(reasons) > 3:
         reasons[2:] = ["%d more changes" % (len(reasons) - 2)]

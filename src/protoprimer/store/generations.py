@@ -29,7 +29,7 @@ from protoprimer.version import VERSION
 __all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link", "record_of"]
 
 RECORD_NAME = "protoprimer.json"
-# What is read of a record: another version may have written other types.
+# Of a record written by another version, only these types are read.
 _TYPES_IN_RECORD = {
     "built_seconds": int, "distributions": list, "environment": str, "faults_when_new": list, "fingerprint": str,
     "interpreter": dict, "parts": dict, "serial": int,
@@ -38,21 +38,20 @@ _TRASH, _BUILDING = ".trash-", ".building"
 # What a process that was killed had not yet renamed to the name of a file or link of ours.
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.tmp\Z")
 _LOGS_KEPT = 20
-# The mark of a build that failed outlives its directory, as an orphaned installer may still write to that name.
+# An orphaned installer may still write to the name of a build that failed.
 _SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
-# Of another host's builder nobody can tell whether it lives; no build takes that long.
+# Nobody can tell whether another host's builder lives.
 _SECONDS_A_BUILD_MAY_TAKE = 7 * 24 * 3600
 
 
 class Generation(NamedTuple):
-    """One complete environment: its directory, what its record says, and whether this run has built it."""
+    """One complete environment, and whether this run has built it."""
 
     path: str
     record: "dict[str, Any]"
     is_new: bool = False
 
     def faults(self) -> "list[str]":
-        """Return all that is broken in it, each as a phrase that names the file; files are looked for, not read."""
         fault = interpreter_fault(self.path)
         if fault is not None:
             return [fault]
@@ -63,7 +62,7 @@ class Generation(NamedTuple):
 
 
 def record_of(environment: str) -> "dict[str, Any]":
-    """Return the record in a generation's directory; an empty one where it cannot be read or is not of our form."""
+    """Return a generation's record; an empty one where it cannot be read or is not of our form."""
     return _record_in(os.path.join(environment, RECORD_NAME))
 
 
@@ -73,7 +72,6 @@ def _record_in(path: str) -> "dict[str, Any]":
 
 
 def _environment_and_digest(path: str) -> "tuple[str, ...] | None":
-    """Return what the name of a generation tells; `None` if it is no such name."""
     name = re.match(r"(.+)-([0-9a-f]{16})(\.\d{1,9})?\Z", os.path.basename(path), re.ASCII)
     return name.group(1, 2) if name else None
 
@@ -83,20 +81,19 @@ def _paths_in(directory: str) -> "list[str]":
 
 
 def _complete_in(directory: str) -> "list[Generation]":
-    """Return the complete generations in a directory, the oldest first."""
     found = []
     for path in _paths_in(directory):
         record = record_of(path)
         if _environment_and_digest(path) == (record.get("environment"), record.get("fingerprint")):
             found.append(Generation(path, record))
-    # Builds are counted, as clocks may be set back.
+    # The oldest first; clocks may be set back.
     return sorted(found, key=lambda generation: generation.record.get("serial", 0))
 
 
 class GenerationStore:
-    """The generations of one named environment of a clone; who builds holds that environment's lock.
+    """The generations of one environment of a clone.
 
-    :param shared_directory: the clone's own state directory, where another one is written: its generations serve too
+    :param shared_directory: the clone's own state directory, where another one is written
     """
 
     def __init__(
@@ -110,37 +107,32 @@ class GenerationStore:
         self._console = console
 
     def all(self) -> "list[Generation]":
-        """Return the complete generations of this environment, the oldest first."""
         found = [generation for directory in self._directories for generation in _complete_in(directory)]
         return [generation for generation in found if generation.record["environment"] == self.environment_name]
 
     def last(self) -> "Generation | None":
-        """Return the newest complete generation whose interpreter can be started, of whatever fingerprint."""
+        """Return the newest complete generation whose interpreter can be started."""
         return next((one for one in reversed(self.all()) if interpreter_fault(one.path) is None), None)
 
     def newest(self, fingerprint: Fingerprint) -> "Generation | None":
-        """Return the newest complete generation of a fingerprint, whatever happened to it since."""
+        """Return the newest complete generation of a fingerprint, even if it is broken."""
         return next((one for one in reversed(self.all()) if one.record["fingerprint"] == fingerprint.digest), None)
 
     def find(self, fingerprint: Fingerprint) -> "Generation | None":
-        """Return the newest complete generation of a fingerprint if nothing of it is broken, else `None`."""
+        """Return the newest complete generation of a fingerprint, unless it is broken."""
         found = self.newest(fingerprint)
         return found if found is not None and not found.faults() else None
 
     def records(self) -> "list[dict[str, Any]]":
-        """Return the records of the builds of this environment, first the last one's, which may be gone."""
+        """Return the records of this environment's builds, first the last one's, which may be gone."""
         records = [_record_in(os.path.join(self.directory, self.environment_name + ".last.json"))]
         return [record for record in records + [one.record for one in reversed(self.all())] if record]
 
     def was_interrupted(self, fingerprint: Fingerprint) -> bool:
-        """Tell whether a build of this fingerprint ended without a result that is whole."""
         return (self.environment_name, fingerprint.digest) in map(_environment_and_digest, self._leftovers())
 
     def begin(self, fingerprint: Fingerprint) -> str:
-        """Return a new empty directory to build an environment in; no name is used twice.
-
-        :raises InstallError: it cannot be created (exit code 6)
-        """
+        # No name is used twice.
         prepare_state_directory(self.state_directory)
         name = "%s-%s" % (self.environment_name, fingerprint.digest)
         taken = re.compile(r"(?:\.trash-)?%s(?:\.(\d+))?(?:\.building)?\Z" % re.escape(name))
@@ -156,9 +148,9 @@ class GenerationStore:
         return path
 
     def publish(self, path: str, record: "dict[str, Any]") -> Generation:
-        """Make what was built at `path`, from `begin`, the current generation of the fingerprint that `record` tells.
+        """Make what was built at `path`, from `begin`, a complete generation, with this in its record.
 
-        :raises InstallError: it is no environment, or cannot be recorded; nothing is published (exit code 6)
+        :raises InstallError: it is no environment, or cannot be recorded; nothing is published: exit code 6
         """
         fault = interpreter_fault(path)
         if fault:
@@ -173,11 +165,11 @@ class GenerationStore:
             by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
             serial=1 + max([one.record.get("serial", 0) for one in self.all()] or [0]),
             distributions=sorted(metadata_directories(path)),
-            # Some wheels list files that no installer writes, or writes otherwise; only what changes later is damage.
+            # Some wheels list files that no installer writes so.
             faults_when_new=faults_of_files(path),
         )
         try:
-            # Where a start of the computer has a name, what was there before it is looked at again.
+            # A start of the computer that has a name is noticed later: then everything is looked at again.
             if not here["boot"] and hasattr(os, "sync"):
                 os.sync()
             write_json(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
@@ -187,15 +179,12 @@ class GenerationStore:
             os.unlink(path + _BUILDING)
             write_json(os.path.join(self.directory, self.environment_name + ".last.json"), content, durable=False)
         except OSError as error:
-            # The environment is whole; what is lost only explains or tidies.
+            # This only explains or tidies.
             self._console.detail("could not note what was built last: %s" % error)
         return Generation(path, content, True)
 
     def collect(self, keep: int, protect: "list[str]") -> "list[str]":
-        """Remove all but the newest generations of each environment, and what killed runs left; return their paths.
-
-        What a live process uses stays, and so does what `ready` announces or `protect` names.
-        """
+        """Remove old generations that nothing uses, and what killed runs left; return their paths."""
         self._tidy()
         candidates, complete = self._leftovers(), _complete_in(self.directory)
         for name in sorted({generation.record["environment"] for generation in complete}):
@@ -207,11 +196,11 @@ class GenerationStore:
         return [path for path in candidates if path not in used and self.remove(path)]
 
     def remove(self, path: str) -> bool:
-        """Remove a generation, or what will not become one; tell whether it is gone."""
+        """Remove a generation, or what will not become one, if that is possible; tell whether it is gone."""
         trash = os.path.join(self.directory, _TRASH + os.path.basename(path))
         try:
             if os.path.lexists(path):
-                # In one step, so that nobody sees a part of it; on Windows this fails while it is in use.
+                # So that nobody sees a part of it; on Windows this fails while it is in use.
                 os.rename(path, trash)
                 remove_tree(trash)
         except OSError as error:
@@ -230,8 +219,6 @@ class GenerationStore:
         return found
 
     def _tidy(self) -> None:
-        """Remove the marks of what is gone, and what killed runs and an earlier collection did not finish."""
-
         def marks_nothing(name: str, mark: str) -> bool:
             path, found, _ = os.path.join(self.directory, name).rpartition(mark)
             return bool(found and _environment_and_digest(path)) and not os.path.lexists(path)
@@ -245,7 +232,7 @@ class GenerationStore:
 
 
 def point_link(link: str, generation: str, state_directory: str, console: Console) -> None:
-    """Let the convenience link point to a generation; what is not our link stays, with one line that says so."""
+    """Let the convenience link point to a generation; what is not our link stays."""
     target, fault = link_target(link), None
     if target == generation:
         return
@@ -271,6 +258,6 @@ def point_link(link: str, generation: str, state_directory: str, console: Consol
 
 def _is_our_link(target: str, envs: str) -> bool:
     directory = os.path.dirname(target)
-    # An absolute link leads to nothing after the clone was moved; it is ours by its form.
+    # An absolute link leads to nothing after the clone was moved.
     has_our_form = os.path.basename(directory) == "envs" and _environment_and_digest(target) is not None
     return os.path.realpath(directory) == os.path.realpath(envs) or (has_our_form and not os.path.lexists(target))

@@ -21,7 +21,7 @@ __all__ = ["interpreter_of_last_generation", "reason_to_build", "refuse_what_is_
 def interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    """Return what the last generation was made from, if it is still there and is what is asked for."""
+    """Return what the last generation was made from, if it is there and what is asked for."""
     own = (record for record in store.records() if not record.get("for_this_run_only"))
     known = next(own, {}).get("interpreter", {})
     if not os.path.exists(str(known.get("executable"))):
@@ -33,7 +33,7 @@ def interpreter_of_last_generation(
 
 
 def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
-    """Return in one line why there is something to build: `because ...`, or `from scratch`."""
+    """Return why there is something to build: `because …`, or `from scratch …`."""
     if from_scratch:
         return "from scratch, as asked"
     interrupted, before = store.was_interrupted(fingerprint), _record_in_use(store)
@@ -43,7 +43,6 @@ def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scrat
 
 
 def _record_in_use(store: GenerationStore) -> "dict[str, Any]":
-    """Return the record of what this clone used until now, else of what was built last."""
     ready = read_ready(store.state_directory)
     used = record_of(ready["environment"]) if ready is not None else {}
     return used if used.get("environment") == store.environment_name else next(iter(store.records()), {})
@@ -62,10 +61,7 @@ def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: F
 
 
 def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
-    """Refuse to install nothing where that is because a file is gone that the environment was made from.
-
-    :raises ConfigurationError: exit code 3
-    """
+    """Refuse, with exit code 3, to install nothing since a file is gone that the environment was made from."""
     if plan.steps or plan.is_configured:
         return
     parts = _record_in_use(store).get("parts", {})

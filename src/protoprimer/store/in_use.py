@@ -1,4 +1,4 @@
-"""Which environments processes use: those seen from here, and those of hosts and containers that share the checkout."""
+"""Which environments are in use, also by hosts and containers that share the checkout."""
 
 import contextlib
 import os
@@ -17,16 +17,14 @@ MARK_OF_USE = ".used-"
 # An entry script that has just read `ready` is about to start what it named.
 _SECONDS_OF_GRACE = 3600
 _SECONDS_OTHERS_ARE_SPARED = 7 * 24 * 3600
-# In a container, its siblings that share the checkout may have started without leaving a mark.
+# Siblings of a container may have started without leaving a mark.
 _SECONDS_SIBLINGS_ARE_SPARED = 24 * 3600
-# The first pid namespace of a Linux host, from which all processes are seen (PROC_PID_INIT_INO in its sources).
+# Linux's PROC_PID_INIT_INO: the namespace from which all processes are seen.
 _FIRST_NAMESPACE = "pid:[4026531836]"
 
 
 def note_use(generation: str) -> None:
-    """Leave word beside an environment that it is, or was until now, the current one, as seen from here.
-
-    A warm start writes nothing: so its processes may run until they are seen, or a week has passed.
+    """Leave word beside an environment that it is, or was until now, the current one.
 
     :raises OSError: that cannot be written
     """
@@ -34,7 +32,7 @@ def note_use(generation: str) -> None:
 
 
 def just_replaced(generations: "list[str]") -> "list[str]":
-    """Return the current environment and the one that it has replaced within an hour, as far as seen from here."""
+    """Return the current environment and the one that it has replaced within an hour."""
     place = _place_of(this_process())
     moments = {path: _moments_of_use(path).get(place, 0.0) for path in generations}
     newest = sorted(generations, key=lambda path: moments[path])[-2:]
@@ -52,12 +50,12 @@ def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
 
 
 def _place_of(process: "dict[str, Any]") -> str:
-    # A place to look from: machine and pid namespace.
+    # Whence the same processes are seen.
     return sha256_of(("%s %s" % (process.get("machine"), process.get("namespace"))).encode("utf-8"))[:12]
 
 
 def _moments_of_use(generation: str) -> "dict[str, float]":
-    """Return when each place has last made an environment the current one, or another one in its stead."""
+    """Return when each place has last left its mark."""
     directory, prefix = os.path.split(generation + MARK_OF_USE)
     found = {}
     for name in names_in(directory):
@@ -72,7 +70,7 @@ def paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
     patterns = {}
     for path in paths:
         spellings = {re.escape(os.fsencode(one)) for one in (path, os.path.realpath(path))}
-        # What follows must end the name: the generation `x` is not in use because `x.2` is.
+        # `x` is not in use because `x.2` is.
         patterns[path] = re.compile(b"(?:" + b"|".join(spellings) + b")[/\\0\\s\"']")
     used = set()  # type: set[str]
     for text in _texts_of_processes(ready) if paths else ():
@@ -92,7 +90,7 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
 
 
 def _text_of_process(directory: str) -> bytes:
-    # A shell that has an environment active shows it in its variables only.
+    # An activated shell shows it in its variables only.
     texts = [content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps")]
     with contextlib.suppress(OSError):
         texts.append(os.fsencode(os.readlink(os.path.join(directory, "cwd"))))

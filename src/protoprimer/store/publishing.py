@@ -18,11 +18,7 @@ __all__ = ["Environment", "environment_facts", "environment_of_ready", "publish_
 
 
 class Environment:
-    """A ready environment; it can be used as a path.
-
-    :param client_paths: directories from which client modules are imported besides it
-    :param built: whether this run has built it
-    """
+    """A ready environment, which can be used as a path, and whence client modules are imported besides it."""
 
     def __init__(self, path: str, client_paths: "list[str]", built: bool) -> None:
         self.path = path
@@ -37,7 +33,7 @@ class Environment:
 
 
 def environment_of_ready(configuration: Configuration) -> "Environment | None":
-    """Return the environment that `ready` announces, if nothing has changed since and this run asks for it."""
+    """Return the environment that `ready` announces, if that is current and what this run asks for."""
     if is_for_this_run_only(configuration):
         return None
     for directory in dict.fromkeys((configuration.state_directory, configuration.own_state_directory)):
@@ -50,7 +46,7 @@ def environment_of_ready(configuration: Configuration) -> "Environment | None":
 
 
 def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
-    """Return path and Python of the environment that this process runs in, else of the ready one; `None` if none is."""
+    """Return path and Python of the environment that this process runs in, else of the ready one."""
     ready, path = environment_of_ready(configuration), None
     if record_of(sys.prefix).get("root") == configuration.root:
         path = sys.prefix
@@ -64,10 +60,7 @@ def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
 
 
 def publish_environment(request: BuildRequest, generation: Generation, read_at_ns: int) -> Environment:
-    """Make a generation the one in use, as far as this run may say so, and collect what is old.
-
-    :param read_at_ns: as for `write_ready`
-    """
+    """Make a generation the one in use, as far as this run may say so, and collect what is old."""
     configuration = request.configuration
     # The root, unless that is a project to be installed.
     installed = [os.path.realpath(project.path) for project in request.plan.projects()]
@@ -79,7 +72,7 @@ def publish_environment(request: BuildRequest, generation: Generation, read_at_n
         else:
             _announce(request, environment, read_at_ns)
     except (OSError, InstallError) as error:
-        # A foreign user or a read-only checkout can use what is there without recording it.
+        # As a foreign user, or in a read-only checkout.
         request.console.detail("the ready environment could not be recorded: %s" % error)
     if generation.is_new:
         request.store.collect(configuration.get("keep"), [generation.path])
@@ -91,7 +84,6 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
     if not (configuration.is_for_once or configuration.is_fallback):
         remember_environment(configuration.state_directory, configuration.environment_name)
     if is_for_this_run_only(configuration):
-        # Link and `ready` stay as they are.
         return
     ready = read_ready(configuration.state_directory)
     # The one that is replaced may be about to be started.
@@ -119,7 +111,6 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
 
 
 def _tell_matrix(request: BuildRequest, generation: Generation) -> None:
-    """Leave word for the matrix that this run is a cell of; what the clone has chosen stays."""
     told = {
         "interpreter": request.interpreter.version,
         "executable": request.interpreter.executable,

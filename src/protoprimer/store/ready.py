@@ -1,7 +1,6 @@
-"""The `ready` fragment, by which an entry script starts at once, and the stamps that show a shell any change.
+"""The `ready` fragment, by which an entry script starts at once.
 
-A shell can compare times of files but not read them. So each input's time is kept as an empty file of that time, a
-stamp: an input neither newer nor older than its stamp is the one that was read, even if a clock went backwards.
+A shell can compare times of files, not read them. So each input's time is kept as an empty file of that time, a stamp.
 """
 
 import contextlib
@@ -22,10 +21,9 @@ from protoprimer.template_text import template
 
 __all__ = ["forget_ready", "is_fresh", "read_ready", "write_launcher", "write_ready"]
 
-# Entry scripts look for exactly this first line, and leave any other file to the kernel: those of version 0.1 for
-# "# protoprimer ready 1". What defines `protoprimer_start` keeps this number, since entry scripts are never renewed.
+# Entry scripts, which are never renewed, look for exactly this first line; those of version 0.1 for another number.
 READY_FORMAT = "# protoprimer ready 2"
-# The clock that dates files ticks up to a hundredth of a second behind the one that `time` reads.
+# The clock that dates files lags up to a hundredth of a second.
 _CLOCK_TICK_NS = 20 * 10**6
 _COARSE_CLOCK_NS = 2 * 10**9
 
@@ -42,18 +40,16 @@ def write_ready(
     read_at_ns: int,
     links: "Sequence[tuple[str, str]]",
 ) -> None:
-    """Announce that `environment` is ready: in one step, the last thing a run does. All paths are absolute.
+    """Announce in one step that `environment` is ready. All paths are absolute.
 
-    :param base_executable: the interpreter from which the environment's own is made
-    :param read_at_ns: wall clock before the inputs were read: whatever changed later makes this stale
-    :param links: pairs of a link and what it must lead to, such as `.venv` and the environment
+    :param read_at_ns: the wall clock before the inputs were read
+    :param links: pairs of a link and what it must lead to
     :raises OSError: the state directory cannot be written, or an input is gone
     """
     packages = site_packages_directories(environment)
     for directory in packages:
-        # Else the first import of a single-file module adds it later, and the environment seems to have changed.
+        # Else the first import of a single-file module adds it, which is a change.
         os.makedirs(os.path.join(directory, "__pycache__"), exist_ok=True)
-    # The time of a directory tells that something was added or removed.
     exact = [base_executable, scripts_directory(environment)] + packages + sorted(inputs.looked_at)
     # Without its pyvenv.cfg an interpreter starts, but in no environment.
     exact += [os.path.join(environment, name) for name in ("pyvenv.cfg", RECORD_NAME)]
@@ -71,27 +67,26 @@ def write_ready(
     facts["moment"] = _safe_moment(read_at_ns, [moment for _, moment in facts["inputs"]])
     write_launcher(facts["state"])
     path = os.path.join(facts["state"], "ready")
-    # Its time is a statement like its content, so both must appear in one step.
+    # Its time is a statement, too.
     unfinished = temporary_name(path)
-    # What a power loss empties decides nothing, and what is there says of which start of the computer it is.
+    # What a power loss empties decides nothing.
     write_atomically(unfinished, _ready_text(facts), durable=False)
     os.utime(unfinished, ns=(facts["moment"], facts["moment"]))
     replace_file(unfinished, path)
 
 
 def read_ready(state_directory: str) -> "dict[str, Any] | None":
-    """Return the facts of the fragment, or `None` if there is none that `write_ready` wrote and nobody changed."""
+    """Return the facts of the fragment, unless it is not to the byte what `write_ready` wrote."""
     content = content_of(os.path.join(state_directory, "ready"))
     try:
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
-        # What it says must give what it is, to the byte.
         return facts if _ready_text(facts) == content else None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
 def forget_ready(state_directory: str) -> None:
-    """Take the fragment away, where that is possible, so that the next run looks at everything."""
+    """Let the next run look at everything, where the fragment can be removed."""
     with contextlib.suppress(OSError):
         os.unlink(os.path.join(state_directory, "ready"))
 
@@ -101,7 +96,7 @@ def is_fresh(state_directory: str, facts: "dict[str, Any]") -> bool:
     with contextlib.suppress(OSError, LookupError, TypeError, ValueError):
         return (
             os.path.samefile(state_directory, facts["state"])
-            # What a power loss took is looked for.
+            # Who knows what a power loss took.
             and facts["boot"] == boot_identifier()
             and os.access(environment_python(facts["environment"]), os.X_OK)
             and all(_has_time(path, moment) for path, moment in facts["inputs"] + facts["exact"])
@@ -114,10 +109,10 @@ def is_fresh(state_directory: str, facts: "dict[str, Any]") -> bool:
 
 
 def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
-    """Keep these times as files, and no others; tell whether the file system can keep such times."""
+    """Keep these times as files; tell whether the file system can."""
     directory = os.path.join(state_directory, "stamps")
     if link_target(directory) is not None:
-        # Whatever it leads to is not ours to write and delete in.
+        # What it leads to is not ours.
         os.rmdir(directory) if is_windows() else os.unlink(directory)
     os.makedirs(directory, 0o755, exist_ok=True)
     for name in set(os.listdir(directory)) - {str(moment) for moment in moments}:
@@ -134,13 +129,13 @@ def _write_stamps(state_directory: str, moments: "set[int]") -> bool:
 def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
     """Return a time such that no change after the reading can have an earlier one."""
     safe = min(read_at_ns, int(time.time() * 10**9)) - _CLOCK_TICK_NS
-    # A clock of whole seconds gives a change right after the reading the same time.
+    # On a clock of whole seconds a change right after the reading has the same time.
     coarse = [moment for moment in moments if moment % 10**9 == 0 and safe - _COARSE_CLOCK_NS < moment < safe]
     return min(coarse, default=safe)
 
 
 def write_launcher(state_directory: str) -> str:
-    """Return the path of `launch.py`, which enters a client's function; it is written where it is not as it should be.
+    """Return the path of `launch.py`, which is written unless it is there.
 
     :raises OSError: it is missing, and cannot be written
     """
@@ -150,7 +145,7 @@ def write_launcher(state_directory: str) -> str:
         try:
             write_atomically(path, content)
         except OSError:
-            # Another user's, or of a read-only checkout: what another version of the kernel has left there serves.
+            # That of another version of the kernel serves, too.
             if not there:
                 raise
     return path
@@ -165,7 +160,7 @@ def _ready_text(facts: "dict[str, Any]") -> bytes:
         "path": os.pathsep.join(facts["client_paths"]),
     }
     lines = [READY_FORMAT, "# " + json.dumps(facts, sort_keys=True)]
-    # In braces, so that no shell runs anything of a file that is cut off.
+    # In braces: no shell runs a part of a file that is cut off.
     lines += ["{"] + ["protoprimer_%s=%s" % (name, quote(value)) for name, value in values.items()]
     lines += [template("ready.sh").rstrip("\n"), "protoprimer_forget() {"]
     names = sorted(INPUT_VARIABLES) + ["PROTOPRIMER_" + name for name in _OTHER_VARIABLES]
@@ -175,7 +170,6 @@ def _ready_text(facts: "dict[str, Any]") -> bytes:
 
 
 def _conditions(facts: "dict[str, Any]") -> "list[str]":
-    """Return in sh what `is_fresh` looks at."""
     stamps = os.path.join(facts["state"], "stamps")
     conditions = [
         '[ -z "%s" ]' % "".join("${%s-}" % name for name in sorted(INPUT_VARIABLES)),

@@ -1,4 +1,4 @@
-"""The state directory of a clone: ours alone, marked for git and backups; which environment was chosen there."""
+"""The state directory of a clone: ours alone, marked for git and backups; the chosen environment."""
 
 import contextlib
 import os
@@ -23,9 +23,9 @@ _STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell", "launc
 
 
 def prepare_state_directory(path: str) -> None:
-    """Create the state directory with its marks for git and backups, or check that the existing one is ours.
+    """Create the state directory with its marks, or check that the existing one is ours.
 
-    :raises InstallError: it is not, or cannot be created (exit code 6)
+    :raises InstallError: it is not, or cannot be created: exit code 6
     """
     try:
         names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
@@ -38,11 +38,11 @@ def prepare_state_directory(path: str) -> None:
             if not os.path.lexists(directory):
                 os.makedirs(directory, 0o755, exist_ok=True)
             _refuse_foreign_directory(directory, path)
-        # With more in it, it is somebody's who set `state-dir` to it.
+        # With more in it, it is somebody's.
         for name, content in _STATE_MARKS.items() if not foreign else ():
             mark = os.path.join(path, name)
             if name not in names or not os.path.getsize(mark):
-                # What a power loss empties is written again here: no need to wait for the disk.
+                # What a power loss empties is written again.
                 write_atomically(mark, content, durable=False)
     except OSError as error:
         raise disk_failure("create the state directory", path, error) from error
@@ -63,9 +63,9 @@ def _refuse_foreign_directory(path: str, state_directory: str) -> None:
 
 
 def remove_unused_state_directory(path: str, lock: str) -> None:
-    """Remove a state directory that holds no more than its marks and the lock file, which the caller has taken."""
+    """Remove a state directory that holds no more than its marks and this lock, which the caller holds."""
     files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
-    # Somebody may build another environment there, and Windows keeps what is open.
+    # Windows keeps what is open.
     with contextlib.suppress(OSError):
         if set(os.listdir(path)) == {"envs"}.union(map(os.path.basename, files)):
             os.rmdir(os.path.join(path, "envs"))
@@ -75,10 +75,7 @@ def remove_unused_state_directory(path: str, lock: str) -> None:
 
 
 def remember_environment(state_directory: str, name: str) -> None:
-    """Let `name` be the environment of this clone until another one is chosen.
-
-    :raises InstallError: that cannot be written (exit code 6)
-    """
+    """Let `name` be the environment of this clone until another one is chosen."""
     if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
         return
     prepare_state_directory(state_directory)
@@ -90,6 +87,6 @@ def remember_environment(state_directory: str, name: str) -> None:
 
 
 def remembered_environment(state_directory: str) -> "str | None":
-    """Return the environment chosen for this clone earlier, or `None`."""
+    """Return the environment chosen for this clone earlier."""
     name = content_of(os.path.join(state_directory, "environment")).decode("ascii", "replace").strip()
     return name if is_environment_name(name) else None
