@@ -52,7 +52,7 @@ def parse_toml(text: str) -> TomlTable:
 
 
 def place_of_key(path: str, keys: TomlPath) -> str:
-    """Return `file:line (key)` of a key in a TOML file, or of the table above it; elements of arrays are indexes."""
+    """Return `file:line (key)` of a key in a TOML file, or of the table above it; indexes lead into arrays."""
     reader, at = TomlReader(read_file(path).decode("utf-8")), 0
     value = reader.read()  # type: Any
     for key in keys:
@@ -116,7 +116,7 @@ class _OpenArray(list):  # type: ignore[type-arg]
 
 
 class TomlReader:
-    """A recursive descent; `offsets` has where each key and element is, by the id of the table or array around it."""
+    """A recursive descent; `offsets` has where each key and element is, by the id of what is around it."""
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")

@@ -106,14 +106,14 @@ class SpecifierSet:
         return all(_meets_clause(version, candidate, *clause) for clause in self._clauses)
 
     def admits_some_python(self) -> bool:
-        """Tell whether a release of Python could meet every clause: a range may contradict itself."""
+        """Tell whether a Python could meet every clause: a range may contradict itself."""
         named = [str(named) for _, _, named in self._clauses if named] + ["4.0"]
         known = ("%d.%d.%d" % (major, minor, patch) for major in (3, 2) for minor in range(60) for patch in range(40))
         return any(map(self.contains, chain(named, known)))
 
 
 def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
-    """Return operator, text and version; of `==3.1.*` the version is 3.1."""
+    """Of `==3.1.*` the version is 3.1."""
     found = re.match(r"(===|[=!~<>]=|[<>])\s*([^\s;)]*?)(\.\*)?\Z", clause)
     operator, stem, wildcard = found.groups() if found else ("", clause, None)
     try:

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class Option(NamedTuple):
-    """An option: as the help spells it, what it does, which commands know it (`None`: all), its only values."""
+    """An option as the help spells it, the commands that know it (`None`: all), its only values."""
 
     spelled: str
     meaning: str
@@ -96,7 +96,7 @@ _CONTRADICTING = (("quiet", "verbose"), ("json", "github"), ("upgrade", "upgrade
 
 
 class CommandLine:
-    """What was asked for; options by their long names: flags are `True`, repeatable ones lists."""
+    """What was asked for, options by their long names: flags are `True`, repeatable ones lists."""
 
     def __init__(self, program: str, command: str = "boot", client_arguments: "list[str] | None" = None) -> None:
         self.program = program
@@ -120,7 +120,7 @@ class CommandLine:
 
 
 def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -> CommandLine:
-    """Read the arguments; what is unknown is for the client, if there is one, else a `UsageError` (exit code 2)."""
+    """Read the arguments; the unknown are for the client, if there is one, else a `UsageError` (exit code 2)."""
     command, rest = _command_among(arguments)
     line, operand = CommandLine(program, command), _OPERANDS.get(command, "")
     carries = has_client and command in ("boot", "reboot")
@@ -158,7 +158,6 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
 
 
 def _command_among(arguments: "list[str]") -> "tuple[str, list[str]]":
-    """Return the command, and the rest: options may stand on either side of it."""
     index = 0
     while index < len(arguments) and arguments[index] not in COMMANDS:
         word = arguments[index]
@@ -230,7 +229,7 @@ def _check_command_is_whole(line: CommandLine) -> None:
 
 
 def help_text(program: str, command: "str | None" = None, client_help: "str | None" = None) -> str:
-    """Return the text of `--help`: of the whole command line, or of one command."""
+    """Return the text of `--help`, of all or of one command."""
     is_of_all, command = command in (None, "boot"), command or "boot"
     words = [program, "[COMMAND]" if is_of_all else command, "[OPTIONS]", _OPERANDS.get(command, "")]
     lines = ["usage: " + " ".join(words).rstrip(), ""]

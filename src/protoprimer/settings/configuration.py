@@ -46,7 +46,7 @@ _Path = Tuple[Union[str, int], ...]
 
 
 class Setting(NamedTuple):
-    """A value, its leap, its source (a file, an option, a variable, a word), and the keys that lead to it there."""
+    """A value, its leap, its source (a file, an option, a variable, a word), and the keys to it there."""
 
     value: Any
     leap: str
@@ -109,12 +109,12 @@ class Configuration:
 
     @property
     def own_state_directory(self) -> str:
-        """Where the state of this clone is kept by whoever can write it."""
+        """Where whoever can write the clone keeps its state."""
         return self.path_of(self.get("state-dir"))
 
     @property
     def state_directory(self) -> str:
-        """Where this user keeps the state of this clone: in their cache, where they cannot write the clone."""
+        """Where this user keeps the state: in their cache, where they cannot write the clone."""
         if self._state_directory is None:
             own, root = self.own_state_directory, self.root
             name = "%s-%s" % (os.path.basename(root), sha256_of(os.fsencode(own))[:16])
@@ -263,7 +263,7 @@ def _select_environment(
 
 
 def is_environment_name(name: str) -> bool:
-    """Tell whether an environment can have this name, which becomes a part of file names."""
+    """Tell whether an environment can have this name, a part of file names."""
     return re.match(r"[A-Za-z0-9_][A-Za-z0-9._]{0,63}\Z", name) is not None
 
 

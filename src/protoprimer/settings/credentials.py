@@ -15,7 +15,7 @@ __all__ = ["Credentials", "home_path", "url_credentials", "without_credentials"]
 
 
 class Credentials:
-    """What is known of the users of indexes, the main one first, and of other URLs."""
+    """Users and passwords of indexes, the main one first, and of other URLs."""
 
     def __init__(
         self, indexes: "list[str]", others: "list[str]", uses_keyring: bool, environ: "dict[str, str]"
@@ -47,7 +47,6 @@ class Credentials:
         return (user, "", "the URL") if user else None
 
     def secrets(self) -> "list[str]":
-        """Return what must never be shown."""
         words = {found[1] or found[0] for found in map(url_credentials, self._urls) if found}
         words |= {text for name, text in self._environ.items() if re.match(r"UV_INDEX_.*_PASSWORD\Z", name)}
         return sorted(filter(None, words | {urllib.parse.quote(word, safe="") for word in words}))

@@ -1,4 +1,4 @@
-"""What pip and uv were told, told again to whichever installer runs (docs/reference/indexes.md says what wins)."""
+"""What pip and uv were told, told again to whichever installer runs (see docs/reference/indexes.md)."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 class IndexSettings:
-    """Where distributions come from, which are chosen, how they are reached; `files` are all that would tell."""
+    """Where distributions come from, which are chosen, how they are reached."""
 
     def __init__(
         self, sources: "list[SettingsSource]", files: "list[str]", offline: bool, environ: "dict[str, str]", root: str
@@ -38,8 +38,7 @@ class IndexSettings:
         self._sources = sources
         self._environ = environ
         self.root = root
-        self.files = files
-        # `None` where it is the public one.
+        self.files = files  # in which pip or uv would be told something, there or not
         self.index_url = self._one("index-url")
         self.extra_index_urls = [url for url in self._values("extra-index-url") if url != self.index_url]
         self.find_links = self._values("find-links")
@@ -49,7 +48,6 @@ class IndexSettings:
         self.trusted_hosts = self._values("trusted-host")
         self.constraints = self._values("constraint")
         self.build_constraints = self._values("build-constraint")
-        # `None` for the system's.
         self.ca_file = self._of_person("cert", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         self.client_certificate = self._of_person("client-cert", "SSL_CLIENT_CERT")
         self.timeout = _seconds(self._one("timeout") or self._one("default-timeout"))
@@ -62,7 +60,6 @@ class IndexSettings:
         self.credentials = Credentials(indexes, others, uses_keyring, environ)
 
     def of_bundle(self, directory: str) -> "IndexSettings":
-        """Return the same settings, but that packages come from this directory alone."""
         told = {"index-url": [], "extra-index-url": [], "find-links": [directory], "no-index": ["1"], "offline": ["1"]}
         sources = [settings_source(False, False, "the bundle", directory, told)]
         for source in self._sources:
@@ -84,7 +81,7 @@ class IndexSettings:
         return None
 
     def facts(self) -> "dict[str, list[str]]":
-        """Return what bears on what is installed, by setting and without credentials."""
+        """Return what bears on what is installed, without credentials."""
         values = {name: self._values(name) for name, setting in SETTINGS.items() if "what" in setting.kind}
         return {name: list(map(without_credentials, found)) for name, found in values.items() if found}
 
@@ -94,7 +91,6 @@ class IndexSettings:
         return self._values("constraint-dependencies") + [line for line in overrides if _EXACT_PIN.match(line)]
 
     def index_urls(self) -> "list[str]":
-        """Return every index to look at; only local ones when offline."""
         if self.no_index:
             return []
         urls = [self.index_url or _PUBLIC_INDEX] + self.extra_index_urls
@@ -161,7 +157,7 @@ class IndexSettings:
             "default-timeout": None,
         }
         said.update(other)
-        # Tools disagree on which case counts.
+        # Tools disagree on the case.
         proxies = {name + "_proxy": url for name, url in self.proxies.items()}
         env = dict(proxies, **{name.upper(): url for name, url in proxies.items()})
         for name, setting in SETTINGS.items():
@@ -187,7 +183,6 @@ class IndexSettings:
         return args
 
     def describe(self) -> "list[str]":
-        """Return a line for each setting in force, with its place and without credentials."""
         said = [(name, value) for name in SETTINGS for value in self._values(name)]
         lines = ["%s: %s (%s)" % (name, mask_urls(value), self._place(name, value)) for name, value in said]
         lines = lines or ["index-url: the public index (nothing is configured)"]
@@ -198,12 +193,10 @@ class IndexSettings:
         return lines
 
     def left_out_of_locks(self) -> "list[str]":
-        """Return this host's directories, which a lock that is committed cannot name."""
         places = self.extra_index_urls + self.find_links
         return [place for place in places if place not in self._places(places, True)]
 
     def _places(self, places: "list[str]", locking: bool) -> "list[str]":
-        """Return the places to name: in a lock, those in the network or in the repository."""
         if not locking or self.no_index:
             # Without any index these are all there is; what is written names none of their files.
             return places
@@ -227,13 +220,12 @@ class IndexSettings:
         return next(source.place for source in self._sources_of(name) if value in source.values[name])
 
     def _of_person(self, name: str, *variables: str) -> "str | None":
-        """Return a setting of which a person's variables, also other tools', go before the host's files."""
+        """A person's variables, also other tools', go before the host's files."""
         is_of_file = all(source.is_file for source in self._sources_of(name))
         others = [self._environ.get(variable) for variable in variables] if is_of_file else []
         return next(filter(None, others + [self._one(name)]), None)
 
     def _upload_limit(self, installer: str) -> "str | None":
-        """Return in the installer's words until when what was uploaded counts."""
         text = next(iter(self._values("uploaded-prior-to", installer)), None)
         if text is None or self._sources_of("uploaded-prior-to")[0].is_pips == (installer == "pip"):
             return text
@@ -250,13 +242,12 @@ class IndexSettings:
         if not found and (os.name == "nt" or sys.platform == "darwin"):
             from urllib.request import getproxies
 
-            # The system's settings.
             found = {name: url for name, url in getproxies().items() if name in ("http", "https", "no")}
         return found
 
 
 def read_index_settings(root: str, offline: bool = False, environ: "dict[str, str] | None" = None) -> IndexSettings:
-    """Read what pip and uv are told, in this repository too, or raise `ConfigurationError` (exit code 3)."""
+    """Read what pip and uv are told, in this repository too."""
     environ = dict(os.environ) if environ is None else environ
     sources, files = read_settings_sources(root, environ)
     return IndexSettings(sources, files, offline, environ, root)

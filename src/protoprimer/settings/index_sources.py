@@ -112,7 +112,7 @@ class SettingsSource(NamedTuple):
 def settings_source(
     is_pips: bool, is_file: bool, place: str, directory: str, told: "dict[str, list[str]]"
 ) -> SettingsSource:
-    """Return what a source tells, its paths absolute; what is said of all packages is `:all:`."""
+    """Return a source with absolute paths, and `:all:` for what it says of all packages."""
     values = {}
     for name, texts in told.items():
         found = [text.strip() for text in texts if text.strip()]
@@ -125,7 +125,7 @@ def settings_source(
 
 
 def read_settings_sources(root: str, environ: "dict[str, str]") -> "tuple[list[SettingsSource], list[str]]":
-    """Return what pip and uv are told, the strongest first, and all files that would count; or `ConfigurationError`."""
+    """Return what pip and uv are told, the strongest first, and all files that would count."""
     uv_files, pip_files, here = _uv_files(root, environ), _pip_files(environ), os.sep
     with suppress(OSError):
         # Where it was deleted under us, nothing relative can be meant.

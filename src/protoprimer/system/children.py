@@ -34,7 +34,7 @@ _HARMLESS_VARIABLES = frozenset(
 
 
 class ChildResult(NamedTuple):
-    """How a child process ended; a negative status is the signal that ended it."""
+    """How a child ended; a negative status is the signal that ended it."""
 
     status: int
     output: str
@@ -45,7 +45,7 @@ class ChildResult(NamedTuple):
 
 
 class Terminated(BaseException):
-    """A signal asks this process to end while a child is at work, which would go on as an orphan."""
+    """A signal asks this process to end while a child is at work, which must not be an orphan."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -58,7 +58,7 @@ class Terminated(BaseException):
 
 
 def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
-    """Return this process's variables without those that steer Python, pip, uv or protoprimer, plus `extra`."""
+    """Return this process's variables, less those that steer Python, pip, uv or protoprimer, plus `extra`."""
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -78,9 +78,9 @@ def run_child(
 ) -> ChildResult:
     """Run a program to its end; its output goes to the log, never to ours.
 
-    :param timeout: seconds after which it is ended, with all that it had started; its status is then `STATUS_OF_LATE`
+    :param timeout: in seconds; then it and all that it had started is ended, and the status `STATUS_OF_LATE`
     :raises InstallError: it could not be started
-    :raises Terminated: this process is to end by a signal; the child and all that it had started are gone
+    :raises Terminated: a signal asks this process to end; the child and all that it had started are gone
     """
     console.record("$ " + " ".join(arguments))
     stdin, pipe = subprocess.DEVNULL if input_text is None else subprocess.PIPE, subprocess.PIPE

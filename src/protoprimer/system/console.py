@@ -20,7 +20,7 @@ _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
 
 class Step:
-    """One named piece of work, in the present tense and in the past."""
+    """One piece of work, in the present tense and in the past."""
 
     def __init__(self, doing: str, done: str) -> None:
         self.doing = doing
@@ -92,7 +92,7 @@ class Console:
             self.show_life(line, line)
 
     def show_life(self, line: str, picture: str) -> None:
-        """Draw a picture on a terminal; elsewhere print a line if none was for ten seconds."""
+        """Draw a picture on a terminal; elsewhere print a line every ten seconds."""
         now = time.monotonic()
         if self.verbosity >= 0 and self.is_terminal():
             if now - self._last_drawn >= SECONDS_BETWEEN_PICTURES:
@@ -121,7 +121,6 @@ class Console:
         return mask_urls(text)
 
     def draw(self, text: str) -> None:
-        """Show lines below all else, in the place of those drawn before."""
         columns = shutil.get_terminal_size().columns
         lines = [line[: columns - 1] for line in self.mask(text).split("\n")]
         undrawn = self._undrawn()
@@ -152,7 +151,7 @@ class Console:
         self._write(self._undrawn() + self.mask(text) + "\n")
 
     def _write(self, text: str) -> None:
-        # That nobody reads stderr any more is no reason to fail the work.
+        # The work goes on, though nobody reads stderr any more.
         with suppress(OSError, ValueError):
             _put(self._stream or sys.stderr, text)
 
@@ -200,12 +199,12 @@ def _put(stream: "TextIO | None", text: str) -> None:
 
 
 def _forget_unwritten(stream: TextIO) -> None:
-    # Python is not to try again at the end.
+    # Else Python tries again at the end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def mask_urls(text: str) -> str:
-    """Return a text without the credentials of the URLs in it."""
+    """Return a text without credentials in its URLs."""
     if "://" not in text:
         return text
     text = re.sub(r"(://)[^/\s'\"]+@", r"\1****@", text)
@@ -223,7 +222,7 @@ def print_out(text: str, end: str = "\n") -> None:
 
 
 def status_once_printed(status: int) -> int:
-    """Return the exit status once all that was printed has left this process: 120 where it is lost."""
+    """Return the exit status once all output has left this process: 120 where it is lost."""
     for stream in (sys.stdout, sys.stderr):
         try:
             _put(stream, "")

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def temporary_name(path: str) -> str:
-    """Return a name beside `path` that nobody else takes; containers that share a directory have the same pids."""
+    """Return an unused name beside `path`; a pid would not do, since containers share directories."""
     return "%s.%s.tmp" % (path, os.urandom(8).hex())
 
 
@@ -42,7 +42,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """Return what is in a file; a pipe or a device, which may have no end, is an `OSError` too."""
+    """Return what is in a file; `OSError` also for a pipe or a device, which may have no end."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
         raise OSError(errno.EINVAL, "it is a pipe or a device")
@@ -59,7 +59,7 @@ def content_of(path: str) -> bytes:
 
 
 def json_table(content: bytes) -> "dict[str, Any]":
-    """Return the JSON object in a content; an empty one if there is none."""
+    """Return the JSON object in a content, else an empty one."""
     try:
         found = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -102,14 +102,14 @@ def write_json(path: str, value: object, durable: bool = True) -> None:
 
 
 def keep_in_cache(path: str, content: bytes) -> None:
-    """Write what can be had again; where the user's cache cannot be written it only costs time."""
+    """Write what can be had again, if possible."""
     with suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(path, content)
 
 
 def replace_file(source: str, target: str) -> None:
-    """Rename a file, in one step also over another one, which somebody may be reading."""
+    """Rename a file, also over another that somebody may be reading."""
     # Windows renames onto no file that is open, as it is for a moment wherever others read it.
     for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
         with suppress(PermissionError):
@@ -120,7 +120,7 @@ def replace_file(source: str, target: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a file, or a directory and all in it, read-only or not; what cannot be removed stays."""
+    """Remove a file, or a directory with all in it, read-only too; what cannot be removed stays."""
 
     def make_writable_and_retry(_function: object, failed: str, _error: object) -> None:
         is_directory = os.path.isdir(failed) and not os.path.islink(failed)
@@ -146,7 +146,7 @@ def link_target(path: str) -> "str | None":
 
 
 def link_directory(target: str, link: str, staging: str) -> None:
-    """Make `link` point to `target` in one step; `staging` has the unfinished one, if on the same file system."""
+    """Make `link` point to `target` in one step, through `staging` if that is of the same file system."""
     if is_windows():
         _junction_directory(target, link)
         return

@@ -14,13 +14,13 @@ class Interpreter:
     version_info: "tuple[int, int, int]"
     implementation: str  # as sys.implementation.name
     base_prefix: str
-    stdlib: str  # the directory of the standard library
+    stdlib: str
     platform: str
-    libc: str  # as libc_of_host tells it
+    libc: str
     free_threaded: bool
     debug: bool
     has_venv: bool
-    found_in_environment: bool  # the path that was probed belongs to an environment of which this is the base
+    found_in_environment: bool  # of which it is the base
 
     def __init__(self, facts: "dict[str, Any]", origin: str) -> None:
         vars(self).update(facts, version_info=tuple(facts["version_info"]))

@@ -33,7 +33,7 @@ def environment_python(environment: str) -> str:
 
 
 def is_utf8_path(path: str) -> bool:
-    """Tell whether a path is text: where it is not, no tool can make an environment."""
+    """Tell whether a path is text: else no tool can make an environment there."""
     raw = os.fsencode(path)
     return raw == raw.decode("utf-8", "ignore").encode("utf-8")
 
@@ -58,9 +58,8 @@ def path_of_file_url(url: str) -> str:
 
 
 def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
-    """Return protoprimer's directory in the user's cache; where the user cannot write that, a private temporary one.
+    """Return our directory in the user's cache; where that cannot be written, a private one, which `tell` is told.
 
-    :param tell: is told of the latter
     :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
     """
     cache = os.environ.get("PROTOPRIMER_CACHE")

@@ -40,14 +40,14 @@ def machine_of_host() -> str:
 
 
 def usable_cores() -> int:
-    """Return how many processors this process may use, by its container's quota too."""
+    """Return how many processors this process, or its container, may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = first_line_of("/sys/fs/cgroup/cpu.max").partition(" ")
     return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
 
 
 def usable_memory() -> "int | None":
-    """Return the bytes of memory of this host or container, where they can be told."""
+    """Return the bytes of memory of this host or container."""
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -57,7 +57,7 @@ def usable_memory() -> "int | None":
 
 
 def boot_identifier() -> str:
-    """Return what differs from one start of this computer to the next, if the host tells."""
+    """Return what differs from one start of this computer to the next."""
     return first_line_of("/proc/sys/kernel/random/boot_id")
 
 

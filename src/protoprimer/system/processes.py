@@ -36,12 +36,12 @@ def pid_is_alive(pid: int) -> bool:
 
 
 def options_of_process_group() -> "dict[str, object]":
-    """Return the options of `subprocess.Popen` for a child that leads a process group."""
+    """Return `subprocess.Popen`'s options for a leader of a process group."""
     return {"creationflags": 0x200} if is_windows() else {"start_new_session": True}
 
 
 def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
-    """Send a signal to a child's group, or end it at once; a group that is gone does not matter."""
+    """Send a signal to a child's group, or kill it; one that is gone does not matter."""
     with suppress(OSError):
         if not is_windows():
             os.killpg(leader, signal.SIGKILL if kill else number)
@@ -53,7 +53,7 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
 
 
 def processes_below(ancestor: int) -> "list[int]":
-    """Return the ids of all that a process has started, and that these have; none where the host does not tell."""
+    """Return the ids of all that a process and its children have started, where the host tells."""
     children = {}  # type: dict[int, list[int]]
     for name in filter(str.isdigit, names_in("/proc")):
         # proc(5): after the name in parentheses come the state and the parent.
@@ -67,7 +67,7 @@ def processes_below(ancestor: int) -> "list[int]":
 
 
 def end_processes(processes: "list[int]", gently: bool) -> None:
-    """Kill processes, or interrupt them `gently` (not on Windows); those that are gone do not matter."""
+    """Kill processes, or `gently` interrupt them (not on Windows); those that are gone do not matter."""
     for process in processes:
         with suppress(OSError):
             if not is_windows():
