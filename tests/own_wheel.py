@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import support
 from protoprimer.authoring import joining
-from protoprimer.version import VERSION
+from protoprimer.version import PROTOPRIMER_MARK, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +36,12 @@ def make_own_wheel(directory: Path, version: str = VERSION) -> str:
 def make_wheel(directory: Path, version: str, files: dict[str, str], is_ours: bool = True) -> str:
     """Write a wheel of a project named protoprimer with these files, and return its name.
 
-    :param is_ours: whether it has the mark of our distribution
+    :param is_ours: whether its package has our mark
     """
     info = f"protoprimer-{version}.dist-info"
     files = dict(files)
     if is_ours:
-        files[f"{info}/entry_points.txt"] = "[protoprimer.kernel]\nproto_kernel = protoprimer.primer_kernel\n"
+        files.setdefault("protoprimer/version.py", f'PROTOPRIMER_MARK = "{PROTOPRIMER_MARK}"\n')
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: protoprimer\nVersion: {version}\n"
     files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     record = ""

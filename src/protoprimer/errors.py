@@ -11,6 +11,7 @@ __all__ = [
     "OutputLost",
     "PrimerError",
     "UsageError",
+    "did_you_mean",
     "nearest_name",
 ]
 
@@ -100,3 +101,9 @@ def nearest_name(name: str, known: "list[str]") -> "str | None":
 
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def did_you_mean(name: str, known: "list[str]", otherwise: "str | None" = None) -> "str | None":
+    """Return the advice to take the known name that is nearest, or else another advice."""
+    near = nearest_name(name, known)
+    return "did you mean %s?" % near if near else otherwise

@@ -9,7 +9,7 @@ from typing import Any
 from protoprimer.authoring.entry import KINDS
 from protoprimer.commands.table import COMMAND_FUNCTIONS
 from protoprimer.commands.uv import become_pip
-from protoprimer.errors import DryRunEnds, PrimerError, UsageError, nearest_name
+from protoprimer.errors import DryRunEnds, PrimerError, UsageError, did_you_mean
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
@@ -99,8 +99,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
     :raises UsageError: exit code 2: there is no such leap
     """
     if leap not in LEAPS:
-        near = nearest_name(leap, list(LEAPS))
-        raise UsageError("there is no leap %r" % leap, None, "did you mean %r?" % near if near else ", ".join(LEAPS))
+        raise UsageError("there is no leap %r" % leap, None, did_you_mean(leap, list(LEAPS), ", ".join(LEAPS)))
     configuration: Configuration = graph_here().evaluate("configuration")
     if leap != "derived":
         return dict(configuration.leaps[leap])
@@ -126,7 +125,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         # Such a script needs nothing beside itself.
         names = {"PROTOPRIMER_ENTRY": True, "PROTOPRIMER_SCRIPT": os.path.realpath(script)}
         vars(sys.modules["__main__"]).update(names)
-    in_neo = is_neo_runtime(dict(os.environ))
+    in_neo = is_neo_runtime()
     try:
         status = _serve_neo(kind, main, console) if in_neo else _serve_proto(kind, main, console)
     except DryRunEnds as ended:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from importlib import import_module
 from shlex import quote
 
@@ -11,6 +12,7 @@ from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import ConfigurationError, InstallError, PrimerError
 from protoprimer.formats.versions import Version
 from protoprimer.settings.configuration import Configuration
+from protoprimer.store.carried import has_our_mark, installed_package
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.paths import environment_python
@@ -27,9 +29,6 @@ __all__ = [
     "verify_kernel",
     "write_kernel",
 ]
-
-# In entry_points.txt of our distribution alone: the public index has a project of the same name by others.
-_OUR_MARK = "[protoprimer.kernel]"
 
 
 class KernelError(PrimerError):
@@ -128,14 +127,12 @@ def renew_kernel(configuration: Configuration, environment: str, console: Consol
 
 def _has_newer(environment: str) -> bool:
     """Tell whether an environment has a newer protoprimer of ours; nothing of it is run."""
-    for name, directory in metadata_directories(environment).items():
+    for name in metadata_directories(environment):
         project, _, version = name[: -len(".dist-info")].partition("-")
-        try:
+        with suppress(ValueError):
             if project == "protoprimer" and Version(version) > Version(VERSION):
-                with open(os.path.join(directory, name, "entry_points.txt"), encoding="utf-8") as stream:
-                    return _OUR_MARK in stream.read().splitlines()
-        except (OSError, ValueError):
-            continue
+                package = installed_package(environment)
+                return package is not None and has_our_mark(package)
     return False
 
 

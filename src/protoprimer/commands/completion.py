@@ -6,7 +6,7 @@ from shlex import quote
 
 from protoprimer.backends.choosing import BACKENDS
 from protoprimer.commands.shell import SHELL_KINDS
-from protoprimer.errors import PrimerError, UsageError, nearest_name
+from protoprimer.errors import PrimerError, UsageError, did_you_mean
 from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, CommandLine
 from protoprimer.system.console import print_out
@@ -77,8 +77,7 @@ def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
         print_out("\n".join(words_that_follow(words or [""], graph)))
         return 0
     if shell not in _SCRIPTS:
-        near = nearest_name(shell, list(_SCRIPTS))
-        advice = "did you mean %s?" % near if near else "one of: " + ", ".join(_SCRIPTS)
+        advice = did_you_mean(shell, list(_SCRIPTS), "one of: " + ", ".join(_SCRIPTS))
         raise UsageError("there is no completion for the shell %r" % shell, None, advice)
     print_out(completion_text(shell, os.path.basename(command_line.program)), end="")
     return 0

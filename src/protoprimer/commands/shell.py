@@ -4,7 +4,7 @@ import os
 import re
 from shlex import quote
 
-from protoprimer.errors import PrimerError, UsageError, nearest_name
+from protoprimer.errors import PrimerError, UsageError, did_you_mean
 from protoprimer.graph import StateGraph
 from protoprimer.project.metadata import read_project
 from protoprimer.runtime.readiness import ready_environment
@@ -150,8 +150,7 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
         kind = SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", os.path.basename(name).lower()))
         found = shutil.which(name)
         if asked and kind is None:
-            near = nearest_name(asked, sorted(SHELL_KINDS))
-            advice = "did you mean %s?" % near if near else "one of: " + ", ".join(sorted(SHELL_KINDS))
+            advice = did_you_mean(asked, sorted(SHELL_KINDS), "one of: " + ", ".join(sorted(SHELL_KINDS)))
             raise UsageError("%r is not a shell that can be prepared" % asked, "--shell", advice)
         if kind and found:
             if not asked and usual and name != usual:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Callable
 
 from protoprimer.authoring.entry import names_function
-from protoprimer.errors import ConfigurationError, InstallError, UsageError, nearest_name
+from protoprimer.errors import ConfigurationError, InstallError, UsageError, did_you_mean
 from protoprimer.graph import DONE, State, StateGraph
 from protoprimer.graph_picture import graph_picture
 from protoprimer.runtime.switch import PATH_VARIABLE
@@ -42,22 +42,20 @@ def client_function(invocation: Invocation, main: str, arguments: "list[str]") -
     sys.argv = [invocation.program] + arguments
     module_name, _, function_name = main.partition(":")
     try:
-        function = getattr(import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        if isinstance(error, AttributeError) and module_name not in sys.modules:
-            raise
-        raise _import_failure(main, error) from None
+        module = import_module(module_name)
+    except ImportError as error:
+        raise _import_failure(module_name, error) from None
+    if not hasattr(module, function_name):
+        names = [name for name in vars(module) if not name.startswith("_")]
+        cause = "the client's module %s has no function %r" % (module_name, function_name)
+        raise ClientImportFailed(cause, main, did_you_mean(function_name, names))
+    function = getattr(module, function_name)
     if not callable(function):
         raise ConfigurationError("the client's main %s is not a function" % main, invocation.entry_path)
     return function  # type: ignore[no-any-return]
 
 
-def _import_failure(main: str, error: "ImportError | AttributeError") -> ClientImportFailed:
-    module, _, function = main.partition(":")
-    if isinstance(error, AttributeError):
-        near = nearest_name(function, [name for name in vars(sys.modules[module]) if not name.startswith("_")])
-        cause = "the client's module %s has no function %r" % (module, function)
-        return ClientImportFailed(cause, main, "did you mean %r?" % near if near else None)
+def _import_failure(module: str, error: ImportError) -> ClientImportFailed:
     if error.name and (module + ".").startswith(error.name + "."):
         cause = "the client's module %r is not in the environment" % error.name
         advice = "name the project or requirement that brings it in 'install', or correct the entry script"
@@ -216,9 +214,8 @@ class Primer:
 
     def _refuse(self, message: str) -> "NoReturn":
         wrong = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
-        near = nearest_name(wrong, self._known_options) if wrong.startswith("-") else None
-        advice = "did you mean %s?" % near if near else "see %s --help" % self.command_line.program
-        raise UsageError(message, None, advice)
+        known = self._known_options if wrong.startswith("-") else []
+        raise UsageError(message, None, did_you_mean(wrong, known, "see %s --help" % self.command_line.program))
 
     def help_text(self) -> str:
         """Return the help of the whole command line, the client's options and targets included."""

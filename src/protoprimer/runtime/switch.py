@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from protoprimer.errors import InstallError, UsageError, nearest_name
+from protoprimer.errors import InstallError, UsageError, did_you_mean
 from protoprimer.system.files import names_in
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.processes import become_command, replace_process
@@ -30,10 +30,10 @@ MAXIMUM_HOPS = 3
 _LEFT_OUT = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV_PROMPT")
 
 
-def is_neo_runtime(environ: "dict[str, str]") -> bool:
+def is_neo_runtime() -> bool:
     """Tell whether this process runs in the environment that the switch or the fast path has announced."""
     # Not by the executable, which in the environment and outside may be the same file.
-    announced = environ.get(READY_VARIABLE)
+    announced = os.environ.get(READY_VARIABLE)
     return bool(announced) and os.path.realpath(str(announced)) == os.path.realpath(sys.prefix)
 
 
@@ -116,8 +116,7 @@ def enter_command(command: "list[str]", environment: str) -> None:
     if found is None and os.path.dirname(name) and os.path.exists(name):
         raise UsageError("%s is no program that can be run" % name, None, "see its mode: ls -ld %s" % name)
     if found is None:
-        near = nearest_name(name, names_in(scripts_directory(environment)))
-        advice = "did you mean %s?" % near if near else None
+        advice = did_you_mean(name, names_in(scripts_directory(environment)))
         raise UsageError("there is no command %r in the environment or on PATH" % name, None, advice)
     try:
         become_command(os.path.abspath(found), command, passed)

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple, Optional, Tuple
 
-from protoprimer.errors import UsageError, nearest_name
+from protoprimer.errors import UsageError, did_you_mean
 
 __all__ = ["COMMANDS", "OPTIONS", "CommandLine", "Option", "help_text", "parse_command_line"]
 
@@ -213,8 +213,7 @@ def _unknown_word(line: CommandLine, word: str, options: "list[Option | None]") 
         cause = "unknown command %r" % word
     else:
         cause = "%s does not take %r" % (line.command, word)
-    near = nearest_name(word.partition("=")[0], known)
-    advice = "did you mean %s?" % near if near else "see %s --help" % line.program
+    advice = did_you_mean(word.partition("=")[0], known, "see %s --help" % line.program)
     return UsageError(cause, line.command if options else None, advice)
 
 

@@ -13,7 +13,7 @@ from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
 from protoprimer.version import PROTOPRIMER_MARK
 
-__all__ = ["carry_module", "has_our_mark"]
+__all__ = ["carry_module", "has_our_mark", "installed_package"]
 
 _NAME = "protoprimer"
 _PIP_PROGRAM = """\
@@ -28,7 +28,7 @@ _FIND = "import importlib.util as u; s = u.find_spec('protoprimer'); print((s an
 
 def carry_module(environment: str, kernel_path: str, console: Console) -> None:
     """Let `import protoprimer` load the kernel in a new environment, unless it has a package of that name."""
-    package = _installed_package(environment)
+    package = installed_package(environment)
     if package is not None and not has_our_mark(package):
         console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
         return
@@ -56,7 +56,8 @@ def _carry_pip(environment: str) -> None:
         write_atomically(path, os.fsencode(program), mode=0o755, durable=False)
 
 
-def _installed_package(environment: str) -> "str | None":
+def installed_package(environment: str) -> "str | None":
+    """Return the directory of the package `protoprimer` that was installed, by whomever."""
     lists_it = any(name.startswith(_NAME + "-") for name in metadata_directories(environment))
     places = [os.path.join(packages, _NAME) for packages in site_packages_directories(environment)]
     if not lists_it and not any(map(os.path.lexists, places)):
