@@ -24,6 +24,7 @@ FAULTS_OF_CELLS = {"failed": 1, "unprovisioned": 6, "missing": InterpreterError.
 _USUAL_VALUES = {"backend": "auto", "resolution": "highest"}
 # For a matrix of other machines, which have other interpreters than this one.
 _RELEASED_MINORS = ["3.%d" % minor for minor in range(6, 16)]
+_RANGE = r"[<>=!~][^,]*"
 _BYTES_SHOWN = 256 * 1024
 
 
@@ -138,10 +139,12 @@ def expanded_pythons(
         stated = [metadata.requires_python for metadata in plan.all_metadata() if metadata.requires_python]
         asked = [",".join(stated) or ">=3.6"]
     pythons = []  # type: list[str]
-    for text in _split_pythons(asked) if isinstance(asked, str) else asked:
+    # A range has commas of its own: `3.8,>=3.10,<3.13` is two.
+    texts = re.findall(r"%s(?:,[,\s]*%s)*|[^,\s][^,]*" % (_RANGE, _RANGE), asked) if isinstance(asked, str) else asked
+    for text in map(str.strip, texts):
         request = _request_for(text, place)
-        if not _is_python_range(text):
-            pythons.append(text.strip())
+        if not re.match(_RANGE, text):
+            pythons.append(text)
         elif here:
             pythons += _minors_of_host(request, cache_directory, console, place)
         else:
@@ -155,21 +158,6 @@ def _request_for(text: str, place: str) -> PythonRequest:
         return parse_python_request(text)
     except InvalidSpecifier as error:
         raise ConfigurationError("%r is not a Python version or range: %s" % (text, error), place) from None
-
-
-def _split_pythons(text: str) -> "list[str]":
-    """Split at commas, but not within a range: `3.8,>=3.10,<3.13` is two."""
-    parts = []  # type: list[str]
-    for part in text.split(","):
-        if _is_python_range(part) and parts and _is_python_range(parts[-1]):
-            parts[-1] += "," + part
-        elif part.strip():
-            parts.append(part)
-    return parts
-
-
-def _is_python_range(text: str) -> bool:
-    return text.strip().startswith(("<", ">", "=", "!", "~"))
 
 
 def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console, place: str) -> "list[str]":
