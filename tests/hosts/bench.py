@@ -18,7 +18,8 @@ from filelock import FileLock
 import support
 from hosts import index as indexes
 from hosts import world as worlds
-from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
+from protoprimer.fetch.platform_tags import tag_of_host
+from protoprimer.fetch.tools import ToolBox
 from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
 
@@ -120,7 +121,7 @@ def pinned_wheels(shared: Path, version: tuple[int, int, int]) -> tuple[Path, ..
     box = ToolBox(settings, str(shared / "cache"), Console(-1))
     interpreter: Any = SimpleNamespace(executable=os.devnull, version_info=version)
     with FileLock(str(shared / "pinned wheels.lock")):
-        return tuple(Path(path) for path in box.pinned_wheels(interpreter, uv_wheel_for_host()))
+        return tuple(Path(path) for path in box.pinned_wheels(interpreter, box.uv_pin.wheel_for(tag_of_host())))
 
 
 @contextlib.contextmanager

@@ -215,6 +215,9 @@ def test_a_uv_of_the_repositorys_own_is_fetched_only_with_its_hash(new_clone: Ne
     put(tmp_path / "host", "uv", "#!/bin/sh\necho uv 0.13.0\n")
     path = f"{tmp_path / 'host'}{os.pathsep}{clone.environ['PATH']}"
     assert clone.prime("uv", "--", "x", environ={**variables, "PATH": path}).output == "uv 0.12.7\n"
+    bundle = tmp_path / "bundle"
+    clone.prime("bundle", str(bundle), environ={"PIP_FIND_LINKS": str(wheel.parent), **support.shared_caches()})
+    assert [path.name for path in bundle.glob("uv-*")] == [wheel.name]
 
 
 @posix
@@ -240,9 +243,10 @@ def fake_uv_wheel(directory: Path, version: str) -> Path:
     """Write a wheel whose uv says its version, for this host."""
     import zipfile
 
-    from protoprimer.fetch.tools import uv_wheel_for_host
+    from protoprimer.fetch.platform_tags import tag_of_host
+    from protoprimer.fetch.uv_pin import UvPin
 
-    pinned = uv_wheel_for_host()
+    pinned = UvPin(pinned_wheels("uv"), []).wheel_for(tag_of_host())
     assert pinned is not None
     directory.mkdir()
     path = directory / pinned.replace(UV_VERSION, version)

@@ -17,7 +17,9 @@ import pytest
 
 from protoprimer.fetch import tools
 from protoprimer.fetch.pins import pinned_wheels
-from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
+from protoprimer.fetch.platform_tags import tag_of_host
+from protoprimer.fetch.tools import ToolBox
+from protoprimer.fetch.uv_pin import UvPin
 from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     Boxes = Callable[..., ToolBox]
 
+UV = UvPin(pinned_wheels("uv"), [])
 OLDEST_AND_NEWEST = sorted({wild_pythons()[0], wild_pythons()[-1]}, key=lambda python: python.version)
 
 BARE = textwrap.dedent(
@@ -288,12 +291,12 @@ def test_a_pip_that_does_not_run_on_this_python_is_not_taken(toolbox: Boxes, tmp
     ],
 )
 def test_each_host_has_its_wheel_of_uv(host: str, tag: str) -> None:
-    assert tag in (uv_wheel_for_host(host) or "")
+    assert tag in (UV.wheel_for(host) or "")
 
 
 @pytest.mark.parametrize("host", ["manylinux_2_36_mips", "freebsd_14_0_release_amd64"])
 def test_a_host_that_uv_does_not_know_has_none(host: str) -> None:
-    assert uv_wheel_for_host(host) is None
+    assert UV.wheel_for(host) is None
 
 
 def test_pins_are_whole() -> None:
@@ -306,4 +309,4 @@ def test_pins_are_whole() -> None:
                 assert len(digest) == 64
         assert pinned_wheels(name, (4, 0)) == pinned_wheels(name, (3, 19))
         assert pinned_wheels(name, (3, 5)) == {}
-    assert shutil.which("sh") is None or uv_wheel_for_host()
+    assert shutil.which("sh") is None or UV.wheel_for(tag_of_host())

@@ -317,10 +317,9 @@ def fuzz_records(data: bytes) -> None:
 
 def fuzz_probes(data: bytes) -> None:
     from protoprimer.pythons.probe import _remembered_facts
+    from protoprimer.system.files import json_table
 
-    with tempfile.TemporaryDirectory() as base:
-        Path(base, "memory").write_bytes(data)
-        _remembered_facts(os.path.join(base, "memory"))
+    _remembered_facts(json_table(data))
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -13,7 +13,7 @@ from protoprimer.commands.matrix.cells import expanded_pythons
 from protoprimer.errors import ConfigurationError, DryRunEnds, UsageError
 from protoprimer.fetch.bundles import BUNDLE_ENDS, BUNDLE_NOTE
 from protoprimer.fetch.platform_tags import LEGACY_TAGS, platform_tag, tag_of_host
-from protoprimer.fetch.tools import ToolBox, uv_wheel_for_host
+from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import parse_toml
@@ -197,7 +197,7 @@ class _Collector(NamedTuple):
     def _add_tools(self) -> None:
         import shutil
 
-        uv_wheel = uv_wheel_for_host(self.platform.name)
+        uv_wheel = self.toolbox.uv_pin.wheel_for(self.platform.name)
         if uv_wheel is None:
             self.console.warn("there is no uv for %s; the backends venv and virtualenv serve it" % self.platform.name)
         for path in self.toolbox.pinned_wheels(self.interpreter, uv_wheel):

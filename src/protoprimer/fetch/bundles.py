@@ -4,7 +4,7 @@ import json
 import os
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.fetch.platform_tags import tag_of_host, tag_rank
+from protoprimer.fetch.platform_tags import tag_of_host, tag_rank, tags_of_wheel
 from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
 from protoprimer.system.files import names_in
@@ -80,7 +80,7 @@ def find_bundle(root: str) -> "str | None":
 
 
 def _runs(filename: str, host: str) -> bool:
-    tags = filename.rsplit("-", 1)[-1][:-4].split(".")
+    tags = tags_of_wheel(filename)
     if not filename.endswith(".whl") or "any" in tags:
         return True
     # Of what was made for musl, only uv's own is linked statically.

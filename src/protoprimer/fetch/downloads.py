@@ -17,11 +17,7 @@ from protoprimer.settings.index_settings import IndexSettings, read_index_settin
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.files import names_in
-from protoprimer.system.paths import file_url, path_of_file_url
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import ssl
+from protoprimer.system.paths import directories_on_path, file_url, path_of_file_url
 
 __all__ = ["UrlReader", "read_for_another_python"]
 
@@ -255,15 +251,15 @@ def read_for_another_python() -> None:
 
 
 def _pythons_on_path() -> "Iterator[str]":
-    for directory in filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)):
-        for name in names_in(directory):
+    this = os.path.realpath(sys.executable)
+    for directory in directories_on_path():
+        for name in filter(re.compile(r"python3(\.\d+)?(\.exe)?\Z").match, names_in(directory)):
             path = os.path.join(directory, name)
-            is_this = os.path.realpath(path) == os.path.realpath(sys.executable)
-            if re.match(r"python3(\.\d+)?(\.exe)?\Z", name) and not is_this:
+            if os.path.realpath(path) != this:
                 yield path
 
 
-def _tls_context(settings: IndexSettings, trusted: bool) -> "ssl.SSLContext":
+def _tls_context(settings: IndexSettings, trusted: bool) -> "Any":
     import ssl
 
     bundle = settings.ca_file

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from protoprimer.system.platform import libc_of_host, machine_of_host
 
-__all__ = ["LEGACY_TAGS", "PlatformTag", "platform_tag", "tag_of_host", "tag_rank"]
+__all__ = ["LEGACY_TAGS", "PlatformTag", "platform_tag", "tag_of_host", "tag_rank", "tags_of_wheel"]
 
 # What older names of tags begin with today.
 LEGACY_TAGS = {"2014": "manylinux_2_17_", "2010": "manylinux_2_12_", "1": "manylinux_2_5_"}
@@ -41,6 +41,11 @@ def tag_of_host() -> str:
         return re.sub("[-.]", "_", sysconfig.get_platform()).replace("universal2", machine)
     version = "manylinux_%s_%s" % tuple(re.findall("[0-9]+", libc)[:2]) if libc[:5] == "glibc" else "musllinux_1_2"
     return "%s_%s" % (version, _NARROW_MACHINES.get(machine, machine) if sys.maxsize < 2**32 else machine)
+
+
+def tags_of_wheel(filename: str) -> "list[str]":
+    """Return the platform tags in a wheel's file name."""
+    return filename[: -len(".whl")].rsplit("-", 1)[-1].split(".")
 
 
 def tag_rank(tag: str, host: str) -> int:

@@ -13,7 +13,7 @@ from typing import Callable, Iterable, Iterator, NamedTuple, TypeVar
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.pins import pinned_wheels
-from protoprimer.fetch.platform_tags import tag_of_host, tag_rank
+from protoprimer.fetch.platform_tags import tag_of_host
 from protoprimer.fetch.roads import RoadRecord, road_record
 from protoprimer.fetch.uv_pin import UvPin
 from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel, unpack_wheels, unpacked_is_whole, wheel_sources
@@ -23,10 +23,10 @@ from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_envi
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, keep_in_cache, names_in, sha256_of
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import can_lock_in, scripts_directory
+from protoprimer.system.paths import can_lock_in, directories_on_path, scripts_directory
 from protoprimer.system.platform import is_windows
 
-__all__ = ["Tool", "ToolBox", "uv_wheel_for_host"]
+__all__ = ["Tool", "ToolBox"]
 
 SECONDS_TO_PRINT_A_VERSION = 5.0
 # A program that is none may have been stopped by what is no part of its file.
@@ -152,7 +152,7 @@ class ToolBox:
         """Return the verified wheels of pip and virtualenv, and this one of uv."""
         wheels = dict(_pins_for("pip", interpreter), **_pins_for("virtualenv", interpreter))
         if uv_wheel is not None:
-            wheels[uv_wheel] = pinned_wheels("uv")[uv_wheel]
+            wheels[uv_wheel] = self.uv_pin.wheels[uv_wheel]
         return self._fetched(wheels)
 
     def only_look(self) -> UrlReader:
@@ -176,7 +176,7 @@ class ToolBox:
             return
         yield from _uvs_of_host()
         wheels = self.uv_pin.wheels
-        version, filename = _wheel_version("uv", wheels), uv_wheel_for_host(wheels=wheels)
+        version, filename = _wheel_version("uv", wheels), self.uv_pin.wheel_for(tag_of_host())
         if filename is None:
             raise ToolAbsent("uv %s has no wheel with a pinned hash for this host (%s)" % (version, tag_of_host()))
         misfit = self.uv_pin.misfit(version)
@@ -304,15 +304,6 @@ class ToolBox:
         return version
 
 
-def uv_wheel_for_host(host: "str | None" = None, wheels: "dict[str, str] | None" = None) -> "str | None":
-    """Return the file name of the uv wheel that runs on this host, or that of a platform tag."""
-    host, ranked = host or tag_of_host(), [(-1, "")]
-    for filename in pinned_wheels("uv") if wheels is None else wheels:
-        ranked += [(tag_rank(tag, host), filename) for tag in filename[:-4].rsplit("-", 1)[1].split(".")]
-    rank, best = max(ranked)
-    return best if rank >= 0 else None
-
-
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
     return next((filename.split("-")[1] for filename in wheels if filename.startswith(name + "-")), "")
 
@@ -358,9 +349,9 @@ def _executable(name: str) -> str:
 
 
 def _on_path(name: str) -> "list[str]":
-    """Leave out relative entries and environments of protoprimer."""
+    """Return where it is, but for environments of protoprimer."""
     found = []
-    for directory in filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)):
+    for directory in directories_on_path():
         path = os.path.join(directory, _executable(name))
         ours = os.path.join(os.path.dirname(os.path.realpath(directory)), "protoprimer.json")
         if os.path.isfile(path) and os.access(path, os.X_OK) and not os.path.exists(ours):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.fetch.pins import pinned_wheels
+from protoprimer.fetch.platform_tags import tag_rank, tags_of_wheel
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet, Version
 from protoprimer.settings.configuration import Configuration
@@ -25,6 +26,12 @@ class UvPin(NamedTuple):
             if not specifiers.contains(version):
                 return "is not %s, as %s asks" % (specifiers, place)
         return None
+
+    def wheel_for(self, host: str) -> "str | None":
+        """Return the file name of the wheel that runs on a host, which its platform tag stands for."""
+        ranked = [(tag_rank(tag, host), filename) for filename in self.wheels for tag in tags_of_wheel(filename)]
+        rank, best = max(ranked, default=(-1, ""))
+        return best if rank >= 0 else None
 
 
 def read_uv_pin(configuration: Configuration) -> UvPin:

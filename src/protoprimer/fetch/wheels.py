@@ -58,9 +58,9 @@ def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlRea
         closed = RoadClosed("offline", "offline, and not in this cache")
         records.append(road_record(name, filename, cache_directory, closed))
     said = "; ".join(one.detail for one in records) or "no index and no find-links to look at"
-    advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
-    advice = next((one.opens for one in records if one.opens), advice)
-    absent = ToolAbsent("%s %s could not be had: %s" % (name, version, said), None, advice)
+    opens = [one.opens for one in records if one.opens]
+    opens.append("check index-url, find-links, proxy and certificates (`check` shows them)")
+    absent = ToolAbsent("%s %s could not be had: %s" % (name, version, said), None, opens[0])
     absent.records = tuple(records)
     raise absent
 

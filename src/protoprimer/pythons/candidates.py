@@ -12,6 +12,7 @@ from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.files import names_in
 from protoprimer.system.interpreter import Interpreter
+from protoprimer.system.paths import directories_on_path
 from protoprimer.system.platform import is_windows
 
 __all__ = ["InterpreterCandidate", "interpreter_candidates"]
@@ -55,8 +56,7 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[Interpr
 def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str, str]]":
     """Yield path, origin and the name of the directory that it is installed in alone, if it is."""
     yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin, ""
-    entries = os.environ.get("PATH", "").split(os.pathsep)
-    search = [os.path.normpath(entry) for entry in entries if os.path.isabs(entry)]
+    search = [os.path.normpath(entry) for entry in directories_on_path()]
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
     managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
     for origin, directory in _installation_roots(managers):

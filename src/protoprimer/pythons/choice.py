@@ -49,13 +49,16 @@ def choose_interpreter(
         newest = _newest_fitting(some, request, toolbox, refusals)
         if newest is not None:
             return newest
-    if toolbox.settings.offline or not downloads:
-        why = "offline" if toolbox.settings.offline else "python-downloads is false, or this run only looks"
-        raise _no_interpreter_error(request, place, refusals, "not tried: " + why)
-    try:
-        return _fetched_interpreter(request, toolbox)
-    except PrimerError as error:
-        raise _no_interpreter_error(request, place, refusals, error.cause) from None
+    if toolbox.settings.offline:
+        no_download = "not tried: offline"
+    elif not downloads:
+        no_download = "not tried: python-downloads is false, or this run only looks"
+    else:
+        try:
+            return _fetched_interpreter(request, toolbox)
+        except PrimerError as error:
+            no_download = error.cause
+    raise _no_interpreter_error(request, place, refusals, no_download)
 
 
 def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":

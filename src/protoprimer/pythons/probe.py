@@ -91,18 +91,17 @@ def probe_interpreter(
     """Return what the interpreter at `path` is, or why it cannot serve; it is asked anew where its files changed."""
     path = os.path.abspath(path)
     memory = os.path.join(cache_directory, "interpreters", sha256_of(os.fsencode(path))[:32] + ".json")
-    facts = _remembered_facts(memory)
+    kept, matrix = json_table(content_of(memory)), os.environ.get(MATRIX_VARIABLE)
+    facts = _remembered_facts(kept)
     if facts is None:
-        # Why it cannot serve is remembered for the cells of one matrix only: each would wait for what never answers.
-        matrix = os.environ.get(MATRIX_VARIABLE, "")
-        earlier, _, cause = content_of(memory + ".no").decode("utf-8", "replace").partition("\n")
         try:
-            if matrix and matrix == earlier:
-                raise PrimerError(cause)
+            if matrix and kept.get("matrix") == matrix:
+                raise PrimerError(str(kept.get("cause")))
             facts = _facts_at_home(_answer_of(path, _PROBE_ARGUMENTS, console), console)
         except PrimerError as error:
             if matrix:
-                keep_in_cache(memory + ".no", ("%s\n%s" % (matrix, error.cause)).encode("utf-8", "replace"))
+                # For the cells of this matrix only: each would wait for what never answers.
+                _remember(memory, matrix=matrix, cause=error.cause)
             console.detail("%s cannot serve: %s" % (path, error.cause))
             return InterpreterRefusal(path, error.cause, origin=origin)
         _remember_facts(memory, path, facts)
@@ -193,9 +192,8 @@ def _file_stamp(path: str) -> "list[int] | None":
     return [status.st_mtime_ns, status.st_size, status.st_ino]
 
 
-def _remembered_facts(memory: str) -> "dict[str, Any] | None":
+def _remembered_facts(kept: "dict[str, Any]") -> "dict[str, Any] | None":
     try:
-        kept = json_table(content_of(memory))
         is_ours = kept["format"] == _CACHE_FORMAT and _are_facts(kept["facts"]) and kept["stamps"]
         if is_ours and all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items()):
             return dict(kept["facts"])
@@ -209,7 +207,10 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     deciding = [path, os.path.join(directory, "pyvenv.cfg"), os.path.join(os.path.dirname(directory), "pyvenv.cfg")]
     if "stdlib" in facts:
         deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
-    kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
+    _remember(memory, format=_CACHE_FORMAT, stamps={name: _file_stamp(name) for name in deciding}, facts=facts)
+
+
+def _remember(memory: str, **kept: "Any") -> None:
     keep_in_cache(memory, json.dumps(kept, indent=1, sort_keys=True).encode("ascii"))
 
 

@@ -11,6 +11,7 @@ from protoprimer.system.platform import is_windows
 __all__ = [
     "can_be_made",
     "can_lock_in",
+    "directories_on_path",
     "environment_python",
     "file_url",
     "is_own",
@@ -30,6 +31,11 @@ def scripts_directory(environment: str) -> str:
 def environment_python(environment: str) -> str:
     """Return where an environment's interpreter is, or would be."""
     return os.path.join(scripts_directory(environment), "python.exe" if is_windows() else "python")
+
+
+def directories_on_path() -> "list[str]":
+    """Return the directories on PATH; relative ones are never searched."""
+    return list(filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)))
 
 
 def is_utf8_path(path: str) -> bool:
