@@ -9,9 +9,9 @@ from protoprimer.backends.installed import fault_of_installed, installed_distrib
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.formats.toml import TomlTable
+from protoprimer.project.asked import sources_of_step
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan
-from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console

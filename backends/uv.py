@@ -17,10 +17,10 @@ from protoprimer.backends.base import (
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
+from protoprimer.project.asked import sources_of_step
 from protoprimer.project.locks_read import load_lock, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.system.files import content_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import is_utf8_path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protoprimer.errors import ConfigurationError
+from protoprimer.project.asked import sources_of_step
 from protoprimer.project.plan import make_plan
-from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import read_configuration
 

@@ -108,6 +108,7 @@ def plan_with(
     (lock.parent / "setup.cfg").write_text("[metadata]\nname = demo\n", encoding="utf-8")
     metadata = read_project(str(lock.parent))
     assert metadata is not None
+    metadata.groups.update({group: [] for group in groups})
     member = ProjectToInstall(str(lock.parent), True, list(extras), list(groups), metadata)
     return Plan(str(lock.parent), [InstallStep([member], [], [], list(arguments), list(lines))], str(lock))
 

@@ -19,9 +19,9 @@ from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import parse_toml
 from protoprimer.formats.versions import parse_python_request
 from protoprimer.graph import StateGraph
+from protoprimer.project.asked import sources_of_step
 from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
-from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.pythons.choice import choose_interpreter
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration

@@ -1,15 +1,21 @@
-"""What a plan asks for: each requirement as written, and where it stands."""
+"""What a plan asks for, and where `[tool.uv.sources]` takes it from, for installers that do not read that."""
+
+import os
+from typing import Any, Iterator, NamedTuple
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.formats.requirements import Requirement, normalized_project_name
+from protoprimer.formats.markers import marker_holds
+from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlTable
-from protoprimer.project.plan import Plan, requirements_of_member
+from protoprimer.project.build_inputs import member_directories
+from protoprimer.project.metadata import ProjectMetadata, read_project
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, lines_of_groups, requirements_of_member
 from protoprimer.project.requirement_files import RequirementLine
-from protoprimer.project.uv_sources import sources_of_step
 from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.settings.index_sources import with_credentials
 from protoprimer.system.paths import file_url
 
-__all__ = ["asked_of_plan", "refuse_bare_name"]
+__all__ = ["Sources", "asked_of_plan", "refuse_bare_name", "sources_of_step"]
 
 # The public index has a project of that name by others.
 _OWN_NAME = "protoprimer"
@@ -25,11 +31,10 @@ def asked_of_plan(
     asked = []
     for step in plan.steps:
         sources = sources_of_step(step, plan.root, markers)
-        lines = step.lines_of_projects(plan.root, sources.lines)
-        for project in sources.projects:
-            texts = requirements_of_member(project) + ["%s @ %s" % (project.metadata.name, file_url(project.path))]
-            lines += [RequirementLine(text, project.metadata.pyproject) for text in texts]
-        lines += [] if projects_only else step.lines_of_files(plan.root)
+        step = step._replace(members=step.members + sources.projects, lines=step.lines + sources.lines)
+        lines = step.lines_of_projects(plan.root) + ([] if projects_only else step.lines_of_files(plan.root))
+        for name, project in [(project.metadata.name, project) for project in sources.projects]:
+            lines.append(RequirementLine("%s @ %s" % (name, file_url(project.path)), project.metadata.pyproject))
         asked += [(line, line.requirement(plan.root)) for line in lines]
     return [(line, requirement) for line, requirement in asked if requirement is not None]
 
@@ -47,3 +52,86 @@ def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
                 cause = "%r names no place: on the public index, that name is another project's" % line.text
                 advice = "say where ours is: %s @ file:///… or git+https://…, or [tool.uv.sources]"
                 raise ConfigurationError(cause, line.place, advice % asked.name_with_extras)
+
+
+class Sources(NamedTuple):
+    """Where requirements come from instead of the indexes, or from which index alone."""
+
+    projects: "list[ProjectToInstall]"
+    lines: "list[str]"
+    indexes: "list[tuple[str, str]]"
+
+
+def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_only: bool = False) -> Sources:
+    """Return the sources of all that a step's projects require, and of what those require in their turn.
+
+    :param of_lines_only: uv knows the sources of packages, but not whose the step's lines are
+    :raises ConfigurationError: a source leads nowhere (exit 3)
+    """
+    lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
+    workspace = read_project(root)
+    directories = [root] + member_directories(workspace)
+    members = {one.normal_name: one for one in map(read_project, directories) if one}
+    # It grows while it is read.
+    for member in projects:
+        owners = [workspace, member.metadata] if workspace and member.path in directories else [member.metadata]
+        required = [line for line in lines_of_groups(member) if line in step.lines]
+        required += [] if of_lines_only and member.metadata.is_package else requirements_of_member(member)
+        for asked, key, owner in _with_sources(required, owners, markers):
+            source = _source_that_holds(owner.uv_sources[key], member, markers)
+            what = asked.name_with_extras
+            path = os.path.normpath(os.path.join(owner.directory, source.get("path", "")))
+            if "index" in source:
+                url = _url_of_index(source["index"], [owner, workspace or owner], key)
+                indexes.append((what + asked.specifier, url))
+            elif "path" in source and os.path.isfile(path):
+                lines.append("%s @ %s" % (what, file_url(path)))
+            elif "path" in source or source.get("workspace"):
+                metadata = read_project(path) if "path" in source else members.get(asked.normal_name)
+                if metadata is None or not metadata.is_package:
+                    shown = path if "path" in source else "no workspace member"
+                    cause = "the source of %s is %s, which is no project to install" % (key, shown)
+                    raise owner.error(cause, ("tool", "uv", "sources", key), "correct the source")
+                if metadata.directory not in [one.path for one in projects]:
+                    editable = bool(source.get("editable", source.get("workspace", False)))
+                    projects.append(ProjectToInstall(metadata.directory, editable, asked.extras, [], metadata))
+            elif source:
+                lines.append("%s @ %s" % (what, _url_of_source(source)))
+    return Sources(projects[len(step.members) :], list(dict.fromkeys(lines)), list(dict.fromkeys(indexes)))
+
+
+def _with_sources(
+    lines: "list[str]", owners: "list[ProjectMetadata]", markers: TomlTable
+) -> "Iterator[tuple[Requirement, str, ProjectMetadata]]":
+    """Yield each requirement that holds and has a source, with its key and the last project that has it."""
+    sources = {normalized_project_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
+    for asked in filter(None, map(read_requirement, lines if sources else [])):
+        is_sought = asked.normal_name in sources and not asked.url
+        if is_sought and (not asked.marker or marker_holds(asked.marker, markers)):
+            yield (asked,) + sources[asked.normal_name]
+
+
+def _source_that_holds(source: Any, member: ProjectToInstall, markers: TomlTable) -> TomlTable:
+    chosen = {"extra": set(map(normalized_project_name, member.extras))}
+    chosen["group"] = set(map(normalized_project_name, member.groups))
+    for one in source if isinstance(source, list) else [source]:
+        choices = [normalized_project_name(one[key]) in chosen[key] for key in chosen if key in one]
+        if all(choices) and ("marker" not in one or marker_holds(one["marker"], markers)):
+            return dict(one)
+    return {}
+
+
+def _url_of_source(source: TomlTable) -> str:
+    subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
+    if "git" not in source:
+        return str(source["url"]) + subdirectory
+    reference = source.get("rev") or source.get("tag") or source.get("branch")
+    return "git+%s%s%s" % (source["git"], "@" + reference if reference else "", subdirectory)
+
+
+def _url_of_index(wanted: str, projects: "list[ProjectMetadata]", key: str) -> str:
+    for index in [index for project in projects for index in project.table("tool", "uv").get("index", [])]:
+        if index.get("name") == wanted:
+            return with_credentials(index["url"], wanted, dict(os.environ))
+    cause, keys = "there is no index %s" % wanted, ("tool", "uv", "sources", key)
+    raise projects[0].error(cause, keys, "add it as [[tool.uv.index]]")

@@ -32,17 +32,14 @@ __all__ = [
 _NAMES_TOLD = 8
 
 
-class ProjectToInstall:
+class ProjectToInstall(NamedTuple):
     """A project of this repository, with the extras and dependency groups that are asked for."""
 
-    def __init__(
-        self, path: str, editable: bool, extras: "list[str]", groups: "list[str]", metadata: ProjectMetadata
-    ) -> None:
-        self.path = path
-        self.editable = editable
-        self.extras = list(extras)
-        self.groups = list(groups)
-        self.metadata = metadata
+    path: str
+    editable: bool
+    extras: "list[str]"
+    groups: "list[str]"
+    metadata: ProjectMetadata
 
     def requirement(self) -> str:
         """Return `/clone/[test,docs]`."""
@@ -72,9 +69,9 @@ class InstallStep(NamedTuple):
         found += [line for path in self.constraints for line in lines_of_file(path, is_constraint=True)]
         return found + list(lines_of_arguments(self.args, root))
 
-    def lines_of_projects(self, root: str, further: Iterable[str] = ()) -> "list[RequirementLine]":
+    def lines_of_projects(self, root: str) -> "list[RequirementLine]":
         owners = [(one.metadata.pyproject, requirements_of_member(one)) for one in self.members]
-        owners.append((owners[0][0] if owners else root, self.lines + list(further)))
+        owners.append((owners[0][0] if owners else root, self.lines))
         return [RequirementLine(text, path) for path, lines in owners for text in lines]
 
 
@@ -143,11 +140,8 @@ class Plan:
         return (told or "nothing") + count + pins
 
     def inputs(self) -> Inputs:
-        if self._inputs is None:
-            self._inputs = self._found_inputs()
-        return self._inputs
-
-    def _found_inputs(self) -> Inputs:
+        if self._inputs is not None:
+            return self._inputs
         found = Inputs()
         names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
         found.add(*(os.path.join(self.root, name) for name in names))
@@ -162,6 +156,7 @@ class Plan:
             add_requirement_lines(lines_of_file(self.build_constraints), self.root, found)
         for pattern in self.patterns:
             found.add_matching(self.root, pattern)
+        self._inputs = found
         return found
 
 
@@ -238,7 +233,7 @@ def _project(configuration: Configuration, path: str, item: TomlTable) -> Projec
         raise configuration.error("install", cause, "name a project's directory in `path`")
     check_choices(configuration, "install", metadata, item["extras"], item["groups"])
     groups = (metadata.default_groups if item.get("default-groups") else []) + item["groups"]
-    return ProjectToInstall(path, item["editable"], item["extras"], list(dict.fromkeys(groups)), metadata)
+    return ProjectToInstall(path, item["editable"], list(item["extras"]), list(dict.fromkeys(groups)), metadata)
 
 
 def check_choices(
@@ -270,7 +265,7 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
         if asked is None or member is None or asked.specifier or asked.url or asked.marker:
             kept.append(line)
         else:
-            member.extras += [extra for extra in asked.extras if extra not in member.extras]
+            member.extras.extend(extra for extra in asked.extras if extra not in member.extras)
     return kept
 
 
