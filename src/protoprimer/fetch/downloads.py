@@ -77,7 +77,7 @@ class UrlReader:
             raise RoadClosed("web page", "a web page that lists no files")
         return {filename: urljoin(url, link) for filename, link in links.items()}
 
-    def read(self, url: str, target: "BinaryIO", is_page: bool = False) -> "tuple[str, str]":
+    def read(self, url: str, target: BinaryIO, is_page: bool = False) -> "tuple[str, str]":
         """Write a URL's content to `target`, which is empty; return media type and final URL, or raise an `OSError`.
 
         A transfer that was cut off goes on where it ended, if the server can do that.
@@ -108,7 +108,7 @@ class UrlReader:
                 self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
 
-    def _read_by_another_python(self, url: str, target: "BinaryIO", is_page: bool) -> "tuple[str, str]":
+    def _read_by_another_python(self, url: str, target: BinaryIO, is_page: bool) -> "tuple[str, str]":
         import json
         import tempfile
 
@@ -126,7 +126,7 @@ class UrlReader:
                     return answer[0], answer[1]
         raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl, as all on PATH" % sys.executable)
 
-    def _read_once(self, url: str, target: "BinaryIO", is_page: bool, redirections: int = 10) -> "tuple[str, str]":
+    def _read_once(self, url: str, target: BinaryIO, is_page: bool, redirections: int = 10) -> "tuple[str, str]":
         import http.client
         import socket
         from urllib.error import URLError
@@ -149,7 +149,7 @@ class UrlReader:
             raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved)
         return self._read_once(moved, target, is_page, redirections - 1)
 
-    def _error_of_status(self, response: "Any") -> Exception:
+    def _error_of_status(self, response: Any) -> Exception:
         status, reason = response.status, "HTTP %d %s" % (response.status, response.reason)
         if status >= 500 or status in (408, 429):
             transient, pause = _TransientError(reason), response.headers.get("Retry-After", "")
@@ -179,7 +179,7 @@ class UrlReader:
             kind, said = "refused", "the proxy wants a password: " + said
         return RoadClosed(kind, said, closes_server=True)
 
-    def _receive(self, response: "Any", target: "BinaryIO", most: int) -> None:
+    def _receive(self, response: Any, target: BinaryIO, most: int) -> None:
         start = target.tell()
         if start and response.status != 206:
             start = 0
@@ -199,7 +199,7 @@ class UrlReader:
         if received < expected:
             raise _TransientError("the connection ended after %d of %d bytes" % (received, expected))
 
-    def _open(self, url: str, is_page: bool, start: int) -> "Any":
+    def _open(self, url: str, is_page: bool, start: int) -> Any:
         """Follow no redirection: each host has its own credentials, proxy and trust."""
         import base64
         import urllib.request
@@ -250,7 +250,7 @@ def read_for_another_python() -> None:
     print(json.dumps(answer))
 
 
-def _pythons_on_path() -> "Iterator[str]":
+def _pythons_on_path() -> Iterator[str]:
     this = os.path.realpath(sys.executable)
     for directory in directories_on_path():
         for name in filter(re.compile(r"python3(\.\d+)?(\.exe)?\Z").match, names_in(directory)):
@@ -259,7 +259,7 @@ def _pythons_on_path() -> "Iterator[str]":
                 yield path
 
 
-def _tls_context(settings: IndexSettings, trusted: bool) -> "Any":
+def _tls_context(settings: IndexSettings, trusted: bool) -> Any:
     import ssl
 
     bundle = settings.ca_file

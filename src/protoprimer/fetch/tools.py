@@ -56,7 +56,7 @@ class _Candidate(NamedTuple):
     origin: str
 
 
-def _once(find: "_Find") -> "_Find":
+def _once(find: _Find) -> _Find:
     @functools.wraps(find)
     def remembered(box: "ToolBox", *interpreters: Interpreter) -> Tool:
         key = (find.__name__,) + tuple(one.executable for one in interpreters)
@@ -111,7 +111,7 @@ class ToolBox:
     @_once
     def virtualenv(self, interpreter: Interpreter) -> Tool:
         """Return virtualenv, told to make environments of `interpreter`."""
-        python, pins = interpreter.executable, _pins_for("virtualenv", interpreter)
+        python, pins = interpreter.executable, pinned_wheels("virtualenv", interpreter.version_info)
         version = _wheel_version("virtualenv", pins)
         # A virtualenv newer than the pin has given up this old Python.
         newest = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else version_numbers(version)
@@ -132,7 +132,7 @@ class ToolBox:
     def pip(self, interpreter: Interpreter) -> Tool:
         """Return the pinned pip for this version of Python, or, where its wheel cannot be had, one of this host."""
         try:
-            pins = _pins_for("pip", interpreter)
+            pins = pinned_wheels("pip", interpreter.version_info)
             command = _pip_command(interpreter, self._unpacked("pip", pins))
             return Tool(command, _wheel_version("pip", pins), _OF_WHEEL, {})
         except ToolAbsent as absent:
@@ -144,13 +144,14 @@ class ToolBox:
         """Return the verified wheel that `pip` was unpacked from, `None` if it is the host's."""
         try:
             is_pinned = self.pip(interpreter).origin == _OF_WHEEL
-            return self._fetched(_pins_for("pip", interpreter))[0] if is_pinned else None
+            return self._fetched(pinned_wheels("pip", interpreter.version_info))[0] if is_pinned else None
         except ToolAbsent:
             return None
 
     def pinned_wheels(self, interpreter: Interpreter, uv_wheel: "str | None") -> "list[str]":
         """Return the verified wheels of pip and virtualenv, and this one of uv."""
-        wheels = dict(_pins_for("pip", interpreter), **_pins_for("virtualenv", interpreter))
+        wheels = pinned_wheels("pip", interpreter.version_info)
+        wheels.update(pinned_wheels("virtualenv", interpreter.version_info))
         if uv_wheel is not None:
             wheels[uv_wheel] = self.uv_pin.wheels[uv_wheel]
         return self._fetched(wheels)
@@ -169,7 +170,7 @@ class ToolBox:
                 return road_record(name, name, source, error)
         return None
 
-    def _uv_candidates(self) -> "Iterator[_Candidate]":
+    def _uv_candidates(self) -> Iterator[_Candidate]:
         chosen = os.environ.get("UV")
         if chosen:
             yield _Candidate([os.path.abspath(chosen)], os.path.abspath(chosen), "$UV")
@@ -186,7 +187,7 @@ class ToolBox:
         path = os.path.join(self._unpacked("uv", {filename: wheels[filename]}), "bin", _executable("uv"))
         yield _Candidate([path], path, _OF_WHEEL)
 
-    def _pips_of_host(self, interpreter: Interpreter) -> "Iterator[_Candidate]":
+    def _pips_of_host(self, interpreter: Interpreter) -> Iterator[_Candidate]:
         for place, origin in self._places_of_pip(interpreter):
             if place.endswith(".whl"):
                 key = "%s-%d" % ("-".join(os.path.basename(place).split("-")[:2]), os.path.getsize(place))
@@ -254,11 +255,11 @@ class ToolBox:
     def _first_usable(
         self,
         name: str,
-        candidates: "Iterable[_Candidate]",
+        candidates: Iterable[_Candidate],
         refusals: "list[str]",
         newest: "tuple[int, ...]" = _ANY_NEWER,
     ) -> Tool:
-        """Return the first candidate whose version is in range; why others are not is added to `refusals`."""
+        """Return the first whose version is in range; why the others cannot serve is added to `refusals`."""
         try:
             for command, path, origin in candidates:
                 if origin == _OF_WHEEL and self._reader.only_looks and not os.path.exists(path):
@@ -306,13 +307,6 @@ class ToolBox:
 
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
     return next((filename.split("-")[1] for filename in wheels if filename.startswith(name + "-")), "")
-
-
-def _pins_for(name: str, interpreter: Interpreter) -> "dict[str, str]":
-    wheels = pinned_wheels(name, interpreter.version_info)
-    if not wheels:
-        raise ToolAbsent("no %s is known for Python %s" % (name, ".".join(map(str, interpreter.version_info))))
-    return wheels
 
 
 def _pip_command(interpreter: Interpreter, directory: str) -> "list[str]":

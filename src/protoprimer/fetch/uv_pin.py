@@ -57,7 +57,7 @@ def _required_version(root: str) -> "list[tuple[SpecifierSet, str]]":
     if not os.path.isfile(path):
         # As for uv, any `uv.toml`, even an empty one, takes the place of `[tool.uv]`.
         path, keys = os.path.join(root, "pyproject.toml"), ("tool", "uv", "required-version")
-    required: "Any" = load_toml(path) if os.path.isfile(path) else None
+    required: Any = load_toml(path) if os.path.isfile(path) else None
     for key in keys:
         required = required.get(key) if isinstance(required, dict) else None
     if required is None:

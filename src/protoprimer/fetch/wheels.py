@@ -108,7 +108,6 @@ def unpack_wheels(
     """Unpack verified wheels into one directory, programs into its `bin`; it appears whole or not at all.
 
     :param main_module: text of a `__main__.py`, so that an interpreter can run the directory
-    :raises ToolAbsent: a wheel is no zip file, names a file outside of the directory, or would fill the disk
     """
     import zipfile
 
@@ -156,7 +155,7 @@ def _unpacked_size(directory: str) -> int:
     return size
 
 
-def _unpack_member(archive: "Any", member: "Any", directory: str) -> None:
+def _unpack_member(archive: Any, member: Any, directory: str) -> None:
     import shutil
 
     name, mode = member.filename, member.external_attr >> 16

@@ -60,7 +60,7 @@ def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[s
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
     managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
     for origin, directory in _installation_roots(managers):
-        installed = [os.path.join(directory, name) for name in _entries(directory)]
+        installed = [os.path.join(directory, name) for name in names_in(directory)]
         for prefix in sorted(installed, key=os.path.islink):
             for path in _python_files(prefix if is_windows() else os.path.join(prefix, "bin")):
                 yield path, origin, os.path.basename(prefix)
@@ -84,7 +84,8 @@ def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
     installs = [("asdf", root) for root in asdf] + [("mise", mise)]
     roots = [("pyenv", os.path.join(root, "versions")) for root in pyenv]
     roots.append(("uv", environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")))
-    return roots + [(name, os.path.join(root, "installs", "python")) for name, root in installs]
+    roots += [(name, os.path.join(root, "installs", "python")) for name, root in installs]
+    return [(name, path) for name, path in roots if os.path.isabs(path)]
 
 
 def _system_directories() -> "list[str]":
@@ -114,11 +115,7 @@ def _python_files(directory: str) -> "list[str]":
         return []
     # `platform-python` is the only one that a minimal RHEL 8 has.
     named = re.compile(r"((python|pypy)(\d+(\.\d+)?)?t?d?|platform-python)" + (r"\.exe\Z" if is_windows() else r"\Z"))
-    return [os.path.join(directory, name) for name in _entries(directory) if named.match(name)]
-
-
-def _entries(directory: str) -> "list[str]":
-    return names_in(directory) if os.path.isabs(directory) else []
+    return [os.path.join(directory, name) for name in names_in(directory) if named.match(name)]
 
 
 def _is_shim(path: str, real: str) -> bool:

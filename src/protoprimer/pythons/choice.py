@@ -146,7 +146,7 @@ def selected_interpreter(
     raise InterpreterError("select_python chose " + cause, path, "let it return None where it knows none that fits")
 
 
-def with_client_file(path: str, use: "Callable[[Any], Any]") -> "Any":
+def with_client_file(path: str, use: Callable[[Any], Any]) -> Any:
     """Return what `use` makes of the client's Python file; what it prints goes to stderr."""
     import contextlib
 

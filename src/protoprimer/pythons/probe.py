@@ -210,7 +210,7 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     _remember(memory, format=_CACHE_FORMAT, stamps={name: _file_stamp(name) for name in deciding}, facts=facts)
 
 
-def _remember(memory: str, **kept: "Any") -> None:
+def _remember(memory: str, **kept: Any) -> None:
     keep_in_cache(memory, json.dumps(kept, indent=1, sort_keys=True).encode("ascii"))
 
 
