@@ -7,9 +7,8 @@ import re
 
 from protoprimer.authoring.kernel import author_program
 from protoprimer.authoring.repository_files import repository_text
-from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below
 from protoprimer.project.metadata import ProjectMetadata, read_project
-from protoprimer.project.plan import Plan, make_plan
+from protoprimer.project.plan import NothingChosenError, Plan, globs_of, make_plan, projects_below
 from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.files import link_target

@@ -41,11 +41,11 @@ def asked_of_plan(
 
 def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
     """Refuse our name without a place where only the public index would answer to it: exit code 3."""
-    if settings.index_url or settings.extra_index_urls or settings.find_links or settings.no_index:
+    names = [name for one in plan.all_metadata() for name in [one.normal_name] + list(one.uv_sources)]
+    has_place = settings.index_url or settings.extra_index_urls or settings.find_links or settings.no_index
+    if has_place or _OWN_NAME in map(normalized_project_name, names):
         return
-    known = [normalized_project_name(name) for one in plan.all_metadata() for name in one.uv_sources]
-    known += [one.normal_name for one in plan.all_metadata()]
-    for step in plan.steps if _OWN_NAME not in known else []:
+    for step in plan.steps:
         for line in step.lines_of_projects(plan.root) + step.lines_of_files(plan.root):
             asked = line.requirement(plan.root)
             if asked is not None and asked.normal_name == _OWN_NAME and asked.url is None:

@@ -154,12 +154,14 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
         for kind, value in key.items() if isinstance(key, dict) else [("file", key)]:
             if kind == "git" and value:
                 _add_commit(metadata.directory, inputs)
-            elif kind == "file" and isinstance(value, str):
+            elif not isinstance(value, str):
+                continue
+            elif kind == "file":
                 inputs.add_matching(metadata.directory, value)
-            elif kind == "dir" and isinstance(value, str):
+            elif kind == "dir":
                 path = os.path.join(metadata.directory, value)
                 inputs.add_fact("the directory " + value, names_in(path), path)
-            elif kind == "env" and isinstance(value, str):
+            elif kind == "env":
                 inputs.add_fact("the variable " + value, os.environ.get(value))
 
 

@@ -5,10 +5,10 @@ import re
 from copy import copy
 from typing import Iterable, NamedTuple
 
+from protoprimer.errors import ConfigurationError
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
-from protoprimer.project.defaults import NothingChosenError, globs_of, projects_below, projects_of_glob
 from protoprimer.project.inputs import Inputs, has_wildcard
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, known_names, read_project
 from protoprimer.project.requirement_files import (
@@ -21,15 +21,24 @@ from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuratio
 
 __all__ = [
     "InstallStep",
+    "NothingChosenError",
     "Plan",
     "ProjectToInstall",
     "check_choices",
+    "globs_of",
     "lines_of_groups",
     "make_plan",
+    "projects_below",
     "requirements_of_member",
 ]
 
 _NAMES_TOLD = 8
+# Projects of others, and test data.
+_NOT_OURS = frozenset(["site-packages", "test", "tests"])
+
+
+class NothingChosenError(ConfigurationError):
+    """Nothing says which of the projects below a root are to be installed: exit code 3."""
 
 
 class ProjectToInstall(NamedTuple):
@@ -202,6 +211,27 @@ def _default_steps(root: str) -> "list[TomlTable]":
     items = [dict(defaults, path=path) for path in projects]
     step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}
     return [step] if items or files else []
+
+
+def projects_of_glob(root: str, pattern: str) -> "list[str]":
+    """Return the projects that a pattern such as `packages/*` means."""
+    files = [one for name in METADATA_FILES for one in Inputs().add_matching(root, os.path.join(pattern, name))]
+    return sorted(set(map(os.path.dirname, files)))
+
+
+def projects_below(root: str) -> "list[str]":
+    """Return the projects one or two levels below `root`, relative to it."""
+    found: "list[str]" = []
+    for path in projects_of_glob(root, "*") + projects_of_glob(root, "*/*"):
+        parts = os.path.relpath(path, root).split(os.sep)
+        if not _NOT_OURS.intersection(parts) and parts[0] not in found:
+            found.append("/".join(parts))
+    return sorted(found)
+
+
+def globs_of(below: "list[str]") -> "list[str]":
+    """Return TOML's texts of these projects, a glob for those of one directory."""
+    return list(dict.fromkeys('"%s"' % (os.path.dirname(path) + "/*" if "/" in path else path) for path in below))
 
 
 def _step(configuration: Configuration, step: TomlTable) -> InstallStep:
