@@ -44,7 +44,7 @@ class State:
         if not self.name.isidentifier():
             cause = "a state's name must be one that a parameter can have, not %r" % self.name
             raise _refusal(cause, "give it that as `target`, and a name of letters, digits and '_'", self)
-        # CO_COROUTINE and CO_ASYNC_GENERATOR; what a decorator makes of such a function may be none.
+        # CO_COROUTINE and CO_ASYNC_GENERATOR; a decorator may have made another function of it.
         if getattr(function, "__code__", code).co_flags & 0x280:
             raise _refusal("a state cannot be async", "make it def, with asyncio.run inside", self)
         # CO_VARARGS and CO_VARKEYWORDS.
@@ -237,7 +237,6 @@ class StateGraph:
         def value() -> object:
             return self._value(one.replaced) if one.replaced and need == one.name else self.evaluate(need)
 
-        # A handle is a bare function: it leads to this one state and nowhere else.
         return value if need in one.lazy_needs else value()
 
 

@@ -122,7 +122,6 @@ def pip_main() -> "NoReturn":
 def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoReturn":
     console = Console()
     if script is not None:
-        # Such a script needs nothing beside itself.
         names = {"PROTOPRIMER_ENTRY": True, "PROTOPRIMER_SCRIPT": os.path.realpath(script)}
         vars(sys.modules["__main__"]).update(names)
     in_neo = is_neo_runtime()
@@ -136,7 +135,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         status = error.exit_code
     except KeyboardInterrupt:
         if in_neo:
-            # The client's to handle, as in any program.
+            # The client's to show, as in any program.
             raise
         console.error("interrupted")
         status = INTERRUPTED
@@ -144,7 +143,6 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         ended.end_this_process()
     except Exception as error:
         if in_neo:
-            # The client's own: it is shown as the client's.
             raise
         status = tell_unexpected(error, console)
     if in_neo or not is_isolated():
@@ -157,13 +155,13 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     if is_isolated():
         import gc
 
-        # A process of ours alone, which ends before there is garbage worth looking for.
+        # A process of ours alone ends before there is garbage worth looking for.
         gc.disable()
     keep_only_standard_library_on_path()
     answer_to_import()
     graph = bootstrap_graph(invocation_of_process(kind, main))
     line: CommandLine = graph.evaluate("command_line")
-    # From now on failures are told as loudly as all the rest, and logged.
+    # Failures are told as loudly as all the rest, and logged.
     console.__dict__ = graph.evaluate("console").__dict__
     if line.has("version"):
         print_out("protoprimer " + VERSION)

@@ -20,10 +20,9 @@ from protoprimer.version import VERSION
 __all__ = ["add_entry", "initialise", "refuse_foreign_file", "remove_all"]
 
 ENTRY_NAME = "prime"
-# For cmd and PowerShell, which know `./prime` by it.
 COMMAND_NAME = "prime.cmd"
 KERNEL_NAME = "proto_kernel.py"
-# The second is for a kernel that must not be taken for a module of the project.
+# The second where the build would take the first for a module of the project.
 _KERNEL_PLACES = (KERNEL_NAME, "tools/" + KERNEL_NAME)
 # For sh a script must keep LF, on Windows too.
 _ATTRIBUTES = "text eol=lf linguist-generated"

@@ -41,8 +41,7 @@ def kernel_text() -> str:
     if own_path is not None:
         return _whole_kernel(own_path)
     # The kernel file has everything but this.
-    text = import_module("protoprimer.authoring.joining").joined_kernel()  # type: str
-    return text
+    return str(import_module("protoprimer.authoring.joining").joined_kernel())
 
 
 def running_kernel() -> "str | None":
@@ -119,10 +118,9 @@ def renew_kernel(configuration: Configuration, environment: str, console: Consol
     except PrimerError as error:
         console.warn("the kernel was not updated: %s" % error)
         return
-    if told and mode == "check":
-        told += "; to update it: ./prime run -- python -m protoprimer kernel update " + quote(path)
     if told:
-        console.say(told)
+        advice = "; to update it: ./prime run -- python -m protoprimer kernel update " + quote(path)
+        console.say(told + (advice if mode == "check" else ""))
 
 
 def _has_newer(environment: str) -> bool:

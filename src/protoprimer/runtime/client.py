@@ -84,7 +84,6 @@ def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
-        # Raised by the call itself, so that no traceback could tell where.
         cause, advice = "cannot be called: %s" % error, "give it no parameter, or 'primer' alone"
     else:
         codes = [getattr(returned, name) for name in ("cr_code", "ag_code", "gi_code") if hasattr(returned, name)]
@@ -157,7 +156,8 @@ class Primer:
         self.arguments = command_line.client_arguments
         self._parser: Any = ArgumentParser(prog=command_line.program, add_help=False, allow_abbrev=False)
         self._parser.error = self._refuse  # type: ignore[method-assign]
-        self._known_options = [name for option in OPTIONS for name in option.names]
+        self._own_options = [name for option in OPTIONS for name in option.names]
+        self._client_options: "list[str]" = []
         self._options: Any = None
         advice = "it has made this environment already; say it in the configuration, or replace `environment`"
         graph.fixed = {one.name: advice for one, status in graph.status("environment") if status != DONE}
@@ -195,10 +195,10 @@ class Primer:
         caller = sys._getframe(1)  # noqa: SLF001 - what `warnings` does
         place = "%s:%d" % (caller.f_code.co_filename, caller.f_lineno)
         for name in names:
-            if any(name in option.names for option in OPTIONS):
+            if name in self._own_options:
                 raise ConfigurationError("the option %s is protoprimer's own" % name, place, "take another name")
         try:
-            self._known_options += self._parser.add_argument(*names, **settings).option_strings
+            self._client_options += self._parser.add_argument(*names, **settings).option_strings
         except (ValueError, TypeError, ArgumentError) as error:
             raise ConfigurationError("the option %s cannot be added: %s" % (" ".join(names), error), place) from None
 
@@ -214,7 +214,7 @@ class Primer:
 
     def _refuse(self, message: str) -> "NoReturn":
         wrong = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
-        known = self._known_options if wrong.startswith("-") else []
+        known = self._own_options + self._client_options if wrong.startswith("-") else []
         raise UsageError(message, None, did_you_mean(wrong, known, "see %s --help" % self.command_line.program))
 
     def help_text(self) -> str:

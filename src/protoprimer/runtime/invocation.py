@@ -19,7 +19,7 @@ __all__ = ["graph_here", "invocation_of_process", "keep_only_standard_library_on
 def invocation_of_process(kind: str, main: "str | None") -> Invocation:
     """Return how this process was called, by an entry script of this kind."""
     script, program = sys.modules["__main__"], sys.argv[0]
-    # What the entry script has found out itself stays true where a client changes directory.
+    # What the entry script has found out stays true where a client changes directory.
     entry_path = getattr(script, "PROTOPRIMER_SCRIPT", None)
     entry_path = entry_path or os.path.realpath(getattr(script, "__file__", None) or program)
     loaded = getattr(sys.modules.get("proto_kernel"), "__file__", None)
@@ -57,7 +57,7 @@ def keep_only_standard_library_on_path() -> None:
     exact = {sys.base_prefix, os.path.join(sys.base_prefix, "DLLs")} if is_windows() else set()
 
     def is_ours(path: str) -> bool:
-        # As it stands too: in a farm of links, a part of the standard library may lead anywhere.
+        # As it stands too: a part of the standard library may be a link to anywhere.
         spellings = (path, os.path.realpath(path))
         is_below = any(is_within(spelling, root) for spelling in spellings for root in roots)
         return "-packages" not in path and (is_below or path.endswith(".zip"))

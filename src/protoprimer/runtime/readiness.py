@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from protoprimer.authoring.kernel import renew_kernel
 from protoprimer.errors import BackendError, DryRunEnds, InstallError, NotReadyError, PrimerError
@@ -37,7 +38,10 @@ def ready_environment(graph: StateGraph) -> Environment:
         environment = _environment_as_planned(graph)
     except BackendError:
         if is_new:
-            _leave_nothing(graph.evaluate("lock").path, configuration.state_directory)
+            lock = graph.evaluate("lock").path
+            # Unless others use the directory already. The host's fault is to be told, not one of this.
+            with suppress(PrimerError), FileLock(lock, Console(-1), timeout=0):
+                remove_unused_state_directory(configuration.state_directory, lock)
         raise
     renew_kernel(configuration, environment.path, graph.evaluate("console"))
     return environment
@@ -51,16 +55,6 @@ def _environment_as_planned(graph: StateGraph) -> Environment:
         graph.forget_all_but(_APART_FROM_INPUTS)
         graph.provide("is_second_try", True)
         return graph.evaluate("environment")  # type: ignore[no-any-return]
-
-
-def _leave_nothing(lock: str, state_directory: str) -> None:
-    """Remove the state directory that this run has made for nothing, unless others use it."""
-    try:
-        with FileLock(lock, Console(-1), timeout=0):
-            remove_unused_state_directory(state_directory, lock)
-    except PrimerError:
-        # The host's fault is to be told, not this.
-        pass
 
 
 def ready_or_stale_environment(graph: StateGraph) -> Environment:

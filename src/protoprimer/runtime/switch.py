@@ -25,8 +25,7 @@ READY_VARIABLE = "PROTOPRIMER_READY"
 PATH_VARIABLE = "PROTOPRIMER_PATH"
 HOPS_VARIABLE = "PROTOPRIMER_HOPS"
 MAXIMUM_HOPS = 3
-# `PYTHONEXECUTABLE` and `__PYVENV_LAUNCHER__` speak for `sys.executable`, even to an isolated interpreter, which then
-# takes itself for another one.
+# By `PYTHONEXECUTABLE` and `__PYVENV_LAUNCHER__` even an isolated interpreter takes itself for another one.
 _LEFT_OUT = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV_PROMPT")
 
 
@@ -40,7 +39,7 @@ def is_neo_runtime() -> bool:
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
     """Return flags for an isolated interpreter that say what the user's `PYTHON*` variables ask for."""
     flags, optimize = ["-I"], environ.get("PYTHONOPTIMIZE", "")
-    # Like the interpreter itself: 0 is as good as unset, and any word counts as 1.
+    # To the interpreter, 0 is as good as unset, and any word counts as 1.
     for name, flag in (("PYTHONUNBUFFERED", "-u"), ("PYTHONDONTWRITEBYTECODE", "-B")):
         flags += [flag] if environ.get(name, "0") not in ("", "0") else []
     warnings = [warning.strip() for warning in environ.get("PYTHONWARNINGS", "").split(",")]
