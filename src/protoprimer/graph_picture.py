@@ -45,7 +45,7 @@ def _text_lines(rows: "list[tuple[State, str]]") -> "list[str]":
 
 
 def _mermaid_lines(rows: "list[tuple[State, str]]") -> "list[str]":
-    # The prefix keeps names apart from mermaid's own words, such as `end`.
+    # The prefix keeps names apart from mermaid's own words.
     lines = ['    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")) for one, status in rows]
     for need, name, on_condition in graph_edges(rows):
         lines.append("    s_%s %s s_%s" % (need, "-.->" if on_condition else "-->", name))

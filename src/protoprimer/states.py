@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from typing import Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
@@ -137,13 +138,11 @@ def index_settings(configuration: Configuration, console: Console) -> IndexSetti
 
 
 def cache_directory(console: Console) -> str:
-    """Where this machine's clones share tools and what was probed; for this user alone, as programs run from it."""
+    """Where this machine's clones share tools and what was probed."""
     path = user_cache_directory(tell=console.say)
-    try:
+    # For this user alone, as programs run from it. What needs it says if it is not there.
+    with suppress(OSError):
         os.makedirs(path, 0o700, exist_ok=True)
-    except OSError:
-        # What needs it says so; the rest works without.
-        pass
     return path
 
 

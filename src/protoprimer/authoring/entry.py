@@ -42,13 +42,13 @@ def names_function(main: str) -> bool:
 
 
 def entry_main(text: str) -> "str | None":
-    """Return the client's function that an entry script of ours names."""
+    """Return the client's function that an entry script names."""
     _, found, literal = text.rpartition('\nserve("')
     return literal.partition('"')[0] if found else None
 
 
 def kernel_head(title: str) -> str:
-    """Return the lines, after `#!`, that make the kernel itself an entry script: of kind `boot`, without a main."""
+    """Return the lines, after `#!`, that make the kernel an entry script itself."""
     # Python would compile the whole file each time, so what entry scripts have for Python is a program of its own.
     program = template("entry.py").replace("import sys\n", "import sys\n\nsys.argv.pop(0)", 1)
     program = program.replace(_KERNEL_PATH, "os.path.realpath(sys.argv[0])").replace(_FUNCTION, "kernel.boot_env")
@@ -61,7 +61,7 @@ def kernel_head(title: str) -> str:
 
 
 def relative_path(path: str, directory: str) -> str:
-    """Return `path` relative to `directory`, with slashes, links resolved in both."""
+    """Return a relative path with slashes, links resolved."""
     return os.path.relpath(os.path.realpath(path), os.path.realpath(directory)).replace(os.sep, "/")
 
 

@@ -56,7 +56,6 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
 
 
 def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) -> "list[tuple[str, str | None]]":
-    """Return what could be installed, and the configuration that installs all of it."""
     members = [member for step in plan.steps for member in step.members]
     here = [member for member in members if member.metadata.directory == plan.root]
     known = [os.path.relpath(member.metadata.directory, plan.root).replace(os.sep, "/") for member in members]
@@ -88,7 +87,7 @@ def is_own_link(path: str, state_directory: str) -> bool:
 
 
 def finds_modules_itself(directory: str) -> bool:
-    """Tell whether the build of a project would take a kernel beside it for a module, and build it into the wheel."""
+    """Tell whether the build of a project would take a kernel beside it for one of its modules."""
     project = read_project(directory)
     names = ("pyproject.toml", "setup.cfg", "setup.py")
     text = "".join(repository_text(os.path.join(directory, name)) or "" for name in names)

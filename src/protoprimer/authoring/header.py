@@ -12,18 +12,18 @@ _CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
 
 
 def kernel_version(text: str) -> "str | None":
-    """Return the version that a kernel's header states, or `None` if `text` is no kernel of ours."""
+    """Return the version in a kernel's header, or `None` if this is no kernel of ours."""
     header = _HEADER.match(text[:2000].replace("\r\n", "\n"))
     return header.group(2) if header else None
 
 
 def hash_below(text: str) -> str:
-    """Return the sha256 of what follows the line that states it, the second one."""
+    """Return the sha256 of what follows the second line, which states it."""
     return hashlib.sha256(text.split("\n", 2)[-1].encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def kernel_damage(text: str) -> "str | None":
-    """Return what has happened to a kernel's text since it was written, or `None`."""
+    """Return what has happened to a kernel since it was written, if anything."""
     text = text.replace("\r\n", "\n")
     header = _HEADER.match(text)
     if header and hash_below(text) == header.group(1):
@@ -34,7 +34,7 @@ def kernel_damage(text: str) -> "str | None":
 
 
 def refuse_damaged_kernel(path: str) -> None:
-    """End the process (exit code 3) if the kernel file that is being loaded is not whole."""
+    """End the process (exit code 3) if the kernel that is being loaded is not whole."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             damage = kernel_damage(stream.read())

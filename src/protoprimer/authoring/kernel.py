@@ -36,7 +36,7 @@ class KernelError(PrimerError):
 
 
 def kernel_text() -> str:
-    """Return what the package's modules make, or the text of the kernel file that runs."""
+    """Return the kernel that the package makes, or the one that runs."""
     own_path = running_kernel()
     if own_path is not None:
         return _whole_kernel(own_path)
@@ -45,12 +45,12 @@ def kernel_text() -> str:
 
 
 def running_kernel() -> "str | None":
-    """Return the path of the kernel file that this code runs from, if it is not the package."""
+    """Return the path of the kernel that runs, or `None` for the package."""
     return None if __name__ == "protoprimer.authoring.kernel" else os.path.realpath(__file__)
 
 
 def author_program() -> str:
-    """Return what is typed before an author's command, for advice."""
+    """Return what is typed before an author's command."""
     own_path, here = running_kernel(), os.path.realpath(os.curdir) + os.sep
     if own_path is None:
         return "python -m protoprimer"
@@ -58,7 +58,7 @@ def author_program() -> str:
 
 
 def refuse_bad_kernel(text: str, path: str) -> None:
-    """Refuse a text from `path` that is no kernel, not whole, or not Python."""
+    """Refuse what is no kernel, not whole, or not Python."""
     if kernel_version(text) is None:
         raise KernelError("this is not a kernel of protoprimer", path)
     damage = kernel_damage(text)
@@ -71,7 +71,7 @@ def refuse_bad_kernel(text: str, path: str) -> None:
 
 
 def write_kernel(path: str) -> int:
-    """Write the kernel to `path`, executable, unless it is there already; return its size in bytes."""
+    """Write the kernel, executable; return its size in bytes."""
     file = RepositoryFile(path, kernel_text(), is_script=True)
     if not file.is_there():
         file.write()
@@ -79,7 +79,7 @@ def write_kernel(path: str) -> int:
 
 
 def verify_kernel(path: str) -> None:
-    """Refuse a file that is not the kernel which this protoprimer writes."""
+    """Refuse a file that is not the kernel of this protoprimer."""
     text = _whole_kernel(path)
     if kernel_version(text) != VERSION:
         raise KernelError("the kernel is of version %s, this is %s" % (kernel_version(text), VERSION), path)
@@ -88,10 +88,7 @@ def verify_kernel(path: str) -> None:
 
 
 def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> str:
-    """Renew an older kernel file that nobody has edited; return what to tell of it, if anything.
-
-    :param newer: the text that it becomes; by default the kernel of this protoprimer
-    """
+    """Renew an older kernel file, by default from this protoprimer, unless it was edited; return what to tell of it."""
     text = _text_at(path)
     newer = kernel_text() if newer is None else newer
     refuse_bad_kernel(newer, "what protoprimer gives")
@@ -109,7 +106,7 @@ def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> st
 
 
 def renew_kernel(configuration: Configuration, environment: str, console: Console) -> None:
-    """Renew the kernel file by the environment's protoprimer, if that is ours and newer; failures are warnings."""
+    """Renew the kernel file from the environment's protoprimer if that is newer; failures are warnings."""
     mode, path = configuration.text("kernel-update"), configuration.kernel_path
     if mode == "off" or configuration.cell or not _has_newer(environment):
         return
@@ -124,7 +121,6 @@ def renew_kernel(configuration: Configuration, environment: str, console: Consol
 
 
 def _has_newer(environment: str) -> bool:
-    """Tell whether an environment has a newer protoprimer of ours; nothing of it is run."""
     for name in metadata_directories(environment):
         project, _, version = name[: -len(".dist-info")].partition("-")
         with suppress(ValueError):
@@ -135,7 +131,6 @@ def _has_newer(environment: str) -> bool:
 
 
 def _given_kernel(root: str, environment: str, console: Console) -> str:
-    """Return the kernel that the environment's protoprimer writes, not trusted yet."""
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "proto_kernel.py")
         command = [environment_python(environment), "-I", "-m", "protoprimer", "kernel", "write", path]

@@ -20,7 +20,7 @@ class RepositoryFile(NamedTuple):
     is_script: bool = False
 
     def content(self) -> bytes:
-        """Return the text as it is written."""
+        """Return the bytes to write."""
         return self.text.encode("utf-8", "surrogateescape")
 
     def is_there(self) -> bool:
@@ -28,7 +28,7 @@ class RepositoryFile(NamedTuple):
         return repository_text(self.path) == self.text and (not self.is_script or os.access(self.path, os.X_OK))
 
     def refuse_unwritable(self) -> None:
-        """Refuse what `write` could not write."""
+        """Refuse a place that cannot be written."""
         directory = os.path.dirname(self.path)
         while not os.path.lexists(directory):
             directory = os.path.dirname(directory)
@@ -68,7 +68,7 @@ def repository_text(path: str) -> "str | None":
 
 
 def with_attributes(text: str, attributes: "dict[str, str]") -> str:
-    """Return a `.gitattributes` with these attributes by path; a path that has a line keeps that."""
+    """Return a `.gitattributes` with these attributes by path, unless a path has a line."""
     named = [line.split()[0].strip('"').lstrip("/") for line in text.splitlines() if line.strip()]
     patterns = {path: '"/%s"' % path if " " in path else "/" + path for path in attributes if path not in named}
     return _with_lines(text, ["%s %s" % (pattern, attributes[path]) for path, pattern in patterns.items()])

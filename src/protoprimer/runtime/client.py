@@ -1,4 +1,4 @@
-"""The client's side of the neo runtime: importing its main, calling it, and what it is handed."""
+"""The client's main: imported, called, and handed the primer."""
 
 import os
 import sys
@@ -25,11 +25,11 @@ __all__ = ["ClientImportFailed", "Primer", "call_client", "client_function", "he
 
 
 class ClientImportFailed(InstallError):
-    """The client's main could not be imported: exit code 6, unless the environment has only lost files."""
+    """The client's main could not be imported, unless the environment has only lost files."""
 
 
 def client_function(invocation: Invocation, main: str, arguments: "list[str]") -> "Callable[..., Any]":
-    """Import and return the client's main, which sees these arguments, and no variable of ours."""
+    """Import the client's main, which sees these arguments and no variable of ours."""
     if not names_function(main):
         raise ConfigurationError("the client's main must be 'module:function', not %r" % main, invocation.entry_path)
     _leave_our_frames_out()
@@ -77,7 +77,7 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
 
 
 def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
-    """Call the client's main and return what it returns; refuse one that did nothing, as it awaits or yields."""
+    """Call the client's main and return what it returns; refuse one that awaits or yields."""
     code = getattr(function, "__code__", None)
     try:
         returned = function(*handed)
@@ -115,7 +115,7 @@ def _leave_our_frames_out() -> None:
                 frames = _client_frames(one.__traceback__)
                 for here, following in zip(frames, frames[1:] + [None]) if sys.version_info >= (3, 7) else ():
                     here.tb_next = following
-                # A main that cannot be compiled has no frame; any other error without one is ours, and keeps all.
+                # Any other error without a frame of the client's is ours, and keeps all.
                 if frames or isinstance(one, SyntaxError):
                     one.__traceback__ = frames[0] if frames else None
                 waiting += [one.__cause__, one.__context__]

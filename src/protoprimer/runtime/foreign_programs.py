@@ -1,4 +1,4 @@
-"""Python programs that only the host has: they belong to another Python, and `run` refuses to start them."""
+"""Python programs that only the host has, which `run` refuses to start."""
 
 import os
 import re
@@ -17,10 +17,7 @@ __all__ = ["forbids_execution", "refuse_python_program_of_host"]
 def refuse_python_program_of_host(
     name: str, path: str, environment: str, root: str, plan: "Callable[[], Plan]"
 ) -> None:
-    """Refuse a command by name that would start a Python program from outside of the environment.
-
-    :param path: the value of PATH with the environment first
-    """
+    """Refuse a name that would start a Python program from outside of the environment, by this PATH."""
     own, found = os.path.join(scripts_directory(environment), name), shutil.which(name, path=path)
     if os.path.dirname(name) or found == own:
         return
@@ -58,7 +55,7 @@ def _why_it_is_python(found: str, root: str) -> "str | None":
         return "a version manager's, of another Python"
     # A script of the repository itself is started by the environment's interpreter, through PATH.
     is_own = is_within(os.path.realpath(found), root) and head.startswith(b"#!/usr/bin/env")
-    # What is longer than the system takes as a first line stands in the second, as `exec`.
+    # An interpreter that is too long for a first line stands in the second.
     is_python = re.match(rb"#!.*\b(python|pypy)|#!.*\n'''exec' .*\b(python|pypy)", head)
     return "a Python program" if is_python and not is_own else None
 

@@ -1,4 +1,4 @@
-"""What the kernel finds itself in: how it was called, the module path, and failures that nobody foresaw."""
+"""How the kernel was called, its module path, and failures that nobody foresaw."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ def invocation_of_process(kind: str, main: "str | None") -> Invocation:
 
 def graph_here() -> StateGraph:
     """Return the graph of the environment that this process runs in, or of the entry script that it is."""
-    # By the environment's own record: a test or a process of a pool is no entry script, and may be in any directory.
+    # By the environment's own record: a test is no entry script, and may run in any directory.
     invocation = invocation_of_process("run", None)
     record = record_of(sys.prefix)
     root, kernel, name = (record.get(key) for key in ("root", "kernel", "environment"))

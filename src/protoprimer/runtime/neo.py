@@ -1,4 +1,4 @@
-"""The neo runtime: it boots the client's main, or heals an environment in which that cannot be imported."""
+"""The neo runtime: it boots the client's main, or heals the environment."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The ready environment: found or built, or the last one for `start_app`; and the way into it."""
+"""The ready environment, and the way into it."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ from protoprimer.system.console import Console
 
 __all__ = ["enter_client", "enter_script", "ready_environment", "ready_or_stale_environment"]
 
-# States that are the same whatever the repository's files say.
+# The repository's files do not change these states.
 _APART_FROM_INPUTS = ("command_line", "console", "cache_directory", "lock", "store")
 
 
@@ -58,7 +58,7 @@ def _environment_as_planned(graph: StateGraph) -> Environment:
 
 
 def ready_or_stale_environment(graph: StateGraph) -> Environment:
-    """Return the environment that is there, with a warning if it is stale; NotReadyError if there is none."""
+    """Return the environment that is there; warn if it is stale, refuse if there is none."""
     configuration: Configuration = graph.evaluate("configuration")
     found = environment_of_ready(configuration)
     if found is not None:
@@ -90,7 +90,7 @@ def enter_client(graph: StateGraph, environment: Environment) -> None:
 
 
 def enter_script(graph: StateGraph, environment: Environment) -> None:
-    """Start a script that imports the client itself again, in the environment, unless this is it. Does not return."""
+    """Start a script that imports the client itself again, in the environment. Does not return."""
     invocation: Invocation = graph.evaluate("invocation")
     if os.path.realpath(sys.prefix) == os.path.realpath(environment.path):
         cause = "what %s imports first is not in the environment" % invocation.program

@@ -30,14 +30,14 @@ _LEFT_OUT = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER_
 
 
 def is_neo_runtime() -> bool:
-    """Tell whether this process runs in the environment that the switch or the fast path has announced."""
-    # Not by the executable, which in the environment and outside may be the same file.
+    """Tell whether this process runs in the environment that was announced."""
+    # Not by the executable, which may be the same file outside.
     announced = os.environ.get(READY_VARIABLE)
     return bool(announced) and os.path.realpath(str(announced)) == os.path.realpath(sys.prefix)
 
 
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
-    """Return flags for an isolated interpreter that say what the user's `PYTHON*` variables ask for."""
+    """Return flags that make an isolated interpreter do what the user's `PYTHON*` variables say."""
     flags, optimize = ["-I"], environ.get("PYTHONOPTIMIZE", "")
     # To the interpreter, 0 is as good as unset, and any word counts as 1.
     for name, flag in (("PYTHONUNBUFFERED", "-u"), ("PYTHONDONTWRITEBYTECODE", "-B")):
@@ -50,8 +50,7 @@ def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
 
 
 def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
-    """Return the variables for client code and commands: with this environment active, none of protoprimer's."""
-    # As `ready.sh` does it.
+    """Return the variables with this environment active and none of protoprimer's, as `ready.sh` does it."""
     passed = leave_protoprimer_variables(environ)
     active = [scripts_directory(one) for one in (environment, passed.get("VIRTUAL_ENV")) if one]
     path = passed.get("PATH", os.defpath)
@@ -61,7 +60,7 @@ def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[
 
 
 def is_isolated() -> bool:
-    """Tell whether the entry script is one of ours, which needs nothing beside itself on `sys.path`."""
+    """Tell whether the entry script needs nothing beside itself on `sys.path`, as ours do."""
     return bool(getattr(sys.modules.get("__main__"), "PROTOPRIMER_ENTRY", False))
 
 
