@@ -63,12 +63,11 @@ class UrlReader:
         """Return file name -> URL for what a directory or page offers; an `OSError` if it lists no files."""
         from urllib.parse import urljoin
 
-        if source.startswith("file:"):
-            path = path_of_file_url(source)
-            if os.path.isdir(path):
-                if not os.path.isfile(os.path.join(path, "index.html")):
-                    return {one: file_url(os.path.join(path, one)) for one in os.listdir(path)}
-                source = source.rstrip("/") + "/index.html"
+        directory = path_of_file_url(source) if source.startswith("file:") else ""
+        if os.path.isdir(directory):
+            source = file_url(os.path.join(directory, "index.html"))
+            if not os.path.isfile(path_of_file_url(source)):
+                return {one: file_url(os.path.join(directory, one)) for one in os.listdir(directory)}
         page = io.BytesIO()
         kind, url = self.read(source, page, True)
         text = page.getvalue().decode("utf-8", "replace")
@@ -134,12 +133,12 @@ class UrlReader:
 
         try:
             with self._open(url, is_page, target.tell()) as response:
-                if response.status not in (301, 302, 303, 307, 308) or not redirections:
-                    if response.status not in (200, 206):
-                        raise self._error_of_status(response)
+                if response.status in (200, 206):
                     if is_page or not self.only_looks:
                         self._receive(response, target, MOST_BYTES_OF_PAGE if is_page else MOST_BYTES_OF_FILE)
                     return str(response.headers.get_content_type()), str(response.geturl())
+                if response.status not in (301, 302, 303, 307, 308) or not redirections:
+                    raise self._error_of_status(response)
                 moved = urljoin(url, response.headers.get("Location") or "")
         except (URLError, socket.timeout) as error:
             raise self._error_of_connection(getattr(error, "reason", error)) from error

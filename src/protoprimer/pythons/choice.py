@@ -137,9 +137,7 @@ def selected_interpreter(
     probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)
     if isinstance(probed, InterpreterRefusal):
         cause = "%s: %s" % (probed.path, probed.reason)
-    elif request.implementation not in (None, probed.implementation):
-        cause = "%s, which is not %s" % (probed, request.implementation)
-    elif not request.specifiers.contains(probed.version):
+    elif request.implementation not in (None, probed.implementation) or not request.specifiers.contains(probed.version):
         cause = "%s, which is not %s" % (probed, _wanted_python(request))
     else:
         return probed
