@@ -5,7 +5,7 @@ import re
 import shutil
 from typing import Iterable, Iterator, NamedTuple, Optional
 
-from protoprimer.backends.installed import fault_of_installed, installed_distributions
+from protoprimer.backends.installed import fault_of_installed
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.formats.toml import TomlTable
@@ -45,7 +45,7 @@ class Job(NamedTuple):
 
 
 class Command(NamedTuple):
-    """What is installed at once: with dependencies if `deep`, from only one index if that is given."""
+    """What is installed at once, with dependencies if `deep`."""
 
     step: InstallStep
     deep: bool
@@ -98,9 +98,7 @@ class Backend:
         if fault is not None:
             advice = "check the project's build configuration ([build-system], package discovery), or set `install`"
             raise InstallError("the backend %s succeeded, but %s" % (self.name, fault[1]), fault[0], advice)
-        found = installed_distributions(environment)
-        distributions = {name: version for name, (version, _directory) in found.items()}
-        return {"backend": self.name, "tools": self.tools(interpreter), "distributions": distributions}
+        return {"backend": self.name, "tools": self.tools(interpreter)}
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         """Install the plan; `install` checks the result.
@@ -212,12 +210,15 @@ def run_installer(
     result = run_child(arguments, console, cwd=cwd, environ=scrubbed_environment(environ), input_text=input_text)
     if result.status == 0:
         return result
-    lines = [line.rstrip() for line in result.everything().splitlines() if line.strip()]
+    output = result.everything()
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
     shown = ["  | " + line for line in lines[-_LINES_OF_OUTPUT_SHOWN:]]
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
-    raise InstallError("\n".join([cause] + shown), cwd, _advice_on(result.everything()))
+    fitting = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
+    advice = next(fitting, "correct what the output above names, and run again")
+    raise InstallError("\n".join([cause] + shown), cwd, advice)
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":
@@ -247,8 +248,3 @@ _ADVICE = (
     ),
     ("failed to build|subprocess-exited-with-error|build backend", "make the project build, and run again"),
 )  # the installers' own words, in lower case
-
-
-def _advice_on(output: str) -> str:
-    found = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
-    return next(found, "correct what the output above names, and run again")

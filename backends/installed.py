@@ -1,19 +1,21 @@
-"""What is installed in an environment, told from its files without starting its interpreter."""
+"""What is in an environment, and whether it is whole, told from its files without starting its interpreter."""
 
 import csv
 import glob
 import os
+import re
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import content_of, is_within, json_table, names_in
-from protoprimer.system.paths import path_of_file_url
+from protoprimer.system.paths import environment_python, path_of_file_url
 
 __all__ = [
     "fault_of_installed",
+    "faults_of_files",
     "installed_distributions",
+    "interpreter_fault",
     "metadata_directories",
-    "rows_of_record",
     "site_packages_directories",
 ]
 
@@ -23,7 +25,7 @@ _PLACES_OF_PACKAGES = ("[Ll]ib*/site-packages", "[Ll]ib*/*/site-packages", "site
 
 def site_packages_directories(environment: str) -> "list[str]":
     """Return the directories that an environment's packages are in."""
-    found = {}  # type: dict[str, str]
+    found: "dict[str, str]" = {}
     for pattern in _PLACES_OF_PACKAGES:
         for place in sorted(glob.glob(os.path.join(glob.escape(environment), pattern))):
             # lib64 may be a link to lib.
@@ -37,10 +39,42 @@ def metadata_directories(environment: str) -> "dict[str, str]":
     return {os.path.basename(path): os.path.dirname(path) for path in paths}
 
 
-def rows_of_record(path: str) -> "list[list[str]]":
-    """Return the rows of a RECORD, none if it cannot be read."""
+def interpreter_fault(environment: str) -> "str | None":
+    """Return why an environment's interpreter cannot be started, or `None`."""
+    python, settings = environment_python(environment), content_of(os.path.join(environment, "pyvenv.cfg"))
+    home = re.search(r"(?im)^[ \t]*home[ \t]*=[ \t]*(\S.*?)\s*$", settings.decode("utf-8", "replace"))
+    if home is None:
+        return "pyvenv.cfg is missing in %s, or damaged" % environment
+    if not os.path.isfile(python):
+        return "its interpreter %s is missing, or a link to nothing" % python
+    if not os.access(python, os.X_OK) or not os.path.getsize(python):
+        return "its interpreter %s cannot be started" % python
+    # The launcher on Windows outlives the Python it launches.
+    return None if os.path.isdir(home.group(1)) else "the Python it was made from, in %s, is gone" % home.group(1)
+
+
+def faults_of_files(environment: str) -> "list[str]":
+    """Return the files of RECORDs (PEP 376, PEP 627) that are missing or of another size."""
+    faults = []
+    for name, directory in metadata_directories(environment).items():
+        rows = _rows_of_record(os.path.join(directory, name))
+        if not rows:
+            faults.append(name + "/RECORD is missing or empty")
+        # Bytecode comes and goes.
+        for row in [row for row in rows if not row[0].endswith((".pyc", "__pycache__"))]:
+            try:
+                size = os.stat(os.path.join(directory, row[0])).st_size
+            except (OSError, ValueError):
+                faults.append(row[0] + " is missing")
+                continue
+            if len(row) > 2 and row[2].isdigit() and size != int(row[2]):
+                faults.append("%s has %d bytes instead of %s" % (row[0], size, row[2]))
+    return sorted(faults)
+
+
+def _rows_of_record(metadata_directory: str) -> "list[list[str]]":
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
+        with open(os.path.join(metadata_directory, "RECORD"), encoding="utf-8", newline="") as stream:
             return [row for row in csv.reader(stream) if row]
     except (OSError, ValueError, csv.Error):
         return []
@@ -48,7 +82,7 @@ def rows_of_record(path: str) -> "list[list[str]]":
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
     """Return version and metadata's path of what is installed, by normal name."""
-    found = {}  # type: dict[str, tuple[str, str]]
+    found: "dict[str, tuple[str, str]]" = {}
     for path in _paths_in_packages(environment):
         stem, extension = os.path.splitext(os.path.basename(path))
         if extension == ".dist-info" or (extension == ".egg-info" and "-" in stem):
@@ -62,8 +96,11 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
 def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":
     """Return the path of the first project that is not installed as the plan asks, and why not."""
     distributions = installed_distributions(environment)
-    faults = ((project.path, _fault_of_project(project, distributions)) for project in plan.projects())
-    return next(((path, fault) for path, fault in faults if fault is not None), None)
+    for project in plan.projects():
+        fault = _fault_of_project(project, distributions)
+        if fault is not None:
+            return project.path, fault
+    return None
 
 
 def _paths_in_packages(environment: str) -> "list[str]":
@@ -71,22 +108,19 @@ def _paths_in_packages(environment: str) -> "list[str]":
 
 
 def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple[str, str]]") -> "str | None":
-    if project.metadata.name:
-        name = normalized_project_name(project.metadata.name)
-        if name not in distributions:
-            unknown = ", having found no name in its metadata" if "unknown" in distributions else ""
-            return "%s is not installed%s" % (project.metadata.name, unknown)
-    else:
-        # Its name is computed in setup.py.
+    name = project.metadata.normal_name
+    if not name:
+        # It is computed in setup.py.
         name = next((name for name, (_, path) in distributions.items() if _is_from(path, project.path)), "")
-        if not name:
-            return "nothing from %s is installed" % project.path
+    if name not in distributions:
+        unknown = ", having found no name in its metadata" if "unknown" in distributions else ""
+        return "%s is not installed%s" % (project.metadata.name or project.path, unknown)
     path = distributions[name][1]
     if project.editable and not _is_from(path, project.path):
         return "%s is not the editable project in this checkout" % name
     if path.endswith(".egg-link"):
         return None
-    recorded = [row[0] for row in rows_of_record(os.path.join(path, "RECORD"))]
+    recorded = [row[0] for row in _rows_of_record(path)]
     faults = (_fault_of_file(os.path.dirname(path), entry) for entry in recorded)
     fault = next(filter(None, faults), None) if recorded else "has no RECORD of its files"
     return fault and "%s %s" % (name, fault)

@@ -173,7 +173,7 @@ class PipBackend(Backend):
             # pip takes that for an error; uv locks nothing.
             return {"environment": self.markers(job.interpreter), "install": []}
         result = self.run_pip(job, "resolve", _LOOK + arguments, lines, pins, locking=True)
-        report = json.loads(result.output)  # type: dict[str, Any]
+        report: "dict[str, Any]" = json.loads(result.output)
         if hashed:
             # The same versions once more: these have hashes.
             result = self.run_pip(job, "resolve", _LOOK + ["--no-deps"] + hashed, locking=True)

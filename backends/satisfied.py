@@ -22,6 +22,8 @@ def unsatisfied_requirement(
 
     :param settings: `IndexSettings.facts`; what is overridden on purpose is left out
     """
+    from email.parser import HeaderParser
+
     if "no-deps" in settings or any("--no-deps" in step.args for step in plan.steps):
         return None
     overridden = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
@@ -32,13 +34,14 @@ def unsatisfied_requirement(
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
         version, path = installed[name]
-        lines = [] if name in restated else _requirements_of(path)
+        metadata = HeaderParser().parsestr(content_of(os.path.join(path, "METADATA")).decode("utf-8", "replace"))
+        lines = [] if name in restated else metadata.get_all("Requires-Dist", [])
         return [("%s %s" % (name, version), line, extra) for line in lines]
 
     # Who requires, what, and under which extra of its own.
     pending = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
     pending += [edge for name in installed for edge in required_by(name)]
-    chosen = set()  # type: set[tuple[str, str]]
+    chosen: "set[tuple[str, str]]" = set()
     while pending:
         who, line, of_extra = pending.pop()
         wanted = read_requirement(line)
@@ -61,10 +64,3 @@ def unsatisfied_requirement(
                 chosen.add((name, extra))
                 pending += required_by(name, extra)
     return None
-
-
-def _requirements_of(path: str) -> "list[str]":
-    from email.parser import HeaderParser
-
-    text = content_of(os.path.join(path, "METADATA")).decode("utf-8", "replace")
-    return HeaderParser().parsestr(text).get_all("Requires-Dist", [])

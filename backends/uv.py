@@ -125,7 +125,8 @@ class UvBackend(Backend):
     def _install(self, job: Job, command: Command) -> None:
         step, root = command.step, job.plan.root
         arguments = ([] if command.deep else ["--no-deps"]) + step.args + file_options(step)
-        arguments += self._built_anew(job, step.members + _projects_of_files(step, root))
+        places = [(path, line.is_editable) for line in step.lines_of_files(root) for path in line.local_paths(root)]
+        arguments += self._built_anew(job, step.members + _projects_at(places))
         lines = list(step.lines)
         for project in step.projects:
             words = _words_for_uv(project, root)
@@ -159,7 +160,6 @@ class UvBackend(Backend):
         self._run("install from %s" % plan.lock if pinned else "install", arguments, plan.root, environ, lines)
 
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
-        """Return the options by which uv builds what it may not keep of these projects and their sources."""
         step = InstallStep(projects, [], [], [], [])
         found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
         anew = [project for project in found if job.plan.rebuild or not is_declarative(project)]
@@ -175,7 +175,7 @@ class UvBackend(Backend):
         options, environ = self.settings.for_uv(locking=True)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
         arguments += ["--output-file", temporary] + python + options + upgrades + ["-"]
-        lines = []  # type: list[str]
+        lines: "list[str]" = []
         for step, _, _ in self.commands(job, of_lines_only=True, locking=True):
             # `compile` has no option for requirement files.
             arguments += step.requirements + with_option("-c", step.constraints)
@@ -200,11 +200,6 @@ def _words_for_uv(project: ProjectToInstall, root: str) -> "list[str]":
     return ["-e", path] if project.editable else [path]
 
 
-def _projects_of_files(step: InstallStep, root: str) -> "list[ProjectToInstall]":
-    lines = step.lines_of_files(root)
-    return _projects_at([(path, line.is_editable) for line in lines for path in line.local_paths(root)])
-
-
 def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
     document, base = load_lock(lock), os.path.dirname(lock)
     directories = [package["directory"] for package in document.get("packages", []) if "directory" in package]
@@ -227,7 +222,6 @@ def _depends_on_choice(lock: str) -> bool:
 
 
 def _oldest_python(job: Job) -> str:
-    """Return the oldest version that every project of the plan supports."""
     ranges = " ".join(metadata.requires_python or "" for metadata in job.plan.all_metadata())
     bounds = re.findall(r"(?:>=|~=|==)\s*(\d+)\.(\d+)", ranges)
     found = [tuple(map(int, bound)) for bound in bounds] or [tuple(job.interpreter.version_info[:2])]

@@ -208,8 +208,7 @@ class Built:
 
     @property
     def versions(self) -> dict[str, str]:
-        found: dict[str, str] = self.facts["distributions"]
-        return found
+        return {name: version for name, (version, _) in installed_distributions(str(self.directory)).items()}
 
     def recorded(self) -> dict[str, list[str]]:
         """Return what each RECORD lists, apart from scripts, which hold a path, and origins, which tools spell freely."""

@@ -9,7 +9,7 @@ from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import read_file, sha256_of
 from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
+__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps", "path_from"]
 
 # Grows when this kernel builds other environments from the same inputs.
 KERNEL_FORMAT = 3
@@ -45,10 +45,14 @@ def fingerprint_of(
     }
     shown, stamps = dict(full), input_stamps(inputs.stamped())
     for path in inputs.present:
-        content_hash = _hash_of_file(path)
-        if content_hash is not None:
-            name = "file:" + _path_from(clone_path, path)
-            full[name], shown[name] = content_hash, content_hash[:12]
+        try:
+            content_hash = sha256_of(read_file(path))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise disk_failure("read an input of the environment", path, error) from error
+        name = "file:" + path_from(clone_path, path)
+        full[name], shown[name] = content_hash, content_hash[:12]
     for key, value in settings.items():
         name, text = "setting:" + key, json.dumps(value, sort_keys=True)
         # A long value or a URL may hold credentials.
@@ -59,27 +63,18 @@ def fingerprint_of(
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
     """Return for each file what changes whenever its content does."""
-    return [_stamp_of(path) for path in inputs]
+    stamps: "list[tuple[int, ...]]" = []
+    for path in inputs:
+        try:
+            status = os.stat(path)
+            stamps.append((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
+        except OSError:
+            stamps.append(())
+    return stamps
 
 
-def _stamp_of(path: str) -> "tuple[int, ...]":
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
-
-
-def _hash_of_file(path: str) -> "str | None":
-    try:
-        return sha256_of(read_file(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise disk_failure("read an input of the environment", path, error) from error
-
-
-def _path_from(root: str, path: str) -> str:
+def path_from(root: str, path: str) -> str:
+    """Return a path as the same clone elsewhere would name it."""
     try:
         return os.path.relpath(path, root).replace(os.sep, "/")
     except ValueError:

@@ -6,13 +6,12 @@ import re
 import time
 from typing import Any, NamedTuple
 
-from protoprimer.backends.installed import metadata_directories
+from protoprimer.backends.installed import faults_of_files, interpreter_fault, metadata_directories
 from protoprimer.errors import InstallError
 from protoprimer.fetch.wheels import remove_unused
 from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process, utc_time
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import MARK_OF_USE, just_replaced, may_be_used_elsewhere, paths_in_use
-from protoprimer.store.integrity import faults_of_files, interpreter_fault
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
 from protoprimer.system.files import (

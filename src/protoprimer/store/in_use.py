@@ -45,7 +45,7 @@ def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
     others = set(moments).union([_place_of(record)] if record.get("machine") else []) - {_place_of(here)}
     if not others and here["namespace"] in ("", _FIRST_NAMESPACE):
         return False
-    last = max([record.get("built_seconds", 0), *moments.values()])  # type: float
+    last: "float" = max([record.get("built_seconds", 0), *moments.values()])
     return time.time() - last < (_SECONDS_OTHERS_ARE_SPARED if others else _SECONDS_SIBLINGS_ARE_SPARED)
 
 
@@ -72,7 +72,7 @@ def paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
         spellings = {re.escape(os.fsencode(one)) for one in (path, os.path.realpath(path))}
         # `x` is not in use because `x.2` is.
         patterns[path] = re.compile(b"(?:" + b"|".join(spellings) + b")[/\\0\\s\"']")
-    used = set()  # type: set[str]
+    used: "set[str]" = set()
     for text in _texts_of_processes(ready) if paths else ():
         used.update(path for path in paths if patterns[path].search(text))
     return used
@@ -83,15 +83,11 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
     if os.path.isdir("/proc/self"):
         for pid in os.listdir("/proc"):
             if pid.isdigit() and int(pid) != os.getpid():
-                yield _text_of_process(os.path.join("/proc", pid))
+                # An activated shell shows it in its variables only.
+                texts = [content_of("/proc/%s/%s" % (pid, name)) for name in ("cmdline", "environ", "maps")]
+                with contextlib.suppress(OSError):
+                    texts.append(os.fsencode(os.readlink("/proc/%s/cwd" % pid)))
+                yield b"\0".join(texts) + b"\0"
     elif not is_windows():
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)
-
-
-def _text_of_process(directory: str) -> bytes:
-    # An activated shell shows it in its variables only.
-    texts = [content_of(os.path.join(directory, name)) for name in ("cmdline", "environ", "maps")]
-    with contextlib.suppress(OSError):
-        texts.append(os.fsencode(os.readlink(os.path.join(directory, "cwd"))))
-    return b"\0".join(texts) + b"\0"

@@ -53,7 +53,7 @@ def write_ready(
     exact = [base_executable, scripts_directory(environment)] + packages + sorted(inputs.looked_at)
     # Without its pyvenv.cfg an interpreter starts, but in no environment.
     exact += [os.path.join(environment, name) for name in ("pyvenv.cfg", RECORD_NAME)]
-    facts = {
+    facts: "dict[str, Any]" = {
         "state": os.path.abspath(state_directory),
         "boot": boot_identifier(),
         "environment": environment,
@@ -62,7 +62,7 @@ def write_ready(
         "exact": [[path, os.stat(path).st_mtime_ns] for path in exact],
         "absent": inputs.absent,
         "links": [list(pair) for pair in links],
-    }  # type: dict[str, Any]
+    }
     facts["stamps"] = _write_stamps(facts["state"], {moment for _, moment in facts["inputs"] + facts["exact"]})
     facts["moment"] = _safe_moment(read_at_ns, [moment for _, moment in facts["inputs"]])
     write_launcher(facts["state"])
