@@ -126,3 +126,11 @@ def test_globs_find_any_depth_but_nothing_hidden(tmp_path: Path) -> None:
         ".h/*": [".h/x.txt"],
         "none/*": [],
     }
+
+
+def test_a_link_that_leads_nowhere_is_looked_at_and_what_it_leads_to_is_absent(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").symlink_to("elsewhere.txt")
+    found = Inputs()
+    found.add(str(tmp_path / "requirements.txt"))
+    assert (found.present, found.absent) == ([], [str(tmp_path / "elsewhere.txt")])
+    assert found.looked_at == {str(tmp_path)}

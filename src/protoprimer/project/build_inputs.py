@@ -19,29 +19,29 @@ _VERSION_FROM_TAGS = re.compile(
 
 
 def add_project_inputs(
-    directory: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None
+    path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None
 ) -> None:
-    """Add what decides how a project and its sources are built; all its files unless it is editable."""
-    seen = set() if seen is None else seen
-    if (directory, editable) in seen:
+    """Add what decides how a project and its sources are built: all its files unless it is editable, or an archive."""
+    if os.path.isfile(path) or (path.endswith((".whl", ".tar.gz", ".zip")) and not os.path.isdir(path)):
+        inputs.add(path)
         return
-    seen.add((directory, editable))
-    inputs.add(*(os.path.join(directory, name) for name in METADATA_FILES))
-    metadata = read_project(directory)
+    seen = set() if seen is None else seen
+    if (path, editable) in seen:
+        return
+    seen.add((path, editable))
+    inputs.add(*(os.path.join(path, name) for name in METADATA_FILES))
+    metadata = read_project(path)
     if metadata is None:
         return
     if not editable:
-        inputs.add_matching(directory, "**")
+        inputs.add_matching(path, "**")
     _add_named_by_metadata(metadata, inputs)
     _add_read_by_scripts(metadata, editable, inputs)
     _add_cache_keys(metadata, inputs)
     _add_version(metadata, inputs)
     _add_packages(metadata, inputs)
-    for path, is_editable in _local_sources(metadata):
-        if path.endswith((".whl", ".tar.gz", ".zip")):
-            inputs.add(path)
-        else:
-            add_project_inputs(path, is_editable, inputs, seen)
+    for source, is_editable in _local_sources(metadata):
+        add_project_inputs(source, is_editable, inputs, seen)
     for member in member_directories(metadata, inputs):
         add_project_inputs(member, True, inputs, seen)
 

@@ -41,6 +41,10 @@ class Inputs:
         for path in paths:
             if os.path.isfile(path):
                 self._present.add(path)
+            elif os.path.islink(path) and not os.path.exists(path):
+                # It may be replaced, or what it leads to may appear.
+                self.looked_at.add(os.path.dirname(path))
+                self._absent.add(os.path.realpath(path))
             elif not os.path.exists(path):
                 self._absent.add(path)
 

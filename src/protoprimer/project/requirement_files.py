@@ -53,7 +53,7 @@ class RequirementLine(NamedTuple):
         """Return what is asked for, with the name that a path has; `None` if that cannot be known."""
         asked = read_requirement(self.target)
         for path in self.local_paths(root) if asked is None or asked.url is None else []:
-            metadata = read_project(path) if os.path.isdir(path) else None
+            metadata = read_project(path)
             name = metadata.name if metadata else re.split(r"-\d", os.path.basename(path))[0]
             extras = "".join(re.findall(r"\[.*\]", self.target))
             return read_requirement("%s%s @ %s" % (name, extras, file_url(path))) if name else None
@@ -132,10 +132,7 @@ def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: I
         if not line.text:
             inputs.add(line.path)
         for path in line.local_paths(root):
-            if os.path.isdir(path):
-                add_project_inputs(path, line.is_editable, inputs)
-            elif path.endswith((".whl", ".tar.gz", ".zip")):
-                inputs.add(path)
+            add_project_inputs(path, line.is_editable, inputs)
 
 
 def lines_without_hashes(path: str) -> "list[str] | None":
