@@ -52,10 +52,9 @@ class UrlReader:
 
     def __init__(self, settings: IndexSettings, console: Console) -> None:
         self.settings = settings
-        # Whether files are asked for by HEAD only.
+        # Then files are asked for by HEAD.
         self.only_looks = False
         self._console = console
-        # Reading the certificates takes a while.
         self._context = functools.lru_cache(None)(functools.partial(_tls_context, settings))
         self._closed_servers = {}  # type: dict[str, RoadClosed]
 
@@ -292,7 +291,7 @@ def _links_of_html(text: str) -> "dict[str, str]":
     import html
     from urllib.parse import unquote, urljoin
 
-    # A real parser needs a second for the two megabytes of a large project; the tags of a simple page need none.
+    # A real parser needs a second for the two megabytes of a large project.
     tag = r"<(a|base)\s[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))"
     found = re.findall(tag, re.sub(r"(?s)<!--.*?-->", "", text), re.IGNORECASE)
     targets = [(kind.lower(), html.unescape("".join(forms)).strip()) for kind, *forms in found]

@@ -56,6 +56,6 @@ def tag_rank(tag: str, host: str) -> int:
     if wheel.family == here.family:
         # What a Python for macOS tells is the oldest system that it was built for.
         return 1 + wheel.version[1] if here.family == "macosx" or wheel.version <= here.version else -1
-    # uv's of musl are linked statically: they also run where the GNU library is older than the others need.
+    # uv's of musl are linked statically: they run beside any GNU library.
     suits = wheel.family == "linux" or (wheel.family == "musllinux" and here.family == "manylinux")
     return 0 if suits and here.family.endswith("linux") else -1

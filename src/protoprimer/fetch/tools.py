@@ -29,7 +29,7 @@ from protoprimer.system.platform import is_windows
 __all__ = ["Tool", "ToolBox"]
 
 SECONDS_TO_PRINT_A_VERSION = 5.0
-# A program that is none may have been stopped by what is no part of its file.
+# What stopped it may be no part of its file.
 SECONDS_UNTIL_ASKED_AGAIN = 3600
 OLDEST_TOOLS = {"uv": (0, 8), "pip": (19, 0), "virtualenv": (20, 17)}
 _ANY_NEWER = (1000,)
@@ -49,9 +49,8 @@ class Tool(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """What may be a tool; `path` is the file that decides what it is."""
-
     command: "list[str]"
+    # The file that decides what it is.
     path: str
     origin: str
 
@@ -310,7 +309,7 @@ def _wheel_version(name: str, wheels: "dict[str, str]") -> str:
 
 
 def _pip_command(interpreter: Interpreter, directory: str) -> "list[str]":
-    # A path, not `-m pip`: isolated mode would not find it. Run by its runner, pip does not take itself for installed.
+    # Isolated mode would not find `-m pip`. Run by its runner, pip does not take itself for installed.
     program = os.path.join(directory, "pip", "__pip-runner__.py")
     program = program if os.path.isfile(program) else os.path.dirname(program)
     return [interpreter.executable, "-I", program]
@@ -343,14 +342,13 @@ def _executable(name: str) -> str:
 
 
 def _on_path(name: str) -> "list[str]":
-    """Return where it is, but for environments of protoprimer."""
     found = []
-    for directory in directories_on_path():
+    for directory in dict.fromkeys(directories_on_path()):
         path = os.path.join(directory, _executable(name))
-        ours = os.path.join(os.path.dirname(os.path.realpath(directory)), "protoprimer.json")
-        if os.path.isfile(path) and os.access(path, os.X_OK) and not os.path.exists(ours):
+        is_ours = os.path.exists(os.path.join(os.path.realpath(directory), "..", "protoprimer.json"))
+        if os.path.isfile(path) and os.access(path, os.X_OK) and not is_ours:
             found.append(path)
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _uvs_of_host() -> "list[_Candidate]":

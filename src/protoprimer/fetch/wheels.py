@@ -181,7 +181,7 @@ def _publish_directory(temporary: str, directory: str) -> None:
     except OSError:
         if unpacked_is_whole(directory):
             return
-        # What stands there was damaged; it is moved away in one step, in case somebody looks at it now.
+        # Moved away in one step, in case somebody looks at it now.
         damaged = temporary + ".damaged"
         os.rename(directory, damaged)
         try:

@@ -98,7 +98,7 @@ def _system_directories() -> "list[str]":
 
 
 def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
-    # What the Windows launcher knows is the registry (PEP 514).
+    # The launcher reads the registry (PEP 514).
     for launcher in (os.path.join(entry, "py.exe") for entry in search):
         if os.path.isfile(launcher):
             listed = run_child([launcher, "-0p"], console, timeout=5.0)
@@ -107,13 +107,13 @@ def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
 
 
 def _python_files(directory: str) -> "list[str]":
-    # What Windows offers in WindowsApps are stubs that open its shop.
+    # In WindowsApps are stubs that open a shop.
     if os.path.basename(directory) in ("shims", "WindowsApps"):
         return []
     if sys.platform == "darwin" and directory == "/usr/bin" and not os.path.isdir("/Library/Developer"):
-        # Apple's stub would open a window that offers to install the developer tools.
+        # Apple's stub would offer the developer tools in a window.
         return []
-    # `platform-python` is the only one that a minimal RHEL 8 has.
+    # A minimal RHEL 8 has only `platform-python`.
     named = re.compile(r"((python|pypy)(\d+(\.\d+)?)?t?d?|platform-python)" + (r"\.exe\Z" if is_windows() else r"\Z"))
     return [os.path.join(directory, name) for name in names_in(directory) if named.match(name)]
 

@@ -34,7 +34,6 @@ def choose_interpreter(
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param place: what asked for this Python, as its `str()`
-    :param take_newest: rather than the one that runs
     :raises InterpreterError: exit code 4: nothing fits
     """
     wild = wild_interpreter()
@@ -43,7 +42,7 @@ def choose_interpreter(
         return wild
     refusals = []  # type: list[InterpreterRefusal]
     candidates = interpreter_candidates(wild, toolbox.console)
-    # A name is only evidence: what it speaks against is probed all the same before anybody is told that nothing fits.
+    # A name is only evidence: what it speaks against is probed too before anybody is told that nothing fits.
     for is_likely in (True, False):
         some = [candidate for candidate in candidates if candidate.may_fit(request) == is_likely]
         newest = _newest_fitting(some, request, toolbox, refusals)
@@ -189,7 +188,7 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]") -> str:
     command, environ = uv.command + ["python"] + arguments, scrubbed_environment(settings)
     child = run_child(command, toolbox.console, toolbox.settings.root, environ)
     if child.status != 0:
-        # After what went well a line tells what failed; the last of the causes below it tells why.
+        # One line tells what failed; the last of the causes below it tells why.
         lines = list(filter(None, map(str.strip, child.errors.splitlines())))
         failed = [line for line in lines if line.startswith("error")] or lines
         causes = [line for line in lines if line.lower().startswith("cause")] or lines[1:]

@@ -28,7 +28,7 @@ MATRIX_VARIABLE = "PROTOPRIMER_MATRIX"
 PROBE_SECONDS = 5.0
 OLDEST_PYTHON = (3, 6)
 
-# Run by this process for itself and by every candidate, so that both answer alike; any Python from 2.6 on can parse it.
+# Run by this process and by every candidate, so that both answer alike; Python 2.6 can parse it.
 _PROBE = r"""
 import sys
 kind = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info[3], "")
@@ -44,7 +44,7 @@ if sys.version_info >= (3, 6):
     marks = [os.path.join(above, "pyvenv.cfg") for above in (directory, os.path.dirname(directory))]
     libc = ""
     if sys.platform.startswith("linux"):
-        # What sysconfig says there, at a fraction of the time.
+        # As sysconfig, which takes longer.
         platform = "linux-" + os.uname()[4]
         try:
             libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
@@ -69,7 +69,7 @@ if sys.version_info >= (3, 6):
 """
 _PROBE_MARK = "protoprimer-probe:"
 _PROBE_ANSWER = "\nimport json; print('\\n%s' + json.dumps(facts))" % _PROBE_MARK
-# `-I` would be -E, -s and no working directory in sys.path, but 2.7 does not know it and is to tell its version too.
+# Instead of `-I`, which 2.7 does not know: it is to tell its version too.
 _PROBE_ARGUMENTS = [
     "-E", "-s", "-S", "-c",
     "import sys; sys.path[:] = [entry for entry in sys.path if entry]\n" + _PROBE + _PROBE_ANSWER,
@@ -142,7 +142,7 @@ def _answer_of(python: str, arguments: "list[str]", console: Console, seconds: f
 
 def _why_child_failed(status: int, errors: str) -> str:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    # A fatal error's last lines are a thread's empty stack: the line that names the error says more.
+    # A fatal error's last lines are a thread's empty stack.
     told = next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")
     how = "it was ended by signal %d" % -status if status < 0 else "it failed with exit status %d" % status
     return how + (": " + told[:200] if told else "")

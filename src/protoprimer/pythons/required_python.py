@@ -20,7 +20,6 @@ class RequiredPython(NamedTuple):
     request: PythonRequest
     # Within the range of each project that is installed: an installer would refuse others.
     narrowed: PythonRequest
-    # The line of a project's range is looked up only when somebody is told.
     sources: "list[str | ProjectMetadata]"
     files: "list[str]"
     absent_files: "list[str]"
