@@ -11,9 +11,9 @@ from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import NothingChosenError, Plan, globs_of, make_plan, projects_below
 from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.configuration import Configuration
-from protoprimer.system.files import link_target
+from protoprimer.store.generations import is_our_link
 
-__all__ = ["findings", "finds_modules_itself", "is_own_link"]
+__all__ = ["findings", "finds_modules_itself"]
 
 # Directories that setuptools takes for no package of a project.
 _NO_PACKAGES = {"bin", "build", "doc", "docs", "examples", "scripts", "tasks", "test", "tests", "tools", "utils"}
@@ -44,7 +44,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
         lines.append(("lock", "%s./prime lock pins the versions" % "".join(foreign)))
     link = configuration.text("venv-link")
     path = configuration.path_of(link) if link else ""
-    if link and os.path.lexists(path) and not is_own_link(path, configuration.own_state_directory):
+    if link and os.path.lexists(path) and not is_our_link(path, configuration.own_state_directory):
         text = (
             "is another tool's environment, which stays and editors use; to hand the name over, remove it, then ./prime"
         )
@@ -78,12 +78,6 @@ def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) ->
         text = "to install all of it, write in protoprimer.toml: install = [{ projects = [%s], requirements = %s }]"
         lines.append(("", text % (", ".join(root + globs_of(below)), wanted["files"])))
     return lines
-
-
-def is_own_link(path: str, state_directory: str) -> bool:
-    """Tell whether this is a link to an environment of this state directory."""
-    target = os.path.dirname(link_target(path) or "")
-    return bool(target) and os.path.realpath(target) == os.path.realpath(os.path.join(state_directory, "envs"))
 
 
 def finds_modules_itself(directory: str) -> bool:

@@ -3,7 +3,7 @@
 import os
 
 from protoprimer.authoring.entry import KINDS, entry_main, entry_text, names_function, relative_path
-from protoprimer.authoring.findings import findings, finds_modules_itself, is_own_link
+from protoprimer.authoring.findings import findings, finds_modules_itself
 from protoprimer.authoring.header import kernel_version
 from protoprimer.authoring.kernel import author_program, kernel_text, running_kernel
 from protoprimer.authoring.repository_files import RepositoryFile, repository_text, with_attributes, with_ignored
@@ -11,6 +11,7 @@ from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.formats.versions import Version
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
+from protoprimer.store.generations import is_our_link
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_target, remove_tree
 from protoprimer.system.platform import is_windows
@@ -66,7 +67,7 @@ class _Adoption:
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):
             paths.append(self.path(COMMAND_NAME))
         state, link = self.configuration.own_state_directory, self.configuration.path_of(self.link or ".venv")
-        if is_own_link(link, state):
+        if is_our_link(link, state):
             paths.append(link)
         is_our_state = link_target(state) is None and os.path.isfile(os.path.join(state, "CACHEDIR.TAG"))
         return paths + [state] * is_our_state

@@ -25,7 +25,7 @@ from protoprimer.system.files import (
 )
 from protoprimer.version import VERSION
 
-__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "point_link", "record_of"]
+__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "is_our_link", "point_link", "record_of"]
 
 RECORD_NAME = "protoprimer.json"
 # Of a record written by another version, only these types are read.
@@ -235,7 +235,7 @@ def point_link(link: str, generation: str, state_directory: str, console: Consol
     target, fault = link_target(link), None
     if target == generation:
         return
-    if target is not None and not _is_our_link(target, os.path.join(state_directory, "envs")):
+    if target is not None and not is_our_link(link, state_directory):
         fault = "is a link to " + target
     elif target is None and os.path.lexists(link) and not (os.path.isdir(link) and not os.listdir(link)):
         fault = "is not protoprimer's"
@@ -255,8 +255,12 @@ def point_link(link: str, generation: str, state_directory: str, console: Consol
         console.warn("%s %s: left alone; %s" % (link, fault, advice))
 
 
-def _is_our_link(target: str, envs: str) -> bool:
-    directory = os.path.dirname(target)
+def is_our_link(link: str, state_directory: str) -> bool:
+    """Tell whether this is a link to an environment of this state directory."""
+    target = link_target(link)
+    if target is None:
+        return False
+    directory, envs = os.path.dirname(target), os.path.join(state_directory, "envs")
     # An absolute link leads to nothing after the clone was moved.
     has_our_form = os.path.basename(directory) == "envs" and _environment_and_digest(target) is not None
     return os.path.realpath(directory) == os.path.realpath(envs) or (has_our_form and not os.path.lexists(target))
