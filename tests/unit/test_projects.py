@@ -309,6 +309,10 @@ def test_dynamic_dependencies_are_known_to_be_so(tmp_path: Path) -> None:
     assert project.has_dynamic_dependencies and not project.extras_are_static
     (tmp_path / "pyproject.toml").unlink()
     assert made(tmp_path, setup_py="setup(name='x')").has_dynamic_dependencies
+    # No table that is read says what these require.
+    poetry = '[tool.poetry]\nname = "x"\n[tool.poetry.dependencies]\nidna = "*"\n'
+    assert made(tmp_path, pyproject_toml=poetry).has_dynamic_dependencies
+    assert made(tmp_path, setup_cfg="[options]\ninstall_requires = idna\n").has_dynamic_dependencies
 
 
 @pytest.mark.parametrize(

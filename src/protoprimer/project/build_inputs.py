@@ -18,9 +18,7 @@ _VERSION_FROM_TAGS = re.compile(
 )
 
 
-def add_project_inputs(
-    path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None
-) -> None:
+def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None) -> None:
     """Add what decides how a project and its sources are built: all its files unless it is editable, or an archive."""
     if os.path.isfile(path) or (path.endswith((".whl", ".tar.gz", ".zip")) and not os.path.isdir(path)):
         inputs.add(path)

@@ -51,7 +51,7 @@ class ProjectMetadata:
         self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
         self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
-        self.has_dynamic_dependencies = bool(computed) or (self.has_setup_py and not self.has_project_table)
+        self.has_dynamic_dependencies = bool(computed) or not self.has_project_table
         self.extras_are_static = self.has_project_table and "optional-dependencies" not in computed
 
     @property
