@@ -243,8 +243,15 @@ _ADVICE = (
     ("do not match the hashes|hash mismatch", "find out why what is offered is not what was locked, or ./prime lock"),
     ("needs to be updated|not supported by the lockfile", "the lock does not fit (any more): ./prime lock"),
     (
+        "does not satisfy python|requires? a different python",
+        "take a Python that it supports (requires-python, or the key `python`), or another version of it",
+    ),
+    (
         "no solution found|resolutionimpossible|no matching distribution|not found in the package registry",
         "correct the requirements, or the indexes they are looked up in, and run again",
     ),
-    ("failed to build|subprocess-exited-with-error|build backend", "make the project build, and run again"),
+    (
+        "failed to build|subprocess-exited-with-error|build backend",
+        "mend the build if the project is yours, else install what it needs, or ask for a version with a wheel",
+    ),
 )  # the installers' own words, in lower case

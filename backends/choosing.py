@@ -22,7 +22,7 @@ __all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend"
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
-_ADVICE_ON_FILES = "docs/reference/backends.md tells how to write one"
+_ADVICE_ON_FILES = "correct it (see Backends in protoprimer's documentation)"
 
 
 def select_backend(
@@ -47,7 +47,8 @@ def select_backend(
             return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
         refusals.append("not %s: %s" % (backend.name, reason))
     cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
-    advice = ["put uv on PATH, or do what opens another road; ./prime check shows what this host can do"]
+    advice = ["correct the variable UV" if os.environ.get("UV") else "put uv on PATH"]
+    advice[0] += " (./prime check shows what this host can do)"
     advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
     raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
 
@@ -65,7 +66,7 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
         if _is_backend_file(name):
             if not os.path.isfile(configuration.path_of(name)):
                 cause = "the backend file %s does not exist" % name
-                raise configuration.error(key, cause, "create it, or correct its path; " + _ADVICE_ON_FILES)
+                raise configuration.error(key, cause, "create it, or correct its path")
         elif name != "auto" and name not in BACKENDS:
             nearest = nearest_name(name, list(BACKENDS))
             advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)

@@ -131,6 +131,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         console.say(str(ended))
         status = 0
     except PrimerError as error:
+        console.root = console.root or str(record_of(sys.prefix).get("root", ""))
         console.error(error)
         status = error.exit_code
     except KeyboardInterrupt:

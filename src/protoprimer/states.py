@@ -20,7 +20,7 @@ from protoprimer.project.requirement_files import add_requirement_lines, lines_o
 from protoprimer.pythons.choice import choose_interpreter, selected_interpreter
 from protoprimer.pythons.required_python import RequiredPython, required_python_of
 from protoprimer.settings.command_line import CommandLine, parse_command_line
-from protoprimer.settings.configuration import Configuration, read_configuration
+from protoprimer.settings.configuration import Configuration, find_root, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.store.building import (
     BuildRequest,
@@ -72,7 +72,7 @@ def console(invocation: Invocation, command_line: CommandLine) -> Console:
     if asked and not verbosity:
         if asked not in ("-1", "0", "1", "2"):
             cause = "PROTOPRIMER_VERBOSITY must be -1 (errors only), 0, 1 or 2 (most), not %r" % asked
-            raise ConfigurationError(cause, "the variable PROTOPRIMER_VERBOSITY")
+            raise ConfigurationError(cause)
         verbosity = int(asked)
     return Console(verbosity, command_line.text("color") or "auto")
 
@@ -86,9 +86,11 @@ def configuration(
     invocation: Invocation, command_line: CommandLine, read_at_ns: int, console: Console
 ) -> Configuration:
     """What the five leaps say."""
+    console.root = find_root(os.path.dirname(invocation.entry_path))
     found = read_configuration(
         invocation.entry_path, invocation.kernel_path, command_line, invocation.variables, remembered_environment
     )
+    console.root = found.root
     if found.is_fallback:
         words = "this branch has no environment %r, which this clone has chosen: taking %s"
         console.say(words % (remembered_environment(found.state_directory), found.environment_name))

@@ -63,6 +63,16 @@ def test_1_check_tells_every_road_with_what_would_open_it(bench: Bench) -> None:
     assert "s3cret" not in json.dumps(uv)
 
 
+def test_1_check_tells_people_of_roads_only_where_they_need_one(bench: Bench) -> None:
+    world = bench.world().without_network()
+    told = world.prime("check", status=None).output
+    assert "can serve" in told
+    assert "road: " not in told
+    assert "backend: uv: " in told
+    assert "could not be had" not in told
+    assert "road: " in world.prime("check", "-v", status=None).output
+
+
 def test_1_wrong_bytes_of_pip_are_not_replaced_by_another_pip_but_uv_serves(bench: Bench) -> None:
     index = bench.index(Behaviour(wrong_bytes=("pip-",)))
     world = bench.world().set(PIP_INDEX_URL=index.url)
@@ -99,6 +109,7 @@ def test_2_without_any_road_the_sentence_opens_one(bench: Bench) -> None:
     errors = world.prime(status=5).errors
     # It names what may be put where: this is what it says of uv.
     assert re.search(r"put (a )?uv on PATH", errors), errors
+    assert "road: " in world.prime("check", status=None).output
     (world.bin / "uv").symlink_to(bench.uv_program())
     assert world.prime().output == "demo\n"
 

@@ -111,6 +111,9 @@ def test_the_line_to_add_is_that_of_a_repository_of_requirements(new_clone: NewC
     path = f"{tmp_path / 'host'}{os.pathsep}{clone.environ['PATH']}"
     done = clone.prime("run", "--", "pytest", status=6, environ={"PATH": path})
     assert "the line pytest in requirements.txt" in done.errors
+    clone.write({"setup.py": "from setuptools import setup\nsetup(name='old', version='1', py_modules=[])\n"})
+    done = clone.prime("run", "--", "pytest", status=6, environ={"PATH": path})
+    assert 'add it: extras_require={"dev": ["pytest"]} in setup.py, and install = ' in done.errors
 
 
 @pytest.mark.skipif(not support.mount_namespace_works(), reason="needs a mount namespace")

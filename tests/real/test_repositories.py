@@ -167,6 +167,19 @@ def test_projects_below_a_root_that_is_none_are_left_to_the_author(clone: clones
     assert file_of(clone, "two") == str(clone.root / "two" / "two.py")
 
 
+def test_the_line_for_projects_below_names_the_groups_that_all_of_them_have(
+    clone: clones.Clone, installer: str
+) -> None:
+    dev, test = "[dependency-groups]\ndev = []\n", "[dependency-groups]\ntest = []\n"
+    clone.project("one", "services/one", dev).project("two", "services/two", dev).project("three", "libs/three", dev)
+    clone.project("four", "libs/four", test)
+    items = '{ path = "services/*", groups = ["dev"] }'
+    line = 'install = [{ projects = ["libs/*", %s] }]' % items
+    assert f"next: write in protoprimer.toml: {line}" in clone.prime("--backend", installer, status=3).errors
+    clone.write({"protoprimer.toml": line + "\n"})
+    boot(clone, installer)
+
+
 def test_broken_projects_among_the_tests_are_never_looked_at(clone: clones.Clone, installer: str) -> None:
     clone.project("demo").write(
         {

@@ -67,7 +67,7 @@ def test_extras_of_a_project_that_is_no_package_may_name_each_other(tmp_path: Pa
     assert plan_of(tmp_path, {"pyproject.toml": text}).steps[0].lines == ["a", "b", "c"]
 
 
-def test_projects_below_are_named_with_the_line_to_write_and_are_not_read(tmp_path: Path) -> None:
+def test_projects_below_are_named_with_the_line_to_write_though_they_are_broken(tmp_path: Path) -> None:
     broken = "this is = = no TOML"
     files = {f"{name}/pyproject.toml": broken for name in ("one", "packages/a", "packages/b", "tests/data", ".hidden")}
     with pytest.raises(ConfigurationError) as told:

@@ -24,9 +24,9 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     """Return lines with labels."""
     root, project = configuration.root, read_project(configuration.root)
     try:
-        plan, missing = make_plan(configuration, lock_must_exist=False), ""
+        plan, missing, advice = make_plan(configuration, lock_must_exist=False), "", None
     except NothingChosenError as error:
-        plan, missing = Plan(root, [], None), "%s\n%14s%s" % (error.cause, "", error.advice)
+        plan, missing, advice = Plan(root, [], None), error.cause, error.advice
     required = required_python_of(configuration, plan)
     asked = "%s, from %s" % (required.request.text, required)
     lines = [
@@ -52,6 +52,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     for name, function in sorted(project.scripts.items()) if project else []:
         script = "%s; for an entry script of it: %s entry %s %s" % (name, author_program(), name, function)
         lines.append(("script", script))
+    lines.append(("next", advice))
     return [(label, text) for label, text in lines if text]
 
 
@@ -76,7 +77,7 @@ def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) ->
         wanted = {label: json.dumps(names) for label, (names, _) in found.items()}
         root = ['{ path = ".", groups = %(groups)s, extras = %(extras)s }' % wanted] if here else []
         text = "to install all of it, write in protoprimer.toml: install = [{ projects = [%s], requirements = %s }]"
-        lines.append(("", text % (", ".join(root + globs_of(below)), wanted["files"])))
+        lines.append(("", text % (", ".join(root + globs_of(plan.root, below)), wanted["files"])))
     return lines
 
 

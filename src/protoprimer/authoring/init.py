@@ -89,6 +89,7 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     """
     if main is not None:
         _check_main(main)
+    console.root = os.path.abspath(directory)
     here = _Adoption(directory)
     if main is not None and here.kernel == here.entry:
         raise UsageError("the kernel itself is %s, which has no main" % ENTRY_NAME, "--main", "give it another name")
@@ -112,18 +113,18 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
         if is_windows():
             scripts = "git add --chmod=+x " + " ".join(names[file.path] for file in files if file.is_script)
             steps = [scripts, steps[0], "python " + ENTRY_NAME]
-        found += zip(["next"] + [""] * len(steps), steps)
+        steps = [text for label, text in found if label == "next"] + steps
+        found = [one for one in found if one[0] != "next"] + list(zip(["next"] + [""] * len(steps), steps))
     for label, value in found:
         console.say("%-14s%s" % (label + ":" if label else "", value))
 
 
 def remove_all(directory: str, console: Console, dry_run: bool) -> None:
     """Take away what `init` and `./prime` have written."""
+    console.root = os.path.abspath(directory)
     here = _Adoption(directory)
     paths, changed = here.our_paths(), here.files_without_our_lines()
-    names = [os.path.relpath(path, here.directory) for path in paths]
-    names += ["lines of " + os.path.basename(file.path) for file in changed]
-    told = ", ".join(names) or "nothing: there is nothing of ours"
+    told = ", ".join(paths + ["lines of " + file.path for file in changed]) or "nothing: there is nothing of ours"
     if dry_run:
         console.say("would remove: " + told)
         return

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -57,8 +58,17 @@ def check_command(
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
     report["ask"] = [] if None in backends.values() else list(dict.fromkeys(opens))
-    as_json = command_line.has("json")
-    print_out(json.dumps(report, indent=2, sort_keys=True) if as_json else "\n".join(_lines_of(report)))
+    if command_line.has("json"):
+        print_out(json.dumps(report, indent=2, sort_keys=True))
+    else:
+        if not report["ask"] and console.verbosity < 1:
+            # Roads that nobody needs look like faults.
+            report["roads"] = []
+            for name, reason in backends.items():
+                if reason:
+                    reason = re.sub("(?s) could not be had: .*", " is not here, nor needed", reason)
+                    report["backends"][name] = reason
+        print_out(console.shown("\n".join(_lines_of(report))))
     return 0 if report["environment"] == "current" else 1
 
 

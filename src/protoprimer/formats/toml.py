@@ -5,7 +5,7 @@ import sys
 from typing import Any, Dict, Tuple, Union
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.system.files import read_file
+from protoprimer.system.files import read_configured
 
 __all__ = ["TomlError", "TomlReader", "TomlTable", "load_toml", "parse_toml", "place_of_key"]
 
@@ -25,7 +25,7 @@ class TomlError(ValueError):
 def load_toml(path: str) -> TomlTable:
     """Return the content of a TOML file, or raise `ConfigurationError` (exit code 3)."""
     try:
-        text = read_file(path).decode("utf-8")
+        text = read_configured(path).decode("utf-8")
         # From 3.15 on it takes TOML 1.1, which would make one file good here and bad there.
         if (3, 11) <= sys.version_info < (3, 15):
             import tomllib  # type: ignore[import-not-found,unused-ignore]
@@ -36,8 +36,6 @@ def load_toml(path: str) -> TomlTable:
             except (ValueError, RecursionError):
                 pass  # Said again below, in words that are the same on every Python.
         return parse_toml(text)
-    except OSError as error:
-        raise ConfigurationError("the file cannot be read: %s" % (error.strerror or error), path) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         message, advice = "it is not UTF-8", "save the file as UTF-8"
@@ -53,7 +51,7 @@ def parse_toml(text: str) -> TomlTable:
 
 def place_of_key(path: str, keys: TomlPath) -> str:
     """Return `file:line (key)` of a key in a TOML file, or of the table above it; indexes lead into arrays."""
-    reader, at = TomlReader(read_file(path).decode("utf-8")), 0
+    reader, at = TomlReader(read_configured(path).decode("utf-8")), 0
     value = reader.read()  # type: Any
     for key in keys:
         if (id(value), key) not in reader.offsets:

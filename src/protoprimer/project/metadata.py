@@ -9,7 +9,7 @@ from protoprimer.formats.requirements import normalized_project_name, read_requi
 from protoprimer.formats.toml import TomlPath, TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
-from protoprimer.system.files import content_of, read_file
+from protoprimer.system.files import content_of, read_configured
 
 __all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "known_names", "read_project"]
 
@@ -182,11 +182,9 @@ def _setup_cfg_sections(path: str) -> "dict[str, dict[str, str]]":
 
     parser = configparser.RawConfigParser(strict=False)
     try:
-        text = read_file(path).decode("utf-8", "replace")
+        text = read_configured(path).decode("utf-8", "replace")
         if "[metadata]" in text or "[options]" in text:
             parser.read_string(text, path)
-    except OSError as error:
-        raise ConfigurationError("the file cannot be read: %s" % error.strerror, path) from None
     except configparser.Error as error:
         line = getattr(error, "lineno", None) or getattr(error, "errors", [(1, "")])[0][0]
         cause = "the file is not valid: `key = value` or `[section]` is expected"

@@ -1,7 +1,9 @@
 """What is to be installed, in which order, and from which inputs."""
 
+import json
 import os
 import re
+from contextlib import suppress
 from copy import copy
 from typing import Iterable, NamedTuple
 
@@ -130,7 +132,7 @@ class Plan:
 
     def summary(self) -> str:
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
-        parts += [os.path.relpath(path, self.root) for step in self.steps for path in step.requirements]
+        parts += [path for step in self.steps for path in step.requirements]
         parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
         lines = sum(len(step.lines) for step in self.steps)
         parts += ["%d requirement%s" % (lines, "s" * (lines > 1))] * (lines > 0)
@@ -145,7 +147,7 @@ class Plan:
         return self._with_pins(", ".join(told), count)
 
     def _with_pins(self, told: str, count: str = "") -> str:
-        pins = " from %s" % os.path.relpath(self.lock, self.root) if self.lock else ""
+        pins = " from %s" % self.lock if self.lock else ""
         return (told or "nothing") + count + pins
 
     def inputs(self) -> Inputs:
@@ -206,7 +208,7 @@ def _default_steps(root: str) -> "list[TomlTable]":
         if below:
             cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
             advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
-            raise NothingChosenError(cause, root, advice % ", ".join(globs_of(below)))
+            raise NothingChosenError(cause, root, advice % ", ".join(globs_of(root, below)))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
     items = [dict(defaults, path=path) for path in projects]
     step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}
@@ -229,9 +231,22 @@ def projects_below(root: str) -> "list[str]":
     return sorted(found)
 
 
-def globs_of(below: "list[str]") -> "list[str]":
-    """Return TOML's texts of these projects, a glob for those of one directory."""
-    return list(dict.fromkeys('"%s"' % (os.path.dirname(path) + "/*" if "/" in path else path) for path in below))
+def globs_of(root: str, below: "list[str]") -> "list[str]":
+    """Return these projects as items of `install`, a glob for those of one directory, with the groups of all of it."""
+    globs = dict.fromkeys(os.path.dirname(path) + "/*" if "/" in path else path for path in below)
+    return [_item_of_glob(root, path) for path in globs]
+
+
+def _item_of_glob(root: str, path: str) -> str:
+    # One that cannot be read is told once it is chosen.
+    with suppress(ConfigurationError):
+        found = list(filter(None, (read_project(os.path.join(root, one)) for one in projects_of_glob(root, path))))
+        wanted = dict.fromkeys(group for one in found for group in one.default_groups)
+        # A group that one of them lacks would be refused.
+        groups = [group for group in wanted if all(group in one.groups for one in found)]
+        if groups:
+            return '{ path = "%s", groups = %s }' % (path, json.dumps(groups))
+    return '"%s"' % path
 
 
 def _step(configuration: Configuration, step: TomlTable) -> InstallStep:

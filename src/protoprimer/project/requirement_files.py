@@ -9,6 +9,7 @@ from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import read_project
+from protoprimer.system.files import read_configured
 from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = ["RequirementLine", "add_requirement_lines", "lines_of_arguments", "lines_of_file", "lines_without_hashes"]
@@ -79,11 +80,7 @@ def lines_of_file(
     seen = set() if seen is None else seen
     seen.add((path, is_constraint))
     yield RequirementLine("", path, 0, is_constraint)
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            text = stream.read()
-    except OSError as error:
-        raise ConfigurationError("cannot read %s: %s" % (path, error.strerror), path) from error
+    text = read_configured(path).decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     number = 1
     # A comment line ends a continuation, as it does for pip.
     for logical in re.findall(r"(?:(?!\s*#).*\\\n)*.*\n?", text + "\n")[:-1]:

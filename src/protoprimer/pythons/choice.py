@@ -209,7 +209,5 @@ def _no_interpreter_error(
         lines.append("  %s:" % reason)
         lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
     lines.append("  download through uv: " + no_download)
-    install = str(request.specifiers) if " and " in wanted else wanted
-    advice = "install such a Python (`uv python install '%s'`, pyenv or the system's packages)" % install
-    advice += ", or change what %s asks for" % (asks or "--python or the key `python`")
+    advice = "install such a Python, or change what %s asks for" % (asks or "--python or the key `python`")
     return InterpreterError("\n".join(lines), advice=advice)

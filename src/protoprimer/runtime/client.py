@@ -51,7 +51,9 @@ def client_function(invocation: Invocation, main: str, arguments: "list[str]") -
         raise ClientImportFailed(cause, main, did_you_mean(function_name, names))
     function = getattr(module, function_name)
     if not callable(function):
-        raise ConfigurationError("the client's main %s is not a function" % main, invocation.entry_path)
+        raise ConfigurationError(
+            "the client's main %s is not a function: name one in this script" % main, invocation.entry_path
+        )
     return function  # type: ignore[no-any-return]
 
 
@@ -91,7 +93,8 @@ def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
             return returned
         code = codes[0]
         getattr(returned, "close", str)()
-        cause = "returned a %s, which nobody runs" % type(returned).__name__
+        name = type(returned).__name__
+        cause = "returned a%s %s, which nobody runs" % ("n" * name.startswith("a"), name)
         advice = "make it a plain function, with asyncio.run inside where it awaits"
     place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
     raise ConfigurationError("the client's main " + cause, place, advice)

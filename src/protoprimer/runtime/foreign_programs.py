@@ -69,10 +69,16 @@ def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
         return "python is the environment's"
     planned = plan()
     files = [file for step in planned.steps for file in step.requirements]
-    if planned.projects():
-        line = '[dependency-groups] dev = ["%s"], or [project] dependencies, in pyproject.toml' % name
+    described = [one for one in planned.members() if one.metadata.has_pyproject]
+    groups = [group for one in described for group in one.groups] or ["dev"] * (not planned.is_configured)
+    if groups and (described or (not files and not planned.members())):
+        pyproject = described[0].metadata.pyproject if described else "pyproject.toml"
+        line = '[dependency-groups] %s = ["%s"] in %s' % (groups[0], name, pyproject)
     elif files:
-        line = "the line %s in %s" % (name, os.path.basename(files[0]))
+        line = "the line %s in %s" % (name, files[0])
+    elif planned.is_configured:
+        line = 'the step { args = ["%s"] } in the list `install`' % name
     else:
-        line = 'install = { args = ["%s"] } in [tool.protoprimer]' % name
+        line = 'extras_require={"dev": ["%s"]} in setup.py' % name
+        line += ', and install = [{ projects = [{ path = ".", extras = ["dev"] }] }] in protoprimer.toml'
     return "add it: %s%s" % (line, "; then ./prime lock" if planned.lock else "")

@@ -184,20 +184,20 @@ def _take_option(line: CommandLine, option: Option, value: "str | None", word: s
     name = "option " + option.names[0]
     if not option.metavar:
         if value is not None:
-            raise UsageError(name + " takes no value", word)
+            raise UsageError(name + " takes no value")
         found = True  # type: bool | str
     elif value is None and not rest:
-        raise UsageError("%s needs a value: %s" % (name, option.metavar), word)
+        raise UsageError("%s needs a value" % name, None, "write %s %s" % (word, option.metavar))
     else:
         found = rest.pop(0) if value is None else value
         if not found and option.key != "command":
-            raise UsageError(name + " must not be empty", word, "its value: " + option.metavar)
+            raise UsageError(name + " must not be empty", None, "its value: " + option.metavar)
         if option.choices and found not in option.choices:
-            raise UsageError("%s cannot be %r" % (name, found), word, "possible: " + ", ".join(option.choices))
+            raise UsageError("%s cannot be %r" % (name, found), None, "possible: " + ", ".join(option.choices))
     if option.key in _REPEATABLE:
         line.options.setdefault(option.key, []).append(found)
     elif line.options.setdefault(option.key, found) != found:
-        raise UsageError("%s was given twice: %s and %s" % (name, line.options[option.key], found))
+        raise UsageError("%s was given twice: keep %s or %s" % (name, line.options[option.key], found))
 
 
 def _unknown_word(line: CommandLine, word: str, options: "list[Option | None]") -> UsageError:

@@ -10,7 +10,7 @@ from protoprimer.errors import ConfigurationError, UsageError, nearest_name
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
-from protoprimer.system.files import names_in, read_file, sha256_of
+from protoprimer.system.files import names_in, read_configured, sha256_of
 from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "LEAPS",
     "Configuration",
     "Setting",
+    "find_root",
     "is_environment_name",
     "read_configuration",
 ]
@@ -157,7 +158,7 @@ def read_configuration(
     :raises ConfigurationError: a file, key or value is wrong (exit code 3); nothing has been written
     """
     inputs = _input_leap(command_line, environ)
-    configuration = Configuration(_find_root(os.path.dirname(entry_path)), kernel_path)
+    configuration = Configuration(find_root(os.path.dirname(entry_path)), kernel_path)
     configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
     primer = _primer_leap(configuration)
     client = _client_leap(configuration, primer)
@@ -205,7 +206,8 @@ def _value_from_text(key: str, text: str) -> object:
     return text
 
 
-def _find_root(entry_directory: str) -> str:
+def find_root(entry_directory: str) -> str:
+    """Return the nearest directory upwards that looks like the root of a project."""
     directory = entry_directory
     while not any(os.path.exists(os.path.join(directory, mark)) for mark in _ROOT_MARKS):
         if directory == os.path.dirname(directory):
@@ -226,7 +228,9 @@ def _primer_leap(configuration: Configuration) -> "dict[str, str]":
     root = configuration.root = paths.get("root", configuration.root)
     configuration.leaps["primer"] = dict(primer, root=root, kernel=configuration.kernel_path)
     if "root" in primer and not os.path.isdir(root):
-        raise ConfigurationError("the root %s is not a directory" % root, configuration.place_in(files[0], ("root",)))
+        raise ConfigurationError(
+            "the root %s is not a directory: correct it" % root, configuration.place_in(files[0], ("root",))
+        )
     if "client" in primer and not os.path.isfile(paths["client"]):
         cause, place = "the file %s does not exist" % paths["client"], configuration.place_in(files[0], ("client",))
         raise ConfigurationError(cause, place, "create it, or correct its path")
@@ -327,7 +331,8 @@ def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]
     for depth, key in enumerate(keys, 1):
         data = data.get(key, {})
         if not isinstance(data, dict):
-            cause = "%s must be a table" % ".".join(keys[:depth])
+            name = ".".join(keys[:depth])
+            cause = "%s must be a table: write [%s] above its keys" % (name, name)
             raise ConfigurationError(cause, configuration.place_in(file, keys[:depth]))
     violation = first_violation(data, schema)
     if violation:
@@ -338,14 +343,13 @@ def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]
 
 def _load_json(path: str) -> "dict[str, Any]":
     try:
-        data = json.loads(read_file(path).decode("utf-8"))
-    except OSError as error:
-        raise ConfigurationError("%s cannot be read: %s" % (path, error.strerror), path) from None
+        data = json.loads(read_configured(path).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         place = "%s:%d" % (path, getattr(error, "lineno", 1))
-        raise ConfigurationError("invalid JSON: %s" % getattr(error, "msg", error), place) from None
+        cause = "the file is not valid JSON: %s" % getattr(error, "msg", error)
+        raise ConfigurationError(cause, place, "correct the file") from None
     if not isinstance(data, dict):
-        raise ConfigurationError("the document must be a table", path)
+        raise ConfigurationError("the file must be one JSON object: { ... }", path)
     return data
 
 
@@ -389,7 +393,7 @@ def _become_cell(configuration: Configuration, text: str) -> None:
         configuration.environment_name += "." + cell["name"]
     except (ValueError, AttributeError, KeyError):
         cause = "%s is set by `matrix` for its children, not by hand" % CELL_VARIABLE
-        raise ConfigurationError(cause, "the variable " + CELL_VARIABLE, "unset it") from None
+        raise ConfigurationError(cause, None, "unset it") from None
     chosen = {key: [name for name in cell.get(key, "").split(",") if name] for key in ("extras", "groups")}
     if not any(chosen.values()):
         return

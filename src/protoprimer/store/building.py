@@ -16,7 +16,7 @@ from protoprimer.pythons.probe import verify_environment_interpreter
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.store.carried import carry_module
 from protoprimer.store.file_lock import FileLock, disk_failure
-from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps, path_from
+from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps
 from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
@@ -109,7 +109,7 @@ def _refuse_changed_inputs(request: BuildRequest) -> None:
         changed = changed_parts(before.parts, fingerprint_now(request.configuration, request.interpreter, inputs).parts)
     changed = list(filter(os.path.lexists, inputs.absent)) + changed
     if changed:
-        names = [name.partition("file:")[2] or path_from(root, name) for name in changed[:3]]
+        names = [name.partition("file:")[2] or name for name in changed[:3]]
         advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
         raise InputsChangedError("%s changed while the environment was built from it" % ", ".join(names), root, advice)
 

@@ -9,7 +9,7 @@ from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import read_file, sha256_of
 from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps", "path_from"]
+__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
 
 # Grows when this kernel builds other environments from the same inputs.
 KERNEL_FORMAT = 3
@@ -51,7 +51,7 @@ def fingerprint_of(
             continue
         except OSError as error:
             raise disk_failure("read an input of the environment", path, error) from error
-        name = "file:" + path_from(clone_path, path)
+        name = "file:" + _path_from(clone_path, path)
         full[name], shown[name] = content_hash, content_hash[:12]
     for key, value in settings.items():
         name, text = "setting:" + key, json.dumps(value, sort_keys=True)
@@ -73,7 +73,7 @@ def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
     return stamps
 
 
-def path_from(root: str, path: str) -> str:
+def _path_from(root: str, path: str) -> str:
     """Return a path as the same clone elsewhere would name it."""
     try:
         return os.path.relpath(path, root).replace(os.sep, "/")

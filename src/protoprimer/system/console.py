@@ -33,6 +33,8 @@ class Console:
 
     def __init__(self, verbosity: int = 0, color: str = "auto", stream: "TextIO | None" = None) -> None:
         self.verbosity = verbosity
+        # The repository's, once it is known.
+        self.root = ""
         self._stream = stream
         self._color = color
         self._log_directory = None  # type: str | None
@@ -120,9 +122,18 @@ class Console:
             text = text.replace(secret, "****")
         return mask_urls(text)
 
+    def shown(self, text: str) -> str:
+        """Return `text` as it is printed: without secrets, paths of the repository relative."""
+        if self.root:
+            root = re.escape(self.root)
+            # A place that says no more than that it is this repository is none.
+            text = re.sub(r"\n  where: %s[/\\]?(?=\n|\Z)" % root, "", text)
+            text = re.sub(r"(?<![\w.:/\\-])%s[/\\](?=[^\s'\"`,;:)])" % root, "", text)
+        return self.mask(text)
+
     def draw(self, text: str) -> None:
         columns = shutil.get_terminal_size().columns
-        lines = [line[: columns - 1] for line in self.mask(text).split("\n")]
+        lines = [line[: columns - 1] for line in self.shown(text).split("\n")]
         undrawn = self._undrawn()
         # Before the lines are written: an interrupt in between is to take them away too.
         self._drawn_lines, self._last_drawn = len(lines), time.monotonic()
@@ -148,7 +159,7 @@ class Console:
 
     def _print(self, text: str) -> None:
         self._last_words = time.monotonic()
-        self._write(self._undrawn() + self.mask(text) + "\n")
+        self._write(self._undrawn() + self.shown(text) + "\n")
 
     def _write(self, text: str) -> None:
         # The work goes on, though nobody reads stderr any more.

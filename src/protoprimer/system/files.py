@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from protoprimer.errors import ConfigurationError
 from protoprimer.system.platform import is_windows
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "link_directory",
     "link_target",
     "names_in",
+    "read_configured",
     "read_file",
     "remove_tree",
     "replace_file",
@@ -48,6 +50,15 @@ def read_file(path: str) -> bytes:
         raise OSError(errno.EINVAL, "it is a pipe or a device")
     with open(path, "rb") as stream:
         return stream.read()
+
+
+def read_configured(path: str) -> bytes:
+    """Return what is in a file of the user's, or raise `ConfigurationError` (exit code 3)."""
+    try:
+        return read_file(path)
+    except OSError as error:
+        cause = "the file cannot be read: %s" % (error.strerror or error)
+        raise ConfigurationError(cause, path, "make it a file that you can read") from None
 
 
 def content_of(path: str) -> bytes:

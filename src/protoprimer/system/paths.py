@@ -73,7 +73,7 @@ def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
         if os.path.isabs(cache):
             return os.path.normpath(cache)
         cause = "the path %r is relative" % cache
-        raise ConfigurationError(cause, "the variable PROTOPRIMER_CACHE", "name all of it")
+        raise ConfigurationError(cause, "the variable PROTOPRIMER_CACHE", "give the whole path, from / on")
     if is_windows() and os.environ.get("LOCALAPPDATA"):
         return os.path.join(os.environ["LOCALAPPDATA"], "protoprimer", "Cache")
     home = os.environ.get("HOME") or os.path.expanduser("~")

@@ -157,7 +157,7 @@ def _request_for(text: str, place: str) -> PythonRequest:
     try:
         return parse_python_request(text)
     except InvalidSpecifier as error:
-        raise ConfigurationError("%r is not a Python version or range: %s" % (text, error), place) from None
+        raise ConfigurationError(str(error), place) from None
 
 
 def _minors_of_host(request: PythonRequest, cache_directory: str, console: Console, place: str) -> "list[str]":

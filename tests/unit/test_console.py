@@ -1,0 +1,38 @@
+"""Words for a person: how they are printed."""
+
+import io
+
+from protoprimer.errors import PrimerError
+from protoprimer.system.console import Console
+
+
+def _said(text: str, root: str = "/home/you/repo") -> str:
+    stream = io.StringIO()
+    console = Console(stream=stream)
+    console.root = root
+    console.say(text)
+    return stream.getvalue().rstrip("\n")
+
+
+def test_paths_of_the_repository_are_relative() -> None:
+    assert _said("the file /home/you/repo/x.txt does not exist") == "the file x.txt does not exist"
+    assert _said("'/home/you/repo/a b/c', /home/you/repo/d:3 (e)") == "'a b/c', d:3 (e)"
+    assert _said("--with=/home/you/repo/x") == "--with=x"
+
+
+def test_paths_beside_the_repository_and_urls_stay_whole() -> None:
+    for text in (
+        "/home/you/repository/x",
+        "file:///home/you/repo/x",
+        "/mnt/home/you/repo/x",
+        "in /home/you/repo",
+        "https://x",
+    ):
+        assert _said(text) == text
+        assert _said(text, root="/") == text
+
+
+def test_a_place_that_only_names_the_repository_is_left_out() -> None:
+    failure = PrimerError("it failed", "/home/you/repo", "mend it")
+    assert _said(str(failure)) == "it failed\n  next: mend it"
+    assert _said(str(PrimerError("it failed", "/home/you/repo/"))) == "it failed"
