@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+from typing import Iterator
 
 from protoprimer.system.files import is_within, names_in
 
@@ -59,39 +60,34 @@ class Inputs:
 
     def add_matching(self, directory: str, pattern: str, skips_packages: bool = False) -> "list[str]":
         """Let the files count that a glob matches, and return them; what is hidden or built only by its name."""
-        found: "list[str]" = []
-        self._match(directory, os.path.normpath(pattern).split(os.sep), found, skips_packages)
-        return found
+        return list(self._matches(directory, os.path.normpath(pattern).split(os.sep), skips_packages))
 
     def described(self, root: str) -> "list[str]":
         names = [os.path.relpath(path, root) if is_within(path, root) else path for path in self.present]
         return names + sorted(self.facts)
 
-    def _match(self, directory: str, parts: "list[str]", found: "list[str]", skips_packages: bool) -> None:
-        part, rest = parts[0], parts[1:]
-        path = os.path.normpath(os.path.join(directory, part))
-        if not has_wildcard(part):
-            if rest and os.path.isdir(path):
-                self._match(path, rest, found, skips_packages)
+    def _matches(self, directory: str, parts: "list[str]", skips_packages: bool) -> Iterator[str]:
+        part, rest, names = parts[0], parts[1:], parts[:1]
+        if has_wildcard(part):
+            names = names_in(directory)
+            self.look_at(directory)
+            if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
+                return
+            names = [name for name in names if name[0] != "." or part[0] == "."]
+            names = [name for name in names if not _PRODUCT.fullmatch(name) or _PRODUCT.fullmatch(part)]
+            if part == "**":
+                yield from self._matches(directory, rest or ["*"], skips_packages)
+                rest = parts
             else:
-                self.add(path)
-                found += [] if rest or not os.path.isfile(path) else [path]
-            return
-        names = names_in(directory)
-        self.look_at(directory)
-        if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
-            return
-        names = [name for name in names if name[0] != "." or part[0] == "."]
-        names = [name for name in names if not _PRODUCT.fullmatch(name) or _PRODUCT.fullmatch(part)]
-        if part == "**":
-            self._match(directory, rest or ["*"], found, skips_packages)
-            rest = parts
-        for path in [os.path.join(directory, name) for name in (names if part == "**" else _matching(names, part))]:
+                names = _matching(names, part)
+        for path in [os.path.normpath(os.path.join(directory, name)) for name in names]:
             if rest and os.path.isdir(path):
-                self._match(path, rest, found, skips_packages)
-            elif not rest and os.path.isfile(path):
+                yield from self._matches(path, rest, skips_packages)
+            elif not has_wildcard(part):
                 self.add(path)
-                found.append(path)
+            if not rest and os.path.isfile(path):
+                self.add(path)
+                yield path
 
 
 def _matching(names: "list[str]", pattern: str) -> "list[str]":
