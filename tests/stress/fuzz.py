@@ -259,9 +259,7 @@ def fuzz_ready(data: bytes) -> None:
             content = data
         Path(base, "protoprimer.json").write_text("{}")
         Path(base, "ready").write_bytes(content)
-        read = read_ready(base)
-        if read is not None:
-            is_fresh(base, read)
+        is_fresh(base, read_ready(base))
 
 
 def fuzz_lock(data: bytes) -> None:

@@ -76,7 +76,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
     from datetime import timedelta
 
     facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
-    record = record_of(facts["environment-path"] or "")
+    record = record_of(facts["environment-path"])
     try:
         graph.evaluate("readable_lock")
         store, fingerprint = graph.evaluate("store"), graph.evaluate("fingerprint")

@@ -60,9 +60,9 @@ class Generation(NamedTuple):
         return ["%s, in %s" % (one, self.path) for one in faults]
 
 
-def record_of(environment: str) -> "dict[str, Any]":
-    """Return a generation's record; an empty one where it cannot be read or is not of our form."""
-    return _record_in(os.path.join(environment, RECORD_NAME))
+def record_of(environment: "str | None") -> "dict[str, Any]":
+    """Return a generation's record; an empty one where none can be read or is of our form."""
+    return _record_in(os.path.join(environment, RECORD_NAME)) if environment else {}
 
 
 def _record_in(path: str) -> "dict[str, Any]":

@@ -43,8 +43,7 @@ def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scrat
 
 
 def _record_in_use(store: GenerationStore) -> "dict[str, Any]":
-    ready = read_ready(store.state_directory)
-    used = record_of(ready["environment"]) if ready is not None else {}
+    used = record_of(read_ready(store.state_directory).get("environment"))
     return used if used.get("environment") == store.environment_name else next(iter(store.records()), {})
 
 

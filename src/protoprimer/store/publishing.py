@@ -37,9 +37,9 @@ def environment_of_ready(configuration: Configuration) -> "Environment | None":
     if is_for_this_run_only(configuration):
         return None
     for directory in dict.fromkeys((configuration.state_directory, configuration.own_state_directory)):
-        facts = read_ready(directory) or {"environment": ""}
+        facts = read_ready(directory)
         # A generation's directory is named after its environment, whose name has no dash.
-        name = os.path.basename(facts["environment"]).partition("-")[0]
+        name = os.path.basename(facts.get("environment", "")).partition("-")[0]
         if name == configuration.environment_name and is_fresh(directory, facts):
             return Environment(facts["environment"], facts["client_paths"], False)
     return None
@@ -55,7 +55,7 @@ def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
     return {
         "environment-path": path,
         "environment-python": environment_python(path) if path else None,
-        "environment-python-version": record_of(path).get("interpreter", {}).get("version") if path else None,
+        "environment-python-version": record_of(path).get("interpreter", {}).get("version"),
     }
 
 
@@ -85,9 +85,8 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
         remember_environment(configuration.state_directory, configuration.environment_name)
     if is_for_this_run_only(configuration):
         return
-    ready = read_ready(configuration.state_directory)
     # The one that is replaced may be about to be started.
-    for used in {path, ready["environment"] if ready is not None else path}:
+    for used in {path, read_ready(configuration.state_directory).get("environment", path)}:
         if os.path.dirname(used) == request.store.directory and os.path.isdir(used):
             note_use(used)
     # Inputs reached by a link may be elsewhere when that is pointed anew.

@@ -75,14 +75,14 @@ def write_ready(
     replace_file(unfinished, path)
 
 
-def read_ready(state_directory: str) -> "dict[str, Any] | None":
-    """Return the facts of the fragment, unless it is not to the byte what `write_ready` wrote."""
+def read_ready(state_directory: str) -> "dict[str, Any]":
+    """Return the facts of the fragment; none unless it is to the byte what `write_ready` wrote."""
     content = content_of(os.path.join(state_directory, "ready"))
     try:
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
-        return facts if _ready_text(facts) == content else None
+        return facts if _ready_text(facts) == content else {}
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
-        return None
+        return {}
 
 
 def forget_ready(state_directory: str) -> None:
