@@ -81,9 +81,12 @@ class InstallStep(NamedTuple):
         return found + list(lines_of_arguments(self.args, root))
 
     def lines_of_projects(self, root: str) -> "list[RequirementLine]":
-        owners = [(one.metadata.pyproject, requirements_of_member(one)) for one in self.members]
-        owners.append((owners[0][0] if owners else root, self.lines))
-        return [RequirementLine(text, path) for path, lines in owners for text in lines]
+        places: "dict[str, str]" = {}
+        for one in self.members:
+            places.update((text, one.metadata.pyproject) for text in lines_of_groups(one) + requirements_of_member(one))
+        texts = [text for one in self.members for text in requirements_of_member(one)] + self.lines
+        first = self.members[0].metadata.pyproject if self.members else root
+        return [RequirementLine(text, places.get(text, first)) for text in dict.fromkeys(texts)]
 
 
 class Plan:
