@@ -11,6 +11,7 @@ from protoprimer.system.files import content_of, is_within, json_table, names_in
 from protoprimer.system.paths import environment_python, path_of_file_url
 
 __all__ = [
+    "editable_sources",
     "fault_of_installed",
     "faults_of_files",
     "installed_distributions",
@@ -54,21 +55,23 @@ def interpreter_fault(environment: str) -> "str | None":
 
 
 def faults_of_files(environment: str) -> "list[str]":
-    """Return the files of RECORDs (PEP 376, PEP 627) that are missing or of another size."""
+    """Return the files of RECORDs (PEP 376, PEP 627) that are missing, or of another size or none that is recorded."""
     faults = []
     for name, directory in metadata_directories(environment).items():
         rows = _rows_of_record(os.path.join(directory, name))
         if not rows:
             faults.append(name + "/RECORD is missing or empty")
         # Bytecode comes and goes.
-        for row in [row for row in rows if not row[0].endswith((".pyc", "__pycache__"))]:
+        for row in [row for row in rows if not row[0].endswith((".pyc", "__pycache__", "/RECORD"))]:
+            path = os.path.join(directory, row[0])
             try:
-                size = os.stat(os.path.join(directory, row[0])).st_size
+                size, recorded = os.stat(path).st_size, "".join(row[2:])
             except (OSError, ValueError):
                 faults.append(row[0] + " is missing")
                 continue
-            if len(row) > 2 and row[2].isdigit() and size != int(row[2]):
-                faults.append("%s has %d bytes instead of %s" % (row[0], size, row[2]))
+            if str(size) != recorded:
+                faults.append("%s has %d bytes instead of %s" % (row[0], size, recorded or "those it was made with"))
+            faults += ["the sources in %s are gone" % one for one in _sources_of_pth(path) if not os.path.isdir(one)]
     return sorted(faults)
 
 
@@ -78,6 +81,16 @@ def _rows_of_record(metadata_directory: str) -> "list[list[str]]":
             return [row for row in csv.reader(stream) if row]
     except (OSError, ValueError, csv.Error):
         return []
+
+
+def editable_sources(environment: str) -> "list[str]":
+    """Return the directories outside an environment from which modules are imported."""
+    return [source for path in _paths_in_packages(environment) for source in _sources_of_pth(path)]
+
+
+def _sources_of_pth(path: str) -> "list[str]":
+    content = content_of(path) if path.endswith(".pth") else b""
+    return list(filter(os.path.isabs, os.fsdecode(content).splitlines()))
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
@@ -138,8 +151,5 @@ def _fault_of_file(packages: str, entry: str) -> "str | None":
     path = os.path.join(packages, entry)
     if not os.path.exists(path):
         return None if entry.endswith(".pyc") else "lacks its file " + path
-    if entry.endswith(".pth") and "/" not in entry:
-        for line in content_of(path).decode("utf-8", "surrogateescape").splitlines():
-            if os.path.isabs(line) and not os.path.isdir(line):
-                return "expects its sources in %s, which does not exist" % line
-    return None
+    gone = [one for one in _sources_of_pth(path) if not os.path.isdir(one)]
+    return "expects its sources in %s, which does not exist" % gone[0] if gone else None

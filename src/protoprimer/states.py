@@ -22,6 +22,7 @@ from protoprimer.pythons.required_python import RequiredPython, required_python_
 from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, find_root, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
+from protoprimer.settings.index_sources import VARIABLES
 from protoprimer.store.building import (
     BuildRequest,
     build_under_lock,
@@ -221,6 +222,7 @@ def inputs(
         found.add(*(source.files + source.absent_files))
     found.look_at(*index_settings.files)
     found.facts.update(index_settings.facts())
+    found.variables.update(VARIABLES)
     for path in map(path_of_file_url, index_settings.constraints + index_settings.build_constraints):
         if os.path.isfile(path):
             add_requirement_lines(lines_of_file(path), configuration.root, found)

@@ -94,6 +94,20 @@ def test_an_empty_directory_and_links_of_ours_at_the_link_are_replaced(clone: cl
     assert clone.builds() == 1
 
 
+def test_the_link_is_made_once_what_is_not_ours_is_moved_away(clone: clones.Clone) -> None:
+    link = clone.root / ".venv"
+    clone.write({".venv/precious": "data"})
+    assert "to have the link, move it away" in clone.prime().errors
+    assert clone.prime() == SILENT
+    link.rename(clone.root / "moved")
+    for _ in range(2):
+        clone.prime()
+        assert os.path.realpath(link) == str(clone.generations()[0])
+        assert clone.prime() == SILENT
+        link.unlink()
+    assert clone.builds() == 1
+
+
 def test_the_link_can_be_named_otherwise_or_done_without(clone: clones.Clone) -> None:
     clone.write({"protoprimer.toml": 'backend = "venv"\nvenv-link = "build/env"\n'})
     clone.prime()
@@ -242,6 +256,17 @@ def test_an_installed_package_that_lost_files_is_healed(clone: clones.Clone, dam
     # Whether the client's import or the look at the directory told of it, it was built once, and is right again.
     assert clone.run("./app") == clones.Done(0, "whole\n", "")
     assert clone.builds() == 2
+
+
+def test_sources_of_an_editable_project_that_are_gone_are_missed(clone: clones.Clone) -> None:
+    clone.project("piece").write({"src/piece.py": "", "client.py": "def main():\n    print('served')\n"})
+    built = clones.BUILD_BACKEND.replace("os.getcwd()", "os.getcwd() + '/src'")
+    clone.write({"builder.py": built, "protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = ["."] }]\n'})
+    clone.prime()
+    assert clone.prime() == SILENT
+    shutil.rmtree(clone.root / "src")
+    assert f"{clone.root}/src" in clone.prime("check", status=1).output
+    assert f"sources in {clone.root}/src" in clone.prime(status=6).errors
 
 
 def test_start_app_in_a_damaged_environment_tells_to_run_prime_which_then_heals(clone: clones.Clone) -> None:

@@ -37,6 +37,31 @@ def test_prime_says_nothing_when_nothing_is_to_be_done(new_clone: NewClone, kern
     assert clones.snapshot(clone.root) == before
 
 
+def test_a_variable_that_chooses_what_is_installed_is_looked_at(new_clone: NewClone, kernel: str) -> None:
+    clone = warm_clone(new_clone)
+    limits = clone.root / "limits.txt"
+    limits.write_text("alpha<2\n")
+    for name, value in (("PIP_ONLY_BINARY", ":all:"), ("UV_CONSTRAINT", str(limits)), ("PIP_INDEX_URL", "http://one/")):
+        before = clone.builds()
+        for environ in ({name: value}, {}):
+            done = clone.prime("--backend", "venv", environ=environ)
+            assert clone.run("./prime", environ=environ) == clones.Done(0, "", "")
+            is_there = f"setting {name.partition('_')[2].lower().replace('_', '-')}" not in done.errors
+            assert is_there == (environ == {})
+        assert clone.builds() == before + 1
+
+
+def test_a_variable_with_credentials_is_not_kept_in_ready(new_clone: NewClone, kernel: str) -> None:
+    clone = warm_clone(new_clone)
+    secret = {"PIP_EXTRA_INDEX_URL": "http://me:one-secret@localhost:1/a http://me:other-secret@localhost:1/b"}
+    clone.prime("--backend", "venv", environ=secret)
+    before = clones.snapshot(clone.root)
+    assert clone.run("./prime", environ=secret) == clones.Done(0, "", "")
+    assert clones.snapshot(clone.root) == before
+    assert b"secret" not in (clone.state / "ready").read_bytes()
+    assert clone.builds() == 2
+
+
 @pytest.mark.parametrize("kind", ENTRIES)
 def test_the_client_has_the_pid_that_the_shell_started(new_clone: NewClone, kernel: str, kind: str) -> None:
     clone = warm_clone(new_clone)

@@ -9,10 +9,6 @@ RANDOM = "random"
 KNOWN_FAULTS: dict[tuple[str, str], str] = {
     ("C extension", "another source in C"): "issue: a source that setup.py names is no input",
     ("hatch-vcs", "another tag"): "issue: a tag is no input",
-    (
-        "setup.py that reads requirements in a loop",
-        "a file that is read is gone",
-    ): "issue: files that setup.py reads are no inputs",
     ("workspace with a root", "the member is moved"): "issue: a project of the workspace is no input",
     (
         "a Python version of its own",
@@ -26,20 +22,8 @@ KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
         "issue: without `.python-version`, the Python is that of the environment that was built last",
         [],
     ),
-    "test_a_boot_that_looks_closely_heals_a_damaged_file": (
-        "issue: a file of the environment that changed in size is not noticed",
-        ["of another size"],
-    ),
     "test_a_keyring_is_asked_for_credentials": (
         "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
         ["venv"],
-    ),
-    "test_because_says_that_the_last_build_was_interrupted": (
-        "issue: `because` does not say that the last build was interrupted",
-        [],
-    ),
-    "test_check_names_a_file_of_the_environment_that_is_damaged": (
-        "issue: `check` does not see that a file has another size where uv made the environment",
-        ["of another size"],
     ),
 }

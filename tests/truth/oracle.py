@@ -300,7 +300,8 @@ def faults_after(place: Place, ready: Ready, mutations: Sequence[str]) -> list[s
     wanted = booted(fresh, project, backend)
     was = answer_of(ready.clone, project)
     before = ready.clone.prime("check", "--backend", backend, status=None)
-    if "Traceback" in before.errors + wanted.said:
+    # What a build says is quoted, tracebacks of a `setup.py` included.
+    if 'proto_kernel.py", line' in before.errors + wanted.said:
         found.append(f"a traceback: {before.errors} {wanted.said}")
     ready.answer = booted(ready.clone, project, backend)
     # What an earlier content was built into may be there already, and only has to be taken into use.

@@ -278,7 +278,7 @@ class TestReasons:
         Path(begun + ".building").unlink()
         assert reason_to_build(store, fingerprint_named()) == "because the last build was interrupted"
         build(store, fingerprint_named("b"), interpreter={"executable": "/nowhere/bin/python3"})
-        told = "because its base interpreter /nowhere/bin/python3 is gone"
+        told = "because its base interpreter /nowhere/bin/python3 is gone, and the last build was interrupted"
         assert reason_to_build(store, fingerprint_named("c")) == told
 
 

@@ -161,6 +161,7 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
                 inputs.add_fact("the directory " + value, names_in(path), path)
             elif kind == "env":
                 inputs.add_fact("the variable " + value, os.environ.get(value))
+                inputs.variables.update(re.findall(r"\A[A-Za-z_]\w*\Z", value, re.ASCII))
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:

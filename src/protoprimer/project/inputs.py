@@ -16,6 +16,7 @@ _PRODUCT = re.compile(r"__pycache__|build|dist|node_modules|.*\.(egg-info|pyc|so
 class Inputs:
     """Files by their content, what is absent, and other facts, by a name for a person.
 
+    :ivar variables: of the process, those that facts follow from
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 
@@ -24,6 +25,7 @@ class Inputs:
         self._absent: "set[str]" = set()
         self.looked_at: "set[str]" = set()
         self.facts: "dict[str, object]" = {}
+        self.variables: "set[str]" = set()
 
     @property
     def present(self) -> "list[str]":

@@ -16,6 +16,7 @@ from protoprimer.system.paths import file_url
 
 __all__ = [
     "SETTINGS",
+    "VARIABLES",
     "PackageSetting",
     "SettingsSource",
     "is_false_text",
@@ -96,6 +97,13 @@ def _setting_of_row(row: str) -> PackageSetting:
 
 
 SETTINGS = {setting.name: setting for setting in map(_setting_of_row, _TABLE.strip().splitlines())}
+# What they say bears on what is installed.
+VARIABLES = ["UV_CONFIG_FILE", "UV_NO_CONFIG", "PIP_CONFIG_FILE"] + [
+    variable
+    for setting in SETTINGS.values()
+    for variable in ["PIP_" + setting.name.upper().replace("-", "_")] + setting.variables.split()
+    if "what" in setting.kind
+]
 _PATHS = ("index-url", "extra-index-url", "find-links", "constraint", "build-constraint", "cert", "client-cert")
 _BINARY = ("only-binary", "no-binary")
 

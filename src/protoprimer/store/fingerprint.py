@@ -12,7 +12,7 @@ from protoprimer.system.interpreter import Interpreter
 __all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
 
 # Grows when this kernel builds other environments from the same inputs.
-KERNEL_FORMAT = 3
+KERNEL_FORMAT = 4
 
 
 class Fingerprint(NamedTuple):

@@ -127,8 +127,9 @@ class GenerationStore:
         records = [_record_in(os.path.join(self.directory, self.environment_name + ".last.json"))]
         return [record for record in records + [one.record for one in reversed(self.all())] if record]
 
-    def was_interrupted(self, fingerprint: Fingerprint) -> bool:
-        return (self.environment_name, fingerprint.digest) in map(_environment_and_digest, self._leftovers())
+    def was_interrupted(self) -> bool:
+        """Tell whether a build of this environment, maybe of other inputs, ended without a result."""
+        return any((_environment_and_digest(path) or "")[0] == self.environment_name for path in self._leftovers())
 
     def begin(self, fingerprint: Fingerprint) -> str:
         # No name is used twice.

@@ -36,7 +36,7 @@ def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scrat
     """Return why there is something to build: `because …`, or `from scratch …`."""
     if from_scratch:
         return "from scratch, as asked"
-    interrupted, before = store.was_interrupted(fingerprint), _record_in_use(store)
+    interrupted, before = store.was_interrupted(), _record_in_use(store)
     if not before:
         return "because the last build was interrupted" if interrupted else "because nothing was built yet"
     return _difference(store, before, fingerprint) + (", and the last build was interrupted" if interrupted else "")

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 
+from protoprimer.backends.installed import editable_sources
 from protoprimer.errors import InstallError
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.building import BuildRequest, is_for_this_run_only
@@ -96,8 +97,10 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
         link = configuration.path_of(name)
         if not configuration.keeps_state_elsewhere:
             point_link(link, path, configuration.state_directory, request.console)
-        if link_target(link) == path:
-            links.append((link, path))
+        if os.path.exists(link):
+            # What is not ours counts too: where it is taken away, the link is made.
+            links.append((link, path if link_target(link) == path else link))
+    links += [(one, one) for one in editable_sources(path) if os.path.isdir(one)]
     write_ready(
         configuration.state_directory,
         path,

@@ -14,6 +14,7 @@ from protoprimer.backends.installed import site_packages_directories
 from protoprimer.project.inputs import Inputs
 from protoprimer.settings.configuration import INPUT_VARIABLES
 from protoprimer.store.generations import RECORD_NAME
+from protoprimer.system.console import mask_urls
 from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import boot_identifier, is_windows
@@ -61,6 +62,8 @@ def write_ready(
         "inputs": [[path, os.stat(path).st_mtime_ns] for path in inputs.present],
         "exact": [[path, os.stat(path).st_mtime_ns] for path in exact],
         "absent": inputs.absent,
+        "variables": sorted(inputs.variables),
+        "told": _told_by(sorted(inputs.variables)),
         "links": [list(pair) for pair in links],
     }
     facts["stamps"] = _write_stamps(facts["state"], {moment for _, moment in facts["inputs"] + facts["exact"]})
@@ -103,6 +106,7 @@ def is_fresh(state_directory: str, facts: "dict[str, Any]") -> bool:
             # Else it changed while it was read.
             and all(moment < facts["moment"] for _, moment in facts["inputs"])
             and not any(map(os.path.lexists, facts["absent"]))
+            and facts["told"] == _told_by(facts["variables"])
             and all(os.path.samefile(link, target) for link, target in facts["links"])
         )
     return False
@@ -182,7 +186,14 @@ def _conditions(facts: "dict[str, Any]") -> "list[str]":
     for path, moment in facts["inputs"] + facts["exact"] if facts["stamps"] else []:
         conditions.append("protoprimer_same %s %s" % (quote(path), quote(os.path.join(stamps, "%d" % moment))))
     conditions += ["protoprimer_absent " + quote(path) for path in facts["absent"]]
+    told = "|".join("${%s-}" % name for name in facts["variables"])
+    conditions.append('[ "%s" = %s ]' % (told, quote(facts["told"])))
     return conditions + ["[ %s -ef %s ]" % (quote(link), quote(target)) for link, target in facts["links"]]
+
+
+def _told_by(variables: "list[str]") -> str:
+    """Return what these variables say, without credentials: a shell, which sees these too, then asks the kernel."""
+    return "|".join(mask_urls(os.environ.get(name, "")) for name in variables)
 
 
 def _has_time(path: str, moment: int) -> bool:
