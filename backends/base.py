@@ -185,12 +185,12 @@ def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, b
 
 
 def with_option(option: str, values: "Iterable[str]") -> "list[str]":
-    """Return for a command line each of the values after the option."""
+    """Return each value after the option."""
     return [word for value in values for word in (option, value)]
 
 
 def file_options(step: InstallStep) -> "list[str]":
-    """Return the options for a step's requirement and constraint files."""
+    """Return a step's files as options."""
     return with_option("-r", step.requirements) + with_option("-c", step.constraints)
 
 
@@ -222,7 +222,7 @@ def run_installer(
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":
-    """Return PATH such that installers find the `keyring` that an earlier step put beside `python`."""
+    """Return PATH with the `keyring` that an earlier step put beside `python`."""
     directory, path = os.path.dirname(python), os.environ.get("PATH", "")
     return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
 

@@ -34,7 +34,7 @@ def select_backend(
     configuration: Configuration,
     failed: "dict[str, str] | None" = None,
 ) -> "tuple[Backend, str]":
-    """Return the first wanted backend that can serve, and a line saying why the others before it cannot.
+    """Return the first wanted backend that can serve, and why those before it cannot.
 
     :param failed: why those cannot that seemed to, by their names
     :raises BackendError: exit code 5
@@ -61,7 +61,7 @@ def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | N
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
-    """Refuse, with exit code 3, names of no backend and files that are not there; `key` said them."""
+    """Refuse names of no backend and files that are not there, said by `key`: exit code 3."""
     for name in _as_list(wanted):
         if _is_backend_file(name):
             if not os.path.isfile(configuration.path_of(name)):
@@ -77,7 +77,7 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
 def probe_backends(
     interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
 ) -> "dict[str, str | None]":
-    """Return why each backend cannot serve, or `None`: the repository's own, then those of `auto`."""
+    """Return why each backend cannot serve, the repository's own first."""
     answers: "dict[str, str | None]" = {}
     for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
         try:
@@ -89,7 +89,7 @@ def probe_backends(
 
 
 def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
-    """Return the wanted backends, whose names are known, in the order to try.
+    """Return the wanted backends in the order to try.
 
     :raises ConfigurationError: a file is no backend: exit code 3
     """

@@ -24,7 +24,7 @@ _FURTHER_FILES = ("setup.py", "setup.cfg", "MANIFEST.in", "hatch.toml", "hatch_b
 
 
 def is_declarative(project: ProjectToInstall) -> bool:
-    """Tell whether building this project certainly writes nothing into it, and depends on its metadata alone."""
+    """Tell whether a build certainly writes nothing into the project, and depends on its metadata alone."""
     metadata = project.metadata
     table, system = metadata.table("project"), metadata.table("build-system")
     if not project.editable or "version" not in table or table.get("dynamic") or "backend-path" in system:

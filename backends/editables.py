@@ -22,7 +22,7 @@ def is_beyond_builds(interpreter: Interpreter) -> bool:
 
 
 def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
-    """Return why a project of the plan cannot be installed for this interpreter."""
+    """Return why a project of the plan cannot be installed."""
     for project in plan.projects() if is_beyond_builds(interpreter) else []:
         metadata, is_static = project.metadata, static_project_table(project) is not None
         # A project knows best which Python its own build backend runs on.
@@ -42,7 +42,7 @@ def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
 
 
 def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
-    """Write the wheel of an editable project whose metadata are static, and return its path."""
+    """Return the path of the wheel that is written if the project's metadata are static."""
     table = static_project_table(project)
     if table is None:
         return None

@@ -1,4 +1,4 @@
-"""What is in an environment, and whether it is whole, told from its files without starting its interpreter."""
+"""What is in an environment, and whether it is whole, told from its files."""
 
 import csv
 import glob
@@ -25,7 +25,7 @@ _PLACES_OF_PACKAGES = ("[Ll]ib*/site-packages", "[Ll]ib*/*/site-packages", "site
 
 
 def site_packages_directories(environment: str) -> "list[str]":
-    """Return the directories that an environment's packages are in."""
+    """Return the directories of an environment's packages."""
     found: "dict[str, str]" = {}
     for pattern in _PLACES_OF_PACKAGES:
         for place in sorted(glob.glob(os.path.join(glob.escape(environment), pattern))):
@@ -35,13 +35,13 @@ def site_packages_directories(environment: str) -> "list[str]":
 
 
 def metadata_directories(environment: str) -> "dict[str, str]":
-    """Return the names of an environment's `.dist-info` directories, each with the directory it is in."""
+    """Return the names of the `.dist-info` directories, each with the directory it is in."""
     paths = [path for path in _paths_in_packages(environment) if path.endswith(".dist-info")]
     return {os.path.basename(path): os.path.dirname(path) for path in paths}
 
 
 def interpreter_fault(environment: str) -> "str | None":
-    """Return why an environment's interpreter cannot be started, or `None`."""
+    """Return why an environment's interpreter cannot be started."""
     python, settings = environment_python(environment), content_of(os.path.join(environment, "pyvenv.cfg"))
     home = re.search(r"(?im)^[ \t]*home[ \t]*=[ \t]*(\S.*?)\s*$", settings.decode("utf-8", "replace"))
     if home is None:
@@ -94,7 +94,7 @@ def _sources_of_pth(path: str) -> "list[str]":
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
-    """Return version and metadata's path of what is installed, by normal name."""
+    """Return version and metadata's path by normal name."""
     found: "dict[str, tuple[str, str]]" = {}
     for path in _paths_in_packages(environment):
         stem, extension = os.path.splitext(os.path.basename(path))
@@ -107,7 +107,7 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
 
 
 def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":
-    """Return the path of the first project that is not installed as the plan asks, and why not."""
+    """Return the first project that is not installed as the plan asks, and why not."""
     distributions = installed_distributions(environment)
     for project in plan.projects():
         fault = _fault_of_project(project, distributions)

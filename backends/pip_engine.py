@@ -1,4 +1,4 @@
-"""Installing and locking with pip, for backends without an installer of their own."""
+"""Installing and locking with pip."""
 
 import json
 import os
@@ -86,7 +86,7 @@ class PipBackend(Backend):
         self.run_pip(job, what, arguments, pins, pinned=True)
 
     def _kept_wheels(self, job: Job, pins: "list[str]") -> "list[str]":
-        """Return the options with which pip takes the pins from the user's cache; none if they cannot all be there."""
+        # The options with which pip takes the pins from the cache; none if they cannot all be there.
         if " @ " in "".join(pins):
             return []
         python = job.interpreter

@@ -1,4 +1,4 @@
-"""Building a generation: under the lock, through one backend, published only when it is whole and still asked for."""
+"""Building a generation: under the lock, published only when it is whole and still asked for."""
 
 import os
 from typing import NamedTuple
@@ -35,11 +35,11 @@ __all__ = [
 
 
 class _NotCreatedError(InstallError):
-    """A backend could not create an empty environment, so another one may be tried."""
+    """Another backend may be tried."""
 
 
 class InputsChangedError(InstallError):
-    """An input changed after it was read, so that the environment is to be planned anew: exit code 6."""
+    """An input changed after it was read, so this is to be planned anew: exit code 6."""
 
 
 class BuildRequest(NamedTuple):
@@ -75,7 +75,7 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
 
 
 def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
-    """Return the fingerprint of what the inputs are at this moment."""
+    """Return the fingerprint of the inputs as they are now."""
     names = ("install", "lock", "resolution", "seed-pip", "build-constraints")
     settings = dict({name: configuration.get(name) for name in names}, **inputs.facts)
     return fingerprint_of(interpreter, inputs, settings, configuration.root)
@@ -84,7 +84,7 @@ def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inpu
 def build_under_lock(
     request: BuildRequest, lock: FileLock, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
-    """Return the generation that this run builds, or that another one has built while this one waited.
+    """Return the generation that this run builds, or that another one has built meanwhile.
 
     :raises InstallError: that failed, or an input changed meanwhile: exit code 6
     """

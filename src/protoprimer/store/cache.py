@@ -1,4 +1,4 @@
-"""The user's cache: everything in it has a time after which nobody misses it."""
+"""The user's cache, whose entries go when nobody has used them for long."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 
 
 def collect_cache(cache_directory: str) -> int:
-    """Remove what nobody has used for long; return how many entries."""
+    """Remove what nobody has used for long; return how many."""
     removed = remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
     for name, days in _DAYS_KEPT.items():
         removed += remove_unused(os.path.join(cache_directory, name), days * _DAY)

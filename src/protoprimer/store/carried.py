@@ -1,4 +1,4 @@
-"""What `import protoprimer` finds in an environment: our package, another of that name, or what we have put there."""
+"""What `import protoprimer` finds in an environment."""
 
 import os
 import re
@@ -69,6 +69,6 @@ def installed_package(environment: str) -> "str | None":
 
 
 def has_our_mark(package: str) -> bool:
-    """Tell whether the package in this directory is ours, not one of the same name by others."""
+    """Tell whether the package in this directory is ours, not another of this name."""
     line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
     return line.encode("ascii") in content_of(os.path.join(package, "version.py")).splitlines()

@@ -24,7 +24,7 @@ _LOCK_REFUSALS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, e
 
 
 def disk_failure(action: str, path: str, error: OSError) -> InstallError:
-    """Return the error (exit code 6) that `action` ("write the record") failed at `path`, with what to do."""
+    """Return the error that `action` ("write the record") failed, with what to do: exit code 6."""
     advice = "look at what is there, then run again"
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", -1)):
         advice = "free some space there, then run again"
@@ -34,7 +34,7 @@ def disk_failure(action: str, path: str, error: OSError) -> InstallError:
 
 
 def this_process() -> "dict[str, Any]":
-    """Return what others need to name this process, and to tell whether it has ended."""
+    """Return what names this process, and tells others whether it has ended."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except (OSError, AttributeError):
@@ -52,12 +52,12 @@ def this_process() -> "dict[str, Any]":
 
 
 def utc_time(seconds: float) -> str:
-    """Return a time of the clock as text that sorts by time."""
+    """Return a time as text that sorts."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def process_is_gone(holder: "dict[str, Any]") -> bool:
-    """Tell whether the process that `this_process` has described has certainly ended."""
+    """Tell whether a process, as `this_process` described it, has certainly ended."""
     here, pid = this_process(), holder.get("pid")
     if not isinstance(pid, int) or pid <= 0 or holder.get("machine") != here["machine"]:
         return False
@@ -78,7 +78,7 @@ def _start_of_process(pid: int) -> str:
 
 
 def lock_descriptor(descriptor: int) -> bool:
-    """Try to take the system's exclusive lock of an open file without waiting; tell whether it was had."""
+    """Take the system's exclusive lock of an open file, if it is free; tell whether it was."""
     try:
         _call_system_lock(descriptor, True)
     except OSError as error:

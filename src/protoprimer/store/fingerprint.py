@@ -1,4 +1,4 @@
-"""The fingerprint: a name for everything an environment is a function of, whose parts a person can read."""
+"""The fingerprint: a name for everything an environment is a function of."""
 
 import json
 import os
@@ -16,7 +16,7 @@ KERNEL_FORMAT = 4
 
 
 class Fingerprint(NamedTuple):
-    """What an environment is a function of: a digest, parts that a person can read, and the stamps of the inputs."""
+    """What an environment is a function of; a person can read the parts."""
 
     digest: str
     parts: "dict[str, str]"

@@ -1,4 +1,4 @@
-"""Generations: environments published whole, never changed, collected when old (docs/developers/state-directory.md)."""
+"""Environments published whole, never changed, collected when old (docs/developers/state-directory.md)."""
 
 import errno
 import os
@@ -110,15 +110,15 @@ class GenerationStore:
         return [generation for generation in found if generation.record["environment"] == self.environment_name]
 
     def last(self) -> "Generation | None":
-        """Return the newest complete generation whose interpreter can be started."""
+        """Return the newest generation whose interpreter can be started."""
         return next((one for one in reversed(self.all()) if interpreter_fault(one.path) is None), None)
 
     def newest(self, fingerprint: Fingerprint) -> "Generation | None":
-        """Return the newest complete generation of a fingerprint, even if it is broken."""
+        """Return the newest generation of a fingerprint, even if it is broken."""
         return next((one for one in reversed(self.all()) if one.record["fingerprint"] == fingerprint.digest), None)
 
     def find(self, fingerprint: Fingerprint) -> "Generation | None":
-        """Return the newest complete generation of a fingerprint, unless it is broken."""
+        """Return the newest generation of a fingerprint, unless it is broken."""
         found = self.newest(fingerprint)
         return found if found is not None and not found.faults() else None
 
@@ -196,7 +196,7 @@ class GenerationStore:
         return [path for path in candidates if path not in used and self.remove(path)]
 
     def remove(self, path: str) -> bool:
-        """Remove a generation, or what will not become one, if that is possible; tell whether it is gone."""
+        """Remove a directory, if that is possible; tell whether it is gone."""
         trash = os.path.join(self.directory, _TRASH + os.path.basename(path))
         try:
             if os.path.lexists(path):

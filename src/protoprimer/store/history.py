@@ -1,4 +1,4 @@
-"""What earlier builds tell: why there is something to build, and which interpreter an environment was made from."""
+"""What earlier builds tell of the next one."""
 
 import os
 from typing import Any
@@ -60,7 +60,7 @@ def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: F
 
 
 def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
-    """Refuse, with exit code 3, to install nothing since a file is gone that the environment was made from."""
+    """Refuse to install nothing since a file of the last environment is gone: exit code 3."""
     if plan.steps or plan.is_configured:
         return
     parts = _record_in_use(store).get("parts", {})

@@ -40,7 +40,7 @@ def just_replaced(generations: "list[str]") -> "list[str]":
 
 
 def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
-    """Tell whether somebody who cannot be seen from here may still use an old environment."""
+    """Tell whether somebody who cannot be seen from here may use an old environment."""
     here, moments = this_process(), _moments_of_use(generation)
     others = set(moments).union([_place_of(record)] if record.get("machine") else []) - {_place_of(here)}
     if not others and here["namespace"] in ("", _FIRST_NAMESPACE):
@@ -66,7 +66,7 @@ def _moments_of_use(generation: str) -> "dict[str, float]":
 
 
 def paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
-    """Return those of `paths` that a live process runs from, has loaded files of, stands in or was told of."""
+    """Return those of `paths` that a live process seems to use."""
     patterns = {}
     for path in paths:
         spellings = {re.escape(os.fsencode(one)) for one in (path, os.path.realpath(path))}

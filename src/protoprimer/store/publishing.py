@@ -1,4 +1,4 @@
-"""Making a generation known: to this clone's memory, its link, and the entry scripts' fast path."""
+"""Making a generation known to the clone and its entry scripts."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def environment_of_ready(configuration: Configuration) -> "Environment | None":
 
 
 def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
-    """Return path and Python of the environment that this process runs in, else of the ready one."""
+    """Return path and Python of the environment that this runs in, else of the ready one."""
     ready, path = environment_of_ready(configuration), None
     if record_of(sys.prefix).get("root") == configuration.root:
         path = sys.prefix

@@ -139,7 +139,7 @@ def _safe_moment(read_at_ns: int, moments: "list[int]") -> int:
 
 
 def write_launcher(state_directory: str) -> str:
-    """Return the path of `launch.py`, which is written unless it is there.
+    """Return the path of `launch.py`, written if need be.
 
     :raises OSError: it is missing, and cannot be written
     """

@@ -1,4 +1,4 @@
-"""The state directory of a clone: ours alone, marked for git and backups; the chosen environment."""
+"""The state directory of a clone, which is ours alone, and the environment chosen there."""
 
 import contextlib
 import os
@@ -63,7 +63,7 @@ def _refuse_foreign_directory(path: str, state_directory: str) -> None:
 
 
 def remove_unused_state_directory(path: str, lock: str) -> None:
-    """Remove a state directory that holds no more than its marks and this lock, which the caller holds."""
+    """Remove a state directory that has no more than its marks and this lock, which the caller holds."""
     files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
     # Windows keeps what is open.
     with contextlib.suppress(OSError):
