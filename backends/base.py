@@ -211,13 +211,14 @@ def run_installer(
     if result.status == 0:
         return result
     output = result.everything()
-    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    # uv's first line is no cause.
+    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("Using Python ")]
     shown = ["  | " + line for line in lines[-_LINES_OF_OUTPUT_SHOWN:]]
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
     fitting = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
-    advice = next(fitting, "correct what the output above names, and run again")
+    advice = next(fitting, "correct what the output above names") + ", and run again"
     raise InstallError("\n".join([cause] + shown), cwd, advice)
 
 
@@ -228,27 +229,28 @@ def path_to_keyring(python: str) -> "dict[str, str]":
 
 
 _ADVICE = (
-    ("no space left|os error 28", "free some disk space, and run again"),
+    ("no space left|os error 28", "free some disk space"),
     (
         "failed to symlink|(implemented|permitted|supported): '.*' -> '",
         "this file system has no links, it seems: set state-dir to a directory on another one",
     ),
-    ("certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE, and run again"),
-    ("server error", "look at this index, and run again"),
+    ("certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE"),
+    ("server error", "the server of the index fails: try later"),
     (
         "name resolution|dns error|is unreachable|connection refused|newconnection|error sending request|max retries",
-        "check the network, the proxy and the index (./prime check shows them), and run again",
+        "check the network, the proxy and the index (./prime check shows them)",
     ),
-    (r"\b40[13] |\b40[13]:", "check the index's credentials (URL, netrc, keyring), and run again"),
+    (r"\b40[13] |\b40[13]:", "check the index's credentials (URL, netrc, keyring)"),
     ("do not match the hashes|hash mismatch", "find out why what is offered is not what was locked, or ./prime lock"),
     ("needs to be updated|not supported by the lockfile", "the lock does not fit (any more): ./prime lock"),
+    ("network was disabled", "run without --offline, or name an index or directory that has it"),
     (
         "does not satisfy python|requires? a different python",
         "take a Python that it supports (requires-python, or the key `python`), or another version of it",
     ),
     (
         "no solution found|resolutionimpossible|no matching distribution|not found in the package registry",
-        "correct the requirements, or the indexes they are looked up in, and run again",
+        "correct the requirements, or the indexes they are looked up in",
     ),
     (
         "failed to build|subprocess-exited-with-error|build backend",

@@ -49,6 +49,7 @@ def select_backend(
     cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
     advice = ["correct the variable UV" if os.environ.get("UV") else "put uv on PATH"]
     advice[0] += " (./prime check shows what this host can do)"
+    advice += ["take another backend: --backend auto"] * (configuration.get("backend") != "auto")
     advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
     raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
 

@@ -341,7 +341,7 @@ def test_a_path_in_which_no_environment_can_be_is_told_before_anything_is_writte
 ) -> None:
     clone = clone_in_latin_1.project("demo").entry("prime", None, "boot")
     before = clones.snapshot(clone.root)
-    assert_one_clear_message(clone.prime(status=3), ["not UTF-8", "caf", "set state-dir"])
+    assert_one_clear_message(clone.prime(status=3), ["caf", "not UTF-8", "set state-dir"])
     assert clones.snapshot(clone.root) == before
 
 

@@ -292,7 +292,7 @@ def check_choices(
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
         for name in wanted:
             if normalized_project_name(name) not in map(normalized_project_name, known):
-                cause = "the project %s has no %s `%s`" % (metadata.directory, kind, name)
+                cause = "the project %s has no %s `%s`" % (metadata.name or metadata.directory, kind, name)
                 raise configuration.error(key, cause, known_names(name, kind, known))
 
 

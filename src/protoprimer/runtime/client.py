@@ -63,7 +63,7 @@ def _import_failure(module: str, error: ImportError) -> ClientImportFailed:
         advice = "name the project or requirement that brings it in 'install', or correct the entry script"
     else:
         cause = "the client's module %s cannot be imported: %s" % (module, error)
-        advice = "add what is missing to the project's dependencies or requirements, and to its lock"
+        advice = "correct the import, or add what is missing to the dependencies or requirements, and to the lock"
     frames = _client_frames(error.__traceback__)
     place = "%s:%d" % (frames[-1].tb_frame.f_code.co_filename, frames[-1].tb_lineno) if frames else sys.prefix
     return ClientImportFailed(cause, place, advice)

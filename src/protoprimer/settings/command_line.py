@@ -214,7 +214,7 @@ def _unknown_word(line: CommandLine, word: str, options: "list[Option | None]") 
     else:
         cause = "%s does not take %r" % (line.command, word)
     advice = did_you_mean(word.partition("=")[0], known, "see %s --help" % line.program)
-    return UsageError(cause, line.command if options else None, advice)
+    return UsageError(cause, None, advice)
 
 
 def _check_command_is_whole(line: CommandLine) -> None:

@@ -38,7 +38,7 @@ INPUT_VARIABLES = {
 CELL_VARIABLE = "PROTOPRIMER_CELL"
 _CLIENT_FILES = ("protoprimer.toml", "protoprimer.json", "pyproject.toml")
 _ROOT_MARKS = _CLIENT_FILES + ("setup.py", "setup.cfg", "requirements.txt", ".git")
-_NAMING = "an environment's name is made of letters, digits, '.' and '_', not %r"
+_NAMING = "an environment's name is made of at most 64 letters, digits, '.' and '_', not %r"
 _INPUT_SCHEMA = dict(
     CLIENT_SCHEMA, properties=dict(CLIENT_SCHEMA["properties"], env={"type": "string"}, offline={"type": "boolean"})
 )
@@ -374,8 +374,8 @@ def _refuse_bad_place(configuration: Configuration, key: str) -> None:
             cause = "%s cannot be %r: no path, or in the way of the root or the state directory" % (key, value)
             raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
     if not is_utf8_path(state):
-        cause = "no environment can be made where the path is not UTF-8"
-        raise ConfigurationError(cause, state, "rename it, or set state-dir")
+        cause = "no environment can be made in %s: this path is not UTF-8" % os.path.dirname(state.rstrip(os.sep))
+        raise ConfigurationError(cause, None, "rename it, or set state-dir")
 
 
 def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":

@@ -229,7 +229,7 @@ def print_out(text: str, end: str = "\n") -> None:
     except OSError as error:
         _forget_unwritten(sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            raise OutputLost("the output is lost: %s" % error) from error
+            raise OutputLost("the output is lost: %s" % error.strerror) from error
 
 
 def status_once_printed(status: int) -> int:
