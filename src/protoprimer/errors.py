@@ -1,5 +1,7 @@
 """The errors a user can meet: one sentence, the place, what to do next, and the exit code of the design."""
 
+from typing import Iterable
+
 __all__ = [
     "BackendError",
     "ConfigurationError",
@@ -13,6 +15,8 @@ __all__ = [
     "UsageError",
     "did_you_mean",
     "nearest_name",
+    "no_such_file",
+    "which_are_known",
 ]
 
 
@@ -107,3 +111,15 @@ def did_you_mean(name: str, known: "list[str]", otherwise: "str | None" = None) 
     """Return the advice to take the known name that is nearest, or else another advice."""
     near = nearest_name(name, known)
     return "did you mean %s?" % near if near else otherwise
+
+
+def which_are_known(wrong: str, names: "Iterable[str]") -> str:
+    """Return advice on a wrong name: all that there are, the nearest first."""
+    near = nearest_name(wrong, list(names))
+    known = ", ".join(sorted(names, key=lambda name: (name != near, name)))
+    return ("did you mean %r? " % near if near else "") + "known: " + known
+
+
+def no_such_file(path: str, place: str) -> ConfigurationError:
+    """Return the error (exit code 3) that a file is not there, which `place` names."""
+    return ConfigurationError("the file %s does not exist" % path, place, "create it, or correct its path")

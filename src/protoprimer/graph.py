@@ -2,7 +2,7 @@
 
 from typing import Any, Callable, Iterable
 
-from protoprimer.errors import ConfigurationError, UsageError, nearest_name
+from protoprimer.errors import ConfigurationError, UsageError, which_are_known
 
 __all__ = ["DEFINED_STATES", "DONE", "NOT_NEEDED", "REACHABLE", "State", "StateGraph", "lazy", "state"]
 
@@ -149,7 +149,7 @@ class StateGraph:
         if name in self._provided:
             return self._provided[name]
         if name not in self.states:
-            raise UsageError("there is no state %r" % name, None, _known_names(name, self.states))
+            raise UsageError("there is no state %r" % name, None, which_are_known(name, self.states))
         return self._value(self.states[name])
 
     def call(self, function: "StateFunction") -> "Any":
@@ -163,7 +163,7 @@ class StateGraph:
         by_target = {one.target: one for one in self.states.values()}
         found = by_target.get(target) or self.states.get(target)
         if found is None:
-            raise UsageError("there is no target %r" % target, place, _known_names(target, by_target))
+            raise UsageError("there is no target %r" % target, place, which_are_known(target, by_target))
         return found
 
     def needed_by(self, name: str) -> "list[str]":
@@ -188,7 +188,7 @@ class StateGraph:
         if name in self._provided:
             raise _refusal("the state's name %r is taken by protoprimer" % name, None, one)
         if earlier is None and one.replace:
-            raise _refusal("there is no state %r to replace" % name, _known_names(name, self.states), one)
+            raise _refusal("there is no state %r to replace" % name, which_are_known(name, self.states), one)
         if earlier is not None and one.target == name:
             one.target = earlier.target
         for other in self.states.values():
@@ -216,7 +216,7 @@ class StateGraph:
                 raise _refusal("the state %r asks for itself but replaces nothing" % need, advice, one)
             elif need not in self._provided:
                 cause = "the state %r needs %r, which does not exist" % (one.name, need)
-                raise _refusal(cause, _known_names(need, list(self.states) + list(self._provided)), one)
+                raise _refusal(cause, which_are_known(need, list(self.states) + list(self._provided)), one)
         order.append(one)
 
     def _value(self, one: State) -> object:
@@ -242,9 +242,3 @@ class StateGraph:
 
 def _refusal(cause: str, advice: "str | None", *states: State) -> ConfigurationError:
     return ConfigurationError(cause, " and ".join(one.place for one in states), advice)
-
-
-def _known_names(wrong: str, names: "Iterable[str]") -> str:
-    near = nearest_name(wrong, list(names))
-    known = ", ".join(sorted(names, key=lambda name: (name != near, name)))
-    return ("did you mean %r? " % near if near else "") + "known: " + known

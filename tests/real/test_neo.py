@@ -218,7 +218,7 @@ def test_environments_of_one_clone_live_side_by_side_and_are_remembered(new_clon
     assert clone.builds() == 3
     error = clone.prime("--env", "tset", status=3).errors
     assert "there is no environment 'tset'" in error
-    assert "did you mean 'test'? known: default, dev, test" in error
+    assert "did you mean 'test'? known: test, default, dev" in error
     # Another branch lacks the one that was chosen: its default serves there, and the choice stays for the rest.
     clone.write({"protoprimer.toml": VENV + "[env.test]\n"})
     fallen_back = clone.prime()

@@ -170,7 +170,7 @@ def _network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dic
         started, answer = time.monotonic(), "not asked: offline"
         try:
             if reader is not None:
-                answer = "answers, and lists %d files of pip" % len(reader.links(url.rstrip("/") + "/pip/"))
+                answer = "answers, and has pip (files: %d)" % len(reader.links(url.rstrip("/") + "/pip/"))
         except (OSError, ValueError) as error:
             is_without_pip = getattr(error, "kind", "") == "not found"
             answer = "answers, and has no pip" if is_without_pip else mask_urls(str(error))

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from typing import Dict, NamedTuple
 
-from protoprimer.errors import InstallError, UsageError, nearest_name
+from protoprimer.errors import InstallError, UsageError, which_are_known
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.ready import forget_ready
@@ -26,9 +26,7 @@ def env_command(command_line: CommandLine, configuration: Configuration, console
         return 0
     wanted = command_line.operands[0]
     if wanted not in names:
-        near = nearest_name(wanted, names)
-        advice = ("did you mean %r? " % near if near else "") + "known: " + ", ".join(names)
-        raise UsageError("there is no environment %r" % wanted, "env", advice)
+        raise UsageError("there is no environment %r" % wanted, None, which_are_known(wanted, names))
     if wanted == chosen and not configuration.is_fallback:
         console.say("the environment is %s already" % wanted)
     elif command_line.has("dry-run"):

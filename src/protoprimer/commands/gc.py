@@ -23,7 +23,7 @@ def gc_command(
     """Remove generations that no process uses, and what of the user's cache nobody has used for long."""
     keep = configuration.get("keep")
     if command_line.has("dry-run"):
-        console.say("would keep %d generations of each environment" % keep)
+        console.say("would keep the newest of each environment: %d" % keep)
         return 0
     removed = []
     if os.path.lexists(configuration.state_directory):

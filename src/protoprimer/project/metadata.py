@@ -110,7 +110,7 @@ def read_project(directory: str) -> "ProjectMetadata | None":
     try:
         SpecifierSet(project.requires_python or "")
     except InvalidSpecifier as error:
-        raise ConfigurationError(str(error), project.requires_python_place, "write a range such as >=3.8,<4") from None
+        raise ConfigurationError(str(error), project.requires_python_place) from None
     return project
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from copy import copy
 from typing import Iterable, NamedTuple
 
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
@@ -299,7 +299,7 @@ def check_choices(
 def _existing_file(configuration: Configuration, key: str, path: str) -> str:
     absolute = configuration.path_of(path)
     if not os.path.isfile(absolute):
-        raise configuration.error(key, "the file %s does not exist" % absolute, "create it, or correct its path")
+        raise no_such_file(absolute, configuration.place_of(key))
     return absolute
 
 

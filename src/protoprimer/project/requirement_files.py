@@ -4,7 +4,7 @@ import os
 import re
 from typing import Iterable, Iterator, NamedTuple
 
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import no_such_file
 from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
@@ -109,7 +109,7 @@ def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, 
         return
     path = os.path.normpath(os.path.join(directory, _local_path(target)))
     if not os.path.isfile(path):
-        raise ConfigurationError("the file %s does not exist" % path, line.place, "create it, or correct its path")
+        raise no_such_file(path, line.place)
     is_constraint = line.is_constraint or nested.group(1).lstrip("-").startswith("c")
     if (path, is_constraint) not in seen:
         yield from lines_of_file(path, is_constraint, seen)

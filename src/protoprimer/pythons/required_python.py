@@ -3,7 +3,7 @@
 import os
 from typing import Iterable, NamedTuple
 
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
 from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import Plan
@@ -37,8 +37,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     """
     selector = configuration.text("python-selector")
     if selector and not os.path.isfile(configuration.path_of(selector)):
-        cause = "the file %s does not exist" % selector
-        raise configuration.error("python-selector", cause, "create it, or correct its path")
+        raise no_such_file(selector, configuration.place_of("python-selector"))
     files = _version_files(configuration.root)
     present = next(filter(os.path.isfile, files), None)
     # One that appears nearer than the first counts from then on.

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 
-from protoprimer.errors import ConfigurationError, UsageError, nearest_name
+from protoprimer.errors import ConfigurationError, UsageError, no_such_file, which_are_known
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
@@ -232,8 +232,7 @@ def _primer_leap(configuration: Configuration) -> "dict[str, str]":
             "the root %s is not a directory: correct it" % root, configuration.place_in(files[0], ("root",))
         )
     if "client" in primer and not os.path.isfile(paths["client"]):
-        cause, place = "the file %s does not exist" % paths["client"], configuration.place_in(files[0], ("client",))
-        raise ConfigurationError(cause, place, "create it, or correct its path")
+        raise no_such_file(paths["client"], configuration.place_in(files[0], ("client",)))
     return paths
 
 
@@ -283,10 +282,8 @@ def _env_leap(configuration: Configuration, client: _Table, primer: "dict[str, s
     _refuse_two(found)
     names = configuration.environment_names = sorted({DEFAULT_ENVIRONMENT, *tables, *_names_by_file(pattern)})
     if not found and "env" in configuration.leaps["input"] and name != DEFAULT_ENVIRONMENT:
-        near = nearest_name(name, names)
         place = "%s [%s]" % (configuration.place_in(client.file), ".".join(client.keys + ("env",)))
-        advice = ("did you mean %r? " % near if near else "") + "known: " + ", ".join(names)
-        raise ConfigurationError("there is no environment %r" % name, place, advice)
+        raise ConfigurationError("there is no environment %r" % name, place, which_are_known(name, names))
     if not found and name != DEFAULT_ENVIRONMENT:
         # A branch may lack it; the choice stays for those that have it.
         configuration.environment_name, configuration.is_fallback = DEFAULT_ENVIRONMENT, True

@@ -12,7 +12,7 @@ from typing import Any
 from protoprimer.backends.choosing import check_backend_names
 from protoprimer.commands.matrix.cells import FAULTS_OF_CELLS, MatrixCell, expanded_pythons, matrix_cells
 from protoprimer.commands.matrix.report import MatrixView, junit_report
-from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError, UsageError
+from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError, UsageError, which_are_known
 from protoprimer.graph import StateGraph
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import Plan, check_choices
@@ -73,8 +73,8 @@ def _check_cells(cells: "list[MatrixCell]", configuration: Configuration, plan: 
     project = next(iter(plan.all_metadata()), None) or read_project(configuration.root)
     for axes in [cell.axes for cell in cells]:
         if axes["env"] not in configuration.environment_names:
-            known = "known: " + ", ".join(configuration.environment_names)
-            raise ConfigurationError("there is no environment %r" % axes["env"], place, known)
+            advice = which_are_known(axes["env"], configuration.environment_names)
+            raise ConfigurationError("there is no environment %r" % axes["env"], place, advice)
         check_backend_names((axes["backend"] or "auto").split(","), configuration, "matrix")
         # Another environment may install another project.
         if project and axes["env"] == configuration.environment_name:

@@ -1,0 +1,30 @@
+"""What is advised where an installer fails: what the cause asks for, after the installer's own words."""
+
+import sys
+
+import pytest
+
+from protoprimer.backends.base import run_installer
+from protoprimer.errors import InstallError
+from protoprimer.system.console import Console
+
+SAID = {
+    "Because the current Python version (3.8.18) does not satisfy Python>=3.12": "take a Python that it supports",
+    "ERROR: Package 'x' requires a different Python: 3.8.18 not in '>=3.12'": "take a Python that it supports",
+    "No solution found\nhint: ... because the network was disabled": "run without --offline",
+    "No solution found when resolving dependencies": "correct the requirements, or the indexes",
+    "Failed to build `x==1.0`\nThe build backend returned an error": "mend the build if the project is yours, else",
+    "what nobody foresaw": "correct what the output above names",
+}
+
+
+@pytest.mark.parametrize("said", list(SAID))
+def test_the_advice_fits_what_the_installer_said(said: str, tmp_path: "object") -> None:
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1]); sys.exit(1)", "Using Python 3.8.18\n" + said]
+    with pytest.raises(InstallError) as caught:
+        run_installer(Console(-1), "uv", "install", command, str(tmp_path), {})
+    first, *others = str(caught.value).splitlines()
+    assert first == "the backend uv could not install (exit status 1)"
+    assert others[0] == "  | " + said.splitlines()[0]
+    assert others[-1].startswith("  next: " + SAID[said])
+    assert others[-1].endswith(", and run again")
