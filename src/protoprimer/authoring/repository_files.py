@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.files import write_atomically
+from protoprimer.system.paths import nearest_existing
 
 __all__ = ["RepositoryFile", "repository_text", "with_attributes", "with_ignored"]
 
@@ -29,9 +30,7 @@ class RepositoryFile(NamedTuple):
 
     def refuse_unwritable(self) -> None:
         """Refuse a place that cannot be written."""
-        directory = os.path.dirname(self.path)
-        while not os.path.lexists(directory):
-            directory = os.path.dirname(directory)
+        directory = nearest_existing(os.path.dirname(self.path))
         if not os.path.isdir(directory):
             raise ConfigurationError("what is no directory is in the way", directory, "move it away")
         changed = self.path if os.path.exists(self.path) and not self.is_script else directory

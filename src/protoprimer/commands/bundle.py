@@ -29,7 +29,7 @@ from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, is_within, json_table, names_in, write_json
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import file_url
+from protoprimer.system.paths import file_url, nearest_existing
 from protoprimer.version import VERSION
 
 __all__ = ["bundle_command"]
@@ -129,9 +129,8 @@ def _interpreters_to_serve(
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
     """Return the names in the directory's earlier bundle; refuse to write over anything else."""
-    place, advice = target, "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
-    while not os.path.lexists(place):
-        place = os.path.dirname(place)
+    place = nearest_existing(target)
+    advice = "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
     if is_file and place == target:
         _refuse_other_file(target, advice)
         return []

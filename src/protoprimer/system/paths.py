@@ -16,6 +16,7 @@ __all__ = [
     "file_url",
     "is_own",
     "is_utf8_path",
+    "nearest_existing",
     "owner_of",
     "path_of_file_url",
     "scripts_directory",
@@ -94,7 +95,7 @@ def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
 
 def can_be_made(directory: str) -> bool:
     """Tell whether a directory can be written, or made and then written."""
-    directory = _nearest_existing(directory)
+    directory = nearest_existing(directory)
     return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
 
 
@@ -106,14 +107,15 @@ def can_lock_in(directory: str) -> bool:
     import tempfile
 
     try:
-        with tempfile.TemporaryFile(dir=_nearest_existing(directory)) as stream:
+        with tempfile.TemporaryFile(dir=nearest_existing(directory)) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
 
 
-def _nearest_existing(path: str) -> str:
+def nearest_existing(path: str) -> str:
+    """Return a path, or the directory above it, that is there."""
     while not os.path.lexists(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path
