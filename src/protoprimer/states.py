@@ -23,12 +23,7 @@ from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, find_root, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.settings.index_sources import VARIABLES
-from protoprimer.store.building import (
-    BuildRequest,
-    build_under_lock,
-    environment_lock,
-    fingerprint_now,
-)
+from protoprimer.store.building import BuildRequest, build_under_lock, environment_lock, fingerprint_now
 from protoprimer.store.cache import collect_cache_once_a_day
 from protoprimer.store.file_lock import FileLock
 from protoprimer.store.fingerprint import Fingerprint
