@@ -218,6 +218,7 @@ def inputs(
     found.look_at(*index_settings.files)
     found.facts.update(index_settings.facts())
     found.variables.update(VARIABLES)
+    found.facts["required Python"] = required_python.narrowed.text
     for path in map(path_of_file_url, index_settings.constraints + index_settings.build_constraints):
         if os.path.isfile(path):
             add_requirement_lines(lines_of_file(path), configuration.root, found)

@@ -6,22 +6,10 @@ BACKENDS = "backends"
 RANDOM = "random"
 
 # The project of the table, the change (or one of the names above), and the reason.
-KNOWN_FAULTS: dict[tuple[str, str], str] = {
-    ("C extension", "another source in C"): "issue: a source that setup.py names is no input",
-    ("hatch-vcs", "another tag"): "issue: a tag is no input",
-    ("workspace with a root", "the member is moved"): "issue: a project of the workspace is no input",
-    (
-        "a Python version of its own",
-        RANDOM,
-    ): "issue: without `.python-version`, the Python is that of the environment that was built last",
-}
+KNOWN_FAULTS: dict[tuple[str, str], str] = {}
 
 # Other tests: the reason, and for which parameters (none: the test has none).
 KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
-    "test_the_python_is_not_that_of_an_environment_that_is_out_of_use": (
-        "issue: without `.python-version`, the Python is that of the environment that was built last",
-        [],
-    ),
     "test_a_keyring_is_asked_for_credentials": (
         "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
         ["venv"],

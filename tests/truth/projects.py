@@ -506,6 +506,8 @@ PROJECTS: list[Project] = [
         },
         probe="import app, inner; print(app.VALUE, inner.VALUE)",
         backend="uv",
+        # Outside git, uv takes a directory that has nothing but `__pycache__` for a member without metadata.
+        tag="1",
     ),
     Project(
         "workspace without a root project",

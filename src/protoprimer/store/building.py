@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
+from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.installed import installed_distributions
 from protoprimer.backends.satisfied import unsatisfied_requirement
 from protoprimer.errors import InstallError
 from protoprimer.fetch.tools import ToolBox
+from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import marker_environment
 from protoprimer.project.plan import Plan
@@ -17,10 +19,11 @@ from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuratio
 from protoprimer.store.carried import carry_module
 from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps
-from protoprimer.store.generations import Generation, GenerationStore
+from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationStore
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
+from protoprimer.system.files import sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import owner_of
 
@@ -151,6 +154,7 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
             fingerprint=request.fingerprint.digest,
             parts=request.fingerprint.parts,
             interpreter=request.interpreter.as_dict(),
+            python=request.inputs.facts.get("required Python"),
             root=configuration.root,
             kernel=configuration.kernel_path,
             for_this_run_only=is_for_this_run_only(configuration),
@@ -172,6 +176,9 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         except InstallError as error:
             raise _NotCreatedError(error.cause, error.place, error.advice) from error
         verify_environment_interpreter(path, interpreter, console)
+    written = _written_into_checkout(request)
+    if written:
+        write_atomically(os.path.join(request.store.directory, IN_CHECKOUT), written.encode("ascii"))
     with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
         record = dict(backend.install(interpreter, path, plan))
         markers = marker_environment(interpreter.executable, console)
@@ -181,4 +188,16 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
             raise InstallError(fault, plan.lock or plan.root, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
     carry_module(path, request.configuration.kernel_path, console)
-    return record
+    return dict(record, in_checkout=written)
+
+
+def _written_into_checkout(request: BuildRequest) -> str:
+    """Return a name for what builds may write into the checkout; empty if they write nothing."""
+    inputs = Inputs()
+    for project in request.plan.projects():
+        if project.editable and not is_declarative(project):
+            add_project_inputs(project.path, True, inputs)
+    parts = fingerprint_of(request.interpreter, inputs, inputs.facts, request.configuration.root).parts
+    # Interpreters share it: what is compiled has their names in its own.
+    found = sorted(part for part in parts.items() if ":" in part[0])
+    return sha256_of(repr(found).encode("utf-8", "surrogateescape"))[:16] if found else ""

@@ -25,13 +25,15 @@ from protoprimer.system.files import (
 )
 from protoprimer.version import VERSION
 
-__all__ = ["RECORD_NAME", "Generation", "GenerationStore", "is_our_link", "point_link", "record_of"]
+__all__ = ["IN_CHECKOUT", "RECORD_NAME", "Generation", "GenerationStore", "is_our_link", "point_link", "record_of"]
 
 RECORD_NAME = "protoprimer.json"
+# Beside the generations: from which inputs projects were last built that may write into the checkout.
+IN_CHECKOUT = "in-checkout"
 # Of a record written by another version, only these types are read.
 _TYPES_IN_RECORD = {
     "built_seconds": int, "distributions": list, "environment": str, "faults_when_new": list, "fingerprint": str,
-    "interpreter": dict, "parts": dict, "serial": int,
+    "in_checkout": str, "interpreter": dict, "parts": dict, "serial": int,
 }  # fmt: skip
 _TRASH, _BUILDING = ".trash-", ".building"
 # What a process that was killed had not yet renamed to the name of a file or link of ours.
@@ -57,6 +59,9 @@ class Generation(NamedTuple):
         known, when_new = (set(map(str, self.record.get(key, []))) for key in ("distributions", "faults_when_new"))
         faults = [name + " is missing" for name in sorted(known.difference(metadata_directories(self.path)))]
         faults += sorted(set(faults_of_files(self.path)) - when_new)
+        written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
+        if written and written != content_of(os.path.join(directory, IN_CHECKOUT)).decode("ascii", "replace"):
+            faults.append("what its build wrote into the checkout is gone since another build")
         return ["%s, in %s" % (one, self.path) for one in faults]
 
 

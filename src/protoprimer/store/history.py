@@ -21,10 +21,11 @@ __all__ = ["interpreter_of_last_generation", "reason_to_build", "refuse_what_is_
 def interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    """Return what the last generation was made from, if it is there and what is asked for."""
-    own = (record for record in store.records() if not record.get("for_this_run_only"))
-    known = next(own, {}).get("interpreter", {})
-    if not os.path.exists(str(known.get("executable"))):
+    """Return what the generation in use was made from, if it is there and the same Python is still asked for."""
+    own = (one for one in [_record_in_use(store)] + store.records() if not one.get("for_this_run_only"))
+    record = next(own, {})
+    known = record.get("interpreter", {})
+    if record.get("python") != request.text or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
     if isinstance(probed, InterpreterRefusal):
