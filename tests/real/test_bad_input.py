@@ -741,3 +741,21 @@ def test_a_clients_own_exception_keeps_its_traceback_without_our_frames(
         files = set(re.findall(r'File "([^"]+)"', done.errors))
         assert files == {str(clone.root / "client.py")}
         assert done.errors.count("Traceback (most recent call last)") == (0 if "Syntax" in done.errors else 1)
+
+
+@pytest.mark.parametrize("python", [support.wild_pythons()[0], support.wild_pythons()[-1]], ids=["oldest", "newest"])
+def test_a_glob_that_is_no_regular_expression_matches_nothing(
+    new_clone: NewClone, kernel: str, python: support.WildPython
+) -> None:
+    """Before 3.10, Python's `fnmatch` fails on a range that runs backwards."""
+    clone = new_clone().entry("prime", None, "boot").project("one", "packages/one")
+    members = {"pyproject.toml": "[tool.uv.workspace]\nmembers = ['packages/[z-a]*']\nexclude = ['[a--b]*']\n"}
+    for files, status in (
+        ({"protoprimer.toml": "install = [{ projects = ['packages/[z-a]*'] }]\n"}, 3),
+        ({"protoprimer.toml": "watch = ['data/[z-a]*', '[[a]*', '[a--b]*']\ninstall = []\n"}, 0),
+        ({**members, "protoprimer.toml": ""}, 3),
+    ):
+        done = clone.write(files).run(python.executable, "prime", "--dry-run", status=status)
+        assert "packages" in done.errors or "data/[z-a]* in" in done.errors
+        assert "Traceback" not in done.errors
+        assert "Warning" not in done.errors

@@ -76,7 +76,7 @@ def _filled_cache(base: Path) -> Path:
     (base / "first").mkdir()
     clone = clones.Clone(base / "first", environ, "file").entry("prime", None, "boot")
     for backend in support.BACKENDS:
-        clone.project("demo").prime("--backend", backend)
+        clone.project("demo").prime("reboot", "--backend", backend)
     return base / "cache"
 
 

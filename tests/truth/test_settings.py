@@ -14,7 +14,7 @@ import clones
 import simple_index
 import support
 from truth.oracle import Place, booted, distributions_of
-from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, TOML, Project, swap
+from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, swap
 from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
@@ -306,3 +306,29 @@ def as_it_was(place: Place) -> Iterator[None]:
     yield
     place.index.files.clear()
     place.index.files.update(served)
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+@pytest.mark.parametrize("where", ["key", "variable", "-c line"])
+def test_constraints_with_hashes_beside_a_project_are_kept_or_refused(place: Place, installer: str, where: str) -> None:
+    """pip takes no editable project where anything has a hash, and says so."""
+    more = {
+        "key": "projects = ['.'], constraints = ['pins.txt']",
+        "-c line": "projects = ['.'], requirements = ['r.txt']",
+    }
+    files = {
+        TOML: STATIC + FLIT,
+        **MODULE,
+        "pins.txt": "alpha==1.5 --hash=sha256:@SHA:alpha-1.5-py3-none-any.whl@\n",
+        "r.txt": "-c pins.txt\n",
+        "protoprimer.toml": f"install = [{{ {more[where]} }}]\n" if where in more else "",
+    }
+    variables = {"PIP_CONSTRAINT": "@ROOT@/pins.txt"} if where == "variable" else {}
+    project = Project("constrained with hashes", files, {}, {}, variables=variables)
+    got = booted(place.clone(project), project, installer)
+    if installer == "uv":
+        assert got.names() == APP
+    else:
+        assert got.status == 6
+        assert "cannot be installed when requiring hashes" in got.said
+        assert "Traceback" not in got.said
