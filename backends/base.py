@@ -150,7 +150,7 @@ class Backend:
                     if locking:
                         cause = "%s cannot lock %s from one index, %s, alone"
                         advice = 'set lock = "uv.lock", and let the backend uv write it'
-                        raise BackendError(cause % (self.name, line, self.console.mask(index)), plan.root, advice)
+                        raise BackendError(cause % (self.name, line, self.console.mask(index)), None, advice)
                     # What is there and satisfies what is asked for is left as it is by the step itself.
                     yield Command(InstallStep([], [], [], [], [line]), False, index)
                 found = [project for project in sources.projects if project.path not in known]
@@ -219,7 +219,7 @@ def run_installer(
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
     fitting = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
     advice = next(fitting, "correct what the output above names") + ", and run again"
-    raise InstallError("\n".join([cause] + shown), cwd, advice)
+    raise InstallError("\n".join([cause] + shown), None, advice)
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":

@@ -10,6 +10,7 @@ from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.errors import BackendError, InstallError, PrimerError, nearest_name
+from protoprimer.fetch.roads import reason_in_short
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.plan import Plan
@@ -44,8 +45,10 @@ def select_backend(
         backend = factory(toolbox, console, toolbox.settings)
         reason = (failed or {}).get(backend.name) or _why_not(backend, interpreter, plan)
         if reason is None:
-            return backend, "backend %s" % backend.name + (" (%s)" % "; ".join(refusals) if refusals else "")
+            told = "; ".join(map(reason_in_short, refusals))
+            return backend, "backend %s" % backend.name + (" (%s)" % told if told else "")
         refusals.append("not %s: %s" % (backend.name, reason))
+        console.detail(refusals[-1])
     cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
     advice = ["correct the variable UV" if os.environ.get("UV") else "put uv on PATH"]
     advice[0] += " (./prime check shows what this host can do)"

@@ -6,7 +6,19 @@ import pytest
 
 from protoprimer.backends.base import run_installer
 from protoprimer.errors import InstallError
+from protoprimer.fetch.roads import reason_in_short
 from protoprimer.system.console import Console
+
+
+def test_where_another_backend_serves_only_what_is_no_mere_absence_is_told() -> None:
+    absent = "uv 0.13 could not be had: https://a/: not found; /c: offline, and not in this cache\n  next: do this"
+    assert reason_in_short(absent) == "uv 0.13 is not here"
+    forged = (
+        "uv 0.13 could not be had: /w: does not list uv.whl (not found); https://a/: has sha256 1 where 2 is pinned"
+    )
+    assert reason_in_short(forged) == "uv 0.13 is not here; https://a/: has sha256 1 where 2 is pinned"
+    assert reason_in_short("uv cannot do that") == "uv cannot do that"
+
 
 SAID = {
     "Because the current Python version (3.8.18) does not satisfy Python>=3.12": "take a Python that it supports",

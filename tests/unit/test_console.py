@@ -32,6 +32,13 @@ def test_paths_beside_the_repository_and_urls_stay_whole() -> None:
         assert _said(text, root="/") == text
 
 
+def test_a_command_to_run_has_the_whole_path() -> None:
+    failure = PrimerError(
+        "not yours", "/home/you/repo/.protoprimer", "run: sudo chown -R 1 '/home/you/repo/.protoprimer'"
+    )
+    assert _said(str(failure)).splitlines()[1:] == ["  where: .protoprimer", "  next: " + str(failure.advice)]
+
+
 def test_a_place_that_only_names_the_repository_is_left_out() -> None:
     failure = PrimerError("it failed", "/home/you/repo", "mend it")
     assert _said(str(failure)) == "it failed\n  next: mend it"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import time
 from typing import Any
@@ -11,6 +10,7 @@ from protoprimer.backends.choosing import probe_backends
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.bundles import OpenedBundle
 from protoprimer.fetch.downloads import UrlReader
+from protoprimer.fetch.roads import reason_in_short
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.runtime.foreign_programs import forbids_execution
@@ -64,10 +64,7 @@ def check_command(
         if not report["ask"] and console.verbosity < 1:
             # Roads that nobody needs look like faults.
             report["roads"] = []
-            for name, reason in backends.items():
-                if reason:
-                    reason = re.sub("(?s) could not be had: .*", " is not here, nor needed", reason)
-                    report["backends"][name] = reason
+            report["backends"] = {name: reason_in_short(one or "") or True for name, one in backends.items()}
         print_out(console.shown("\n".join(_lines_of(report))))
     return 0 if report["environment"] == "current" else 1
 

@@ -1,10 +1,11 @@
 """What closed a road to a tool, and what would open it."""
 
+import re
 from typing import NamedTuple
 
 from protoprimer.system.console import mask_urls
 
-__all__ = ["RoadClosed", "RoadRecord", "road_record", "server_of"]
+__all__ = ["RoadClosed", "RoadRecord", "reason_in_short", "road_record", "server_of"]
 
 _REACH = "let this host reach %(server)s, or set proxy or index-url to what it can reach"
 # By the kind of a closed road; `%(server)s` is whom we asked, `%(file)s` what for.
@@ -53,3 +54,10 @@ def server_of(url: str) -> str:
 
     parts = urlsplit(url)
     return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]) if parts.netloc else url
+
+
+def reason_in_short(reason: str) -> str:
+    """Return why a tool is absent where another one serves: without advice, and places that merely do not have it."""
+    what, is_absent, roads = reason.partition("\n")[0].partition(" could not be had: ")
+    closed = [one for one in roads.split("; ") if not re.search(r"(not found\)?|offline, and not in this cache)$", one)]
+    return "; ".join([what + " is not here" * bool(is_absent)] + list(filter(None, closed)))

@@ -211,7 +211,7 @@ def _default_steps(root: str) -> "list[TomlTable]":
         if below:
             cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
             advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
-            raise NothingChosenError(cause, root, advice % ", ".join(globs_of(root, below)))
+            raise NothingChosenError(cause, None, advice % ", ".join(globs_of(root, below)))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
     items = [dict(defaults, path=path) for path in projects]
     step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}

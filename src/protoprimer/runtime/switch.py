@@ -114,7 +114,8 @@ def enter_command(command: "list[str]", environment: str) -> None:
     if found is None and os.path.dirname(name) and os.path.exists(name):
         raise UsageError("%s is no program that can be run" % name, None, "see its mode: ls -ld %s" % name)
     if found is None:
-        advice = did_you_mean(name, names_in(scripts_directory(environment)))
+        otherwise = "add the package that brings it to what is installed, or install it on this host"
+        advice = did_you_mean(name, names_in(scripts_directory(environment)), otherwise)
         raise UsageError("there is no command %r in the environment or on PATH" % name, None, advice)
     try:
         become_command(os.path.abspath(found), command, passed)

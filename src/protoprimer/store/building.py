@@ -104,7 +104,7 @@ def build_under_lock(
 
 
 def _refuse_changed_inputs(request: BuildRequest) -> None:
-    inputs, before, root = request.inputs, request.fingerprint, request.configuration.root
+    inputs, before = request.inputs, request.fingerprint
     files = inputs.stamped()
     changed = [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
     # Files may have had another content meanwhile. The second time the build itself seems to write them.
@@ -114,7 +114,7 @@ def _refuse_changed_inputs(request: BuildRequest) -> None:
     if changed:
         names = [name.partition("file:")[2] or name for name in changed[:3]]
         advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
-        raise InputsChangedError("%s changed while the environment was built from it" % ", ".join(names), root, advice)
+        raise InputsChangedError("%s changed while the environment was built from it" % ", ".join(names), None, advice)
 
 
 def _tell_beforehand(request: BuildRequest) -> None:
@@ -185,7 +185,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         fault = unsatisfied_requirement(path, plan, markers, backend.settings.facts())
         if fault is not None:
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "correct what is asked for"
-            raise InstallError(fault, plan.lock or plan.root, advice)
+            raise InstallError(fault, plan.lock, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
     carry_module(path, request.configuration.kernel_path, console)
     return dict(record, in_checkout=written)

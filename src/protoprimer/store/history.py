@@ -68,4 +68,4 @@ def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
     for name in METADATA_FILES + ("requirements.txt",):
         if "file:" + name in parts and not os.path.exists(os.path.join(plan.root, name)):
             cause = "%s is gone, from which the environment was made, and there is nothing else to install" % name
-            raise ConfigurationError(cause, plan.root, "put it back, or say install = [] in the configuration")
+            raise ConfigurationError(cause, None, "put it back, or say install = [] in the configuration")

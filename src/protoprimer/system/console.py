@@ -128,7 +128,9 @@ class Console:
             root = re.escape(self.root)
             # A place that says no more than that it is this repository is none.
             text = re.sub(r"\n  where: %s[/\\]?(?=\n|\Z)" % root, "", text)
-            text = re.sub(r"(?<![\w.:/\\-])%s[/\\](?=[^\s'\"`,;:)])" % root, "", text)
+            lines, below = text.split("\n"), r"(?<![\w.:/\\-])%s[/\\](?=[^\s'\"`,;:)])" % root
+            # A command may be run anywhere.
+            text = "\n".join(line if "  next: run: " in line else re.sub(below, "", line) for line in lines)
         return self.mask(text)
 
     def draw(self, text: str) -> None:
