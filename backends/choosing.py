@@ -50,11 +50,13 @@ def select_backend(
         refusals.append("not %s: %s" % (backend.name, reason))
         console.detail(refusals[-1])
     cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
-    advice = ["correct the variable UV" if os.environ.get("UV") else "put uv on PATH"]
-    advice[0] += " (./prime check shows what this host can do)"
+    is_absent = " could not be had" in cause
+    what = "put uv on PATH" if is_absent else "mend one of these"
+    what = "correct the variable UV" if "($UV: " in cause else what
+    advice = [what + " (./prime check shows what this host can do)"]
     advice += ["take another backend: --backend auto"] * (configuration.get("backend") != "auto")
     advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
-    raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
+    raise BackendError(cause, configuration.place_set("backend"), "\n  or: ".join(dict.fromkeys(advice)))
 
 
 def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | None":

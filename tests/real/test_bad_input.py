@@ -358,6 +358,8 @@ def test_a_backend_declines_where_it_cannot_read_the_path(
     errors = clone.prime(status=5).errors
     assert "not uv: uv takes no file and no editable project" in errors
     assert "not venv: pip takes no project" in errors
+    assert "\n  next: mend one of these (./prime check" in errors
+    assert "where: " not in errors
     clone.write({"protoprimer.toml": state + "install = { projects = [{ path = '.', editable = false }] }\n"})
     assert "with backend uv" in clone.prime().errors
 

@@ -125,7 +125,7 @@ def _read_poetry(project: ProjectMetadata) -> None:
         try:
             translated = poetry_python_range(wanted)
         except InvalidSpecifier as error:
-            raise project.error(str(error), keys, "write a range such as ^3.8") from None
+            raise project.error(str(error), keys) from None
         project.take_range(translated, keys)
         if translated is None:
             project.requires_python_note = "%r in %s has no equal in PEP 440" % (wanted, project.place(*keys))

@@ -203,7 +203,7 @@ def _no_interpreter_error(
     refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)
-    asks = str(place or "")
+    asks = "" if place is None or str(place) == "default" else str(place)
     lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % asks if asks else "")]
     for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
         lines.append("  %s:" % reason)

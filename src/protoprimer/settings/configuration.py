@@ -88,6 +88,10 @@ class Configuration:
         setting = self.settings.get(key)
         return self.place_in(setting.source, setting.keys + path) if setting else "default"
 
+    def place_set(self, key: str) -> "str | None":
+        """Return where the value of `key` was set, if anywhere."""
+        return self.place_of(key) if key in self.settings else None
+
     def place_in(self, file: str, keys: _Path = ()) -> str:
         """Return `file:line (key)`, or the file alone; relative to the root where it lies below it."""
         place = file
@@ -103,7 +107,7 @@ class Configuration:
 
     def error(self, key: str, cause: str, advice: "str | None" = None) -> ConfigurationError:
         """Return the error (exit code 3) that the value of `key` is wrong."""
-        return ConfigurationError(cause, self.place_of(key), advice)
+        return ConfigurationError(cause, self.place_set(key), advice)
 
     def path_of(self, relative: str) -> str:
         return os.path.normpath(os.path.join(self.root, relative))
