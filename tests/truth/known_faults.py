@@ -11,7 +11,7 @@ KNOWN_FAULTS: dict[tuple[str, str], str] = {}
 # Other tests: the reason, and for which parameters (none: the test has none).
 KNOWN_FAILURES: dict[str, tuple[str, list[str]]] = {
     "test_a_keyring_is_asked_for_credentials": (
-        "issue: the keyring is not asked by uv, nor in the isolated builds of pip",
+        "issue: the keyring is not asked in the isolated builds of pip",
         ["venv"],
     ),
 }
