@@ -13,10 +13,10 @@ from protoprimer.system.console import Console
 def test_where_another_backend_serves_only_what_is_no_mere_absence_is_told() -> None:
     absent = "uv 0.13 could not be had: https://a/: not found; /c: offline, and not in this cache\n  next: do this"
     assert reason_in_short(absent) == "uv 0.13 is not here"
-    forged = (
-        "uv 0.13 could not be had: /w: does not list uv.whl (not found); https://a/: has sha256 1 where 2 is pinned"
-    )
+    forged = "uv 0.13 could not be had: /w: does not list uv.whl (not found); https://a/: HTTP 404 Not Found (not found); https://a/: has sha256 1 where 2 is pinned"
     assert reason_in_short(forged) == "uv 0.13 is not here; https://a/: has sha256 1 where 2 is pinned"
+    blocked = "uv 0.13 could not be had: https://a/uv.whl: HTTP 404 Not Found (not found)"
+    assert reason_in_short(blocked) == "uv 0.13 is not here; https://a/uv.whl: HTTP 404 Not Found (not found)"
     assert reason_in_short("uv cannot do that") == "uv cannot do that"
 
 

@@ -59,5 +59,6 @@ def server_of(url: str) -> str:
 def reason_in_short(reason: str) -> str:
     """Return why a tool is absent where another one serves: without advice, and places that merely do not have it."""
     what, is_absent, roads = reason.partition("\n")[0].partition(" could not be had: ")
-    closed = [one for one in roads.split("; ") if not re.search(r"(not found\)?|offline, and not in this cache)$", one)]
+    absent = r"(: does not list \S+ \(not found\)|/: .*not found\)?|: offline, and not in this cache)$"
+    closed = [one for one in roads.split("; ") if not re.search(absent, one)]
     return "; ".join([what + " is not here" * bool(is_absent)] + list(filter(None, closed)))
