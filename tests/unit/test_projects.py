@@ -287,6 +287,15 @@ sibling = { path = "../sibling", editable = true }
 )
 
 
+def test_console_scripts_are_found_wherever_a_project_declares_them(tmp_path: Path) -> None:
+    poetry = '[tool.poetry]\nname = "a"\n[tool.poetry.scripts]\nserve = "a:main"\nfile = { reference = "x", type = "file" }\n'
+    for name in ("poetry", "old"):
+        (tmp_path / name).mkdir()
+    assert made(tmp_path / "poetry", pyproject_toml=poetry).scripts == {"serve": "a:main"}
+    setup_cfg = "[metadata]\nname = a\n[options.entry_points]\nconsole_scripts =\n    serve = a:main\n    other=a.b:c\n"
+    assert made(tmp_path / "old", setup_cfg=setup_cfg).scripts == {"serve": "a:main", "other": "a.b:c"}
+
+
 def test_everything_a_project_says_is_there(tmp_path: Path) -> None:
     project = made(tmp_path, pyproject_toml=FULL)
     assert project.directory == str(tmp_path)

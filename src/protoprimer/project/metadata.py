@@ -39,7 +39,8 @@ class ProjectMetadata:
         self.dependencies = self.strings("project", "dependencies")
         extras = ("project", "optional-dependencies")
         self.extras = {extra: self.strings(*extras, extra) for extra in self.table(*extras)}
-        self.scripts = {name: str(entry) for name, entry in self.table("project", "scripts").items()}
+        scripts = dict(self.table("tool", "poetry", "scripts"), **self.table("project", "scripts"))
+        self.scripts = {name: entry for name, entry in scripts.items() if isinstance(entry, str)}
         self.groups = dict(self.table("dependency-groups"))
         self.default_groups: "list[str]" = []
         self.unread_groups: "list[str]" = []
@@ -200,6 +201,10 @@ def _read_setup_cfg(project: ProjectMetadata) -> None:
         path = os.path.join(project.directory, "setup.cfg")
         line = re.split(rb"(?m)^python[-_]requires", content_of(path))[0].count(b"\n") + 1
         project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
+    for line in project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "").splitlines():
+        script, _, function = line.partition("=")
+        if function:
+            project.scripts.setdefault(script.strip(), function.strip())
 
 
 def _read_setup_py(project: ProjectMetadata) -> None:
