@@ -35,12 +35,14 @@ _TITLES = {
 _EXAMPLES = (
     (r"/[^\s'\"]*/versions/(\d\.\d+)\.\d+(?:-\w+)?/bin/python[\d.]*", r"/usr/bin/python\1"),
     (r"/(?:tmp|var)/\S*?(?:pytest-of-\w+/pytest-\d+/(?:popen-gw\d+/)?|host-\w+/)", "/home/you/"),
-    (r"\b127\.0\.0\.1:\d+", "packages.example"),
+    (r"/[^\s'\"]*/versions/(\d\.\d+)\.\d+/lib/", "/usr/lib/"),
+    (r"\b127\.0\.0\.1:\d+|\bpypi\.[a-z]+", "packages.example"),
+    (r"/opt/wheels\b", "/srv/wheels"),
     (r"\blocalhost:\d+", "files.example"),
     (r"\b[0-9a-f]{64}\b", "<sha256>"),
     (r"\b[0-9a-f]{16,32}\b", "<fingerprint>"),
     (r"\b\d{8}T\d{6}-[0-9a-f]{8}\b", "<run>"),
-    (r"\bpid \d+", "pid 4711"),
+    (r"\bpid \d+ on [\w.-]+", "pid 4711 on laptop"),
 )
 _LINES_SHOWN = 12
 
@@ -51,7 +53,7 @@ def messages(file: Path) -> dict[int, list[str]]:
     for line in file.read_text(encoding="utf-8").splitlines():
         said = json.loads(line)
         text = _example(said["errors"], said["root"])
-        if text and said["status"] in _TITLES:
+        if text and not text.startswith("unexpected ") and said["status"] in _TITLES:
             found.setdefault(said["status"], {}).setdefault(_kind(text), text)
     return {status: sorted(texts.values()) for status, texts in sorted(found.items())}
 

@@ -246,7 +246,7 @@ def test_the_installed_package_serves_client_code_and_renews_an_older_kernel(new
     kernel.write_text(old, encoding="utf-8")
     kernel.chmod(0o750)
     cold = clone.prime()
-    assert f"the kernel {kernel} is of version 0.0.9, this is {VERSION}; to update it: " in cold.errors
+    assert f"the kernel proto_kernel.py is of version 0.0.9, this is {VERSION}; to update it: " in cold.errors
     assert kernel.read_text(encoding="utf-8") == old
     assert "site-packages" in cold.output.splitlines()[0]
     assert json.loads(cold.output.splitlines()[1])["derived"]["kernel-update"] == "check"
@@ -261,7 +261,7 @@ def test_the_installed_package_serves_client_code_and_renews_an_older_kernel(new
     kernel.write_text(old, encoding="utf-8")
     clone.write({"protoprimer.toml": settings + "keep = 2\n"})
     told = [line for line in clone.prime().errors.splitlines() if "kernel" in line]
-    assert told == [f"updated the kernel {kernel} from version 0.0.9 to {VERSION}: commit it"]
+    assert told == [f"updated the kernel proto_kernel.py from version 0.0.9 to {VERSION}: commit it"]
     assert kernel.stat().st_mode & 0o777 == 0o750
     newer = kernel.read_text(encoding="utf-8")
     assert f"\n# version: {VERSION}\n" in newer
