@@ -17,11 +17,12 @@ def table() -> str:
     from hosts.peers import COMMANDS, FILE
     from hosts.rows import HOSTS
 
-    peers = json.loads(FILE.read_text())
+    peers = json.loads(FILE.read_text()) if FILE.exists() else {}
     lines = [f"| host | `./prime` | {' | '.join(COMMANDS)} |", "|---|---|" + "---|" * len(COMMANDS)]
     for row in HOSTS:
         taken = row.backend.replace("|", " or ") or "exit 5, and what would open a road"
-        answers = ["yes" if peers[row.key][one] == "yes" else "no" for one in COMMANDS]
+        told = peers.get(row.key, {})
+        answers = [{"yes": "yes", "": "not tried"}.get(told.get(one, ""), "no") for one in COMMANDS]
         lines.append(f"| {row.about} | {f'not yet: {row.fault}' if row.fault else taken} | {' | '.join(answers)} |")
     return "\n".join(lines)
 

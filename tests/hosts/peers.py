@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,8 @@ def made_by(peer: str, row: Host, shared: Path) -> str:
         except subprocess.TimeoutExpired:
             return f"no answer within {SECONDS} s"
     lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return "yes" if done.returncode == 0 and "demo" in lines else (lines or ["nothing"])[-1][:160]
+    said = (lines or ["nothing"])[-1].strip().replace(str(world.base), "…")
+    return "yes" if done.returncode == 0 and "demo" in lines else re.sub(r":\d{5}\b", "", said)[:160]
 
 
 def _prepare(root: Path, shared: Path) -> None:
