@@ -175,3 +175,12 @@ def as_nobody(clone: clones.Clone, *command: str, status: int = 0) -> clones.Don
         os.chmod(home, 0o777)
         variables = {"HOME": home, "PROTOPRIMER_CACHE": home, "PATH": os.defpath}
         return clone.run(support.needed_tool("setpriv"), *user, *command, status=status, environ=variables)
+
+
+def test_a_configuration_of_uv_that_appears_above_the_root_is_noticed(new_clone: NewClone) -> None:
+    clone = new_clone().write({"requirements.txt": ""}).entry("prime", None, "boot")
+    clone.prime()
+    assert clone.prime().errors == ""
+    (clone.root.parent / "uv.toml").write_text('constraint-dependencies = ["anything<2"]\n')
+    assert "building an environment because" in clone.prime().errors
+    assert clone.prime().errors == ""

@@ -204,17 +204,21 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
             raise ConfigurationError(cause, "the variable UV_CONFIG_FILE", "create it, or unset the variable")
         return [os.path.abspath(chosen)]
     # As uv does it, `uv.toml` goes before; where the root has neither, the next directory above counts.
-    names, above = ("uv.toml", "pyproject.toml"), root
-    while not any(os.path.isfile(os.path.join(above, name)) for name in names) and above != os.path.dirname(above):
-        above = os.path.dirname(above)
-    files = [os.path.join(directory, names[0]) for directory in sorted({root, above}, reverse=True)]
-    if not os.path.isfile(files[-1]):
-        files.append(os.path.join(above, names[1]))
+    directories = [root]
+    while os.path.dirname(directories[-1]) != directories[-1]:
+        directories.append(os.path.dirname(directories[-1]))
+    nearest = [os.path.join(one, name) for one in directories for name in ("uv.toml", "pyproject.toml")]
     systems = _host_directories(environ) + ["/etc"]
     if os.name == "nt":
         systems = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]
     user, *systems = (os.path.join(place, "uv", "uv.toml") for place in [_user_directory(environ)] + systems)
-    return files + [user] + list(filter(os.path.isfile, systems))[:1]
+    return _to_first_there(nearest) + [user] + _to_first_there(systems)
+
+
+def _to_first_there(paths: "list[str]") -> "list[str]":
+    """Return the paths up to the first that exists: the missing ones before it would count if they appeared."""
+    first = next((at for at, path in enumerate(paths, 1) if os.path.isfile(path)), len(paths))
+    return paths[:first]
 
 
 def _user_directory(environ: "dict[str, str]") -> str:
