@@ -118,12 +118,11 @@ def _watched_child(
     while time.monotonic() < deadline:
         at_work = [reader for reader in readers if reader.is_alive()]
         patience = min(SECONDS_BETWEEN_PICTURES, max(0.0, deadline - time.monotonic()))
-        with suppress(subprocess.TimeoutExpired):
-            if not at_work:
-                child.wait(patience)
-                return child.returncode, (readers[0].printed(), readers[1].printed())
-        for reader in at_work[:1]:
-            reader.join(patience)
+        if at_work:
+            at_work[0].join(patience)
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(patience), (readers[0].printed(), readers[1].printed())
         console.progress(_figures_of(b"\n".join(reader.printed() for reader in readers)))
     # What a wrapper has started would go on without it, and keep the pipes open for ever.
     _end_family(child)
