@@ -216,9 +216,8 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
 
 
 def _to_first_there(paths: "list[str]") -> "list[str]":
-    """Return the paths up to the first that exists: the missing ones before it would count if they appeared."""
-    first = next((at for at, path in enumerate(paths, 1) if os.path.isfile(path)), len(paths))
-    return paths[:first]
+    # The missing ones before it would count if they appeared.
+    return paths[: next((at for at, path in enumerate(paths, 1) if os.path.isfile(path)), len(paths))]
 
 
 def _user_directory(environ: "dict[str, str]") -> str:
