@@ -429,14 +429,15 @@ class TestCollection:
     def test_cache_loses_what_nobody_used_for_long(self, tmp_path: Path) -> None:
         old = [tmp_path / "pins" / "a" / "a.whl", tmp_path / "pyc" / "home" / "clone" / "kernel.pyc"]
         old += [tmp_path / "tools" / "uv-1" / "uv", tmp_path / "kernels" / "k"]
+        old += [tmp_path / "tools" / "known" / "x", tmp_path / "shell" / "f" / ".zshrc"]
         new = [tmp_path / "pins" / "b" / "b.whl", tmp_path / "pyc" / "home" / "other" / "kernel.pyc"]
         for path in old + new:
             path.parent.mkdir(parents=True)
             path.touch()
-        for path in [old[0].parent, old[1], old[2].parent]:
+        for path in [old[0].parent, old[1], old[2].parent, old[4], old[5].parent]:
             os.utime(path, (1, 1))
-        assert collect_cache(str(tmp_path)) == 4
-        assert [path.exists() for path in old + new] == [False] * 4 + [True] * 2
+        assert collect_cache(str(tmp_path)) == 6
+        assert [path.exists() for path in old + new] == [False] * 6 + [True] * 2
         assert not old[1].parent.exists()
 
 

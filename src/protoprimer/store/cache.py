@@ -11,8 +11,10 @@ from protoprimer.system.files import names_in, write_atomically
 __all__ = ["collect_cache", "collect_cache_once_a_day"]
 
 _DAY = 24 * 3600
-_DAYS_KEPT = {"bundles": 90, "interpreters": 30, "pins": 30, "tools": 90, "virtualenv": 90, "wheels": 90}
-_DAYS_BYTECODE_IS_KEPT = 30
+_DAYS_KEPT = {
+    "bundles": 90, "interpreters": 30, "pins": 30, "shell": 90, "tools": 90, "tools/known": 30, "virtualenv": 90,
+    "wheels": 90,
+}  # fmt: skip
 # What earlier versions kept.
 _NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 
@@ -22,9 +24,9 @@ def collect_cache(cache_directory: str) -> int:
     removed = remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
     for name, days in _DAYS_KEPT.items():
         removed += remove_unused(os.path.join(cache_directory, name), days * _DAY)
-    # Python lays it out by the paths of sources.
-    for place, _names, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
-        removed += remove_unused(place, _DAYS_BYTECODE_IS_KEPT * _DAY, files.__contains__)
+    # Bytecode, laid out by the paths of sources.
+    for place, _, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
+        removed += remove_unused(place, 30 * _DAY, files.__contains__)
         with contextlib.suppress(OSError):
             os.rmdir(place)
     clones = os.path.join(cache_directory, "clones")
