@@ -21,6 +21,7 @@ from packaging.version import Version
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "src"))
 
+from protoprimer.fetch.platform_tags import tags_of_wheel  # noqa: E402
 from protoprimer.settings.index_settings import read_index_settings  # noqa: E402
 
 TARGET = REPOSITORY / "src" / "protoprimer" / "fetch" / "pins.py"
@@ -58,7 +59,7 @@ def virtualenv_wheels(python: str) -> dict[str, str]:
     uv = [str(REPOSITORY / "prime"), "uv", "--"]
     command = [*uv, "pip", "compile", "-q", "--no-header", "--no-annotate", "--python-version", python, "-"]
     environ = {**os.environ, **read_index_settings(str(REPOSITORY)).for_uv()[1]}
-    resolved = subprocess.run(command, input="virtualenv", capture_output=True, text=True, check=True, env=environ)
+    resolved = subprocess.run(command, input="virtualenv", stdout=subprocess.PIPE, text=True, check=True, env=environ)
     wheels: dict[str, str] = {}
     for line in resolved.stdout.split():
         name, _, version = line.partition("==")
@@ -66,30 +67,43 @@ def virtualenv_wheels(python: str) -> dict[str, str]:
     return dict(sorted(wheels.items()))
 
 
-def table(bands: dict[int, dict[str, str]]) -> str:
-    """Return one line for each wheel: file name, sha256, and the lowest minor versions of its bands."""
+def without_twins(wheels: dict[str, str]) -> dict[str, str]:
+    """Leave out a wheel all of whose platforms another one has too, and more."""
+    tags = {name: set(tags_of_wheel(name)) for name in wheels}
+    return {name: digest for name, digest in wheels.items() if not any(tags[name] < other for other in tags.values())}
+
+
+def table(form: str, bands: dict[int, dict[str, str]]) -> str:
+    """Return the form of the file names, and a line for each wheel: its `*`, sha256, its bands' lowest versions."""
+    begin, end = form.split("*")
     minors: dict[str, list[str]] = {}
     for minor, wheels in bands.items():
         for name, digest in wheels.items():
-            minors.setdefault(f"{name} {digest}", []).append(str(minor))
-    return "".join(f"{wheel} {' '.join(lowest)}\n" for wheel, lowest in sorted(minors.items()))
+            if not (name.startswith(begin) and name.endswith(end)):
+                raise SystemExit(f"{name} is not of the form {form}")
+            minors.setdefault(f"{name[len(begin) : -len(end)]} {digest}", []).append(str(minor))
+    lines = [f"{wheel} {' '.join(lowest)}" for wheel, lowest in sorted(minors.items())]
+    return "".join(line + "\n" for line in [form, *lines])
 
 
-def write_pins(bands: dict[str, dict[int, dict[str, str]]]) -> None:
+def write_pins(tables: dict[str, str]) -> None:
     """Write the tables of the tools into the module."""
     text = TARGET.read_text(encoding="utf-8")
-    for tool, wheels in bands.items():
-        text = re.sub(rf'(?s)("{tool}": """\\\n).*?(?=""")', lambda found: found.group(1) + table(wheels), text)  # noqa: B023
+    for tool, lines in tables.items():
+        text = re.sub(rf'(?s)("{tool}": """\\\n).*?(?=""")', lambda found: found.group(1) + lines, text)  # noqa: B023
     TARGET.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
     """Ask the index and write the tables."""
+    version, wheels = newest_wheels("uv", "3.13")
+    pips = {minor: newest_wheels("pip", f"3.{minor}")[1] for minor in BANDS["pip"]}
+    virtualenvs = {minor: virtualenv_wheels(f"3.{minor}") for minor in BANDS["virtualenv"]}
     write_pins(
         {
-            "uv": {BANDS["pip"][-1]: newest_wheels("uv", "3.13")[1]},
-            "pip": {minor: newest_wheels("pip", f"3.{minor}")[1] for minor in BANDS["pip"]},
-            "virtualenv": {minor: virtualenv_wheels(f"3.{minor}") for minor in BANDS["virtualenv"]},
+            "uv": table(f"uv-{version}-py3-none-*.whl", {BANDS["pip"][-1]: without_twins(wheels)}),
+            "pip": table("pip-*-py3-none-any.whl", pips),
+            "virtualenv": table("*-none-any.whl", virtualenvs),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Print the table of locked-down hosts for the documentation: `python tests/hosts`. It states what the tests check.
+"""Write the table of locked-down hosts into the documentation: `python tests/hosts write`. It states what the tests check.
 
 `python tests/hosts measure [HOST…]` tries the peers on these hosts, and keeps what came out in `peers.json`.
 """
@@ -12,6 +12,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
+PAGE = HERE.parent.parent / "docs" / "how-to" / "locked-down-hosts.md"
+MARKS = ("<!-- hosts: written by `python tests/hosts write` -->\n", "<!-- /hosts -->\n")
+
+
+def page_with(text: str) -> str:
+    """Return the page of the documentation with this between the marks."""
+    before, rest = PAGE.read_text().split(MARKS[0])
+    return before + MARKS[0] + text + "\n" + MARKS[1] + rest.split(MARKS[1])[1]
+
+
 def table() -> str:
     """Return the table in Markdown: each host, which backend makes the environment there, and which peers make one."""
     from hosts.peers import COMMANDS, FILE
@@ -20,7 +30,7 @@ def table() -> str:
     peers = json.loads(FILE.read_text()) if FILE.exists() else {}
     lines = [f"| host | `./prime` | {' | '.join(COMMANDS)} |", "|---|---|" + "---|" * len(COMMANDS)]
     for row in HOSTS:
-        taken = row.backend.replace("|", " or ") or "exit 5, and what would open a road"
+        taken = row.backend.replace("|", " or ") or "exit 5, and what opens a road"
         told = peers.get(row.key, {})
         answers = [{"yes": "yes", "": "not tried"}.get(told.get(one, ""), "no") for one in COMMANDS]
         lines.append(f"| {row.about} | {f'not yet: {row.fault}' if row.fault else taken} | {' | '.join(answers)} |")
@@ -39,5 +49,7 @@ if __name__ == "__main__":
         from hosts.peers import measure
 
         measure(sys.argv[2:])
+    elif sys.argv[1:2] == ["write"]:
+        PAGE.write_text(page_with(table()))
     else:
         print(table())

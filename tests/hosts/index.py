@@ -45,6 +45,7 @@ class Behaviour:
     :param delay: seconds before each answer
     :param stall: it accepts connections and never says anything
     :param cut: so many answers with a file end half-way
+    :param hold: each answer with a file stops half-way, and the connection stays open
     :param files_status: what it answers instead of each file, such as 404 by the quarantine of a mirror
     :param busy: for so many seconds from the first request on it answers 429 with `Retry-After`
     :param failures: statuses that it answers first, one for each request
@@ -61,6 +62,7 @@ class Behaviour:
     delay: float = 0.0
     stall: bool = False
     cut: int = 0
+    hold: bool = False
     files_status: int = 0
     busy: float = 0.0
     failures: list[int] = field(default_factory=list)
@@ -211,12 +213,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in further.items():
             self.send_header(name, value)
         self.end_headers()
-        if kind == WHEEL and behaviour.cut:
-            behaviour.cut -= 1
+        if kind == WHEEL and (behaviour.cut or behaviour.hold):
+            behaviour.cut -= not behaviour.hold
             content = content[: len(content) // 2]
         if self.command == "GET":
             with contextlib.suppress(OSError):
                 self.wfile.write(content)
+                if kind == WHEEL and behaviour.hold:
+                    self.index.ended.wait(60)
 
     # uv asks so before it reads a wheel's metadata by ranges.
     do_HEAD = do_GET  # noqa: N815 - the base class finds it by this name

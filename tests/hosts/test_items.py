@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import runpy
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import support
+from clones import finished
 from hosts.index import Behaviour
 from hosts.world import WHEELS_OF_DISTRIBUTION
-from simple_index import make_wheel
+from simple_index import make_wheel, sha256
 
 if TYPE_CHECKING:
     from hosts.bench import Bench
@@ -133,6 +139,42 @@ def test_3_a_server_whose_certificate_is_refused_is_asked_once(bench: Bench) -> 
     world = bench.world().set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
     world.prime()
     assert index.connections == 1
+
+
+def test_3_a_redirection_to_a_dead_host_closes_that_host_alone_and_once(bench: Bench) -> None:
+    dead = bench.empty_index(Behaviour(stall=True))
+    index = bench.index(Behaviour(redirect_to=dead.server))
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    assert world.prime().output == "demo\n"
+    assert len(dead.requests) == 1, [one.path for one in dead.requests]
+    assert index.asked_for("/simple/uv/")
+    assert index.asked_for("/simple/pip/")
+    opens = {one["opens"] for one in roads(world) if one["closed"] == "timed out"}
+    assert opens
+    assert all(dead.server in one and index.server not in one for one in opens), opens
+
+
+def test_3_what_another_python_finds_closed_is_asked_once(bench: Bench) -> None:
+    certificates = bench.certificates()
+    index = bench.index(tls=certificates.expired)
+    world = bench.world(bench.stripped("ssl"))
+    (world.bin / f"python{support.default_python().name}").symlink_to(support.default_python().executable)
+    world.set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority)).prime()
+    assert index.connections == 1
+
+
+def test_3_a_download_goes_to_the_disk_and_what_stops_half_way_is_removed(bench: Bench) -> None:
+    world = bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(hold=True)).url)
+    process = world.start("./prime")
+    seen = 0
+    while process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):
+            seen = max([seen, *(one.stat().st_size for one in os.scandir(world.cache / "wheels"))])
+        time.sleep(0.02)
+    assert finished(process).output == "demo\n"
+    # A directory is never so large.
+    assert seen > 1 << 20
+    assert not os.listdir(world.cache / "wheels")
 
 
 def test_3_a_download_that_was_cut_off_is_resumed(bench: Bench) -> None:
@@ -390,6 +432,31 @@ def test_8_a_scheduled_workflow_renews_the_tools_with_the_authors_command() -> N
     target = re.search(r'TARGET = REPOSITORY((?: / "[\w.]+")+)', script)
     assert target
     assert support.ROOT.joinpath(*re.findall(r'"([\w.]+)"', target.group(1))).is_file()
+
+
+def test_8_the_authors_command_writes_what_an_index_has_now(bench: Bench) -> None:
+    index, root = bench.index(), bench.base / "protoprimer"
+    root.mkdir()
+    for name in ("src", "backends", "tools"):
+        shutil.copytree(support.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("prime", "pyproject.toml"):
+        shutil.copy2(support.ROOT / name, root)
+    made = {}
+    for name, needs in (("pip", ""), ("virtualenv", "Requires-Dist: distlib\n"), ("distlib", "")):
+        filename, content = make_wheel(name, "99.0", metadata=needs)
+        index.files[filename], made[filename] = content, sha256(content)
+    tags = ["manylinux_2_17_armv7l.musllinux_1_1_armv7l", "manylinux_2_17_armv7l", "win_amd64"]
+    for tag in tags:
+        index.files[f"uv-99.0-py3-none-{tag}.whl"] = tag.encode()
+    environ = {**os.environ, "PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull, "HOME": str(bench.base)}
+    pins = root / "src" / "protoprimer" / "fetch" / "pins.py"
+    subprocess.run([sys.executable, "tools/update_tool_pins.py"], cwd=root, env=environ, check=True, timeout=300)
+    pinned_wheels = runpy.run_path(str(pins))["pinned_wheels"]
+    # One of two wheels that serve the same host is enough.
+    assert pinned_wheels("uv") == {f"uv-99.0-py3-none-{tag}.whl": sha256(tag.encode()) for tag in (tags[0], tags[2])}
+    for python in ((3, 6), (3, 13)):
+        found = {**pinned_wheels("pip", python), **pinned_wheels("virtualenv", python)}
+        assert found == made
 
 
 # 9. The end of a failed install.

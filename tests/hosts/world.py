@@ -180,6 +180,10 @@ class World:
         """Run a command in the clone on this host."""
         return self.clone.run(*self.command(*words), status=status, environ=environ)
 
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command in the clone on this host."""
+        return self.clone.start(*self.command(*words))
+
     def prime(self, *arguments: str, status: int | None = 0, environ: Mapping[str, str] | None = None) -> clones.Done:
         """`./prime ARGUMENTS` on this host."""
         return self.run("./prime", *arguments, status=status, environ=environ)

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -310,3 +312,38 @@ def test_an_environment_from_a_bundle_stays_current_without_it(
     os.utime(clone.root / "pyproject.toml")
     assert not clone.prime("-v", environ=environ).errors.count("install")
     assert len(clone.generations()) == 1
+
+
+def test_what_a_killed_bundle_leaves_is_passed_over_and_removed_by_the_next_one(
+    new_clone: Callable[..., Clone], tmp_path: Path
+) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    bundle = tmp_path / "new"
+    process = clone.start("./prime", "bundle", str(bundle), environ=support.shared_caches())
+    while not list(bundle.glob(".bundle.*.tmp/now/*.whl")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (left,) = bundle.glob(".bundle.*.tmp")
+    clone.prime("bundle", str(bundle), environ=support.shared_caches())
+    assert left.exists(), "its writer may still be at work"
+    clone.prime("--bundle", str(bundle))
+    os.utime(left, (0, 0))
+    clone.prime("bundle", str(bundle), environ=support.shared_caches())
+    assert not left.exists()
+
+
+def test_dependencies_that_only_a_build_tells_are_left_out_for_another_platform_with_a_word(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex
+) -> None:
+    clone = repository(new_clone, oldest_and_newest()[1], index)
+    text = (
+        (clone.root / "pyproject.toml").read_text().replace(f'dependencies = ["{LEAF}"]', 'dynamic = ["dependencies"]')
+    )
+    clone.write({"pyproject.toml": text})
+    options = ["--platform", PLATFORM]
+    said = clone.prime("bundle", str(tmp_path / "new"), *options, environ=support.shared_caches()).errors
+    assert f"warning: not bundled for {PLATFORM}, as only a build tells them: the dependencies of {clone.root} " in said
+    said = clone.prime("bundle", str(tmp_path / "here"), environ=support.shared_caches()).errors
+    assert "only a build tells" not in said

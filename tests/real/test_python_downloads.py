@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import platform
+import re
 import sys
 import tarfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import support
+from protoprimer.fetch.platform_tags import tag_of_host
+from real.test_bundle import without_network
 from simple_index import SimpleIndex, serving, sha256
 
 if TYPE_CHECKING:
@@ -56,21 +59,37 @@ def offered(archive: tuple[support.WildPython, bytes]) -> Iterator[SimpleIndex]:
     """A server of that archive, and of the list that uv reads to find it."""
     python, content = archive
     with serving() as server:
-        key = "cpython-%d.%d.%d-linux-%s-gnu" % (*python.version, platform.machine())
+        server.files = {"python.tar.gz": content, "for-windows.tar.gz": for_windows()}
+        hosts = [
+            (platform.machine(), "linux", "gnu", "python.tar.gz"),
+            ("x86_64", "windows", "none", "for-windows.tar.gz"),
+        ]
         told = {
-            "name": "cpython",
-            "arch": {"family": platform.machine(), "variant": None},
-            "os": "linux",
-            "libc": "gnu",
-            **dict(zip(("major", "minor", "patch"), python.version)),
-            "prerelease": "",
-            "url": f"http://127.0.0.1:{server.port}/files/python.tar.gz",
-            "sha256": sha256(content),
-            "variant": None,
-            "build": "20260101",
+            "cpython-%d.%d.%d-%s-%s-%s" % (*python.version, system, machine, libc): {
+                "name": "cpython",
+                "arch": {"family": machine, "variant": None},
+                "os": system,
+                "libc": libc,
+                **dict(zip(("major", "minor", "patch"), python.version)),
+                "prerelease": "",
+                "url": f"http://127.0.0.1:{server.port}/files/{name}",
+                "sha256": sha256(server.files[name]),
+                "variant": None,
+                "build": "20260101",
+            }
+            for machine, system, libc, name in hosts
         }
-        server.files = {"python.tar.gz": content, "list.json": json.dumps({key: told}).encode()}
+        server.files["list.json"] = json.dumps(told).encode()
         yield server
+
+
+def for_windows() -> bytes:
+    """Return an archive that is formed as one of an interpreter for Windows is."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in ("python/python.exe", "python/Lib/os.py"):
+            archive.addfile(tarfile.TarInfo(name))
+    return buffer.getvalue()
 
 
 def clone_that_wants(
@@ -135,3 +154,101 @@ def test_nothing_is_fetched_where_downloads_are_switched_off(
     clone = clone_that_wants(archive[0], new_clone, offered, "python-downloads = false\n")
     assert "not tried: python-downloads is false" in clone.prime(status=4).errors
     assert offered.requests == []
+
+
+def bundled(
+    python: support.WildPython, new_clone: Callable[..., clones.Clone], server: SimpleIndex, bundle: Path, *more: str
+) -> clones.Clone:
+    """Let a clone with network write a bundle with an interpreter; return a clone on a host that has neither."""
+    clone = clone_that_wants(python, new_clone, server)
+    clone.prime("bundle", str(bundle), "--with-python", *more, environ=support.shared_caches())
+    server.files.clear()
+    host = new_clone("a host without network")
+    host.write({"client.py": CLIENT, "protoprimer.toml": f'python = "{python.name}"\n'})
+    home = Path(clone.environ["HOME"]).with_name("another-home")
+    home.mkdir()
+    host.environ.update(HOME=str(home))
+    host.environ.pop("XDG_CACHE_HOME", None)
+    return host.entry("prime", "client:main", "boot")
+
+
+@pytest.mark.parametrize("name", ["bundle", "one.protoprimer-bundle"])
+def test_a_bundle_with_python_serves_a_host_that_has_neither_network_nor_that_python(
+    archive: tuple[support.WildPython, bytes],
+    offered: SimpleIndex,
+    new_clone: Callable[..., clones.Clone],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    bundle = tmp_path / "brought" / name
+    host = bundled(archive[0], new_clone, offered, bundle)
+    asked = len(offered.requests)
+    done = host.run(*without_network(), str(host.root / "prime"), "--bundle", str(bundle))
+    version, base_prefix = done.output.split()
+    assert version == archive[0].name
+    assert base_prefix.startswith(host.environ["HOME"])
+    assert len(offered.requests) == asked
+    # It stays, without the bundle.
+    again = host.prime("reboot", "--offline", "--backend", "venv").output
+    assert again.startswith(f"{version} {host.environ['HOME']}/")
+
+
+def test_an_interpreter_of_a_bundle_is_verified_as_all_of_it_is(
+    archive: tuple[support.WildPython, bytes],
+    offered: SimpleIndex,
+    new_clone: Callable[..., clones.Clone],
+    tmp_path: Path,
+) -> None:
+    host = bundled(archive[0], new_clone, offered, tmp_path / "brought")
+    (packed_python,) = (tmp_path / "brought").glob("*.tar.gz")
+    with packed_python.open("ab") as stream:
+        stream.write(b"more")
+    errors = host.prime("--bundle", str(tmp_path / "brought"), status=3).errors
+    assert f"{packed_python.name}: damaged" in errors
+    assert not Path(host.environ["HOME"], ".local").exists()
+
+
+def test_a_bundle_for_another_platform_holds_that_platforms_interpreter(
+    archive: tuple[support.WildPython, bytes],
+    offered: SimpleIndex,
+    new_clone: Callable[..., clones.Clone],
+    tmp_path: Path,
+) -> None:
+    python = archive[0].name
+    clone = clone_that_wants(archive[0], new_clone, offered)
+    options = ["--with-python", "--platform", "win_amd64", "--platform", tag_of_host()]
+    clone.prime("bundle", str(tmp_path / "new"), *options, environ=support.shared_caches())
+    files = json.loads((tmp_path / "new" / "bundle.json").read_text())["files"]
+    for_whom = {name.partition("-")[2]: one["for"] for name, one in files.items() if name.endswith(".tar.gz")}
+    assert for_whom == {
+        "for-windows.tar.gz": [f"{python} on win_amd64"],
+        "python.tar.gz": [f"{python} on {tag_of_host()}"],
+    }
+    assert len(json.loads((tmp_path / "new" / "pythons.json").read_text())) == 2
+    errors = clone.prime(
+        *["bundle", str(tmp_path / "none"), "--with-python", "--platform", "macosx_14_0_arm64"],
+        environ=support.shared_caches(),
+        status=4,
+    ).errors
+    assert re.search(r"uv knows no archive of cpython-==[\d.*,=]+-macos-arm64-none", errors), errors
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_bundle_without_an_interpreter_tells_how_to_make_one_with_it(
+    archive: tuple[support.WildPython, bytes],
+    offered: SimpleIndex,
+    new_clone: Callable[..., clones.Clone],
+    tmp_path: Path,
+) -> None:
+    clone = clone_that_wants(archive[0], new_clone, offered)
+    clone.prime("bundle", str(tmp_path / "new"), environ=support.shared_caches())
+    host = new_clone("a host")
+    host.write({"client.py": CLIENT, "protoprimer.toml": f'python = "{archive[0].name}"\n'})
+    home = tmp_path / "another-home"
+    home.mkdir()
+    errors = (
+        host.entry("prime", "client:main", "boot")
+        .prime("--bundle", str(tmp_path / "new"), status=4, environ={"HOME": str(home)})
+        .errors
+    )
+    assert "as --with-python was not given" in errors

@@ -2,8 +2,11 @@
 
 import ast
 import builtins
+import io
 import os
+import re
 import sys
+import tokenize
 from typing import Iterable, Iterator, NamedTuple
 
 from protoprimer.authoring.entry import kernel_head
@@ -199,7 +202,7 @@ def _joinable(name: str, text: str, earlier: "list[_Module]") -> _Module:
         fault = _fault_of_import(node, {other.name: other for other in earlier})
         if fault is not None:
             raise refusal(node, fault)
-    lines, dropped = text.splitlines(), set()  # type: list[str], set[int]
+    lines, dropped = _without_directives(text), set()  # type: list[str], set[int]
     for statement in tree.body:
         assigned = _assigned_name(statement)
         if _is_type_checking(statement):
@@ -217,6 +220,16 @@ def _joinable(name: str, text: str, earlier: "list[_Module]") -> _Module:
         raise refusal(tree, "there is no __all__")
     body = "\n".join(line for number, line in enumerate(lines) if number not in dropped).strip("\n")
     return _Module(name, body, names, typing, exported)
+
+
+def _without_directives(text: str) -> "list[str]":
+    """Return the lines without what is said to tools: the kernel's head sends all of them away."""
+    lines = text.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and re.match("# (ruff: noqa|noqa|type: |fmt: skip)", token.string):
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+    return lines
 
 
 def _bindings(statements: "Iterable[ast.AST]") -> "Iterator[tuple[ast.AST, str, str | None]]":

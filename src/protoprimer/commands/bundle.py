@@ -14,15 +14,15 @@ from protoprimer.errors import ConfigurationError, DryRunEnds, UsageError
 from protoprimer.fetch.bundles import BUNDLE_ENDS, BUNDLE_NOTE
 from protoprimer.fetch.platform_tags import LEGACY_TAGS, platform_tag, tag_of_host
 from protoprimer.fetch.tools import ToolBox
-from protoprimer.fetch.wheels import sha256_of_file
+from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import parse_toml
-from protoprimer.formats.versions import parse_python_request
+from protoprimer.formats.versions import PythonRequest, parse_python_request
 from protoprimer.graph import StateGraph
 from protoprimer.project.asked import sources_of_step
 from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
-from protoprimer.pythons.choice import choose_interpreter
+from protoprimer.pythons.choice import PYTHON_LIST, add_python_archive, choose_interpreter
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.file_lock import disk_failure
@@ -34,8 +34,15 @@ from protoprimer.version import VERSION
 
 __all__ = ["bundle_command"]
 
-_STAGING = ".staging-"
-_WINDOWS_MACHINES = {"win32": "x86", "win_amd64": "AMD64", "win_arm64": "ARM64"}
+_STAGING = ".bundle"
+# What uv and markers call them.
+_SYSTEMS = {
+    "manylinux": ("linux-%s-gnu", "linux", "Linux", "posix"),
+    "musllinux": ("linux-%s-musl", "linux", "Linux", "posix"),
+    "macosx": ("macos-%s-none", "darwin", "Darwin", "posix"),
+    "win": ("windows-%s-none", "win32", "Windows", "nt"),
+}
+_WINDOWS_MACHINES = {"32": "x86", "amd64": "AMD64", "arm64": "ARM64"}
 # What installers take where a project has no [build-system].
 _DEFAULT_BUILD_REQUIREMENTS = ["setuptools>=40.8.0", "wheel"]
 
@@ -58,7 +65,7 @@ def bundle_command(
     platforms = [_platform_of(tag) for tag in command_line.texts("platform")] or [_Platform(tag_of_host())]
     is_file = target.endswith(BUNDLE_ENDS) and not os.path.isdir(target)
     earlier = _files_of_earlier(target, is_file)
-    interpreters = _interpreters_to_serve(graph, command_line, configuration, plan, toolbox)
+    requests, interpreters = _pythons_to_serve(graph, command_line, configuration, plan, toolbox)
     check_lock(plan, lambda: marker_environment(interpreters[0].executable, console))
     pythons, tags = ["%d.%d" % one.version_info[:2] for one in interpreters], [one.name for one in platforms]
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(tags))
@@ -69,10 +76,13 @@ def bundle_command(
     files = {}  # type: dict[str, dict[str, Any]]
     try:
         os.makedirs(parent, exist_ok=True)
+        remove_leftovers(os.path.join(parent, _STAGING))
         # Where the bundle will be, which may be a disk of its own.
-        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=parent) as staging:
-            for interpreter, platform in itertools.product(interpreters, platforms):
-                _Collector(plan, toolbox, console, os.path.join(staging, "now"), interpreter, platform).add_to(files)
+        with tempfile.TemporaryDirectory(".tmp", _STAGING + ".", parent) as staging:
+            now = os.path.join(staging, "now")
+            for (request, interpreter), platform in itertools.product(zip(requests, interpreters), platforms):
+                collector = _Collector(plan, toolbox, console, now, interpreter, platform)
+                collector.add_to(files, request if command_line.has("with-python") else None)
             lock = sha256_of_file(plan.lock) if plan.lock else None
             note = {"format": 2, "kernel": VERSION, "lock": lock, "pythons": pythons, "platforms": tags, "files": files}
             write_json(os.path.join(staging, BUNDLE_NOTE), note)
@@ -93,69 +103,64 @@ def bundle_command(
 
 
 class _Platform(NamedTuple):
-    """What a bundle is for: its tag, and those of all wheels that run there; without these it is this host."""
+    """A tag, and those of all wheels that run there; without these it is this host."""
 
     name: str
     tags: "tuple[str, ...]" = ()
-    system: "str | None" = None
-    machine: "str | None" = None
+
+    def as_uv_says(self) -> str:
+        family, _, machine = platform_tag(self.name) or ("", 0, self.name)
+        machine = {"amd64": "x86_64", "32": "x86"}.get(machine, machine)
+        return _SYSTEMS[family][0] % machine if family in _SYSTEMS else machine
 
 
 def _platform_of(tag: str) -> _Platform:
-    if tag in _WINDOWS_MACHINES:
-        return _Platform(tag, (tag,), "win32", _WINDOWS_MACHINES[tag])
-    parts = platform_tag(tag)
-    if parts is None or parts.family not in ("macosx", "manylinux", "musllinux"):
+    family, (major, minor), machine = platform_tag(tag) or ("", (0, 0), "")
+    if family not in _SYSTEMS or (family == "win" and machine not in _WINDOWS_MACHINES):
         advice = "such as manylinux_2_28_x86_64, musllinux_1_2_aarch64, macosx_14_0_arm64, win_amd64"
         raise UsageError("%s is no platform tag of wheels" % tag, "--platform", advice)
-    family, (major, minor), machine = parts
-    if family == "macosx":
-        return _Platform(tag, (tag,), "darwin", machine)
+    if not family.endswith("linux"):
+        return _Platform(tag, (tag,))
     # A C library also runs what was built for older ones.
     tags = ["%s_%d_%d_%s" % (family, major, one, machine) for one in range(minor, -1, -1)]
     tags += ["manylinux%s_%s" % (year, machine) for year, begin in LEGACY_TAGS.items() if begin + machine in tags]
-    return _Platform(tag, tuple(tags), "linux", machine)
+    return _Platform(tag, tuple(tags))
 
 
-def _interpreters_to_serve(
+def _pythons_to_serve(
     graph: StateGraph, line: CommandLine, configuration: Configuration, plan: Plan, toolbox: ToolBox
-) -> "list[Interpreter]":
+) -> "tuple[list[PythonRequest], list[Interpreter]]":
     if not line.has("python"):
-        return [graph.evaluate("interpreter")]
+        return [graph.evaluate("required_python").narrowed], [graph.evaluate("interpreter")]
     downloads = configuration.get("python-downloads") and not line.has("dry-run")
     texts = expanded_pythons(line.text("python"), plan, toolbox.cache_directory, toolbox.console, True, "--python")
-    return [choose_interpreter(parse_python_request(text), toolbox, downloads, "--python") for text in texts]
+    requests = [parse_python_request(text) for text in texts]
+    return requests, [choose_interpreter(one, toolbox, downloads, "--python") for one in requests]
 
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
     """Return the names in the directory's earlier bundle; refuse to write over anything else."""
-    place = nearest_existing(target)
-    advice = "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
-    if is_file and place == target:
-        _refuse_other_file(target, advice)
-        return []
-    if not os.path.isdir(place):
-        raise ConfigurationError("%s is no directory: nothing was written" % place, target, advice)
-    if place != target:
-        return []
-    if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigurationError("the directory cannot be read and written", target, advice)
-    files = json_table(content_of(os.path.join(target, BUNDLE_NOTE))).get("files")
-    if isinstance(files, dict):
-        return sorted(files)
-    if not all(name.startswith(_STAGING) for name in os.listdir(target)):
-        raise ConfigurationError("%s is no bundle, and not empty: nothing was written" % target, target, advice)
-    return []
-
-
-def _refuse_other_file(path: str, advice: str) -> None:
     import zipfile
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            archive.getinfo(BUNDLE_NOTE)
-    except (OSError, KeyError, zipfile.BadZipFile):
-        raise ConfigurationError("%s is no bundle: nothing was written" % path, path, advice) from None
+    place, files, fault = nearest_existing(target), [], ""  # type: str, list[str], str
+    if is_file and place == target:
+        try:
+            with zipfile.ZipFile(target) as archive:
+                archive.getinfo(BUNDLE_NOTE)
+        except (OSError, KeyError, zipfile.BadZipFile):
+            fault = "%s is no bundle: nothing was written" % target
+    elif not os.path.isdir(place):
+        fault = "%s is no directory: nothing was written" % place
+    elif place == target and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        fault = "the directory cannot be read and written"
+    elif place == target:
+        files = list(json_table(content_of(os.path.join(target, BUNDLE_NOTE))).get("files") or ())
+        if not files and not all(name.startswith(_STAGING) for name in os.listdir(target)):
+            fault = "%s is no bundle, and not empty: nothing was written" % target
+    if fault:
+        advice = "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
+        raise ConfigurationError(fault, target, advice)
+    return files
 
 
 class _Collector(NamedTuple):
@@ -166,7 +171,7 @@ class _Collector(NamedTuple):
     interpreter: Interpreter
     platform: _Platform
 
-    def add_to(self, files: "dict[str, dict[str, Any]]") -> None:
+    def add_to(self, files: "dict[str, dict[str, Any]]", archive: "PythonRequest | None") -> None:
         os.mkdir(self.directory)
         python = "%d.%d" % self.interpreter.version_info[:2]
         what = "for Python %s on %s" % (python, self.platform.name)
@@ -186,6 +191,8 @@ class _Collector(NamedTuple):
             for name in names_in(self.directory):
                 if not name.endswith(".whl"):
                     self._make_buildable(os.path.join(self.directory, name))
+            if archive:
+                self._add_archive(archive)
         for name in names_in(self.directory):
             path = os.path.join(os.path.dirname(self.directory), name)
             os.replace(os.path.join(self.directory, name), path)
@@ -202,6 +209,14 @@ class _Collector(NamedTuple):
         for path in self.toolbox.pinned_wheels(self.interpreter, uv_wheel):
             shutil.copy(path, self.directory)
 
+    def _add_archive(self, request: PythonRequest) -> None:
+        request = request.narrowed(["==%d.%d.*" % self.interpreter.version_info[:2]])
+        version = request.text if request.free_threaded else str(request.specifiers)
+        wanted = "-".join((self.interpreter.implementation, version, self.platform.as_uv_says()))
+        known = json_table(content_of(os.path.join(os.path.dirname(self.directory), PYTHON_LIST)))
+        known.update(add_python_archive(wanted, self.toolbox, self.directory))
+        write_json(os.path.join(self.directory, PYTHON_LIST), known)
+
     def _add_pins(self) -> None:
         pins = read_lock(self.plan, self._markers())
         lines = [line for line in pins.hashed if " @ " not in line]
@@ -215,10 +230,14 @@ class _Collector(NamedTuple):
         words = with_option("-r", step.requirements) + step.args
         lines = sources.lines + step.lines
         for project in step.projects + sources.projects:
-            if project.metadata.has_dynamic_dependencies and not self.platform.tags:
+            is_dynamic = project.metadata.has_dynamic_dependencies
+            if is_dynamic and not self.platform.tags:
                 words.append(requirement_for_pip(project))
-            else:
-                lines = lines + requirements_of_member(project)
+                continue
+            lines = lines + requirements_of_member(project)
+            if is_dynamic:
+                told = "not bundled for %s, as only a build tells them: the dependencies of %s (a lock has them)"
+                self.console.warn(told % (self.platform.name, project.path))
         own = {one.metadata.normal_name for one in self.plan.projects() + sources.projects}
         names = [normalized_project_name(re.split(r"[^A-Za-z0-9._-]", line.strip())[0]) for line in lines]
         lines = [line for line, name in zip(lines, names) if name not in own]
@@ -241,9 +260,9 @@ class _Collector(NamedTuple):
     def _markers(self) -> "dict[str, Any]":
         markers = marker_environment(self.interpreter.executable, self.console)
         if self.platform.tags:
-            name = {"win32": "Windows", "darwin": "Darwin"}.get(str(self.platform.system), "Linux")
-            markers.update(sys_platform=self.platform.system, platform_machine=self.platform.machine)
-            markers.update(platform_system=name, os_name="nt" if name == "Windows" else "posix")
+            family, _, machine = platform_tag(self.platform.name) or ("", 0, "")
+            markers.update(zip(("sys_platform", "platform_system", "os_name"), _SYSTEMS[family][1:]))
+            markers["platform_machine"] = _WINDOWS_MACHINES[machine] if family == "win" else machine
         return markers
 
     def _fetch(self, arguments: "list[str]", lines: "list[str]", pinned: bool = False) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from protoprimer.backends.choosing import probe_backends
 from protoprimer.errors import PrimerError
-from protoprimer.fetch.bundles import OpenedBundle
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import reason_in_short
 from protoprimer.graph import StateGraph
@@ -25,7 +24,7 @@ from protoprimer.store.ready import read_ready
 from protoprimer.system.console import Console, mask_urls, print_out
 from protoprimer.system.files import content_of
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
-from protoprimer.system.paths import can_be_made, can_lock_in
+from protoprimer.system.paths import can_be_made, can_lock_in, nearest_existing
 from protoprimer.system.platform import libc_of_host, machine_of_host
 
 __all__ = ["check_command"]
@@ -39,8 +38,6 @@ def check_command(
     configuration: Configuration,
     console: Console,
     cache_directory: str,
-    index_settings: IndexSettings,
-    bundle: "OpenedBundle | None",
 ) -> int:
     """Say whether the environment is current (else the status is 1), and what this host can do; change nothing."""
     toolbox = graph.evaluate("toolbox")
@@ -51,9 +48,8 @@ def check_command(
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
     report["backends"] = {name: reason or True for name, reason in backends.items()}
-    settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
-    report["index"] = settings.describe()
-    report.update(_network_report(settings, None if configuration.offline else reader))
+    report["index"] = toolbox.settings.describe()
+    report.update(_network_report(toolbox.settings, None if configuration.offline else reader))
     report["roads"] = [one._asdict() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
@@ -139,9 +135,7 @@ def _host_report() -> "dict[str, Any]":
 
 
 def _directory_report(name: str, path: str) -> "dict[str, Any]":
-    there = path
-    while not os.path.isdir(there) and os.path.dirname(there) != there:
-        there = os.path.dirname(there)
+    there = nearest_existing(path)
     return {
         "name": name,
         "path": path,

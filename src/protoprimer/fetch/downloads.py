@@ -87,19 +87,11 @@ class UrlReader:
             except FileNotFoundError as error:
                 raise RoadClosed("not found", "not found") from error
             return "", url
-        if url.startswith("https:") and importlib.util.find_spec("_ssl") is None:
-            return self._read_by_another_python(url, target, is_page)
-        server, attempt = server_of(url), 0
-        if server in self._closed_servers:
-            raise self._closed_servers[server]
+        attempt = 0
         while True:
             attempt += 1
             try:
                 return self._read_once(url, target, is_page)
-            except RoadClosed as closed:
-                if closed.closes_server:
-                    self._closed_servers[server] = closed
-                raise
             except _TransientError as error:
                 if attempt == TRIES:
                     raise RoadClosed("", "%s, tried %d times" % (error, TRIES)) from error
@@ -125,6 +117,21 @@ class UrlReader:
         raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl, as all on PATH" % sys.executable)
 
     def _read_once(self, url: str, target: BinaryIO, is_page: bool, redirections: int = 10) -> "tuple[str, str]":
+        server = server_of(url)
+        if server in self._closed_servers:
+            raise self._closed_servers[server]
+        try:
+            if url.startswith("https:") and importlib.util.find_spec("_ssl") is None:
+                return self._read_by_another_python(url, target, is_page)
+            kind, moved = self._answer(url, target, is_page, redirections)
+        except RoadClosed as closed:
+            closed.server = server
+            if closed.closes_server:
+                self._closed_servers[server] = closed
+            raise
+        return (kind, url) if moved is None else self._read_once(moved, target, is_page, redirections - 1)
+
+    def _answer(self, url: str, target: BinaryIO, is_page: bool, redirections: int) -> "tuple[str, str | None]":
         import http.client
         import socket
         from urllib.error import URLError
@@ -135,7 +142,7 @@ class UrlReader:
                 if response.status in (200, 206):
                     if is_page or not self.only_looks:
                         self._receive(response, target, MOST_BYTES_OF_PAGE if is_page else MOST_BYTES_OF_FILE)
-                    return str(response.headers.get_content_type()), str(response.geturl())
+                    return str(response.headers.get_content_type()), None
                 if response.status not in (301, 302, 303, 307, 308) or not redirections:
                     raise self._error_of_status(response)
                 moved = urljoin(url, response.headers.get("Location") or "")
@@ -145,7 +152,7 @@ class UrlReader:
             raise _TransientError(str(error) or type(error).__name__) from error
         if url.startswith("https:") and not moved.startswith("https:"):
             raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved)
-        return self._read_once(moved, target, is_page, redirections - 1)
+        return "", moved
 
     def _error_of_status(self, response: Any) -> Exception:
         status, reason = response.status, "HTTP %d %s" % (response.status, response.reason)

@@ -29,6 +29,8 @@ class RoadClosed(OSError):
         self.kind = kind
         # Then there is no use in asking this server for anything else.
         self.closes_server = closes_server
+        # Who closed it, where we were redirected.
+        self.server = ""
 
 
 class RoadRecord(NamedTuple):
@@ -43,8 +45,10 @@ class RoadRecord(NamedTuple):
 
 def road_record(tool: str, filename: str, tried: str, error: Exception) -> RoadRecord:
     """Return the record of an error at a URL or directory, without credentials."""
-    closed, detail = str(getattr(error, "kind", "")), "%s: %s" % (tried, str(error) or type(error).__name__)
-    opens = _OPENS.get(closed, "") % {"server": server_of(tried), "file": filename}
+    server, closed = getattr(error, "server", "") or server_of(tried), str(getattr(error, "kind", ""))
+    by = "" if server == server_of(tried) else " (redirected to %s)" % server
+    detail = "%s%s: %s" % (tried, by, str(error) or type(error).__name__)
+    opens = _OPENS.get(closed, "") % {"server": server, "file": filename}
     return RoadRecord(tool, mask_urls(tried), closed, mask_urls(detail), opens)
 
 

@@ -1,6 +1,5 @@
 """Pinned wheels: fetched from where the settings say, verified, and unpacked."""
 
-import io
 import os
 import stat
 import time
@@ -10,7 +9,7 @@ from protoprimer.errors import BackendError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import RoadClosed, RoadRecord, road_record
 from protoprimer.settings.index_settings import IndexSettings
-from protoprimer.system.files import names_in, remove_tree, sha256_of, temporary_name, write_atomically
+from protoprimer.system.files import names_in, remove_tree, replace_file, temporary_name
 from protoprimer.system.paths import file_url
 
 __all__ = [
@@ -74,18 +73,26 @@ def wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
 
 
 def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
-    content = io.BytesIO()
-    kind = reader.read(url, content)[0]
-    found = sha256_of(content.getvalue())
-    if kind == "text/html" and (reader.only_looks or found != sha256):
-        raise RoadClosed("web page", "a web page instead of the file")
-    if reader.only_looks:
-        return
-    if found != sha256:
-        raise RoadClosed("other bytes", "other bytes: has sha256 %s where %s is pinned, refused" % (found, sha256))
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    # Its hash is taken again before each use.
-    write_atomically(path, content.getvalue(), durable=False)
+    directory, only_looks = os.path.dirname(path), reader.only_looks
+    temporary = os.devnull if only_looks else temporary_name(directory)
+    if not only_looks:
+        os.makedirs(os.path.dirname(directory), exist_ok=True)
+        remove_leftovers(directory)
+    try:
+        with open(temporary, "w+b") as stream:
+            kind = reader.read(url, stream)[0]
+        found = sha256_of_file(temporary)
+        if kind == "text/html" and found != sha256:
+            raise RoadClosed("web page", "a web page instead of the file")
+        if not only_looks and found != sha256:
+            raise RoadClosed("other bytes", "other bytes: has sha256 %s where %s is pinned, refused" % (found, sha256))
+        if not only_looks:
+            os.makedirs(directory, exist_ok=True)
+            # Its hash is taken again before each use.
+            replace_file(temporary, path)
+    finally:
+        if not only_looks:
+            remove_tree(temporary)
 
 
 def sha256_of_file(path: str) -> str:

@@ -1,5 +1,6 @@
 """Which Python an environment is made from: by the client's selector, by preference, or fetched."""
 
+import json
 import os
 import re
 import sys
@@ -7,6 +8,7 @@ from typing import Any, Callable
 
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.fetch.tools import ToolBox
+from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.versions import PythonRequest, Version
 from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates
 from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
@@ -15,6 +17,8 @@ from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 
 __all__ = [
+    "PYTHON_LIST",
+    "add_python_archive",
     "all_interpreters",
     "choose_interpreter",
     "interpreter_misfit",
@@ -23,6 +27,8 @@ __all__ = [
     "with_client_file",
 ]
 
+# In a bundle: what uv is told of the archives there.
+PYTHON_LIST = "pythons.json"
 # The host's business: none of these changes which version is fetched.
 _UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS",
                           "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_PYTHON_CACHE_DIR")  # fmt: skip
@@ -48,8 +54,9 @@ def choose_interpreter(
         newest = _newest_fitting(some, request, toolbox, refusals)
         if newest is not None:
             return newest
-    if toolbox.settings.offline:
-        no_download = "not tried: offline"
+    bundle = toolbox.settings.bundle
+    if toolbox.settings.offline and not os.path.isfile(os.path.join(bundle, PYTHON_LIST)):
+        no_download = "not tried: " + ("the bundle has none, as --with-python was not given" if bundle else "offline")
     elif not downloads:
         no_download = "not tried: python-downloads is false, or this run only looks"
     else:
@@ -180,9 +187,35 @@ def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interprete
     return probed
 
 
-def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]") -> str:
-    uv = toolbox.uv()
-    settings = {name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ}
+def add_python_archive(wanted: str, toolbox: ToolBox, directory: str) -> "dict[str, Any]":
+    """Fetch an interpreter's archive into what becomes a bundle; return what uv is to be told of it there."""
+    import tempfile
+
+    toolbox.uv()
+    with toolbox.console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
+        search = ["list", "--only-downloads", "--show-urls", "--all-platforms", "--output-format", "json", wanted]
+        found = json.loads(_printed_by_uv_python(toolbox, search))
+        if not found:
+            raise InterpreterError("uv knows no archive of " + wanted, advice="bundle without --with-python")
+        one, before = found[0], set(os.listdir(directory))
+        with tempfile.TemporaryDirectory() as place:
+            # What uv verifies and unpacks stays in its cache.
+            _printed_by_uv_python(toolbox, ["install", "--install-dir", place, one["key"]], directory)
+        (archive,) = set(os.listdir(directory)) - before
+    told = dict(one["version_parts"], name=one["implementation"], arch={"family": one["arch"]})
+    told.update({name: one[name] for name in ("os", "libc", "url", "variant") if one[name] != "default"})
+    return {one["key"]: dict(told, sha256=sha256_of_file(os.path.join(directory, archive)))}
+
+
+def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: str = "") -> str:
+    uv, bundle = toolbox.uv(), toolbox.settings.bundle
+    # Proxy and certificates may be told to pip alone.
+    settings = toolbox.settings.for_uv()[1]
+    settings.update({name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ})
+    if bundle:
+        settings["UV_PYTHON_DOWNLOADS_JSON_URL"] = os.path.join(bundle, PYTHON_LIST)
+    if archives or bundle:
+        settings["UV_PYTHON_CACHE_DIR"] = archives or bundle
     # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.
     settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
     command, environ = uv.command + ["python"] + arguments, scrubbed_environment(settings)

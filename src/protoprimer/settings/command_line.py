@@ -79,6 +79,7 @@ OPTIONS = [
     Option("--skip-missing", "a missing interpreter skips its cell", ("matrix",)),
     Option("--resume", "do not run again what passed in the last run", ("matrix",)),
     Option("--platform TAG", "a platform to bundle for; may be repeated", ("bundle",)),
+    Option("--with-python", "with interpreters for hosts that lack them", ("bundle",)),
 ]  # type: list[Option]
 
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")

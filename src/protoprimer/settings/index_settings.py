@@ -38,6 +38,7 @@ class IndexSettings:
         self._sources = sources
         self._environ = environ
         self.root = root
+        self.bundle = ""
         self.files = files  # in which pip or uv would be told something, there or not
         self.index_url = self._one("index-url")
         self.extra_index_urls = [url for url in self._values("extra-index-url") if url != self.index_url]
@@ -65,7 +66,9 @@ class IndexSettings:
         for source in self._sources:
             rest = {name: values for name, values in source.values.items() if name not in told}
             sources.append(source._replace(values=rest))
-        return IndexSettings(sources, self.files, True, self._environ, self.root)
+        settings = IndexSettings(sources, self.files, True, self._environ, self.root)
+        settings.bundle = directory
+        return settings
 
     def refusal(self, installer: str) -> "str | None":
         """Return why `pip` or `uv` cannot do what a setting asks: none is dropped silently."""
