@@ -23,10 +23,10 @@ from protoprimer.settings.command_line import CommandLine, parse_command_line
 from protoprimer.settings.configuration import Configuration, find_root, read_configuration
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.settings.index_sources import VARIABLES
-from protoprimer.store.building import BuildRequest, build_under_lock, environment_lock, fingerprint_now
+from protoprimer.store.building import BuildRequest, build_under_lock, environment_lock
 from protoprimer.store.cache import collect_cache_once_a_day
 from protoprimer.store.file_lock import FileLock
-from protoprimer.store.fingerprint import Fingerprint
+from protoprimer.store.fingerprint import Fingerprint, fingerprint_of
 from protoprimer.store.generations import Generation, GenerationStore
 from protoprimer.store.history import interpreter_of_last_generation, refuse_what_is_gone
 from protoprimer.store.publishing import Environment, publish_environment
@@ -227,10 +227,13 @@ def inputs(
 
 def fingerprint(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
     """The name of all that the environment is made from; which backend makes it is no part of that."""
-    return fingerprint_now(configuration, interpreter, inputs)
+    names = ("install", "lock", "resolution", "seed-pip", "build-constraints")
+    settings = dict({name: configuration.get(name) for name in names}, **inputs.facts)
+    return fingerprint_of(interpreter, inputs, settings, configuration.root)
 
 
 def request(
+    invocation: Invocation,
     configuration: Configuration,
     interpreter: Interpreter,
     plan: Plan,
@@ -241,7 +244,17 @@ def request(
     is_second_try: bool,
 ) -> BuildRequest:
     """The environment that is asked for, and what it takes to find or build it."""
-    return BuildRequest(configuration, interpreter, plan, inputs, fingerprint, store, console, is_second_try)
+
+    def planned_again() -> Fingerprint:
+        again = bootstrap_graph(invocation)
+        known = {"console": Console(-1), "configuration": configuration, "interpreter": interpreter}
+        for name, value in known.items():
+            again.provide(name, value)
+        return again.evaluate("fingerprint")  # type: ignore[no-any-return]
+
+    return BuildRequest(
+        configuration, interpreter, plan, inputs, fingerprint, store, console, is_second_try, planned_again
+    )
 
 
 def readable_lock(

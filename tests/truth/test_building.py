@@ -105,6 +105,31 @@ def test_inputs_that_change_while_a_build_runs_are_planned_anew(place: Place, in
     assert booted(clone, SWITCHING, installer).names().keys() == {"app", "epsilon"}
 
 
+APPEARING = Project(
+    "a file appears",
+    {
+        "setup.py": "import glob, os, sys\nfrom setuptools import setup\n"
+        "names = sorted(glob.glob('data/*.txt'))\nlate = os.environ['HOME'] + '/late'\n"
+        "if 'editable_wheel' in sys.argv and os.path.exists(late):\n    os.rename(late, names[0].replace('a.txt', 'b.txt'))\n"
+        "setup(name='app', version='1', py_modules=['app'], install_requires=[open(one).read() for one in names])\n",
+        "app.py": "VALUE = 1\n",
+        "data/a.txt": "delta\n",
+    },
+    {},
+    {},
+)
+
+
+@pytest.mark.parametrize("installer", WITH_UV)
+def test_a_file_that_appears_while_a_build_runs_where_its_script_looks_is_planned_anew(
+    place: Place, installer: str
+) -> None:
+    clone = place.clone(APPEARING)
+    (place.base / "home/late").write_text("epsilon\n")
+    assert booted(clone, APPEARING, installer).names().keys() == {"app", "delta", "epsilon"}
+    assert clone.prime("check", "--backend", installer).status == 0
+
+
 # Files of the environment
 
 

@@ -4,6 +4,10 @@ import errno
 import itertools
 import os
 import re
+import shutil
+import tempfile
+import zipfile
+from shlex import quote
 from typing import Any, NamedTuple
 
 from protoprimer.backends.base import Job, commands_of, with_option
@@ -56,9 +60,6 @@ def bundle_command(
     toolbox: ToolBox,
 ) -> int:
     """Put what a host without network needs into one directory or file, as told in docs/how-to/bundle.md."""
-    import tempfile
-    from shlex import quote
-
     target = os.path.abspath(command_line.operands[0])
     if is_within(os.path.realpath(target), os.path.realpath(configuration.state_directory)):
         raise ConfigurationError("a bundle cannot be in the state directory", target, "name another place")
@@ -140,8 +141,6 @@ def _pythons_to_serve(
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
     """Return the names in the directory's earlier bundle; refuse to write over anything else."""
-    import zipfile
-
     place, files, fault = nearest_existing(target), [], ""  # type: str, list[str], str
     if is_file and place == target:
         try:
@@ -201,8 +200,6 @@ class _Collector(NamedTuple):
         os.rmdir(self.directory)
 
     def _add_tools(self) -> None:
-        import shutil
-
         uv_wheel = self.toolbox.uv_pin.wheel_for(self.platform.name)
         if uv_wheel is None:
             self.console.warn("there is no uv for %s; the backends venv and virtualenv serve it" % self.platform.name)
@@ -249,8 +246,6 @@ class _Collector(NamedTuple):
             self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
 
     def _make_buildable(self, source: str) -> None:
-        import tempfile
-
         self._add_what_builds(_build_requires_of_source(source))
         lines = ["--no-index", "--find-links " + file_url(self.directory), file_url(source)]
         # From the bundle alone: what else it needs shows here.
@@ -307,9 +302,6 @@ def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:
 
 
 def _write_bundle_file(staging: str, path: str) -> None:
-    import shutil
-    import zipfile
-
     names, unfinished = names_in(staging), os.path.join(staging, "bundle")
     with zipfile.ZipFile(unfinished, "w") as archive:
         for name in names:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import tempfile
 from shlex import quote
 
 from protoprimer.errors import PrimerError, UsageError, did_you_mean
@@ -141,8 +143,6 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
 
     :raises UsageError: it is unknown, or not on this host
     """
-    import shutil
-
     usual = os.environ.get("SHELL") or ""
     typed_in = first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
     defaults = [usual, typed_in, "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"]
@@ -217,8 +217,6 @@ def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":
 
 
 def _directory_of_file() -> str:
-    import tempfile
-
     content = _SHELL_FILE.encode("ascii")
     directory = os.path.join(user_cache_directory(), "shell", sha256_of(content)[:12])
     try:

@@ -4,13 +4,16 @@ import functools
 import gzip
 import importlib.util
 import io
+import json
 import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 import zlib
 from typing import Any, BinaryIO, Iterator
+from urllib.parse import unquote, urljoin, urlsplit
 
 from protoprimer.fetch.roads import RoadClosed, server_of
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
@@ -60,8 +63,6 @@ class UrlReader:
 
     def links(self, source: str) -> "dict[str, str]":
         """Return file name -> URL for what a directory or page offers; an `OSError` if it lists no files."""
-        from urllib.parse import urljoin
-
         directory = path_of_file_url(source) if source.startswith("file:") else ""
         if os.path.isdir(directory):
             source = file_url(os.path.join(directory, "index.html"))
@@ -99,9 +100,6 @@ class UrlReader:
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
 
     def _read_by_another_python(self, url: str, target: BinaryIO, is_page: bool) -> "tuple[str, str]":
-        import json
-        import tempfile
-
         with tempfile.NamedTemporaryFile(prefix="protoprimer-") as content:
             asked = json.dumps([self.settings.root, url, content.name, is_page, self.only_looks])
             for python in _pythons_on_path():
@@ -135,7 +133,6 @@ class UrlReader:
         import http.client
         import socket
         from urllib.error import URLError
-        from urllib.parse import urljoin
 
         try:
             with self._open(url, is_page, target.tell()) as response:
@@ -208,7 +205,6 @@ class UrlReader:
         """Follow no redirection: each host has its own credentials, proxy and trust."""
         import base64
         import urllib.request
-        from urllib.parse import urlsplit
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
@@ -240,7 +236,6 @@ class UrlReader:
 
 def read_for_another_python() -> None:
     """Read what stdin asks for, as JSON, into a file; print media type and URL, or what a `RoadClosed` is made of."""
-    import json
     import ssl  # noqa: F401 - whoever has not is not asked again
 
     root, url, path, is_page, only_looks = json.load(sys.stdin)
@@ -286,8 +281,6 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> Any:
 
 
 def _links_of_json(text: str) -> "dict[str, str]":
-    import json
-
     try:
         return {str(one.get("filename")): str(one.get("url")) for one in json.loads(text).get("files", [])}
     except (AttributeError, TypeError, RecursionError):
@@ -296,7 +289,6 @@ def _links_of_json(text: str) -> "dict[str, str]":
 
 def _links_of_html(text: str) -> "dict[str, str]":
     import html
-    from urllib.parse import unquote, urljoin
 
     # A real parser needs a second for the two megabytes of a large project.
     tag = r"<(a|base)\s[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))"

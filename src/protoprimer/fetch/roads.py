@@ -2,6 +2,7 @@
 
 import re
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from protoprimer.system.console import mask_urls
 
@@ -54,8 +55,6 @@ def road_record(tool: str, filename: str, tried: str, error: Exception) -> RoadR
 
 def server_of(url: str) -> str:
     """Return a URL's scheme, host and port; a directory as it is."""
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]) if parts.netloc else url
 

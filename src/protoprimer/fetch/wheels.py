@@ -1,8 +1,11 @@
 """Pinned wheels: fetched from where the settings say, verified, and unpacked."""
 
+import hashlib
 import os
+import shutil
 import stat
 import time
+import zipfile
 from typing import Any, Callable
 
 from protoprimer.errors import BackendError
@@ -97,8 +100,6 @@ def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
 
 def sha256_of_file(path: str) -> str:
     """Return a file's hexadecimal SHA-256, `?` if it cannot be read."""
-    import hashlib
-
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as stream:
@@ -116,8 +117,6 @@ def unpack_wheels(
 
     :param main_module: text of a `__main__.py`, so that an interpreter can run the directory
     """
-    import zipfile
-
     if unpacked_is_whole(directory):
         return directory
     temporary = temporary_name(directory)
@@ -163,8 +162,6 @@ def _unpacked_size(directory: str) -> int:
 
 
 def _unpack_member(archive: Any, member: Any, directory: str) -> None:
-    import shutil
-
     name, mode = member.filename, member.external_attr >> 16
     parts = name.split("/")
     if ".." in parts or not parts[0] or set(name) & set("\\:\0") or stat.S_ISLNK(mode):

@@ -1,9 +1,11 @@
 """Which Python an environment is made from: by the client's selector, by preference, or fetched."""
 
+import contextlib
 import json
 import os
 import re
 import sys
+import tempfile
 from typing import Any, Callable
 
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
@@ -152,8 +154,6 @@ def selected_interpreter(
 
 def with_client_file(path: str, use: Callable[[Any], Any]) -> Any:
     """Return what `use` makes of the client's Python file; what it prints goes to stderr."""
-    import contextlib
-
     name = "protoprimer_client:" + path
     # Where dataclasses look for it.
     module = sys.modules[name] = type(sys)(name)
@@ -189,8 +189,6 @@ def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interprete
 
 def add_python_archive(wanted: str, toolbox: ToolBox, directory: str) -> "dict[str, Any]":
     """Fetch an interpreter's archive into what becomes a bundle; return what uv is to be told of it there."""
-    import tempfile
-
     toolbox.uv()
     with toolbox.console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
         search = ["list", "--only-downloads", "--show-urls", "--all-platforms", "--output-format", "json", wanted]

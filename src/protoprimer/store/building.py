@@ -1,7 +1,7 @@
 """Building a generation: under the lock, published only when it is whole and still asked for."""
 
 import os
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
@@ -32,7 +32,6 @@ __all__ = [
     "InputsChangedError",
     "build_under_lock",
     "environment_lock",
-    "fingerprint_now",
     "is_for_this_run_only",
 ]
 
@@ -49,6 +48,7 @@ class BuildRequest(NamedTuple):
     """All that finding or building an environment depends on.
 
     :param is_second_try: the inputs changed during the first build
+    :param planned_again: returns the fingerprint of what is asked for by then
     """
 
     configuration: Configuration
@@ -59,6 +59,7 @@ class BuildRequest(NamedTuple):
     store: GenerationStore
     console: Console
     is_second_try: bool
+    planned_again: Callable[[], Fingerprint]
 
 
 def is_for_this_run_only(configuration: Configuration) -> bool:
@@ -75,13 +76,6 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
     return FileLock(
         path, console, configuration.get("lock-timeout"), prepare=lambda: prepare_state_directory(directory)
     )
-
-
-def fingerprint_now(configuration: Configuration, interpreter: Interpreter, inputs: Inputs) -> Fingerprint:
-    """Return the fingerprint of the inputs as they are now."""
-    names = ("install", "lock", "resolution", "seed-pip", "build-constraints")
-    settings = dict({name: configuration.get(name) for name in names}, **inputs.facts)
-    return fingerprint_of(interpreter, inputs, settings, configuration.root)
 
 
 def build_under_lock(
@@ -103,14 +97,15 @@ def build_under_lock(
         return _built_by_first_able(request, why, backends, toolbox)
 
 
-def _refuse_changed_inputs(request: BuildRequest) -> None:
+def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> None:
     inputs, before = request.inputs, request.fingerprint
-    files = inputs.stamped()
-    changed = [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
-    # Files may have had another content meanwhile. The second time the build itself seems to write them.
-    if changed and request.is_second_try:
-        changed = changed_parts(before.parts, fingerprint_now(request.configuration, request.interpreter, inputs).parts)
-    changed = list(filter(os.path.lexists, inputs.absent)) + changed
+    files, changed = inputs.stamped(), list(filter(os.path.lexists, inputs.absent))
+    if not request.is_second_try:
+        # They may have had another content meanwhile. The second time the build itself seems to write them.
+        changed += [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
+    if is_built and not changed:
+        # What has appeared where a pattern or a script looks.
+        changed = changed_parts(before.parts, request.planned_again().parts)
     if changed:
         names = [name.partition("file:")[2] or name for name in changed[:3]]
         advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
@@ -149,7 +144,7 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
     path = request.store.begin(request.fingerprint)
     try:
         record = _made(request, backend, path)
-        _refuse_changed_inputs(request)
+        _refuse_changed_inputs(request, is_built=True)
         record.update(
             fingerprint=request.fingerprint.digest,
             parts=request.fingerprint.parts,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import urllib.parse
 from typing import Callable
 
@@ -104,7 +105,6 @@ def can_lock_in(directory: str) -> bool:
     if is_windows():
         return True
     import fcntl
-    import tempfile
 
     try:
         with tempfile.TemporaryFile(dir=nearest_existing(directory)) as stream:
@@ -138,8 +138,6 @@ def owner_of(path: str) -> str:
 
 
 def _private_temporary_cache() -> str:
-    import tempfile
-
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     path = os.path.join(tempfile.gettempdir(), "protoprimer-%s" % owner)
     try:
