@@ -83,6 +83,15 @@ def test_modules_become_one_namespace_in_their_order() -> None:
         assert body.count(f'# ---- protoprimer.{module}\n"""{docstring}"""\n') == 1
 
 
+def test_imports_from_one_module_share_a_line_and_words_to_checkers_are_left_out() -> None:
+    first = FIRST.replace("import sys\n", "import sys\nfrom shlex import quote  # noqa: F401\n", 1)
+    second = SECOND.replace("import os\n", "import os\nfrom shlex import split\n", 1)
+    second = second.replace("bool(first(0)))", "bool(first(0)), '# noqa')  # type: ignore[misc]")
+    body = joined(first, second).partition('exit 4 # """\n')[2]
+    assert "from shlex import quote, split\n" in body
+    assert "    print(os.sep, VERSION, bool(first(0)), '# noqa')\n" in body
+
+
 def test_what_is_joined_runs(tmp_path: Path, wild_python: support.WildPython) -> None:
     kernel = tmp_path / "any name"
     kernel.write_text(joined(FIRST, SECOND))

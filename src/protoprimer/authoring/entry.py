@@ -6,7 +6,18 @@ from shlex import quote
 from protoprimer.errors import UsageError
 from protoprimer.template_text import template
 
-__all__ = ["KINDS", "entry_main", "entry_text", "kernel_head", "names_function", "relative_path"]
+__all__ = [
+    "DEFAULT_STATE_DIRECTORY",
+    "KERNEL_PLACE",
+    "KINDS",
+    "SERVING_CALL",
+    "SERVING_FUNCTION",
+    "entry_main",
+    "entry_text",
+    "names_function",
+    "relative_path",
+    "sh_half",
+]
 
 # Kind of entry script to the kernel's function that serves it.
 KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
@@ -16,19 +27,19 @@ DEFAULT_STATE_DIRECTORY = ".protoprimer"
 _TITLE = "Entry script of app.cli:main, written by protoprimer."
 _FACTS = "protoprimer_kind=run protoprimer_main=app.cli:main "
 _READY_PATH = "/.protoprimer/ready"
-_KERNEL_PATH = 'os.path.realpath(__file__ + "/../proto_kernel.py")'
-_FUNCTION = "kernel.run_main"
-_CALL = 'serve("app.cli:main", __file__)'
+KERNEL_PLACE = 'os.path.realpath(__file__ + "/../proto_kernel.py")'
+SERVING_FUNCTION = "kernel.run_main"
+SERVING_CALL = 'serve("app.cli:main", __file__)'
 
 
-def entry_text(
-    kind: str, main: "str | None", kernel: str, state_directory: str = DEFAULT_STATE_DIRECTORY, title: str = ""
-) -> str:
+def entry_text(kind: str, main: "str | None", kernel: str, state_directory: str = DEFAULT_STATE_DIRECTORY) -> str:
     """Return the text of an entry script; the paths are relative to its directory, with slashes."""
-    title = title or "Entry script of %s, written by protoprimer." % (main or "this repository")
-    python = template("entry.py").replace(_KERNEL_PATH, "os.path.realpath(__file__ + %s)" % _literal("/../" + kernel))
-    python = python.replace(_FUNCTION, "kernel." + KINDS[kind])
-    text = _sh_half(kind, main, state_directory, title) + python.replace(_CALL, "serve(%s, __file__)" % _literal(main))
+    title = "Entry script of %s, written by protoprimer." % (main or "this repository")
+    python = template("entry.py").replace(KERNEL_PLACE, "os.path.realpath(__file__ + %s)" % _literal("/../" + kernel))
+    python = python.replace(SERVING_FUNCTION, "kernel." + KINDS[kind])
+    text = sh_half(kind, main, state_directory, title) + python.replace(
+        SERVING_CALL, "serve(%s, __file__)" % _literal(main)
+    )
     if text != text.encode("ascii", "replace").decode("ascii"):
         # For Python 2, and in the place of an empty line.
         text = text.replace("\n", "\n# coding: utf-8\n", 1).replace("\n\n", "\n", 1)
@@ -47,25 +58,13 @@ def entry_main(text: str) -> "str | None":
     return literal.partition('"')[0] if found else None
 
 
-def kernel_head(title: str) -> str:
-    """Return the lines, after `#!`, that make the kernel an entry script itself."""
-    # Python would compile the whole file each time, so what entry scripts have for Python is a program of its own.
-    program = template("entry.py").replace("import sys\n", "import sys\n\nsys.argv.pop(0)", 1)
-    program = program.replace(_KERNEL_PATH, "os.path.realpath(sys.argv[0])").replace(_FUNCTION, "kernel.boot_env")
-    program = program.replace(_CALL, "serve(None, sys.argv[0])")
-    text = _sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title).partition("\n")[2]
-    start, rest = '"$protoprimer_script" "$@"', "\nset -f"
-    text = text.replace(rest, "\nprotoprimer_program='%s'%s" % (program, rest))
-    before, _, after = text.rpartition(start)
-    return before + '-c "$protoprimer_program" ' + start + after
-
-
 def relative_path(path: str, directory: str) -> str:
     """Return a relative path with slashes, links resolved."""
     return os.path.relpath(os.path.realpath(path), os.path.realpath(directory)).replace(os.sep, "/")
 
 
-def _sh_half(kind: str, main: "str | None", state_directory: str, title: str) -> str:
+def sh_half(kind: str, main: "str | None", state_directory: str, title: str) -> str:
+    """Return what sh reads of an entry script."""
     facts = "protoprimer_kind=%s protoprimer_main=%s " % (kind, quote(main) if main else "")
     text = template("entry.sh").replace(_TITLE, title).replace(_FACTS, facts)
     text = text.replace(_READY_PATH, "/" + quote(state_directory + "/ready"))

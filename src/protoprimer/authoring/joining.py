@@ -6,12 +6,20 @@ import io
 import os
 import re
 import sys
+import textwrap
 import tokenize
 from typing import Iterable, Iterator, NamedTuple
 
-from protoprimer.authoring.entry import kernel_head
+from protoprimer.authoring.entry import (
+    DEFAULT_STATE_DIRECTORY,
+    KERNEL_PLACE,
+    SERVING_CALL,
+    SERVING_FUNCTION,
+    sh_half,
+)
 from protoprimer.authoring.header import KERNEL_END, hash_below
 from protoprimer.authoring.kernel import KernelError
+from protoprimer.template_text import template
 from protoprimer.version import VERSION
 
 __all__ = ["in_dependency_order", "join_modules", "joined_kernel", "module_sources"]
@@ -62,6 +70,7 @@ if __name__ == "__main__":
         sys.exit(author_main("python3 " + sys.argv[0], sys.argv[1:]))
     boot_env(None)
 """
+_WIDTH = 120
 # Nothing before Python 3.10, which cannot tell; tomllib came after it.
 STANDARD_MODULES = {*getattr(sys, "stdlib_module_names", ()), "tomllib"} if sys.version_info >= (3, 10) else set()
 
@@ -169,14 +178,45 @@ def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
     exported = "".join('    "%s",\n' % name for name in sorted(modules[-1].exported))
     typing = sorted({"    %s\n" % line for module in modules for line in module.typing})
     typing = ["TYPE_CHECKING = False\nif TYPE_CHECKING:\n" + "".join(typing)] if typing else []
-    parts = [_START + "\n" + "\n".join(sorted(imports)), *typing, "__all__ = [\n%s]\n" % exported]
+    parts = [_START + "\n" + "\n".join(_grouped(imports)), *typing, "__all__ = [\n%s]\n" % exported]
     for module in modules:
         parts.append(MODULE_MARK + module.name + "\n" + module.body + "\n")
         if module.name == _FIRST:
             parts.append(_CHECK + "\n")
-    start = kernel_head("The kernel is an entry script itself.")
+    start = _kernel_head("The kernel is an entry script itself.")
     text = _HEADER % (_HASH_PLACE, version) + start + "\n" + "\n\n".join([*parts, _TAIL, KERNEL_END])
     return text.replace(_HASH_PLACE, hash_below(text), 1)
+
+
+def _kernel_head(title: str) -> str:
+    """Return the lines, after `#!`, that make the kernel an entry script itself."""
+    # Python would compile the whole file each time, so what entry scripts have for Python is a program of its own.
+    program = template("entry.py").replace("import sys\n", "import sys\n\nsys.argv.pop(0)", 1)
+    program = program.replace(KERNEL_PLACE, "os.path.realpath(sys.argv[0])").replace(
+        SERVING_FUNCTION, "kernel.boot_env"
+    )
+    program = program.replace(SERVING_CALL, "serve(None, sys.argv[0])")
+    text = sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title).partition("\n")[2]
+    start, rest = '"$protoprimer_script" "$@"', "\nset -f"
+    text = text.replace(rest, "\nprotoprimer_program='%s'%s" % (program, rest))
+    before, _, after = text.rpartition(start)
+    return before + '-c "$protoprimer_program" ' + start + after
+
+
+def _grouped(imports: "Iterable[str]") -> "list[str]":
+    """Return import lines in order, one for all that comes from the same module."""
+    names = {}  # type: dict[str, list[str]]
+    for line in sorted(imports):
+        origin, _, name = line.partition(" import ")
+        names.setdefault(origin, []).append(name)
+    lines = []
+    for origin, found in names.items():
+        line = ("%s import %s" % (origin, ", ".join(found))) if found[0] else origin
+        if len(line) > _WIDTH:
+            told = textwrap.fill(", ".join(found), _WIDTH, initial_indent="    ", subsequent_indent="    ")
+            line = "%s import (\n%s,\n)" % (origin, told)
+        lines.append(line)
+    return lines
 
 
 def _joinable(name: str, text: str, earlier: "list[_Module]") -> _Module:
