@@ -9,7 +9,7 @@ from protoprimer.backends.base import Backend
 from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
-from protoprimer.errors import BackendError, InstallError, PrimerError, nearest_name
+from protoprimer.errors import BackendError, InstallError, PrimerError, which_are_known
 from protoprimer.fetch.roads import reason_in_short
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import ToolAbsent
@@ -74,10 +74,8 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
                 cause = "the backend file %s does not exist" % name
                 raise configuration.error(key, cause, "create it, or correct its path")
         elif name != "auto" and name not in BACKENDS:
-            nearest = nearest_name(name, list(BACKENDS))
-            advice = "use auto, %s, or the path of your own backend file" % ", ".join(BACKENDS)
-            cause = "unknown backend %r%s" % (name, "; did you mean %r?" % nearest if nearest else "")
-            raise configuration.error(key, cause, advice)
+            advice = which_are_known(name, BACKENDS) + ", auto, or the path of your own backend file"
+            raise configuration.error(key, "unknown backend %r" % name, advice)
 
 
 def probe_backends(

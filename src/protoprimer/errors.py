@@ -103,21 +103,24 @@ def nearest_name(name: str, known: "list[str]") -> "str | None":
     """Return the known name that `name` was most likely meant to be."""
     import difflib
 
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return found[0] if found else None
+    by_small = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), list(by_small), n=1, cutoff=0.6)
+    return by_small[found[0]] if found else None
 
 
 def did_you_mean(name: str, known: "list[str]", otherwise: "str | None" = None) -> "str | None":
     """Return the advice to take the known name that is nearest, or else another advice."""
     near = nearest_name(name, known)
-    return "did you mean %s?" % near if near else otherwise
+    return "did you mean %r?" % near if near else otherwise
 
 
 def which_are_known(wrong: str, names: "Iterable[str]") -> str:
     """Return advice on a wrong name: all that there are, the nearest first."""
     near = nearest_name(wrong, list(names))
     known = ", ".join(sorted(names, key=lambda name: (name != near, name)))
-    return ("did you mean %r? " % near if near else "") + "known: " + known
+    return ("did you mean %r? " % near if near else "") + (
+        "known: " + known if known else "none is known: add it first"
+    )
 
 
 def no_such_file(path: str, place: str) -> ConfigurationError:

@@ -9,7 +9,7 @@ from typing import Any
 from protoprimer.authoring.entry import KINDS
 from protoprimer.commands.table import COMMAND_FUNCTIONS
 from protoprimer.commands.uv import become_pip
-from protoprimer.errors import DryRunEnds, PrimerError, UsageError, did_you_mean
+from protoprimer.errors import DryRunEnds, PrimerError, UsageError, which_are_known
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
@@ -99,7 +99,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
     :raises UsageError: exit code 2: there is no such leap
     """
     if leap not in LEAPS:
-        raise UsageError("there is no leap %r" % leap, None, did_you_mean(leap, list(LEAPS), ", ".join(LEAPS)))
+        raise UsageError("there is no leap %r" % leap, None, which_are_known(leap, LEAPS))
     configuration: Configuration = graph_here().evaluate("configuration")
     if leap != "derived":
         return dict(configuration.leaps[leap])

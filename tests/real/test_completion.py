@@ -186,7 +186,10 @@ def test_zsh_finds_the_script_in_a_directory_of_its_functions(new_clone: Callabl
 def test_an_unknown_shell_is_a_usage_error(new_clone: Callable[..., clones.Clone]) -> None:
     clone = cold_clone(new_clone)
     done = clone.prime("completion", "bsh", status=2)
-    assert done.errors == "error: there is no completion for the shell 'bsh'\n  next: did you mean bash?\n"
+    assert (
+        done.errors
+        == "error: there is no completion for the shell 'bsh'\n  next: did you mean 'bash'? known: bash, fish, zsh\n"
+    )
     assert clone.prime("completion", status=2).errors.startswith("error: completion needs an argument")
 
 

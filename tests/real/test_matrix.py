@@ -162,7 +162,7 @@ def test_a_cell_that_cannot_be_provisioned_is_told_from_one_that_failed(reposito
         (["--python", "3.12,3.12"], 3, "two cells of the matrix are the same"),
         (["--python", "3.12,cpython3.12"], 3, "two cells of the matrix are the same"),
         (["--python", "bananas"], 3, "names no Python"),
-        (["--python", "3.12", "--cell", "py3.21"], 2, "did you mean py3.12?"),
+        (["--python", "3.12", "--cell", "py3.21"], 2, "did you mean 'py3.12'?"),
         (["--python", "3.12", "--jobs", "0"], 2, "--jobs must be a number from 1 on"),
         (["--python", ">=4"], 4, "this host has no interpreter for >=4"),
         (["--junit", "no/such/report.xml", "--python", "3.12"], 2, "does not exist"),

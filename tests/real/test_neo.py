@@ -97,7 +97,7 @@ def test_what_is_wrong_with_states_is_one_message(neo_clone: Clone) -> None:
     # Found in proto where no client could know it.
     neo_clone.entry("bare", None, "boot")
     assert "did you mean 'environment'?" in neo_clone.run("./bare", "--target", "enviroment", status=2).errors
-    assert "did you mean --name?" in prime("--nam", "x", status=2).errors
+    assert "did you mean '--name'?" in prime("--nam", "x", status=2).errors
     assert "unrecognized arguments: word" in neo_clone.run("./plain", "--target", "costly", "word", status=2).errors
     assert prime("eval", "--target", "costly", status=2).errors.startswith("error: --target is not an option of eval")
     refused = prime("--target", "precondition", status=1)

@@ -472,7 +472,7 @@ def test_run_starts_a_command_as_a_shell_does(desk: Desk) -> None:
 
 
 def test_run_says_what_is_not_there_as_a_usage_error(desk: Desk) -> None:
-    assert "did you mean python" in desk.run("run", "--", "pythn", status=2).errors
+    assert "did you mean 'python" in desk.run("run", "--", "pythn", status=2).errors
     plain = desk.home / "plain"
     plain.write_text("")
     done = desk.run("run", "--", str(plain), status=2)

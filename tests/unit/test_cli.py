@@ -84,9 +84,9 @@ def test_ours_and_the_clients_may_be_mixed() -> None:
 
 
 def test_without_a_client_what_is_unknown_is_refused_at_once() -> None:
-    assert refusal("--taget", "x", has_client=False).advice == "did you mean --target?"
+    assert refusal("--taget", "x", has_client=False).advice == "did you mean '--target'?"
     assert "unknown command 'bot'" in refusal("bot", has_client=False).cause
-    assert refusal("bot", has_client=False).advice == "did you mean boot?"
+    assert refusal("bot", has_client=False).advice == "did you mean 'boot'?"
     assert refusal("--", "word", has_client=False).advice == "to run a command: run -- CMD"
 
 

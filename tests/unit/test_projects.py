@@ -377,7 +377,7 @@ def test_what_is_wrong_with_a_group_is_told_with_its_line(
 
 def test_an_unknown_group_names_the_nearest_and_the_known_ones(tmp_path: Path) -> None:
     project = made(tmp_path, pyproject_toml="[dependency-groups]\nTest = []\ndev = []")
-    with pytest.raises(ConfigurationError, match=r"did you mean Test\? the groups are: Test, dev"):
+    with pytest.raises(ConfigurationError, match=r"did you mean .Test.\? known: Test, dev"):
         expand_group(project, "tset")
     (tmp_path / "pyproject.toml").write_text("")
     with pytest.raises(ConfigurationError, match="no dependency group dev"):

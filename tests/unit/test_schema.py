@@ -104,7 +104,7 @@ STRICT_VALIDATOR = jsonschema.validators.extend(
             {"kernel-update": "atuo"},
             ("kernel-update",),
             "kernel-update cannot be 'atuo'",
-            "did you mean 'auto'? possible: auto, check, off",
+            "did you mean 'auto'? known: auto, check, off",
         ),
         (
             {"install": {"projects": [{"editable": True}]}},

@@ -6,7 +6,7 @@ from shlex import quote
 
 from protoprimer.backends.choosing import BACKENDS
 from protoprimer.commands.shell import SHELL_KINDS
-from protoprimer.errors import PrimerError, UsageError, did_you_mean
+from protoprimer.errors import PrimerError, UsageError, which_are_known
 from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, CommandLine
 from protoprimer.system.console import print_out
@@ -77,8 +77,8 @@ def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
         print_out("\n".join(words_that_follow(words or [""], graph)))
         return 0
     if shell not in _SCRIPTS:
-        advice = did_you_mean(shell, list(_SCRIPTS), "one of: " + ", ".join(_SCRIPTS))
-        raise UsageError("there is no completion for the shell %r" % shell, None, advice)
+        cause = "there is no completion for the shell %r" % shell
+        raise UsageError(cause, None, which_are_known(shell, _SCRIPTS))
     print_out(completion_text(shell, os.path.basename(command_line.program)), end="")
     return 0
 

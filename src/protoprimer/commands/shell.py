@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from shlex import quote
 
-from protoprimer.errors import PrimerError, UsageError, did_you_mean
+from protoprimer.errors import PrimerError, UsageError, which_are_known
 from protoprimer.graph import StateGraph
 from protoprimer.project.metadata import read_project
 from protoprimer.runtime.readiness import ready_environment
@@ -150,8 +150,8 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
         kind = SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", os.path.basename(name).lower()))
         found = shutil.which(name)
         if asked and kind is None:
-            advice = did_you_mean(asked, sorted(SHELL_KINDS), "one of: " + ", ".join(sorted(SHELL_KINDS)))
-            raise UsageError("%r is not a shell that can be prepared" % asked, "--shell", advice)
+            cause = "%r is not a shell that can be prepared" % asked
+            raise UsageError(cause, "--shell", which_are_known(asked, SHELL_KINDS))
         if kind and found:
             if not asked and usual and name != usual:
                 console.say("SHELL is %s, which cannot be prepared; this is %s" % (usual, found))

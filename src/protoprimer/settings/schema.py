@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
-from protoprimer.errors import nearest_name
+from protoprimer.errors import did_you_mean, which_are_known
 
 __all__ = ["CLIENT_SCHEMA", "ENV_SCHEMA", "PRIMER_SCHEMA", "SchemaViolation", "default_of_key", "first_violation"]
 
@@ -114,9 +114,7 @@ def _violations(value: Any, schema: _Schema, path: _Keys) -> Iterator[SchemaViol
     schema = fitting[0]
     allowed, minimum = schema.get("enum", [value]), schema.get("minimum")
     if value not in allowed:
-        near = nearest_name(str(value), allowed)
-        advice = ("did you mean %r? " % near if near else "") + "possible: " + ", ".join(allowed)
-        yield _violation(path, "cannot be %r" % value, advice)
+        yield _violation(path, "cannot be %r" % value, which_are_known(str(value), allowed))
     if minimum is not None and not value >= minimum:  # nan is neither
         yield _violation(path, "must be at least %s, not %s" % (minimum, value))
     if value == [] and schema.get("minItems"):
@@ -133,8 +131,7 @@ def _violations_in_table(table: _Schema, schema: _Schema, path: _Keys) -> Iterat
     for key, item in table.items():
         part = known.get(key, schema.get("additionalProperties"))
         if not part:
-            near = nearest_name(str(key), sorted(known))
-            advice = "did you mean %r?" % near if near else "known keys: " + ", ".join(sorted(known))
+            advice = did_you_mean(str(key), list(known), which_are_known(str(key), known))
             yield SchemaViolation(path + (key,), "unknown key %r" % key, advice)
         elif part is not True:
             yield from _violations(item, part, path + (key,))

@@ -6,7 +6,7 @@ import re
 import time
 from typing import Any
 
-from protoprimer.errors import ConfigurationError, InterpreterError, UsageError, did_you_mean
+from protoprimer.errors import ConfigurationError, InterpreterError, UsageError, which_are_known
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.choice import all_interpreters, interpreter_misfit
@@ -107,8 +107,7 @@ def matrix_cells(
         _add_cell(axes, cells, seen, place)
     for name in line.texts("cell"):
         if name not in cells:
-            advice = did_you_mean(name, list(cells), "known: " + ", ".join(cells))
-            raise UsageError("the matrix has no cell %r" % name, "--cell", advice)
+            raise UsageError("the matrix has no cell %r" % name, "--cell", which_are_known(name, cells))
     return [cell for name, cell in cells.items() if name in (line.texts("cell") or cells)]
 
 

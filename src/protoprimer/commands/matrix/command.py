@@ -88,8 +88,7 @@ def _junit_path(line: CommandLine) -> "str | None":
     path = os.path.abspath(str(line.text("junit")))
     if os.path.exists(path) and not os.path.isfile(path):
         # A device would be replaced by the report.
-        kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
-        raise UsageError("%s is %s" % (path, kind), "--junit", "name a file")
+        raise UsageError("%s is no file" % path, "--junit", "name a file")
     if not os.path.isdir(os.path.dirname(path)):
         raise UsageError("the directory %s does not exist" % os.path.dirname(path), "--junit", "create it")
     return path
