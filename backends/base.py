@@ -213,7 +213,8 @@ def run_installer(
     output = result.everything()
     # uv's first line is no cause.
     lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("Using Python ")]
-    shown = ["  | " + line for line in lines[-_LINES_OF_OUTPUT_SHOWN:]]
+    told = _BESIDE_THE_CAUSE.sub("", "\n".join(lines + [""])).splitlines()[-_LINES_OF_OUTPUT_SHOWN:]
+    shown = ["  | " + line for line in told]
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
@@ -228,6 +229,11 @@ def path_to_keyring(python: str) -> "dict[str, str]":
     return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
 
 
+# What a build has done before it failed, and where the code of a build backend was.
+_BESIDE_THE_CAUSE = re.compile(
+    r"(?m)^ *(running|writing|reading|creating|copying|adding) .*\n"
+    r'|^( *)File "[^"\n]*(site-packages|_vendor).*\n(\2  .*\n)*'
+)
 _ADVICE = (
     ("no space left|os error 28", "free some disk space"),
     (
@@ -251,6 +257,11 @@ _ADVICE = (
     (
         "no solution found|resolutionimpossible|no matching distribution|not found in the package registry",
         "correct the requirements, or the indexes they are looked up in",
+    ),
+    (r"\bpython\.h: no such file", "install the headers of this Python (Debian: python3-dev)"),
+    (
+        r"directory: '[\w-]*(cc|clang)|'[\w-]*(cc|clang)\S* (failed: )?no such file",
+        "install a C compiler (Debian: gcc)",
     ),
     (
         "failed to build|subprocess-exited-with-error|build backend",

@@ -113,7 +113,12 @@ def test_the_line_to_add_is_that_of_a_repository_of_requirements(new_clone: NewC
     assert "the line pytest in requirements.txt" in done.errors
     clone.write({"setup.py": "from setuptools import setup\nsetup(name='old', version='1', py_modules=[])\n"})
     done = clone.prime("run", "--", "pytest", status=6, environ={"PATH": path})
-    assert 'add it: extras_require={"dev": ["pytest"]} in setup.py, and install = ' in done.errors
+    assert 'add it: install = [{ projects = ["."], args = ["pytest"] }] in protoprimer.toml' in done.errors
+    # What the repository has for it already is better than a second place.
+    clone.write({"requirements/test.txt": "-r base.txt\npytest\n", "requirements/base.txt": ""})
+    done = clone.prime("run", "--", "pytest", status=6, environ={"PATH": path})
+    line = 'install = [{ projects = ["."], requirements = ["requirements/test.txt"] }]'
+    assert f"add it: {line} in protoprimer.toml" in done.errors
 
 
 @pytest.mark.skipif(not support.mount_namespace_works(), reason="needs a mount namespace")

@@ -85,7 +85,14 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
 
 def test_init_tells_what_is_not_installed_and_the_line_that_installs_all_of_it(tmp_path: Path) -> None:
     """The line is taken as it is told, and then nothing is missing."""
-    files = ("requirements-old.txt", "packages/one/setup.py", "poetry.lock", ".venv/pyvenv.cfg")
+    files = (
+        "requirements-old.txt",
+        "requirements/test.txt",
+        "requirements/constraints.txt",
+        "packages/one/setup.py",
+        "poetry.lock",
+        ".venv/pyvenv.cfg",
+    )
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
@@ -96,14 +103,30 @@ def test_init_tells_what_is_not_installed_and_the_line_that_installs_all_of_it(t
     for told in (
         "groups:       dev, docs (not installed)\n",
         "extras:       fast (not installed)\n",
-        "files:        requirements-old.txt (not installed)\n",
+        "files:        requirements-old.txt (not asked for), requirements/test.txt (not asked for)\n",
         "below:        packages/one (not installed)\n",
         "lock:         poetry.lock is not read; ./prime lock",
         ".venv:        is another tool's environment",
     ):
         assert told in words
-    (tmp_path / "protoprimer.toml").write_text(re.findall(r"protoprimer.toml: (install = .*)", words)[0] + "\n")
-    assert "(not installed)" not in author("init", where=tmp_path)
+    follow(words, tmp_path)
+    words = author("init", where=tmp_path)
+    for left_out in ("(not installed)", "(not asked for)", "to install all of it"):
+        assert left_out not in words
+
+
+def follow(words: str, where: Path) -> None:
+    command = re.findall(r"echo 'install = .*", words)
+    assert len(command) == 1, words
+    subprocess.run(["sh", "-c", *command], cwd=where, check=True)
+
+
+def test_init_offers_no_second_configuration(tmp_path: Path) -> None:
+    text = '[tool.protoprimer]\npython = ">=3.6"\n'
+    (tmp_path / "pyproject.toml").write_text(PROJECT + BUILD + text)
+    words = author("init", where=tmp_path)
+    assert "docs (not installed)" in words
+    assert "protoprimer.toml" not in words
 
 
 def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: Path) -> None:
@@ -116,9 +139,11 @@ def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: P
         in words
     )
     # Without that line ./prime would end with 3.
-    assert words.count("write in protoprimer.toml") == 1
-    assert 'next:         write in protoprimer.toml: install = [{ projects = ["packages/*"] }]' in words
+    told = "next:         echo 'install = [{ projects = [\"packages/*\"] }]' > protoprimer.toml\n"
+    assert words.count("protoprimer.toml") == words.count(told) == 1
     assert (tmp_path / "prime").exists()
+    follow(words, tmp_path)
+    assert "installs:     demo" in author("init", where=tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the scripts are started through their first line")

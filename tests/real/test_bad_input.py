@@ -99,7 +99,7 @@ CONFIGURATION = {
             '[tool.protoprimer.matrix]\npython = ["3"]\ngroups = ["", "tests,test"]\n'
         },
         3,
-        ["dependency group `test`", "pyproject.toml:6", "did you mean tests?"],
+        ["dependency group `test`", "pyproject.toml:6", "did you mean 'tests'? known: "],
         ["matrix"],
     ),
     "an unknown extra of a matrix": Bad(
@@ -118,7 +118,7 @@ CONFIGURATION = {
             "install = { projects = [{ path = '.', groups = ['test'] }] }\n"
         },
         3,
-        ["test", "pyproject.toml:7", "did you mean tests?"],
+        ["test", "pyproject.toml:7", "did you mean 'tests'? known: "],
     ),
     "a missing project directory": Bad(
         table('install = [{ projects = [{ path = "there" }] }]\n'), 3, ["there", "does not exist", "pyproject.toml:2"]
@@ -528,6 +528,25 @@ def test_check_tells_that_the_lock_is_broken(new_clone: NewClone) -> None:
     assert "valid TOML" in told
     assert "uv.lock:1" in told
     assert clones.snapshot(clone.root) == before
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"pyproject.toml": "[project]\nname = 'a'\nversion = '1'\nrequires-python = '>=3.99'\n"},
+        table("install = [{ projects = [{ path = 'there' }] }]\n"),
+    ],
+    ids=["no Python", "a wrong path"],
+)
+def test_check_tells_once_why_there_can_be_no_environment_and_asks_no_administrator(
+    new_clone: NewClone, files: dict[str, str | bytes]
+) -> None:
+    clone = new_clone().write(files).entry("prime", None, "boot")
+    output = clone.prime("check", status=1).output
+    assert output.count("  next: ") == 1, output
+    for misleading in ("administrator", "./prime makes it ready"):
+        assert misleading not in output
+    assert clone.prime("check", "--json", status=1).json()["backends"] == {}
 
 
 def test_an_empty_directory_gives_an_empty_environment(new_clone: NewClone, kernel: str) -> None:

@@ -252,6 +252,23 @@ def test_an_extension_module(clone: clones.Clone, installer: str, tmp_path_facto
     assert in_environment(clone, "__import__('demo').answer()") == 42
 
 
+def test_an_extra_that_only_a_build_knows_is_refused_after_it(clone: clones.Clone, installer: str) -> None:
+    """An installer warns of it, and succeeds without the extra."""
+    clone.write(
+        {
+            "setup.py": "from setuptools import setup\nEXTRAS = ['xml']\n"
+            "setup(name='demo', version='1', py_modules=[], extras_require={one: [] for one in EXTRAS})\n",
+            "protoprimer.toml": 'install = [{ projects = [{ path = ".", extras = ["xlm"] }] }]\n',
+        }
+    )
+    refused = clone.prime("--backend", installer, status=3).errors
+    assert "error: the project demo has no extra `xlm`\n" in refused
+    assert "protoprimer.toml:1 (install)" in refused
+    assert "did you mean 'xml'?" in refused
+    clone.write({"protoprimer.toml": 'install = [{ projects = [{ path = ".", extras = ["xml"] }] }]\n'})
+    boot(clone, installer)
+
+
 # What refers to what
 
 

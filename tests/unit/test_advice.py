@@ -26,6 +26,10 @@ SAID = {
     "No solution found\nhint: ... because the network was disabled": "run without --offline",
     "No solution found when resolving dependencies": "correct the requirements, or the indexes",
     "Failed to build `x==1.0`\nThe build backend returned an error": "mend the build if the project is yours, else",
+    "Failed to build `x`\nfast.c:2:10: fatal error: Python.h: No such file or directory": "install the headers of this",
+    "Failed to build `x`\nerror: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'": "install a C compiler",
+    "Failed to build `x`\nerror: command 'gcc' failed: No such file or directory": "install a C compiler",
+    "Failed to build `x`\nfast.c:3:10: fatal error: fast.h: No such file or directory": "mend the build if the project",
     "what nobody foresaw": "correct what the output above names",
 }
 
@@ -40,3 +44,37 @@ def test_the_advice_fits_what_the_installer_said(said: str, tmp_path: "object") 
     assert others[0] == "  | " + said.splitlines()[0]
     assert others[-1].startswith("  next: " + SAID[said])
     assert others[-1].endswith(", and run again")
+
+
+BUILT = """error: Failed to build `ledger`
+         [stdout]
+         running build_ext
+         writing /tmp/x/ledger.egg-info/PKG-INFO
+         gcc -c fast.c
+         [stderr]
+         Traceback (most recent call last):
+           File "<string>", line 14, in <module>
+           File "/cache/lib/python3.11/site-packages/setuptools/build_meta.py", line 481, in get
+             return self.get_requires_for_build_wheel(config_settings)
+                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           File "/clone/setup.py", line 4, in <module>
+             import numpy
+         ModuleNotFoundError: No module named 'numpy'"""
+
+
+def test_of_a_failed_build_its_cause_is_told_and_what_led_to_it_is_left_to_the_log(tmp_path: "object") -> None:
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1]); sys.exit(1)", BUILT]
+    with pytest.raises(InstallError) as caught:
+        run_installer(Console(-1), "uv", "install", command, str(tmp_path), {})
+    assert [line.replace("  | ", "").strip() for line in caught.value.cause.splitlines()[1:]] == [
+        "... (5 more lines in the log)",
+        "error: Failed to build `ledger`",
+        "[stdout]",
+        "gcc -c fast.c",
+        "[stderr]",
+        "Traceback (most recent call last):",
+        'File "<string>", line 14, in <module>',
+        'File "/clone/setup.py", line 4, in <module>',
+        "import numpy",
+        "ModuleNotFoundError: No module named 'numpy'",
+    ]

@@ -227,11 +227,18 @@ def test_development_groups_are_installed_as_their_tools_would(tmp_path: Path, t
     assert plan.hint is None
 
 
+def test_an_extra_that_poetry_does_not_know_is_refused(tmp_path: Path) -> None:
+    text = '[tool.poetry]\nname = "acme"\n[tool.poetry.extras]\ncolor = []\n'
+    text += '[tool.protoprimer]\ninstall = { projects = [{ path = ".", extras = ["colour"] }] }\n'
+    with pytest.raises(ConfigurationError, match="the project acme has no extra `colour`"):
+        plan_of(tmp_path, {"pyproject.toml": text})
+
+
 def test_a_group_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     text = '[tool.poetry.group.test.dependencies]\nalpha = { git = "https://host.invalid/alpha" }\n'
     plan = plan_of(tmp_path, {"pyproject.toml": PACKAGE + text})
     assert plan.steps[0].lines == []
-    assert "group test of poetry is not installed" in str(plan.hint)
+    assert "group test of poetry is not installed, since its entry alpha has no equal" in str(plan.hint)
 
 
 def test_a_group_that_default_groups_names_and_that_is_not_there_is_an_error(tmp_path: Path) -> None:

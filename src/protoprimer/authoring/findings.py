@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+from shlex import quote
 
 from protoprimer.authoring.kernel import author_program
 from protoprimer.authoring.repository_files import repository_text
@@ -12,8 +13,9 @@ from protoprimer.project.plan import NothingChosenError, Plan, globs_of, make_pl
 from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.generations import is_our_link
+from protoprimer.system.files import names_in
 
-__all__ = ["findings", "finds_modules_itself"]
+__all__ = ["findings", "finds_modules_itself", "requirement_files"]
 
 # Directories that setuptools takes for no package of a project.
 _NO_PACKAGES = {"bin", "build", "doc", "docs", "examples", "scripts", "tasks", "test", "tests", "tools", "utils"}
@@ -24,9 +26,9 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     """Return lines with labels."""
     root, project = configuration.root, read_project(configuration.root)
     try:
-        plan, missing, advice = make_plan(configuration, lock_must_exist=False), "", None
+        plan, missing = make_plan(configuration, lock_must_exist=False), ""
     except NothingChosenError as error:
-        plan, missing, advice = Plan(root, [], None), error.cause, error.advice
+        plan, missing = Plan(root, [], None), error.cause
     required = required_python_of(configuration, plan)
     asked = "%s, from %s" % (required.request.text, required)
     lines = [
@@ -37,8 +39,11 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
         ("", plan.hint),
         ("inputs", ", ".join(plan.inputs().described(root))),
     ]
-    if not missing:
-        lines += _choices(project, plan, configuration.get("install") is None)
+    choices, all_of_it = _choices(project, plan)
+    lines += choices
+    if all_of_it and not configuration.leaps["client"]:
+        command = "echo %s > protoprimer.toml" % quote(all_of_it)
+        lines.append(("next", command) if missing else ("", "to install all of it: " + command))
     if not plan.lock:
         foreign = [name + " is not read; " for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
         lines.append(("lock", "%s./prime lock pins the versions" % "".join(foreign)))
@@ -52,33 +57,38 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     for name, function in sorted(project.scripts.items()) if project else []:
         script = "%s; for an entry script of it: %s entry %s %s" % (name, author_program(), name, function)
         lines.append(("script", script))
-    lines.append(("next", advice))
     return [(label, text) for label, text in lines if text]
 
 
-def _choices(project: "ProjectMetadata | None", plan: Plan, is_default: bool) -> "list[tuple[str, str | None]]":
+def requirement_files(root: str) -> "list[str]":
+    """Return requirement files, relative to the root."""
+    names = names_in(root) + ["requirements/" + name for name in names_in(os.path.join(root, "requirements"))]
+    return [name for name in names if re.match(r"(?!.*constraint).*requirements.*\.txt\Z", name)]
+
+
+def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple[str, str | None]], str]":
     members = [member for step in plan.steps for member in step.members]
     here = [member for member in members if member.metadata.directory == plan.root]
     known = [os.path.relpath(member.metadata.directory, plan.root).replace(os.sep, "/") for member in members]
-    used = [os.path.relpath(path, plan.root) for step in plan.steps for path in step.requirements + step.constraints]
-    files = [name for name in sorted(os.listdir(plan.root)) if re.match(r".*requirements.*\.(txt|in)\Z", name)]
+    used = [line.path for step in plan.steps for line in step.lines_of_files(plan.root)]
+    files = requirement_files(plan.root)
     below = projects_below(plan.root)
     found = {
         "groups": (sorted(project.groups) if project else [], [name for member in here for name in member.groups]),
         "extras": (sorted(project.extras) if project else [], [name for member in here for name in member.extras]),
-        "files": (files, used),
+        "files": (files, [name for name in files if os.path.join(plan.root, *name.split("/")) in used]),
         "below": (below, known),
     }
     lines, left_out = [], []  # type: list[tuple[str, str | None]], list[str]
     for label, (names, chosen) in found.items():
-        lines.append((label, ", ".join(name + ("" if name in chosen else " (not installed)") for name in names)))
+        # A build may read a file.
+        otherwise = " (not asked for)" if label == "files" else " (not installed)"
+        lines.append((label, ", ".join(name + otherwise * (name not in chosen) for name in names)))
         left_out += [name for name in names if name not in chosen]
-    if left_out and is_default:
-        wanted = {label: json.dumps(names) for label, (names, _) in found.items()}
-        root = ['{ path = ".", groups = %(groups)s, extras = %(extras)s }' % wanted] if here else []
-        text = "to install all of it, write in protoprimer.toml: install = [{ projects = [%s], requirements = %s }]"
-        lines.append(("", text % (", ".join(root + globs_of(plan.root, below)), wanted["files"])))
-    return lines
+    parts = ["%s = %s" % (label, json.dumps(found[label][0])) for label in ("groups", "extras") if found[label][0]]
+    projects = ["{ %s }" % ", ".join(['path = "."'] + parts)] * bool(here) + globs_of(plan.root, below)
+    step = ["projects = [%s]" % ", ".join(projects)] + ["requirements = " + json.dumps(files)] * bool(files)
+    return lines, "install = [{ %s }]" % ", ".join(step) if left_out else ""
 
 
 def finds_modules_itself(directory: str) -> bool:

@@ -47,12 +47,17 @@ def check_command(
     report["directories"] = [_directory_report(*place) for place in places]
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
+    if report["environment"] in backends.values():
+        backends = {}
     report["backends"] = {name: reason or True for name, reason in backends.items()}
     report["index"] = toolbox.settings.describe()
     report.update(_network_report(toolbox.settings, None if configuration.offline else reader))
     report["roads"] = [one._asdict() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
-    opens.append("install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)")
+    if backends:
+        opens.append(
+            "install uv, virtualenv, or for the interpreter the module venv (Debian: the package python3-venv)"
+        )
     report["ask"] = [] if None in backends.values() else list(dict.fromkeys(opens))
     if command_line.has("json"):
         print_out(json.dumps(report, indent=2, sort_keys=True))
@@ -69,6 +74,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
     from datetime import timedelta
 
     facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
+    advice = None
     record = record_of(facts["environment-path"])
     try:
         graph.evaluate("readable_lock")
@@ -83,6 +89,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         if health == "current" and ready and not is_for_this_run_only(configuration):
             health = "current" if ready["environment"] == found.path else "built, but another one is in use"
         record = found.record if found else record
+        advice = None if health == "current" else "./prime reboot makes it anew" if faults else "./prime makes it ready"
     except PrimerError as error:
         health = str(error)
     built = record.get("built_seconds")
@@ -98,7 +105,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         "broken": faults[:_FAULTS_SHOWN] + more,
         "inputs": files,
         "environments": [_other_environment(name, configuration) for name in configuration.environment_names],
-        "next": None if health == "current" else "./prime reboot makes it anew" if faults else "./prime makes it ready",
+        "next": advice,
     }
 
 

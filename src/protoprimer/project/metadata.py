@@ -3,16 +3,16 @@
 import configparser
 import os
 import re
-from typing import Any, Iterable
+from typing import Any
 
-from protoprimer.errors import ConfigurationError, nearest_name
+from protoprimer.errors import ConfigurationError, which_are_known
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlPath, TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
 from protoprimer.system.files import content_of, read_configured
 
-__all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "known_names", "read_project"]
+__all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "read_project"]
 
 METADATA_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 
@@ -54,7 +54,8 @@ class ProjectMetadata:
         self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
         self.has_dynamic_dependencies = bool(computed) or not self.has_project_table
-        self.extras_are_static = self.has_project_table and "optional-dependencies" not in computed
+        is_static = self.has_project_table or "poetry" in self.table("tool")
+        self.extras_are_static = is_static and "optional-dependencies" not in computed
 
     @property
     def normal_name(self) -> str:
@@ -141,15 +142,18 @@ def _read_development_groups(project: ProjectMetadata) -> None:
     found.append(("poetry", "dev", project.table("tool", "poetry").get("dev-dependencies")))
     defaults = [name for name in project.groups if normalized_project_name(name) == "dev"]
     for tool, name, entries in found:
-        if isinstance(entries, dict):
-            entries = [_poetry_requirement(key, value) for key, value in entries.items()]
         if not entries:
             continue
-        if not isinstance(entries, list) or not all(isinstance(one, str) and read_requirement(one) for one in entries):
-            text = "the group %s of %s is not installed, since an entry of it has no equal in PEP 508"
-            project.unread_groups.append(text % (name, tool))
+        if isinstance(entries, dict):
+            lines: TomlTable = {key: _poetry_requirement(key, value) for key, value in entries.items()}
+        else:
+            lines = {str(one): one for one in (entries if isinstance(entries, list) else [[entries]])}
+        odd = [key for key, line in lines.items() if not (isinstance(line, str) and read_requirement(line))]
+        if odd:
+            text = "the group %s of %s is not installed, since its entry %s has no equal in PEP 508"
+            project.unread_groups.append(text % (name, tool, odd[0]))
             continue
-        project.groups[name] = list(project.groups.get(name, [])) + entries
+        project.groups[name] = list(project.groups.get(name, [])) + list(lines.values())
         if tool != "poetry" or not project.table(*keys, name).get("optional"):
             defaults.append(name)
     uv = project.table("tool", "uv")
@@ -238,14 +242,6 @@ def _is_package(project: ProjectMetadata) -> bool:
     return found or bool(project.table("tool", "setuptools"))
 
 
-def known_names(wrong: str, kind: str, names: Iterable[str]) -> str:
-    """Return advice on a wrong name: the nearest one, and all that there are."""
-    normal = {normalized_project_name(name): name for name in names}
-    near = nearest_name(normalized_project_name(wrong), list(normal))
-    hint = "did you mean %s? " % normal[near] if near else ""
-    return hint + "the %ss are: %s" % (kind, ", ".join(sorted(names)) or "none")
-
-
 def expand_group(
     project: ProjectMetadata, group: str, above: "tuple[str, ...]" = (), keys: TomlPath = ("dependency-groups",)
 ) -> "list[str]":
@@ -262,9 +258,7 @@ def expand_group(
             raise project.error(cause, ("dependency-groups", name), "rename one of them")
     name = names.get(normalized_project_name(group), "")
     if not name:
-        raise project.error(
-            "there is no dependency group %s" % group, keys, known_names(group, "group", names.values())
-        )
+        raise project.error("there is no dependency group " + group, keys, which_are_known(group, names.values()))
     if name in above:
         cycle = " -> ".join(above[above.index(name) :] + (name,))
         raise project.error("dependency groups include each other: " + cycle, keys, "take one inclusion out")

@@ -7,12 +7,12 @@ from contextlib import suppress
 from copy import copy
 from typing import Iterable, NamedTuple
 
-from protoprimer.errors import ConfigurationError, no_such_file
+from protoprimer.errors import ConfigurationError, no_such_file, which_are_known
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.inputs import Inputs, has_wildcard
-from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, known_names, read_project
+from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, read_project
 from protoprimer.project.requirement_files import (
     RequirementLine,
     add_requirement_lines,
@@ -293,7 +293,7 @@ def check_choices(
         for name in wanted:
             if normalized_project_name(name) not in map(normalized_project_name, known):
                 cause = "the project %s has no %s `%s`" % (metadata.name or metadata.directory, kind, name)
-                raise configuration.error(key, cause, known_names(name, kind, known))
+                raise configuration.error(key, cause, which_are_known(name, known))
 
 
 def _existing_file(configuration: Configuration, key: str, path: str) -> str:

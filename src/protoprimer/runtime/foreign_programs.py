@@ -5,9 +5,10 @@ import re
 import shutil
 from typing import Callable
 
+from protoprimer.authoring.findings import requirement_files
 from protoprimer.errors import InstallError
 from protoprimer.project.plan import Plan
-from protoprimer.system.files import is_within
+from protoprimer.system.files import content_of, is_within
 from protoprimer.system.paths import scripts_directory
 from protoprimer.system.platform import is_windows
 
@@ -76,9 +77,11 @@ def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
         line = '[dependency-groups] %s = ["%s"] in %s' % (groups[0], name, pyproject)
     elif files:
         line = "the line %s in %s" % (name, files[0])
-    elif planned.is_configured:
-        line = 'the step { args = ["%s"] } in the list `install`' % name
     else:
-        line = 'extras_require={"dev": ["%s"]} in setup.py' % name
-        line += ', and install = [{ projects = [{ path = ".", extras = ["dev"] }] }] in protoprimer.toml'
+        step = 'args = ["%s"]' % name
+        for file in requirement_files(planned.root):
+            if name in content_of(os.path.join(planned.root, *file.split("/"))).decode("utf-8", "replace").split():
+                step = 'requirements = ["%s"]' % file
+        line = 'install = [{ projects = ["."], %s }] in protoprimer.toml' % step
+        line = "the step { %s } in the list `install`" % step if planned.is_configured else line
     return "add it: %s%s" % (line, "; then ./prime lock" if planned.lock else "")

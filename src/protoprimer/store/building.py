@@ -1,6 +1,7 @@
 """Building a generation: under the lock, published only when it is whole and still asked for."""
 
 import os
+import re
 from typing import Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
@@ -13,7 +14,7 @@ from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import marker_environment
-from protoprimer.project.plan import Plan
+from protoprimer.project.plan import Plan, check_choices
 from protoprimer.pythons.probe import verify_environment_interpreter
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.store.carried import carry_module
@@ -23,7 +24,7 @@ from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationSto
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import sha256_of, write_atomically
+from protoprimer.system.files import content_of, sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import owner_of
 
@@ -176,6 +177,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         write_atomically(os.path.join(request.store.directory, IN_CHECKOUT), written.encode("ascii"))
     with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
         record = dict(backend.install(interpreter, path, plan))
+        _refuse_unknown_extras(request, installed_distributions(path))
         markers = marker_environment(interpreter.executable, console)
         fault = unsatisfied_requirement(path, plan, markers, backend.settings.facts())
         if fault is not None:
@@ -184,6 +186,18 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
     carry_module(path, request.configuration.kernel_path, console)
     return dict(record, in_checkout=written)
+
+
+def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[str, str]]") -> None:
+    # Only what was built knows the extras of a `setup.py`; installers only warn.
+    for project in request.plan.projects():
+        metadata = project.metadata
+        path = os.path.join(installed.get(metadata.normal_name, ("", ""))[1], "METADATA")
+        if os.path.isfile(path):
+            provided = re.findall(rb"(?m)^Provides-Extra: *(\S+)", content_of(path))
+            metadata.extras.update({name.decode(): [] for name in provided})
+            metadata.extras_are_static = True
+            check_choices(request.configuration, "install", metadata, project.extras, [])
 
 
 def _written_into_checkout(request: BuildRequest) -> str:

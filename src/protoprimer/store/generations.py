@@ -61,7 +61,7 @@ class Generation(NamedTuple):
         faults += sorted(set(faults_of_files(self.path)) - when_new)
         written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
         if written and written != content_of(os.path.join(directory, IN_CHECKOUT)).decode("ascii", "replace"):
-            faults.append("what its build wrote into the checkout is gone since another build")
+            faults.append("another build may have replaced what its build wrote into the checkout")
         return ["%s, in %s" % (one, self.path) for one in faults]
 
 
