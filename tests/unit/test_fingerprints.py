@@ -92,6 +92,17 @@ def test_absent_file_counts_as_absent_and_is_explained_when_it_appears(root: Pat
     assert explain_change(after.parts, before.parts) == "because uv.lock is gone"
 
 
+def test_a_file_elsewhere_on_the_host_has_its_own_path_and_one_beside_the_clone_a_relative_one(root: Path) -> None:
+    clone = root / "work" / "clone"
+    parts = fingerprint_with(root, "pyproject.toml", "work/beside.txt", "work/clone/in.txt", clone=str(clone)).parts
+    assert f"file:{root}/pyproject.toml" in parts, "not ../../pyproject.toml, which a person has to count"
+    for name in ("beside.txt", "clone/in.txt"):
+        (root / "work" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "work" / name).write_text("")
+    parts = fingerprint_with(root, "work/beside.txt", "work/clone/in.txt", clone=str(clone)).parts
+    assert {"file:../beside.txt", "file:in.txt"} <= set(parts)
+
+
 def test_order_of_settings_does_not_count(root: Path) -> None:
     one = fingerprint_with(root, settings={"a": {"x": 1, "y": 2}, "b": 2})
     other = fingerprint_with(root, settings={"b": 2, "a": {"y": 2, "x": 1}})

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Sequence
 
 from protoprimer.project.inputs import Inputs
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.files import read_file, sha256_of
+from protoprimer.system.files import is_within, read_file, sha256_of
 from protoprimer.system.interpreter import Interpreter
 
 __all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
@@ -74,12 +74,8 @@ def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
 
 
 def _path_from(root: str, path: str) -> str:
-    """Return a path as the same clone elsewhere would name it."""
-    try:
-        return os.path.relpath(path, root).replace(os.sep, "/")
-    except ValueError:
-        # Another drive on Windows.
-        return path
+    """Return a path as the same clone elsewhere would name it; the host's files do not move."""
+    return os.path.relpath(path, root).replace(os.sep, "/") if is_within(path, os.path.dirname(root)) else path
 
 
 def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
