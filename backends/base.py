@@ -55,13 +55,15 @@ class Command(NamedTuple):
 class Backend:
     """Creates environments and installs into them: tools come from `toolbox`, indexes and proxies from `settings`.
 
-    A client's own backend is a file with one subclass:
+    What fails is an InstallError (exit code 6). A client's own backend is a file with one subclass:
 
         class Backend(VenvBackend):
             name = "ours"
     """
 
     name = ""
+    # What marks the prompt of a shell that sources `activate`.
+    prompt = "protoprimer"
 
     def __init__(self, toolbox: ToolBox, console: Console, settings: IndexSettings) -> None:
         self.toolbox = toolbox
@@ -76,17 +78,11 @@ class Backend:
         raise NotImplementedError
 
     def create(self, interpreter: Interpreter, environment: str) -> None:
-        """Create an environment without pip in the empty directory `environment`.
-
-        :raises InstallError: exit code 6
-        """
+        """Create an environment without pip in the empty directory `environment`."""
         raise NotImplementedError
 
     def install(self, interpreter: Interpreter, environment: str, plan: Plan) -> "dict[str, object]":
-        """Install the plan, check what was installed, and return what is worth keeping in `protoprimer.json`.
-
-        :raises InstallError: exit code 6
-        """
+        """Install the plan, check what was installed, and return what is worth keeping in `protoprimer.json`."""
         self.install_plan(interpreter, environment, plan)
         fault = fault_of_installed(environment, plan)
         if fault is not None and not plan.rebuild:
@@ -101,10 +97,7 @@ class Backend:
         return {"backend": self.name, "tools": self.tools(interpreter)}
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
-        """Install the plan; `install` checks the result.
-
-        :raises InstallError: exit code 6
-        """
+        """Install the plan; `install` checks the result."""
         raise NotImplementedError
 
     def tools(self, interpreter: Interpreter) -> "dict[str, str]":
@@ -118,16 +111,12 @@ class Backend:
 
         :param upgrade_all: forget earlier pins
         :param upgrade_packages: names whose earlier pins are forgotten
-        :raises InstallError: the plan cannot be resolved: exit code 6
         :raises BackendError: this backend cannot write that kind of lock: exit code 5
         """
         raise NotImplementedError
 
     def check_lock(self, interpreter: Interpreter, plan: Plan) -> None:
-        """Look whether the plan's lock has all that the plan asks for.
-
-        :raises InstallError: it has not: exit code 6
-        """
+        """Fail unless the plan's lock has all that the plan asks for."""
         read_lock(plan, self.markers(interpreter))
 
     def markers(self, interpreter: Interpreter) -> TomlTable:

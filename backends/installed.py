@@ -7,7 +7,7 @@ import re
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
-from protoprimer.system.files import content_of, is_within, json_table, names_in
+from protoprimer.system.files import content_of, is_within, json_table, paths_in
 from protoprimer.system.paths import environment_python, path_of_file_url
 
 __all__ = [
@@ -117,7 +117,7 @@ def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None"
 
 
 def _paths_in_packages(environment: str) -> "list[str]":
-    return [os.path.join(place, name) for place in site_packages_directories(environment) for name in names_in(place)]
+    return [path for place in site_packages_directories(environment) for path in paths_in(place)]
 
 
 def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple[str, str]]") -> "str | None":

@@ -47,7 +47,8 @@ class UvBackend(Backend):
         return reason
 
     def create(self, interpreter: Interpreter, environment: str) -> None:
-        arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable, environment]
+        arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable]
+        arguments += ["--prompt", self.prompt, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
 
     def tools(self, interpreter: Interpreter) -> "dict[str, str]":

@@ -22,8 +22,8 @@ class VirtualenvBackend(PipBackend):
     def create(self, interpreter: Interpreter, environment: str) -> None:
         tool, cwd = self.toolbox.virtualenv(interpreter), os.path.dirname(environment)
         # It names the interpreter already.
-        command = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", environment]
-        run_installer(self.console, self.name, "create an environment", command, cwd, tool.environment)
+        command = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", "--prompt", self.prompt]
+        run_installer(self.console, self.name, "create an environment", command + [environment], cwd, tool.environment)
 
     def tools(self, interpreter: Interpreter) -> "dict[str, str]":
         return dict(super().tools(interpreter), virtualenv=self.toolbox.virtualenv(interpreter).version)

@@ -49,13 +49,13 @@ def git_hooks_installed(
 
     :returns: the paths of the hooks
     """
+    directory = _hooks_directory(root, console)
+    if directory is None:
+        return []
     if not os.path.isfile(os.path.join(root, git_hooks_settings.configuration)):
         raise PrimerError(
             "there is no configuration for git hooks", git_hooks_settings.configuration, "write one for pre-commit"
         )
-    directory = _hooks_directory(root, console)
-    if directory is None:
-        return []
     hooks = {kind: os.path.join(directory, kind) for kind in git_hooks_settings.types}
     missing = [kind for kind, path in hooks.items() if not _is_installed(path, git_hooks_settings.configuration)]
     if missing:

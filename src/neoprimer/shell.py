@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protoprimer import Primer, state
-from protoprimer.commands.shell import chosen_shell, enter_shell, shell_label
+from protoprimer.commands.shell import chosen_shell, enter_shell
+from protoprimer.project.plan import prompt_label
 
 if TYPE_CHECKING:
     from protoprimer.settings.configuration import Configuration
@@ -57,7 +58,7 @@ def shell_activated(
 ) -> None:
     """The user's shell, with the environment active, takes over this process."""
     os.environ.update(shell_settings.variables)
-    label = shell_settings.label or shell_label(configuration)
+    label = shell_settings.label or prompt_label(configuration)
     shell = chosen_shell(shell_settings.name, console)
     enter_shell(shell, shell_settings.command, environment.path, label, console)
 

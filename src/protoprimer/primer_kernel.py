@@ -67,7 +67,6 @@ def boot_env(main: "str | None" = None, script: "str | None" = None) -> "NoRetur
     """Serve protoprimer's command line, then run the client's main, if there is one, in the environment.
 
     :param main: `module:function`; with a parameter `primer` it is handed the `Primer`, and may extend the graph
-    :param script: the entry script, if protoprimer has written it
     """
     _serve("boot", main, script)
 
@@ -86,7 +85,6 @@ def start_app(main: str, script: "str | None" = None) -> "NoReturn":
     """Run the client's main in the environment that is there, with a warning if it is stale; never provision one.
 
     :param main: `module:function`
-    :param script: the entry script, if protoprimer has written it
     :raises NotReadyError: exit code 8: there is no environment
     """
     _serve("start", main, script)

@@ -92,13 +92,17 @@ def test_a_source_of_uvs_brings_neoprimer(
     ids=["a requirement file", "a project", "args"],
 )
 @pytest.mark.parametrize("command", ["boot", "lock"])
+@pytest.mark.parametrize("setting", [None, "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"])
 def test_our_name_alone_is_refused_since_it_is_another_projects(
-    new_clone: NewClone, files: dict[str, str], command: str
+    new_clone: NewClone, files: dict[str, str], command: str, setting: str | None
 ) -> None:
     clone = new_clone().write(files).entry("prime", None, "boot")
     public = {name: "" for name in clone.environ if name.lower().startswith(("pip_", "uv_"))}
     public["PIP_CONFIG_FILE"] = os.devnull
     public["UV_NO_CONFIG"] = "1"
+    if setting:
+        # What is configured may be a mirror of the public index, or be asked beside it.
+        public[setting] = "http://127.0.0.1:9/simple"
     done = clone.prime(command, status=3, environ=public)
     assert "names no place: on the public index, that name is another project's" in done.errors
     assert "[tool.uv.sources]" in done.errors

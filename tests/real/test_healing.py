@@ -509,3 +509,32 @@ def test_interrupted_by_the_terminal_says_so_and_leaves_nothing_half_done(clone:
     assert clone.generations() == []
     clone.prime()
     assert len(clone.generations()) == 1
+
+
+# What we add to each environment
+
+
+@pytest.mark.parametrize("lost", ["protoprimer", "protoprimer/__init__.py", "bin/pip"])
+@pytest.mark.parametrize("damage", ["removed", "emptied"])
+def test_the_carried_module_and_pip_are_missed_and_come_back(clone: clones.Clone, lost: str, damage: str) -> None:
+    clone.prime()
+    generation = clone.generations()[0]
+    path = generation / lost if lost.startswith("bin") else next(generation.glob("lib/*/site-packages")) / lost
+    if path.is_dir():
+        shutil.rmtree(path)
+        path = path / "__init__.py"
+    else:
+        path.unlink()
+    if damage == "emptied":
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    told = clone.prime("check", status=1).output
+    assert f"{path.name} is missing or empty" in told
+    assert "./prime reboot makes it anew" in told
+    # A boot that looks at all, as every one does after a change of an input's time.
+    (clone.root / ".protoprimer" / "ready").unlink()
+    clone.prime()
+    assert clone.prime("check").output.startswith("environment: current\n")
+    script = "import protoprimer; print(protoprimer.get_config()['root'])"
+    assert clone.prime("run", "--", "python", "-c", script).output == f"{clone.root}\n"
+    assert clone.builds() == 2

@@ -239,14 +239,21 @@ def test_git_hooks_without_their_configuration_are_refused(tmp_path: Path) -> No
         graph.evaluate("git_hooks_installed")
 
 
+@pytest.mark.parametrize("has_configuration", [True, False])
 @pytest.mark.parametrize(("has_git", "says"), [(True, "is no git repository"), (False, "git cannot be started")])
 def test_without_a_repository_or_git_hooks_are_left_out_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], has_git: bool, says: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    has_git: bool,
+    says: str,
+    has_configuration: bool,
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     if not has_git:
         monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / ".pre-commit-config.yaml").write_text("repos: []\n")
+    if has_configuration:
+        (tmp_path / ".pre-commit-config.yaml").write_text("repos: []\n")
     graph = graph_with(tmp_path, environment=Environment(sys.prefix, [], False), console=Console())
     add(graph, git_hooks.git_hooks_settings, git_hooks.git_hooks_installed)
     assert graph.evaluate("git_hooks_installed") == []

@@ -477,3 +477,66 @@ def test_run_says_what_is_not_there_as_a_usage_error(desk: Desk) -> None:
     plain.write_text("")
     done = desk.run("run", "--", str(plain), status=2)
     assert done.errors.startswith(f"error: {plain} is no program that can be run")
+
+
+# What a shell sources itself
+
+SOURCED = """\
+PS1='ready> '
+. .venv/bin/activate
+echo "$PS1 ${VIRTUAL_ENV_PROMPT-}"
+./prime reboot 2> /dev/null
+command -v python
+python -c 'import os, sys; print(os.path.realpath(sys.prefix))'
+deactivate
+echo "$PS1"
+echo "$PATH${VIRTUAL_ENV-}"
+"""
+SOURCED_BY_FISH = """\
+function fish_prompt; printf 'ready> '; end
+source .venv/bin/activate.fish
+fish_prompt; echo
+./prime reboot 2> /dev/null
+command -v python
+python -c 'import os, sys; print(os.path.realpath(sys.prefix))'
+deactivate
+fish_prompt; echo
+echo "$PATH$VIRTUAL_ENV"
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_that_sourced_activate_has_the_next_environment_and_the_repositorys_name(
+    new_clone: Callable[..., clones.Clone], backend: str, shell: str
+) -> None:
+    program = support.needed_tool(shell)
+    clone = new_clone().write({"pyproject.toml": f'[project]\nname = "{PROJECT}"\nversion = "1"\n'})
+    clone.entry("prime", None, "boot").prime(environ={"PROTOPRIMER_BACKEND": backend})
+    variables = {"PROTOPRIMER_BACKEND": backend, "TERM": "dumb"}
+    command = [program, "sh"] if shell == "busybox" else [program]
+    script = SOURCED_BY_FISH if shell == "fish" else SOURCED
+    done = clone.run(*command, "-c", script, environ=variables)
+    # Some prompts of fish end with a line's end.
+    marked, python, prefix, unmarked, path = filter(None, done.output.splitlines())
+    # virtualenv changes the prompt of bash, zsh and fish only.
+    assert PROJECT in marked
+    assert "default" not in marked
+    assert python == f"{clone.root}/.venv/bin/python"
+    assert prefix == str(clone.generations()[-1])
+    assert len(clone.generations()) == 2
+    assert unmarked.strip() == "ready>"
+    assert path == clone.environ["PATH"]
+
+
+def test_what_is_sourced_in_an_environment_that_the_link_does_not_lead_to_is_that_one(
+    new_clone: Callable[..., clones.Clone],
+) -> None:
+    clone = new_clone().write({"protoprimer.toml": "[env.docs]\nkeep = 2\n"}).entry("prime", None, "boot")
+    clone.prime("-e", "docs")
+    (docs,) = clone.generations()
+    clone.prime("-e", "default")
+    for shell in ("bash", "fish"):
+        program, name = support.needed_tool(shell), "activate.fish" if shell == "fish" else "activate"
+        told = clone.run(program, "-c", f"source '{docs}/bin/{name}'; echo $VIRTUAL_ENV; command -v python").output
+        assert told.splitlines() == [str(docs), f"{docs}/bin/python"]
+        assert os.path.realpath(clone.root / ".venv") != str(docs)

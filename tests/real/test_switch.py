@@ -447,3 +447,20 @@ def test_it_works_from_a_directory_that_is_gone(clone: clones.Clone) -> None:
         done = clone.run(sys.executable, "-I", "-c", leave, script, cwd=gone)
         assert done.output == f"{clone.generations()[0]}\n"
         assert "Traceback" not in done.errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no directory in use can be removed there")
+def test_a_script_named_relative_to_a_directory_that_is_gone_says_so_in_one_sentence(
+    clone: clones.Clone, kernel: str
+) -> None:
+    clone.write({"client.py": "def main():\n    print('ran')\n"})
+    clone.prime()
+    gone = clone.root / "gone"
+    # Only as a file of its own is the kernel an entry script, too.
+    for name in ["app", "prime"] + ["proto_kernel.py"] * (kernel == "file"):
+        gone.mkdir()
+        leave = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+        done = clone.run(sys.executable, "-I", "-c", leave, "/bin/sh", "../" + name, cwd=gone, status=3)
+        # Some shells have a word of their own on it.
+        assert done.errors.splitlines()[-1] == "error: this directory is gone"
+        assert "Traceback" not in done.errors

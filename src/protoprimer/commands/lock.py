@@ -122,10 +122,8 @@ def _name_nothing_of_this_host(path: str) -> None:
 
 
 def _tell_what_moved(before: "dict[str, str]", after: "dict[str, str]", console: Console) -> None:
-    for name in sorted(set(before) | set(after)):
-        if name not in before:
-            console.say("  added %s %s" % (name, after[name]))
-        elif name not in after:
-            console.say("  removed %s %s" % (name, before[name]))
-        elif before[name] != after[name]:
-            console.say("  %s %s -> %s" % (name, before[name], after[name]))
+    for name, version in sorted({**before, **after}.items()):
+        if name not in before or name not in after:
+            console.say("  %s %s %s" % ("removed" if name in before else "added", name, version))
+        elif before[name] != version:
+            console.say("  %s %s -> %s" % (name, before[name], version))

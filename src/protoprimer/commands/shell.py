@@ -6,20 +6,20 @@ import shutil
 import tempfile
 from shlex import quote
 
-from protoprimer.errors import PrimerError, UsageError, which_are_known
+from protoprimer.errors import UsageError, which_are_known
 from protoprimer.graph import StateGraph
-from protoprimer.project.metadata import read_project
+from protoprimer.project.plan import prompt_label
 from protoprimer.runtime.readiness import ready_environment
 from protoprimer.runtime.switch import activated_environment
 from protoprimer.settings.command_line import CommandLine
-from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
 from protoprimer.system.files import sha256_of, write_atomically
 from protoprimer.system.paths import scripts_directory, user_cache_directory
 from protoprimer.system.platform import first_line_of, is_windows
 from protoprimer.system.processes import become_command
 
-__all__ = ["SHELL_KINDS", "chosen_shell", "enter_shell", "shell_command", "shell_label"]
+__all__ = ["SHELL_KINDS", "chosen_shell", "enter_shell", "shell_command"]
 
 # Names of programs, and what each is to us.
 SHELL_KINDS = {
@@ -134,7 +134,7 @@ def shell_command(graph: StateGraph, command_line: CommandLine, configuration: C
     """Become a shell that reads the user's own files, which may change any variable, and then activates."""
     shell = chosen_shell(command_line.text("shell"), console)
     environment = ready_environment(graph).path
-    enter_shell(shell, command_line.text("command"), environment, shell_label(configuration), console)
+    enter_shell(shell, command_line.text("command"), environment, prompt_label(configuration), console)
     return 0
 
 
@@ -159,17 +159,6 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
             return kind, [os.path.abspath(found)] + (["sh"] if is_many else [])
     cause = "there is no shell %s on this host" % (asked or "that is known")
     raise UsageError(cause, "--shell", "install it, or choose another" if asked else "name one: --shell PATH")
-
-
-def shell_label(configuration: Configuration) -> str:
-    """Return what marks the prompt, without what means something there: project, and environment if not the default."""
-    try:
-        project = read_project(configuration.root)
-    except PrimerError:
-        project = None
-    name = (project.name if project else None) or os.path.basename(configuration.root)
-    environment = configuration.environment_name
-    return re.sub(r"[^\w.+@:-]", "_", name + (":" + environment if environment != DEFAULT_ENVIRONMENT else ""))
 
 
 def enter_shell(

@@ -1,12 +1,12 @@
 """uv, virtualenv and pip: this host's, or from verified wheels; never installed into an interpreter."""
 
-import contextlib
 import functools
 import json
 import os
 import re
 import sys
 import time
+from contextlib import suppress
 from copy import copy
 from typing import Callable, Iterable, Iterator, NamedTuple, TypeVar
 
@@ -223,7 +223,7 @@ class ToolBox:
         directory = os.path.join(self.cache_directory, "tools", "%s-%s" % (what.replace(" ", "-"), digest[:12]))
         if unpacked_is_whole(directory):
             # What is in use is not collected.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.utime(directory)
         elif self._reader.only_looks:
             self._fetched(wheels)

@@ -40,10 +40,9 @@ def asked_of_plan(
 
 
 def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
-    """Refuse our name without a place where only the public index would answer to it: exit code 3."""
+    """Refuse our name without a place, since an index may be a mirror of the public one: exit code 3."""
     names = [name for one in plan.all_metadata() for name in [one.normal_name] + list(one.uv_sources)]
-    has_place = settings.index_url or settings.extra_index_urls or settings.find_links or settings.no_index
-    if has_place or _OWN_NAME in map(normalized_project_name, names):
+    if settings.no_index or _OWN_NAME in map(normalized_project_name, names):
         return
     for step in plan.steps:
         for line in step.lines_of_projects(plan.root) + step.lines_of_files(plan.root):

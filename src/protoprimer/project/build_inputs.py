@@ -8,6 +8,7 @@ from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
 from protoprimer.system.files import content_of, is_within, names_in
+from protoprimer.system.paths import with_parents
 
 __all__ = ["add_project_inputs", "member_directories"]
 
@@ -175,13 +176,11 @@ def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_commit(directory: str, inputs: Inputs) -> None:
-    top = directory
-    while not os.path.exists(os.path.join(top, ".git")) and top != os.path.dirname(top):
-        top = os.path.dirname(top)
-    place = os.path.join(top, ".git")
+    places = [os.path.join(one, ".git") for one in with_parents(directory)]
+    place = next(filter(os.path.exists, places), places[-1])
     if os.path.isfile(place):
         # A worktree's.
-        place = os.path.normpath(os.path.join(top, _first_line(place).partition("gitdir:")[2].strip()))
+        place = os.path.normpath(os.path.join(place, "..", _first_line(place).partition("gitdir:")[2].strip()))
     head = os.path.join(place, "HEAD")
     common = os.path.normpath(os.path.join(place, _first_line(os.path.join(place, "commondir"))))
     reference = os.path.join(common, _first_line(head).partition("ref:")[2].strip())

@@ -31,6 +31,7 @@ __all__ = [
     "lines_of_groups",
     "make_plan",
     "projects_below",
+    "prompt_label",
     "requirements_of_member",
 ]
 
@@ -358,3 +359,10 @@ def _settle_lock(plan: Plan, configuration: Configuration, must_exist: bool) -> 
     plan.lock = next(filter(os.path.isfile, (os.path.join(plan.root, name) for name in names)), None)
     if plan.lock_kind == "uv.lock":
         plan.lock_to_write = str(plan.lock)
+
+
+def prompt_label(configuration: Configuration) -> str:
+    """Return what marks a prompt: the project, and the environment if it is not the default."""
+    project, name = read_project(configuration.root), configuration.environment_name
+    label = (project.name if project else None) or os.path.basename(configuration.root)
+    return re.sub(r"[^\w.+@:-]", "_", label + (":" + name if name != DEFAULT_ENVIRONMENT else ""))

@@ -10,7 +10,7 @@ from protoprimer.formats.versions import PythonRequest
 from protoprimer.pythons.probe import version_in_name
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import names_in
+from protoprimer.system.files import paths_in
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import directories_on_path
 from protoprimer.system.platform import is_windows
@@ -60,8 +60,7 @@ def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[s
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
     managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
     for origin, directory in _installation_roots(managers):
-        installed = [os.path.join(directory, name) for name in names_in(directory)]
-        for prefix in sorted(installed, key=os.path.islink):
+        for prefix in sorted(paths_in(directory), key=os.path.islink):
             for path in _python_files(prefix if is_windows() else os.path.join(prefix, "bin")):
                 yield path, origin, os.path.basename(prefix)
     for directory in search:
@@ -115,7 +114,7 @@ def _python_files(directory: str) -> "list[str]":
         return []
     # A minimal RHEL 8 has only `platform-python`.
     named = re.compile(r"((python|pypy)(\d+(\.\d+)?)?t?d?|platform-python)" + (r"\.exe\Z" if is_windows() else r"\Z"))
-    return [os.path.join(directory, name) for name in names_in(directory) if named.match(name)]
+    return [path for path in paths_in(directory) if named.match(os.path.basename(path))]
 
 
 def _is_shim(path: str, real: str) -> bool:

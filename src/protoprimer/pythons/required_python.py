@@ -8,6 +8,7 @@ from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_
 from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
+from protoprimer.system.paths import with_parents
 
 __all__ = ["RequiredPython", "required_python_of"]
 
@@ -60,9 +61,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
 
 def _version_files(root: str) -> "list[str]":
     # It counts up to the repository's root, and up to home; the nearest first.
-    home, directories = os.path.realpath(os.path.expanduser("~")), [root]
-    while os.path.dirname(directories[-1]) != directories[-1]:
-        directories.append(os.path.dirname(directories[-1]))
+    home, directories = os.path.realpath(os.path.expanduser("~")), with_parents(root)
     ends = [one for one in directories if os.path.exists(os.path.join(one, ".git"))] + [root]
     last = home if home in directories else ends[0]
     return [os.path.join(one, ".python-version") for one in directories[: directories.index(last) + 1]]

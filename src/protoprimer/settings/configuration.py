@@ -11,7 +11,7 @@ from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 from protoprimer.system.files import names_in, read_configured, sha256_of
-from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory
+from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory, with_parents
 
 __all__ = [
     "CELL_VARIABLE",
@@ -305,11 +305,10 @@ def _names_by_file(pattern: str) -> "list[str]":
 
 
 def _refuse_dangling(file: str) -> None:
-    while file != os.path.dirname(file):
-        if os.path.islink(file) and not os.path.exists(file):
-            cause = "the link leads to %s, which is not there" % os.readlink(file)
-            raise ConfigurationError(cause, file, "point it elsewhere")
-        file = os.path.dirname(file)
+    for path in with_parents(file):
+        if os.path.islink(path) and not os.path.exists(path):
+            cause = "the link leads to %s, which is not there" % os.readlink(path)
+            raise ConfigurationError(cause, path, "point it elsewhere")
 
 
 def _present_files(configuration: Configuration, directory: str, names: "tuple[str, ...] | list[str]") -> "list[str]":

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.toml import load_toml
 from protoprimer.settings.credentials import home_path, url_credentials
-from protoprimer.system.paths import file_url
+from protoprimer.system.paths import file_url, with_parents
 
 __all__ = [
     "SETTINGS",
@@ -204,10 +204,7 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
             raise ConfigurationError(cause, "the variable UV_CONFIG_FILE", "create it, or unset the variable")
         return [os.path.abspath(chosen)]
     # As uv does it, `uv.toml` goes before; where the root has neither, the next directory above counts.
-    directories = [root]
-    while os.path.dirname(directories[-1]) != directories[-1]:
-        directories.append(os.path.dirname(directories[-1]))
-    nearest = [os.path.join(one, name) for one in directories for name in ("uv.toml", "pyproject.toml")]
+    nearest = [os.path.join(one, name) for one in with_parents(root) for name in ("uv.toml", "pyproject.toml")]
     systems = _host_directories(environ) + ["/etc"]
     if os.name == "nt":
         systems = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]

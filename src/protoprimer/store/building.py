@@ -14,10 +14,10 @@ from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.locks_read import marker_environment
-from protoprimer.project.plan import Plan, check_choices
+from protoprimer.project.plan import Plan, check_choices, prompt_label
 from protoprimer.pythons.probe import verify_environment_interpreter
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
-from protoprimer.store.carried import carry_module
+from protoprimer.store.carried import carry
 from protoprimer.store.file_lock import FileLock, disk_failure
 from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps
 from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationStore
@@ -167,6 +167,7 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
 def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, object]":
     interpreter, plan, console = request.interpreter, request.plan, request.console
     with console.step("creating an environment for %s" % interpreter, "created an environment for %s" % interpreter):
+        backend.prompt = prompt_label(request.configuration)
         try:
             backend.create(interpreter, path)
         except InstallError as error:
@@ -184,8 +185,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "correct what is asked for"
             raise InstallError(fault, plan.lock, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
-    carry_module(path, request.configuration.kernel_path, console)
-    return dict(record, in_checkout=written)
+    return dict(record, in_checkout=written, carried=carry(path, request.configuration, console))
 
 
 def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[str, str]]") -> None:

@@ -1,8 +1,8 @@
 """The user's cache, whose entries go when nobody has used them for long."""
 
-import contextlib
 import os
 import time
+from contextlib import suppress
 
 from protoprimer.fetch.wheels import remove_unused
 from protoprimer.store.generations import record_of
@@ -27,7 +27,7 @@ def collect_cache(cache_directory: str) -> int:
     # Bytecode, laid out by the paths of sources.
     for place, _, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
         removed += remove_unused(place, 30 * _DAY, files.__contains__)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.rmdir(place)
     clones = os.path.join(cache_directory, "clones")
     return removed + remove_unused(clones, _DAY, lambda name: _is_of_no_clone(os.path.join(clones, name)))
@@ -36,7 +36,7 @@ def collect_cache(cache_directory: str) -> int:
 def collect_cache_once_a_day(cache_directory: str) -> None:
     """Do the same unless somebody has done so within a day, or the cache cannot be written."""
     mark = os.path.join(cache_directory, "collected")
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         if not os.path.exists(mark) or time.time() - os.stat(mark).st_mtime >= _DAY:
             write_atomically(mark, b"", durable=False)
             collect_cache(cache_directory)

@@ -1,4 +1,4 @@
-"""What `import protoprimer` finds in an environment."""
+"""What each environment has from us: a module to import, a pip to type, a shell's way to the next environment."""
 
 import os
 import re
@@ -6,14 +6,15 @@ import subprocess
 from shlex import quote
 
 from protoprimer.backends.installed import metadata_directories, site_packages_directories
+from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, write_atomically
-from protoprimer.system.paths import environment_python, scripts_directory
+from protoprimer.system.paths import environment_python, scripts_directory, user_cache_directory
 from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
 from protoprimer.version import PROTOPRIMER_MARK
 
-__all__ = ["carry_module", "has_our_mark", "installed_package"]
+__all__ = ["carry", "has_our_mark", "installed_package"]
 
 _NAME = "protoprimer"
 _PIP_PROGRAM = """\
@@ -22,38 +23,62 @@ _PIP_PROGRAM = """\
 exec %s -I -c 'from protoprimer.primer_kernel import pip_main; pip_main()' "$@"
 """
 _PIP_PROGRAM_OF_WINDOWS = '@"%s" -I -c "from protoprimer.primer_kernel import pip_main; pip_main()" %%*\r\n'
+# Added to what a user sources: a link that leads here will lead to the next environment.
+_BY_LINK = {
+    "activate": """
+if [ @ -ef "$VIRTUAL_ENV" ]; then VIRTUAL_ENV=@ PATH=@/bin:${PATH#*:}; fi
+""",
+    "activate.fish": """
+if contains (realpath $VIRTUAL_ENV) (realpath @ 2> /dev/null); set VIRTUAL_ENV @; set PATH[1] @/bin; end
+""",
+}
 # Finds a package, also an editable one, without running it.
 _FIND = "import importlib.util as u; s = u.find_spec('protoprimer'); print((s and s.origin) or '')"
 
 
-def carry_module(environment: str, kernel_path: str, console: Console) -> None:
-    """Let `import protoprimer` load the kernel in a new environment, unless it has a package of that name."""
+def carry(environment: str, configuration: Configuration, console: Console) -> "list[str]":
+    """Give a new environment what all have: `import protoprimer` loads the kernel; return the files that must stay."""
+    link = configuration.text("venv-link")
+    if link is not None and not is_windows():
+        _lead_by_link(environment, quote(configuration.path_of(link)))
     package = installed_package(environment)
     if package is not None and not has_our_mark(package):
         console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
-        return
-    _carry_pip(environment)
-    program = template("module.py").replace('KERNEL = "proto_kernel.py"', "KERNEL = " + ascii(kernel_path))
+        return []
+    carried = _carry_pip(environment)
+    known = ascii((configuration.kernel_path, user_cache_directory()))
+    program = template("module.py").replace('"proto_kernel.py", ""', known)
     for packages in site_packages_directories(environment) if package is None else ():
         directory = os.path.join(packages, _NAME)
         os.makedirs(directory, exist_ok=True)
-        for name, text in (("__init__.py", program), ("__init__.pyi", template("module.pyi")), ("py.typed", "")):
-            write_atomically(os.path.join(directory, name), text.encode("utf-8"), durable=False)
+        for name, text in (("__init__.py", program), ("__init__.pyi", template("module.pyi")), ("py.typed", "\n")):
+            carried.append(os.path.join(directory, name))
+            write_atomically(carried[-1], text.encode("utf-8"), durable=False)
+    return [os.path.relpath(path, environment) for path in carried]
 
 
-def _carry_pip(environment: str) -> None:
+def _lead_by_link(environment: str, link: str) -> None:
+    for name, text in _BY_LINK.items():
+        path = os.path.join(scripts_directory(environment), name)
+        content = content_of(path)
+        if content:
+            write_atomically(path, content + os.fsencode(text.replace("@", link)), durable=False)
+
+
+def _carry_pip(environment: str) -> "list[str]":
     # Else a shell would find the host's pip.
     scripts, python = scripts_directory(environment), environment_python(environment)
-    names = os.listdir(scripts)
+    names, written = os.listdir(scripts), []  # type: list[str], list[str]
     if any(name.startswith("pip") for name in names):
-        return
+        return written
     program, ending = _PIP_PROGRAM % quote(python), ""
     if is_windows():
         program, ending = _PIP_PROGRAM_OF_WINDOWS % python, ".cmd"
     # Beside `python3.12`, somebody may type `pip3.12`.
     for found in filter(None, (re.match(r"python([0-9.]*?)(\.exe)?\Z", name) for name in names)):
-        path = os.path.join(scripts, "pip" + found.group(1) + ending)
-        write_atomically(path, os.fsencode(program), mode=0o755, durable=False)
+        written.append(os.path.join(scripts, "pip" + found.group(1) + ending))
+        write_atomically(written[-1], os.fsencode(program), mode=0o755, durable=False)
+    return written
 
 
 def installed_package(environment: str) -> "str | None":

@@ -1,12 +1,12 @@
 """The file lock: one process works, the others wait and say for whom (docs/developers/state-directory.md)."""
 
-import contextlib
 import errno
 import json
 import os
 import re
 import stat
 import time
+from contextlib import suppress
 from typing import Any, Callable
 
 from protoprimer.errors import InstallError, LockTimeoutError
@@ -159,9 +159,9 @@ class FileLock:
         if self._owner == os.getpid() and self._token:
             _leave_held_directory(self._held, self._token)
         elif self._owner == os.getpid():
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 # A child forked meanwhile may have the descriptor too.
                 _call_system_lock(self._descriptor, False)
         if self._descriptor >= 0:
@@ -196,7 +196,7 @@ class FileLock:
         if not _is_file_at(self.path, descriptor) or (name and not process_is_gone(holder)):
             return False
         # The lock is held even if this fails.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.ftruncate(descriptor, 0)
             # Nobody can read byte 0, which Windows locks.
             os.write(descriptor, b" " + _holder_text())
@@ -249,13 +249,13 @@ def _open_lock_file(path: str) -> int:
 
 
 def _is_file_at(path: str, descriptor: int) -> bool:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     return False
 
 
 def _written_holder(path: str) -> "dict[str, Any]":
-    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as stream:
+    with suppress(OSError), open(path, "rb", buffering=0) as stream:
         stream.seek(1)
         return json_table(stream.read(4096))
     return {}
@@ -264,7 +264,7 @@ def _written_holder(path: str) -> "dict[str, Any]":
 def _pid_known_to_kernel(path: str) -> int:
     locks = content_of("/proc/locks").decode("ascii", "replace")
     # A device on Windows has no such numbers.
-    with contextlib.suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError):
         status = os.stat(path)
         # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
         place = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
@@ -279,7 +279,7 @@ def _holder_text() -> bytes:
 
 def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
     # The name of the file in it is never used twice.
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for name in os.listdir(held):
             return name, json_table(content_of(os.path.join(held, name)))
     return "", {}
@@ -292,10 +292,10 @@ def _enter_held_directory(held: str) -> str:
     os.mkdir(candidate)
     try:
         write_atomically(os.path.join(candidate, token), _holder_text())
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             # Windows renames onto no directory, not even an empty one.
             os.rmdir(held)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.rename(candidate, held)
         # NFS may report a failure for a rename that it did.
         return token if os.path.exists(os.path.join(held, token)) else ""
@@ -305,6 +305,6 @@ def _enter_held_directory(held: str) -> str:
 
 
 def _leave_held_directory(held: str, name: str) -> None:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.unlink(os.path.join(held, name))
         os.rmdir(held)

@@ -20,6 +20,7 @@ from protoprimer.system.files import (
     link_directory,
     link_target,
     names_in,
+    paths_in,
     remove_tree,
     write_json,
 )
@@ -32,8 +33,8 @@ RECORD_NAME = "protoprimer.json"
 IN_CHECKOUT = "in-checkout"
 # Of a record written by another version, only these types are read.
 _TYPES_IN_RECORD = {
-    "built_seconds": int, "distributions": list, "environment": str, "faults_when_new": list, "fingerprint": str,
-    "in_checkout": str, "interpreter": dict, "parts": dict, "serial": int,
+    "built_seconds": int, "carried": list, "distributions": list, "environment": str, "faults_when_new": list,
+    "fingerprint": str, "in_checkout": str, "interpreter": dict, "parts": dict, "serial": int,
 }  # fmt: skip
 _TRASH, _BUILDING = ".trash-", ".building"
 # What a process that was killed had not yet renamed to the name of a file or link of ours.
@@ -58,6 +59,8 @@ class Generation(NamedTuple):
             return [fault]
         known, when_new = (set(map(str, self.record.get(key, []))) for key in ("distributions", "faults_when_new"))
         faults = [name + " is missing" for name in sorted(known.difference(metadata_directories(self.path)))]
+        carried = [os.path.join(self.path, str(name)) for name in self.record.get("carried", [])]
+        faults += [name + " is missing or empty" for name in carried if not content_of(name)]
         faults += sorted(set(faults_of_files(self.path)) - when_new)
         written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
         if written and written != content_of(os.path.join(directory, IN_CHECKOUT)).decode("ascii", "replace"):
@@ -80,13 +83,9 @@ def _environment_and_digest(path: str) -> "tuple[str, ...] | None":
     return name.group(1, 2) if name else None
 
 
-def _paths_in(directory: str) -> "list[str]":
-    return [os.path.join(directory, name) for name in names_in(directory)]
-
-
 def _complete_in(directory: str) -> "list[Generation]":
     found = []
-    for path in _paths_in(directory):
+    for path in paths_in(directory):
         record = record_of(path)
         if _environment_and_digest(path) == (record.get("environment"), record.get("fingerprint")):
             found.append(Generation(path, record))
@@ -161,8 +160,9 @@ class GenerationStore:
         if fault:
             raise InstallError("what was just built is no environment: " + fault, path)
         here = this_process()
-        content = dict(record, **{key: here[key] for key in ("boot", "host", "machine", "namespace")})
-        content.update(
+        content = dict(
+            record,
+            **{key: here[key] for key in ("boot", "host", "machine", "namespace")},
             environment=self.environment_name,
             protoprimer=VERSION,
             built=here["since"],
@@ -215,7 +215,7 @@ class GenerationStore:
 
     def _leftovers(self) -> "list[str]":
         found = []
-        for path in filter(_environment_and_digest, _paths_in(self.directory)):
+        for path in filter(_environment_and_digest, paths_in(self.directory)):
             # In this order: a builder publishes before it takes its mark away.
             builder = json_table(content_of(path + _BUILDING))
             is_late = str(builder.get("since")) < utc_time(time.time() - _SECONDS_A_BUILD_MAY_TAKE)

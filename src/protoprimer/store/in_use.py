@@ -1,10 +1,10 @@
 """Which environments are in use, also by hosts and containers that share the checkout."""
 
-import contextlib
 import os
 import re
 import subprocess
 import time
+from contextlib import suppress
 from typing import Any, Iterator
 
 from protoprimer.store.file_lock import this_process
@@ -60,7 +60,7 @@ def _moments_of_use(generation: str) -> "dict[str, float]":
     found = {}
     for name in names_in(directory):
         if name.startswith(prefix) and not name.endswith(".tmp"):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 found[name[len(prefix) :]] = os.stat(os.path.join(directory, name)).st_mtime
     return found
 
@@ -85,9 +85,9 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
             if pid.isdigit() and int(pid) != os.getpid():
                 # An activated shell shows it in its variables only.
                 texts = [content_of("/proc/%s/%s" % (pid, name)) for name in ("cmdline", "environ", "maps")]
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     texts.append(os.fsencode(os.readlink("/proc/%s/cwd" % pid)))
                 yield b"\0".join(texts) + b"\0"
     elif not is_windows():
-        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        with suppress(OSError, subprocess.CalledProcessError):
             yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)

@@ -48,11 +48,8 @@ def environment_of_ready(configuration: Configuration) -> "Environment | None":
 
 def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
     """Return path and Python of the environment that this runs in, else of the ready one."""
-    ready, path = environment_of_ready(configuration), None
-    if record_of(sys.prefix).get("root") == configuration.root:
-        path = sys.prefix
-    elif ready is not None:
-        path = ready.path
+    ready = environment_of_ready(configuration)
+    path = sys.prefix if record_of(sys.prefix).get("root") == configuration.root else ready.path if ready else None
     return {
         "environment-path": path,
         "environment-python": environment_python(path) if path else None,

@@ -3,10 +3,10 @@
 A shell can compare times of files, not read them. So each input's time is kept as an empty file of that time, a stamp.
 """
 
-import contextlib
 import json
 import os
 import time
+from contextlib import suppress
 from shlex import quote
 from typing import Any, Sequence
 
@@ -90,13 +90,13 @@ def read_ready(state_directory: str) -> "dict[str, Any]":
 
 def forget_ready(state_directory: str) -> None:
     """Let the next run look at everything, where the fragment can be removed."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.unlink(os.path.join(state_directory, "ready"))
 
 
 def is_fresh(state_directory: str, facts: "dict[str, Any]") -> bool:
     """Tell whether nothing has changed since these facts, from `read_ready`, were written."""
-    with contextlib.suppress(OSError, LookupError, TypeError, ValueError):
+    with suppress(OSError, LookupError, TypeError, ValueError):
         return (
             os.path.samefile(state_directory, facts["state"])
             # Who knows what a power loss took.

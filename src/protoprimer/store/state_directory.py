@@ -1,7 +1,7 @@
 """The state directory of a clone, which is ours alone, and the environment chosen there."""
 
-import contextlib
 import os
+from contextlib import suppress
 from shlex import quote
 
 from protoprimer.errors import InstallError
@@ -66,7 +66,7 @@ def remove_unused_state_directory(path: str, lock: str) -> None:
     """Remove a state directory that has no more than its marks and this lock, which the caller holds."""
     files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
     # Windows keeps what is open.
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         if set(os.listdir(path)) == {"envs"}.union(map(os.path.basename, files)):
             os.rmdir(os.path.join(path, "envs"))
             for file in files:

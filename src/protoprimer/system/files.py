@@ -22,6 +22,7 @@ __all__ = [
     "link_directory",
     "link_target",
     "names_in",
+    "paths_in",
     "read_configured",
     "read_file",
     "remove_tree",
@@ -84,6 +85,11 @@ def names_in(directory: str) -> "list[str]":
         return sorted(os.listdir(directory))
     except OSError:
         return []
+
+
+def paths_in(directory: str) -> "list[str]":
+    """Return the paths of what is in a directory, sorted."""
+    return [os.path.join(directory, name) for name in names_in(directory)]
 
 
 def is_within(path: str, directory: str) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "path_of_file_url",
     "scripts_directory",
     "user_cache_directory",
+    "with_parents",
 ]
 
 
@@ -116,9 +117,13 @@ def can_lock_in(directory: str) -> bool:
 
 def nearest_existing(path: str) -> str:
     """Return a path, or the directory above it, that is there."""
-    while not os.path.lexists(path) and os.path.dirname(path) != path:
-        path = os.path.dirname(path)
-    return path
+    return next(filter(os.path.lexists, with_parents(path)), path)
+
+
+def with_parents(path: str) -> "list[str]":
+    """Return a path and the directories above it, the nearest first."""
+    parent = os.path.dirname(path)
+    return [path] + (with_parents(parent) if parent != path else [])
 
 
 def is_own(path: str) -> bool:

@@ -1,9 +1,9 @@
 #!/bin/sh
 """:" # Entry script of app.cli:main, written by protoprimer. sh reads down to `exit`; to Python that is one string.
 protoprimer_kind=run protoprimer_main=app.cli:main protoprimer_ready=
-[ -z "${ZSH_VERSION-}" ] || emulate sh; protoprimer_start() { :; }
-case $0 in */*) protoprimer_script=$0 ;; *) protoprimer_script=./$0 ;; esac
-[ -f "$protoprimer_script" ] || protoprimer_script=$(command -v -- "$0")
+[ -z "${ZSH_VERSION-}" ] || emulate sh; case $0 in */*) protoprimer_script=$0 ;; *) protoprimer_script=./$0 ;; esac
+[ -f "$protoprimer_script" ] || protoprimer_script=$(command -v -- "$0"); protoprimer_start() { :; }
+[ . -ef "${PWD-}" ] || [ -z "${0%%/*}" ] || { echo "error: this directory is gone" >&2; exit 3; }
 [ -h "$protoprimer_script" ] || protoprimer_ready=${protoprimer_script%/*}/.protoprimer/ready
 { read -r protoprimer_top < "$protoprimer_ready"; } 2> /dev/null && [ "$protoprimer_top" = '# protoprimer ready 2' ] &&
     command . "$protoprimer_ready" 2> /dev/null && protoprimer_start "$@"

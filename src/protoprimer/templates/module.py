@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import machinery, util
 
-KERNEL = "proto_kernel.py"
+KERNEL, CACHE = "proto_kernel.py", ""
 
 
 def _loaded_kernel():
@@ -17,12 +17,10 @@ def _loaded_kernel():
         return found
     loader = machinery.SourceFileLoader("proto_kernel", KERNEL)
     kernel = sys.modules["proto_kernel"] = util.module_from_spec(util.spec_from_loader("proto_kernel", loader))
-    cache = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
-    cache = os.getenv("PROTOPRIMER_CACHE", os.getenv("XDG_CACHE_HOME", os.path.expanduser(cache)) + "/protoprimer")
     kept = sys.dont_write_bytecode, getattr(sys, "pycache_prefix", None)
     # As in entry scripts: its bytecode is kept in the user's cache, never in the checkout.
-    is_lasting = sys.version_info >= (3, 8) and os.path.isdir(cache)
-    sys.dont_write_bytecode, sys.pycache_prefix = not is_lasting, cache + "/pyc"
+    is_lasting = sys.version_info >= (3, 8) and os.path.isdir(CACHE)
+    sys.dont_write_bytecode, sys.pycache_prefix = not is_lasting, CACHE + "/pyc"
     try:
         code = loader.get_code("proto_kernel")
     except (OSError, SyntaxError) as error:
