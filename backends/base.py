@@ -62,7 +62,7 @@ class Backend:
     """
 
     name = ""
-    # What marks the prompt of a shell that sources `activate`.
+    # For `activate`.
     prompt = "protoprimer"
 
     def __init__(self, toolbox: ToolBox, console: Console, settings: IndexSettings) -> None:

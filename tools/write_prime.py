@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def own_prime() -> str:
     """Return what `prime` should be."""
     title = "Entry script of protoprimer itself; its kernel is the source. Written by tools/write_prime.py."
-    return entry_text("boot", None, "src/source_kernel.py", title=title)
+    usual = "Entry script of this repository, written by protoprimer."
+    return entry_text("boot", None, "src/source_kernel.py").replace(usual, title)
 
 
 if __name__ == "__main__":

@@ -118,9 +118,8 @@ def which_are_known(wrong: str, names: "Iterable[str]") -> str:
     """Return advice on a wrong name: all that there are, the nearest first."""
     near = nearest_name(wrong, list(names))
     known = ", ".join(sorted(names, key=lambda name: (name != near, name)))
-    return ("did you mean %r? " % near if near else "") + (
-        "known: " + known if known else "none is known: add it first"
-    )
+    known = "known: " + known if known else "none is known: add it first"
+    return ("did you mean %r? " % near if near else "") + known
 
 
 def no_such_file(path: str, place: str) -> ConfigurationError:

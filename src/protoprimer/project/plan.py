@@ -362,7 +362,7 @@ def _settle_lock(plan: Plan, configuration: Configuration, must_exist: bool) -> 
 
 
 def prompt_label(configuration: Configuration) -> str:
-    """Return what marks a prompt: the project, and the environment if it is not the default."""
+    """Return what marks a prompt: project and environment."""
     project, name = read_project(configuration.root), configuration.environment_name
     label = (project.name if project else None) or os.path.basename(configuration.root)
     return re.sub(r"[^\w.+@:-]", "_", label + (":" + name if name != DEFAULT_ENVIRONMENT else ""))

@@ -1,4 +1,4 @@
-"""What each environment has from us: a module to import, a pip to type, a shell's way to the next environment."""
+"""What each environment has from us."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _PIP_PROGRAM = """\
 exec %s -I -c 'from protoprimer.primer_kernel import pip_main; pip_main()' "$@"
 """
 _PIP_PROGRAM_OF_WINDOWS = '@"%s" -I -c "from protoprimer.primer_kernel import pip_main; pip_main()" %%*\r\n'
-# Added to what a user sources: a link that leads here will lead to the next environment.
+# Added to what users source: the link will lead to the next environment.
 _BY_LINK = {
     "activate": """
 if [ @ -ef "$VIRTUAL_ENV" ]; then VIRTUAL_ENV=@ PATH=@/bin:${PATH#*:}; fi
@@ -37,10 +37,14 @@ _FIND = "import importlib.util as u; s = u.find_spec('protoprimer'); print((s an
 
 
 def carry(environment: str, configuration: Configuration, console: Console) -> "list[str]":
-    """Give a new environment what all have: `import protoprimer` loads the kernel; return the files that must stay."""
+    """Let `import protoprimer` load the kernel, and more; return the files that must stay."""
     link = configuration.text("venv-link")
-    if link is not None and not is_windows():
-        _lead_by_link(environment, quote(configuration.path_of(link)))
+    for name, text in _BY_LINK.items() if link and not is_windows() else ():
+        path = os.path.join(scripts_directory(environment), name)
+        content = content_of(path)
+        if content:
+            text = text.replace("@", quote(configuration.path_of(str(link))))
+            write_atomically(path, content + os.fsencode(text), durable=False)
     package = installed_package(environment)
     if package is not None and not has_our_mark(package):
         console.warn("the package protoprimer of this environment is not ours: it is left alone (%s)" % package)
@@ -54,15 +58,7 @@ def carry(environment: str, configuration: Configuration, console: Console) -> "
         for name, text in (("__init__.py", program), ("__init__.pyi", template("module.pyi")), ("py.typed", "\n")):
             carried.append(os.path.join(directory, name))
             write_atomically(carried[-1], text.encode("utf-8"), durable=False)
-    return [os.path.relpath(path, environment) for path in carried]
-
-
-def _lead_by_link(environment: str, link: str) -> None:
-    for name, text in _BY_LINK.items():
-        path = os.path.join(scripts_directory(environment), name)
-        content = content_of(path)
-        if content:
-            write_atomically(path, content + os.fsencode(text.replace("@", link)), durable=False)
+    return carried
 
 
 def _carry_pip(environment: str) -> "list[str]":

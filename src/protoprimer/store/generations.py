@@ -59,8 +59,7 @@ class Generation(NamedTuple):
             return [fault]
         known, when_new = (set(map(str, self.record.get(key, []))) for key in ("distributions", "faults_when_new"))
         faults = [name + " is missing" for name in sorted(known.difference(metadata_directories(self.path)))]
-        carried = [os.path.join(self.path, str(name)) for name in self.record.get("carried", [])]
-        faults += [name + " is missing or empty" for name in carried if not content_of(name)]
+        faults += ["%s is missing or empty" % path for path in self.record.get("carried", []) if not content_of(path)]
         faults += sorted(set(faults_of_files(self.path)) - when_new)
         written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
         if written and written != content_of(os.path.join(directory, IN_CHECKOUT)).decode("ascii", "replace"):
