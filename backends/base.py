@@ -62,7 +62,6 @@ class Backend:
     """
 
     name = ""
-    # For `activate`.
     prompt = "protoprimer"
 
     def __init__(self, toolbox: ToolBox, console: Console, settings: IndexSettings) -> None:

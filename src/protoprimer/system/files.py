@@ -88,7 +88,7 @@ def names_in(directory: str) -> "list[str]":
 
 
 def paths_in(directory: str) -> "list[str]":
-    """Return the paths of what is in a directory, sorted."""
+    """Return the sorted paths in a directory."""
     return [os.path.join(directory, name) for name in names_in(directory)]
 
 
