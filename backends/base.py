@@ -110,7 +110,7 @@ class Backend:
 
         :param upgrade_all: forget earlier pins
         :param upgrade_packages: names whose earlier pins are forgotten
-        :raises BackendError: this backend cannot write that kind of lock: exit code 5
+        :raises BackendError: this backend cannot write that kind of lock
         """
         raise NotImplementedError
 
@@ -127,7 +127,7 @@ class Backend:
 
         :param of_lines_only: as for `sources_of_step`
         :param locking: as if there were no lock yet
-        :raises BackendError: a requirement that has an index of its own is to be locked: exit code 5
+        :raises BackendError: a requirement that has an index of its own is to be locked
         """
         plan = job.plan
         known = [project.path for project in plan.projects()] if locking else []
@@ -193,7 +193,7 @@ def run_installer(
 ) -> ChildResult:
     """Run an installer's command; `what` completes "could not …" if it fails.
 
-    :raises InstallError: its status is not 0: exit code 6
+    :raises InstallError: its status is not 0
     """
     result = run_child(arguments, console, cwd=cwd, environ=scrubbed_environment(environ), input_text=input_text)
     if result.status == 0:

@@ -9,7 +9,7 @@ from protoprimer.backends.base import Backend
 from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
-from protoprimer.errors import BackendError, InstallError, PrimerError, which_are_known
+from protoprimer.errors import BackendError, InstallError, PrimerError, no_such_file, which_are_known
 from protoprimer.fetch.roads import reason_in_short
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import ToolAbsent
@@ -71,8 +71,7 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
     for name in _as_list(wanted):
         if _is_backend_file(name):
             if not os.path.isfile(configuration.path_of(name)):
-                cause = "the backend file %s does not exist" % name
-                raise configuration.error(key, cause, "create it, or correct its path")
+                raise no_such_file(name, configuration.place_of(key))
         elif name != "auto" and name not in BACKENDS:
             advice = which_are_known(name, BACKENDS) + ", auto, or the path of your own backend file"
             raise configuration.error(key, "unknown backend %r" % name, advice)
@@ -95,7 +94,7 @@ def probe_backends(
 def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
     """Return the wanted backends in the order to try.
 
-    :raises ConfigurationError: a file is no backend: exit code 3
+    :raises ConfigurationError: a file is no backend
     """
     found: "list[type[Backend]]" = []
     for name in _as_list(wanted):

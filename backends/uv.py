@@ -48,7 +48,7 @@ class UvBackend(Backend):
 
     def create(self, interpreter: Interpreter, environment: str) -> None:
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable]
-        arguments += ["--prompt", self.prompt, environment]
+        arguments += ["--prompt=" + self.prompt, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
 
     def tools(self, interpreter: Interpreter) -> "dict[str, str]":

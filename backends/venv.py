@@ -22,6 +22,6 @@ class VenvBackend(PipBackend):
         return super().probe(interpreter, plan)
 
     def create(self, interpreter: Interpreter, environment: str) -> None:
-        command = [interpreter.executable, "-I", "-m", "venv", "--without-pip", "--prompt", self.prompt]
+        command = [interpreter.executable, "-I", "-m", "venv", "--without-pip", "--prompt=" + self.prompt]
         command += [environment] if is_windows() else ["--symlinks", environment]
         run_installer(self.console, self.name, "create an environment", command, os.path.dirname(environment), {})

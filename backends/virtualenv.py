@@ -22,7 +22,7 @@ class VirtualenvBackend(PipBackend):
     def create(self, interpreter: Interpreter, environment: str) -> None:
         tool, cwd = self.toolbox.virtualenv(interpreter), os.path.dirname(environment)
         # It names the interpreter already.
-        command = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", "--prompt", self.prompt]
+        command = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", "--prompt=" + self.prompt]
         run_installer(self.console, self.name, "create an environment", command + [environment], cwd, tool.environment)
 
     def tools(self, interpreter: Interpreter) -> "dict[str, str]":

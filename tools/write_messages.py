@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "reference" / "messages.md"
 _HEAD = """# Messages
 
 What protoprimer says when it fails, by exit code. Each message names what is wrong, where, and what to do next.
-The tests provoke every one of them, and `tools/write_messages.py` writes this page from what they saw. Paths, versions,
-names are examples.
+The tests provoke every one of them, and `tools/write_messages.py` writes this page from what they saw. Paths, versions
+and names are examples.
 """
 _TITLES = {
     1: "A state of the repository refused, or `kernel verify` found something",
@@ -26,15 +26,18 @@ _TITLES = {
     4: "No suitable interpreter",
     5: "No usable backend",
     6: "Creation, resolution, installation or the client's import failed",
-    7: "The lock was not had in time",
+    7: "The lock was not free in time",
     8: "There is no ready environment",
-    120: "What was to be printed could not be",
+    120: "What was printed is lost",
     130: "Interrupted",
 }
 # What differs from one machine and run to the next, and what stands for it.
 _EXAMPLES = (
     (r"/[^\s'\"]*/versions/(\d\.\d+)\.\d+(?:-\w+)?/bin/python[\d.]*", r"/usr/bin/python\1"),
-    (r"/(?:tmp|var)/\S*?(?:pytest-of-\w+/pytest-\d+/(?:popen-gw\d+/)?|host-\w+/)", "/home/you/"),
+    (
+        r"/(?:tmp|var)/\S*?(?:pytest-of-\w+/pytest-\d+/(?:popen-gw\d+/)?|host-\w+/)(?:test_\w+/|truth\d+/)?",
+        "/home/you/",
+    ),
     (r"/[^\s'\"]*/versions/(\d\.\d+)\.\d+/lib/", "/usr/lib/"),
     (r"\b127\.0\.0\.1:\d+|\bpypi\.[a-z]+", "packages.example"),
     (r"/opt/wheels\b", "/srv/wheels"),

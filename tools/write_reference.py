@@ -27,6 +27,7 @@ from neoprimer.meanings import with_meanings  # noqa: E402 - as above
 from protoprimer import errors, primer_kernel  # noqa: E402 - as above
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, parse_command_line  # noqa: E402 - the path is completed above
 from protoprimer.settings.configuration import INPUT_VARIABLES, LEAPS, read_configuration  # noqa: E402 - as above
+from protoprimer.settings.index_sources import SETTINGS  # noqa: E402 - as above
 from protoprimer.settings.schema import CLIENT_SCHEMA, PRIMER_SCHEMA  # noqa: E402 - as above
 
 Schema = Dict[str, Any]
@@ -187,6 +188,15 @@ def options_table(common: bool) -> str:
     return "\n".join(rows)
 
 
+def settings_table() -> str:
+    """Return a table of pip's and uv's settings, and of what pip and uv get of each."""
+    rows = ["| setting | uv's variables | uv's keys | with pip | with uv |", "|---|---|---|---|---|"]
+    for one in SETTINGS.values():
+        names = [", ".join(f"`{name}`" for name in cell.split()) for cell in (one.variables, one.keys)]
+        rows.append(f"| `{one.name}` | {' | '.join(names)} | {one.pip} | {one.uv} |")
+    return "\n".join(rows)
+
+
 def exit_codes_table() -> str:
     """Return a table of the exit codes: those of the errors, and the few that no error has."""
     meanings = {
@@ -195,7 +205,7 @@ def exit_codes_table() -> str:
         primer_kernel.INTERRUPTED: "Interrupted, as by Ctrl-C.",
     }
     for error in vars(errors).values():
-        if isinstance(error, type) and issubclass(error, errors.PrimerError) and error is not errors.PrimerError:
+        if isinstance(error, type) and issubclass(error, errors.PrimerError) and error.exit_code not in meanings:
             meanings[error.exit_code] = error.__doc__ or ""
     return "\n".join(
         ["| code | means |", "|---|---|", *(f"| {code} | {meanings[code]} |" for code in sorted(meanings))]
@@ -233,6 +243,7 @@ def described(name: str, thing: Any) -> str:
 
 PAGES = {
     "reference/exit-codes.md": {"exit codes": exit_codes_table},
+    "reference/indexes.md": {"settings": settings_table},
     "reference/api.md": {"names": api_text},
     "reference/configuration.md": {
         "keys": lambda: keys_table(CLIENT),

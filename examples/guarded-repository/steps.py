@@ -44,7 +44,7 @@ def git_hooks_directory(root: str) -> Path:
     command = ["git", "rev-parse", "--git-path", "hooks"]
     asked = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     if asked.returncode != 0:
-        raise PrimerError("this is no git repository", root, "clone it with git, or run: ./prime --target about")
+        raise PrimerError("this is not a git repository", root, "clone it with git, or run: ./prime --target about")
     return Path(root, os.fsdecode(asked.stdout).rstrip("\n"))
 
 

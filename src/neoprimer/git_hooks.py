@@ -85,7 +85,7 @@ def _hooks_directory(root: str, console: Console) -> str | None:
         console.say(f"no git hooks are installed: git cannot be started ({error.strerror})")
         return None
     if asked.returncode != 0:
-        console.say(f"no git hooks are installed: {root} is no git repository")
+        console.say(f"no git hooks are installed: {root} is not a git repository")
         return None
     return os.path.normpath(os.path.join(root, asked.stdout.rstrip("\n")))
 

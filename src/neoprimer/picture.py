@@ -52,7 +52,7 @@ def graph_picture_drawn(
     """
     rows = graph_status(picture_settings.target)
     if picture_settings.only_its_way:
-        rows = [(one, status) for one, status in rows if status != "not needed"]
+        rows = [(one, status) for one, status in rows if status not in ("not needed", "done earlier")]
     path = os.path.join(root, picture_settings.path)
     content = graph_svg(rows, f"the way to {picture_settings.target}").encode("utf-8")
     try:

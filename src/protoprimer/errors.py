@@ -14,7 +14,7 @@ __all__ = [
     "PrimerError",
     "UsageError",
     "did_you_mean",
-    "nearest_name",
+    "first_of",
     "no_such_file",
     "which_are_known",
 ]
@@ -82,7 +82,7 @@ class InstallError(PrimerError):
 
 
 class LockTimeoutError(PrimerError):
-    """The lock was not had within `lock-timeout` seconds."""
+    """The lock was not free within `lock-timeout` seconds."""
 
     exit_code = 7
 
@@ -94,32 +94,30 @@ class NotReadyError(PrimerError):
 
 
 class OutputLost(PrimerError):
-    """What was to be printed could not be."""
+    """What was printed is lost."""
 
     exit_code = 120
 
 
-def nearest_name(name: str, known: "list[str]") -> "str | None":
-    """Return the known name that `name` was most likely meant to be."""
+def did_you_mean(name: str, known: "Iterable[str]", otherwise: "str | None" = None) -> "str | None":
+    """Return the advice to take the known name that is nearest, or else another advice."""
     import difflib
 
     by_small = {one.lower(): one for one in known}
-    found = difflib.get_close_matches(name.lower(), list(by_small), n=1, cutoff=0.6)
-    return by_small[found[0]] if found else None
-
-
-def did_you_mean(name: str, known: "list[str]", otherwise: "str | None" = None) -> "str | None":
-    """Return the advice to take the known name that is nearest, or else another advice."""
-    near = nearest_name(name, known)
-    return "did you mean %r?" % near if near else otherwise
+    found = difflib.get_close_matches(name.lower(), by_small, n=1, cutoff=0.6)
+    return "did you mean %r?" % by_small[found[0]] if found else otherwise
 
 
 def which_are_known(wrong: str, names: "Iterable[str]") -> str:
-    """Return advice on a wrong name: all that there are, the nearest first."""
-    near = nearest_name(wrong, list(names))
-    known = ", ".join(sorted(names, key=lambda name: (name != near, name)))
-    known = "known: " + known if known else "none is known: add it first"
-    return ("did you mean %r? " % near if near else "") + known
+    """Return advice on a wrong name: the nearest one, and as many as a person reads."""
+    known = ", ".join(first_of(list(names), 9))
+    told = "known: " + known if known else "none is known: add it first"
+    return " ".join(filter(None, [did_you_mean(wrong, names), told]))
+
+
+def first_of(lines: "list[str]", most: int) -> "list[str]":
+    """Return so many, and how many more there are."""
+    return lines[:most] + (["and %d more" % (len(lines) - most)] if len(lines) > most else [])
 
 
 def no_such_file(path: str, place: str) -> ConfigurationError:

@@ -4,9 +4,10 @@ from typing import Any, Callable, Iterable
 
 from protoprimer.errors import ConfigurationError, UsageError, which_are_known
 
-__all__ = ["DEFINED_STATES", "DONE", "NOT_NEEDED", "REACHABLE", "State", "StateGraph", "lazy", "state"]
+__all__ = ["DEFINED_STATES", "DONE", "EARLIER", "NOT_NEEDED", "REACHABLE", "State", "StateGraph", "lazy", "state"]
 
 DONE = "done"
+EARLIER = "done earlier"
 REACHABLE = "reachable"
 NOT_NEEDED = "not needed"
 
@@ -98,6 +99,7 @@ class StateGraph:
         self._provided = {}  # type: dict[str, object]
         self._values = {}  # type: dict[State, object]
         self._failures = {}  # type: dict[State, BaseException]
+        self._given = set()  # type: set[str]
         self._is_checked = False
         for function in functions:
             self.add(function)
@@ -119,6 +121,7 @@ class StateGraph:
     def provide(self, name: str, value: object) -> None:
         """Set the value of a state, which is then never evaluated."""
         if name in self.states:
+            self._given.update(self.states[name].needs)
             self._values[self.states[name]] = value
         else:
             self._provided[name] = value
@@ -160,10 +163,11 @@ class StateGraph:
 
     def state_of_target(self, target: str, place: str = "--target") -> State:
         """Return the state with this public name, which `place` asks for; UsageError if there is none."""
+        # The client's own come last.
         by_target = {one.target: one for one in self.states.values()}
         found = by_target.get(target) or self.states.get(target)
         if found is None:
-            raise UsageError("there is no target %r" % target, place, which_are_known(target, by_target))
+            raise UsageError("there is no target %r" % target, place, which_are_known(target, list(by_target)[::-1]))
         return found
 
     def needed_by(self, name: str) -> "list[str]":
@@ -173,8 +177,11 @@ class StateGraph:
         return [one.name for one in order if self.states[one.name] is one]
 
     def status(self, target: str) -> "list[tuple[State, str]]":
-        """Return each state with `done`, `reachable` (still on the way to `target`) or `not needed`."""
-        found = dict.fromkeys(self.states, NOT_NEEDED)
+        """Return each state: `done`, `done earlier`, `reachable` (on the way to `target`) or `not needed`."""
+        found, earlier = dict.fromkeys(self.states, NOT_NEEDED), []  # type: dict[str, str], list[State]
+        for need in self._given.intersection(self.states):
+            self._visit(self.states[need], [], earlier)
+        found.update((one.name, EARLIER) for one in earlier)
         found.update(dict.fromkeys(self.needed_by(target), REACHABLE))
         return [(one, DONE if one in self._values else found[name]) for name, one in self.states.items()]
 

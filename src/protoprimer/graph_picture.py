@@ -1,19 +1,21 @@
-"""The graph of states as text, mermaid or dot: done, reachable and not needed told apart."""
+"""The graph of states as text, mermaid or dot: what is done and what is still to do."""
 
-from protoprimer.graph import DONE, NOT_NEEDED, REACHABLE, State, StateGraph
+from protoprimer.graph import DONE, EARLIER, NOT_NEEDED, REACHABLE, State, StateGraph
 
 __all__ = ["PICTURE_COLOURS", "graph_edges", "graph_picture"]
 
-PICTURE_COLOURS = {DONE: "#b7e1b0", REACHABLE: "#fff2b3", NOT_NEEDED: "#eeeeee"}
-_TEXT_MARKS = {DONE: "[x]", REACHABLE: "[ ]", NOT_NEEDED: " - "}
-_TEXT_COLUMNS = 110
+PICTURE_COLOURS = {DONE: "#b7e1b0", EARLIER: "#d9efd5", REACHABLE: "#fff2b3", NOT_NEEDED: "#eeeeee"}
+_TEXT_MARKS = {DONE: "[x]", EARLIER: "[=]", REACHABLE: "[ ]", NOT_NEEDED: " - "}
 
 
 def graph_picture(graph: StateGraph, target: str, form: str) -> str:
     """Return a picture, as `text`, `mermaid` or `dot`, of the graph on the way to the state `target`."""
     rows = graph.status(target)
     if form == "text":
-        lines = ["the way to %s: [x] done, [ ] reachable, - not needed; ? asked for on a condition" % target, ""]
+        lines = [
+            "the way to %s: [x] done, [=] done earlier, [ ] to do, - not needed; <- what it needs, ? perhaps" % target,
+            "",
+        ]
         lines += _text_lines(rows)
     else:
         lines = (_mermaid_lines if form == "mermaid" else _dot_lines)(rows)
@@ -28,19 +30,12 @@ def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]
 
 
 def _text_lines(rows: "list[tuple[State, str]]") -> "list[str]":
-    import textwrap
-
     width, lines = max(len(one.name) for one, _ in rows), []
     for one, status in rows:
         known_as = " (target %s)" % one.target if one.target != one.name else ""
         line = ("%s %-*s  %s" % (_TEXT_MARKS[status], width, one.name, one.summary() + known_as)).rstrip()
         needs = [need + "?" * (need in one.lazy_needs) if need != one.name else "the original" for need in one.needs]
-        after = "<- " + ", ".join(needs) if needs else ""
-        if after and len(line) + len(after) + 2 > _TEXT_COLUMNS:
-            margin = " " * (width + 6)
-            lines += [line, textwrap.fill(after, _TEXT_COLUMNS, initial_indent=margin, subsequent_indent=margin)]
-        else:
-            lines.append(line + "  " * bool(after) + after)
+        lines += [line] + ["%*s<- %s" % (width + 6, "", ", ".join(needs))] * bool(needs)
     return lines
 
 

@@ -192,7 +192,7 @@ def interpreter(
     if required_python.note:
         console.warn("%s: taking the newest Python of this host" % required_python.note)
     only_looks = command_line.has("dry-run") or command_line.command == "check"
-    downloads = configuration.get("python-downloads") and not only_looks
+    downloads = None if only_looks else configuration.get("python-downloads")
     return choose_interpreter(request, toolbox(), downloads, required_python, required_python.note is not None)
 
 

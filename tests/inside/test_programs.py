@@ -70,7 +70,7 @@ def test_a_python_program_that_only_the_host_has_is_refused_and_not_run(
     assert done.output == ""
     assert "to run the host's all the same, give its path" in done.errors
     if name == "pytest":
-        assert '[dependency-groups] dev = ["pytest"]' in done.errors
+        assert '"pytest" in the list dev of [dependency-groups]' in done.errors
 
 
 @posix
@@ -216,7 +216,7 @@ def test_a_uv_of_the_repositorys_own_is_fetched_only_with_its_hash(new_clone: Ne
     variables = {"PIP_FIND_LINKS": str(wheel.parent), "PIP_NO_INDEX": "1", "PROTOPRIMER_CACHE": str(tmp_path / "cache")}
     clone.write({"protoprimer.toml": configured % (wheel.name, "0" * 64)})
     done = clone.prime("uv", "--", "x", status=5, environ=variables)
-    assert "is pinned, refused" in done.errors
+    assert "is pinned\n" in done.errors
     clone.write({"protoprimer.toml": configured % (wheel.name, digest)})
     assert clone.prime("uv", "--", "x", environ=variables).output == "uv 0.12.7\n"
     # Nothing else serves from now on.
@@ -232,8 +232,8 @@ def test_a_uv_of_the_repositorys_own_is_fetched_only_with_its_hash(new_clone: Ne
 @pytest.mark.parametrize(
     ("version", "name", "text", "told"),
     [
-        ("0.12.7", "uv-0.12.6-py3-none-any.whl", "0" * 64, "is no wheel of uv 0.12.7"),
-        ("0.12.7", "uv-0.12.7-py3-none-any.whl", "12", "is no sha256"),
+        ("0.12.7", "uv-0.12.6-py3-none-any.whl", "0" * 64, "is not a wheel of uv 0.12.7"),
+        ("0.12.7", "uv-0.12.7-py3-none-any.whl", "12", "is not a sha256"),
         ("twelve", "uv-twelve-py3-none-any.whl", "0" * 64, "twelve"),
     ],
 )

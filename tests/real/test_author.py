@@ -135,8 +135,7 @@ def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: P
         (tmp_path / name / "pyproject.toml").write_text(PROJECT + BUILD)
     words = author("init", where=tmp_path)
     assert (
-        "installs:     nothing says which of the projects here are to be installed: packages/one, packages/two\n"
-        in words
+        "installs:     the configuration does not say which projects to install: packages/one, packages/two\n" in words
     )
     # Without that line ./prime would end with 3.
     told = "next:         echo 'install = [{ projects = [\"packages/*\"] }]' > protoprimer.toml\n"

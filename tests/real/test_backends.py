@@ -929,7 +929,7 @@ def test_list_of_backends_is_tried_in_its_order(workshop: Workshop) -> None:
 def test_unknown_backend_is_a_configuration_error_with_the_nearest_name(workshop: Workshop) -> None:
     with pytest.raises(ConfigurationError, match=r"unknown backend .virtualen.\n") as caught:
         workshop.build("virtualen", "3.13")
-    assert str(caught.value.advice).startswith("did you mean 'virtualenv'? known: virtualenv, uv, venv, auto")
+    assert str(caught.value.advice).startswith("did you mean 'virtualenv'? known: uv, virtualenv, venv, auto")
 
 
 def test_backend_of_the_repository_is_loaded_from_its_file(workshop: Workshop) -> None:

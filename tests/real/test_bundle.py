@@ -130,13 +130,13 @@ def test_nothing_is_written_where_something_else_is_nor_on_a_dry_run(
     mine.mkdir()
     (mine / "letter.txt").write_text("dear")
     done = clone.prime("bundle", str(mine), status=3)
-    assert "is no bundle, and not empty" in done.errors
+    assert "this is neither a bundle nor empty: nothing was written\n" in done.errors
     assert os.listdir(mine) == ["letter.txt"]
     for below in ("", "/a", "/a/b"):
         errors = clone.prime("bundle", f"{mine}/letter.txt{below}", status=3).errors
-        assert f"{mine}/letter.txt is no directory: nothing was written\n" in errors
+        assert f"this is not a directory: nothing was written\n  where: {mine}/letter.txt\n" in errors
         assert "name a directory that is new" in errors
-    assert "is no platform tag" in clone.prime("bundle", str(tmp_path / "new"), "--platform", "win", status=2).errors
+    assert "is not a platform tag" in clone.prime("bundle", str(tmp_path / "new"), "--platform", "win", status=2).errors
     done = clone.prime("bundle", str(tmp_path / "new"), "--dry-run")
     assert "would bundle" in done.output + done.errors
     assert not (tmp_path / "new").exists()
@@ -149,13 +149,13 @@ def test_a_place_where_no_bundle_can_be_is_told_with_what_helps(
     if os.path.isdir("/proc/self"):
         errors = clone.prime("bundle", "/proc/x", status=6).errors
         assert "cannot write the bundle" in errors
-        assert "next: name a directory that can be made there, and written by you\n" in errors
+        assert "next: name a directory that you can create or write\n" in errors
     (tmp_path / "closed").mkdir(0o555)
     command = [*support.without_privileges(), "./prime", "bundle"]
     errors = clone.run(*command, str(tmp_path / "closed/x"), status=6).errors
-    assert "next: name a directory that can be made there, and written by you\n" in errors
+    assert "next: name a directory that you can create or write\n" in errors
     errors = clone.run(*command, str(tmp_path / "closed"), status=3).errors
-    assert "error: the directory cannot be read and written\n" in errors
+    assert "error: you may not read and write this directory\n" in errors
 
 
 def test_no_bundle_is_written_into_an_environment(new_clone: Callable[..., Clone]) -> None:
@@ -293,8 +293,8 @@ def test_what_a_bundle_does_not_know_is_refused_and_so_are_two_bundles(
     assert "there are several bundles" in clone.prime(status=3).errors
     torn = str(clone.root / "a.protoprimer-bundle")
     assert "could not be unpacked" in clone.prime("--bundle", torn, status=3).errors
-    assert "is no bundle: nothing was written" in clone.prime("bundle", torn, status=3).errors
-    assert "no bundle that" in clone.prime("--bundle", str(tmp_path / "nowhere"), status=3).errors
+    assert "this is not a bundle: nothing was written" in clone.prime("bundle", torn, status=3).errors
+    assert "this is not a bundle that" in clone.prime("--bundle", str(tmp_path / "nowhere"), status=3).errors
     # A directory of that name that is none is the repository's own.
     shutil.rmtree(clone.root / "bundle")
     (clone.root / "a.protoprimer-bundle").unlink()

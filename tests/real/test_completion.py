@@ -23,6 +23,12 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the scripts are for she
 
 COMPLETION_SHELLS = ("bash", "zsh", "fish")
 
+MATRIX = """\
+[matrix]
+python = ["3.9", "3.11", "3.12"]
+include = [{ python = "3.12", resolution = "lowest" }]
+"""
+
 # What follows `./prime`, and what Tab then offers; `None` in a set stands for words that differ from host to host.
 CASES: list[tuple[str, set[str]]] = [
     ("", set(COMMANDS)),
@@ -35,6 +41,7 @@ CASES: list[tuple[str, set[str]]] = [
     ("completion ", set(COMPLETION_SHELLS)),
     ("--env ", {"default", "docs", "it"}),
     ("check -e do", {"docs"}),
+    ("matrix --cell py3.1", {"py3.11", "py3.12", "py3.12-lowest"}),
     ("lock --upg", {"--upgrade", "--upgrade-package"}),
     ("check --js", {"--json"}),
     ("graph --target envi", {"environment"}),
@@ -107,7 +114,7 @@ def offered(shell: str, clone: clones.Clone, script: str, typed: str) -> set[str
 
 def cold_clone(new_clone: Callable[..., clones.Clone]) -> clones.Clone:
     clone = new_clone().entry("prime", None, "boot")
-    return clone.write({"protoprimer.toml": "[env.docs]\n[env.it]\n"})
+    return clone.write({"protoprimer.toml": "[env.docs]\n[env.it]\n" + MATRIX})
 
 
 @pytest.mark.parametrize("shell", COMPLETION_SHELLS)
@@ -188,7 +195,7 @@ def test_an_unknown_shell_is_a_usage_error(new_clone: Callable[..., clones.Clone
     done = clone.prime("completion", "bsh", status=2)
     assert (
         done.errors
-        == "error: there is no completion for the shell 'bsh'\n  next: did you mean 'bash'? known: bash, fish, zsh\n"
+        == "error: there is no completion for the shell 'bsh'\n  next: did you mean 'bash'? known: bash, zsh, fish\n"
     )
     assert clone.prime("completion", status=2).errors.startswith("error: completion needs an argument")
 

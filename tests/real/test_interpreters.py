@@ -73,7 +73,7 @@ def bare_environment(python: str, environment: Path, *options: str) -> Path:
 def choose(text: str, tmp_path: Path, toolbox: Any = None, downloads: bool = False, **more: Any) -> Interpreter:
     tools: Any = toolbox or SimpleNamespace()
     tools.console, tools.cache_directory = QUIET, str(tmp_path / "cache")
-    tools.settings = SimpleNamespace(root=str(tmp_path), offline=False)
+    tools.settings = SimpleNamespace(root=str(tmp_path), offline=False, bundle="")
     return choose_interpreter(parse_python_request(text), tools, downloads, **more)
 
 

@@ -163,7 +163,7 @@ def test_a_cell_that_cannot_be_provisioned_is_told_from_one_that_failed(reposito
         (["--python", "3.12,cpython3.12"], 3, "two cells of the matrix are the same"),
         (["--python", "bananas"], 3, "names no Python"),
         (["--python", "3.12", "--cell", "py3.21"], 2, "did you mean 'py3.12'?"),
-        (["--python", "3.12", "--jobs", "0"], 2, "--jobs must be a number from 1 on"),
+        (["--python", "3.12", "--jobs", "0"], 2, "--jobs must be 1 or more"),
         (["--python", ">=4"], 4, "this host has no interpreter for >=4"),
         (["--junit", "no/such/report.xml", "--python", "3.12"], 2, "does not exist"),
     ],
@@ -441,3 +441,40 @@ def test_an_interpreter_that_never_answers_is_waited_for_once(repository: Reposi
     # Another matrix asks again: it may have been mended.
     repository.run(*arguments, PATH=path)
     assert asked.read_text() == "\n\n"
+
+
+def run_step(file: str, job: str | None, step: str, repository: Repository, **variables: str) -> tuple[int, str]:
+    """Run one step's script of a workflow or an action as a runner does; return its status and what it set."""
+    document = pytest.importorskip("yaml").safe_load((support.ROOT / ".github" / file).read_text(encoding="utf-8"))
+    steps = document["jobs"][job]["steps"] if job else document["runs"]["steps"]
+    (script,) = [one["run"] for one in steps if one.get("id") == step and "if" not in one]
+    told = repository.root / "github-output"
+    told.write_text("")
+    environment = {**repository.environment, "ENTRY": "./prime", "GITHUB_OUTPUT": str(told), **variables}
+    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    status = subprocess.run(bash, cwd=repository.root, env=environment, check=False, timeout=300).returncode
+    return status, told.read_text()
+
+
+def test_the_workflow_fails_where_the_listing_does(repository: Repository) -> None:
+    status, told = run_step("workflows/matrix.yml", "cells", "list", repository, PYTHONS=OLD)
+    assert (status, json.loads(told.partition("strategy=")[2])["include"][0]["python"]) == (0, OLD)
+    status, told = run_step("workflows/matrix.yml", "cells", "list", repository, PYTHONS="three")
+    assert (status, told) == (3, "")
+
+
+@pytest.mark.parametrize("cell", ["", f"py{OLD}"])
+def test_the_action_caches_the_environment_that_will_be_built_with_and_without_a_cell(
+    repository: Repository, cell: str
+) -> None:
+    repository.configure(f'python = ["{OLD}"]')
+    status, told = run_step("actions/prime/action.yml", None, "plan", repository, CELL=cell, PYTHON="")
+    assert status == 0
+    found = re.fullmatch("fingerprint=([0-9a-f]{16})\n", told)
+    assert found is not None
+    assert not repository.state.exists()
+    if cell:
+        repository.run("--cell", cell)
+    else:
+        subprocess.run(["./prime", "-q"], cwd=repository.root, env=repository.environment, check=True)
+    assert list((repository.state / "envs").glob(f"*-{found.group(1)}*")), "what actions/cache is told to keep"

@@ -240,7 +240,7 @@ def test_git_hooks_without_their_configuration_are_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("has_configuration", [True, False])
-@pytest.mark.parametrize(("has_git", "says"), [(True, "is no git repository"), (False, "git cannot be started")])
+@pytest.mark.parametrize(("has_git", "says"), [(True, "is not a git repository"), (False, "git cannot be started")])
 def test_without_a_repository_or_git_hooks_are_left_out_with_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

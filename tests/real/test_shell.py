@@ -357,9 +357,7 @@ def test_the_shell_is_that_of_the_user(desk: Desk) -> None:
 def test_an_unknown_or_missing_shell_is_said_before_any_work(new_clone: Callable[..., clones.Clone]) -> None:
     clone = new_clone().entry("prime", None, "boot")
     done = clone.prime("shell", "--shell", "bsh", status=2)
-    assert (
-        done.errors.startswith("error: 'bsh' is not a shell that can be prepared\n") and "did you mean" in done.errors
-    )
+    assert done.errors.startswith("error: there is no support for the shell 'bsh'\n") and "did you mean" in done.errors
     done = clone.prime("shell", "--shell", "/no/such/zsh", status=2)
     assert done.errors.startswith("error: there is no shell /no/such/zsh on this host\n")
     assert not list(clone.state.glob("envs/*"))
@@ -427,6 +425,27 @@ def test_the_prompt_names_an_environment_that_is_not_the_default(new_clone: Call
     assert done.output == "a_clone:docs\n"
 
 
+def test_the_prompt_of_a_sourced_activate_is_the_repositorys_name(
+    new_clone: Callable[..., clones.Clone], fetch_tools: Callable[[str], None], backend: str
+) -> None:
+    fetch_tools(backend)
+    clone = new_clone("-my $HOME é").entry("prime", None, "boot")
+    clone.prime("--backend", backend)
+    name = "-my__HOME_é"
+    scripts = clone.root / ".venv" / "bin"
+    shown = clone.run(shutil.which("bash") or "", "-c", 'PS1="$ "; . .venv/bin/activate; printf %s "$PS1"').output
+    assert shown.strip() == f"({name}) $"
+    if shutil.which("fish"):
+        fish = [shutil.which("fish") or "", "-c", "source .venv/bin/activate.fish; fish_prompt"]
+        shown = clone.run(*fish, status=None).output
+        assert f"({name})" in shown
+    for script in [one for one in scripts.glob("[aA]ctivate.*") if one.suffix in (".fish", ".csh", ".ps1")]:
+        # PowerShell's own file of venv asks pyvenv.cfg.
+        text = script.read_text(encoding="utf-8")
+        assert name in text or "pyvenv.cfg" in text, script
+    assert f"{name}" in (clone.root / ".venv" / "pyvenv.cfg").read_text(encoding="utf-8")
+
+
 def test_powershell_is_given_a_script_that_no_quoting_can_change() -> None:
     variables = {"VIRTUAL_ENV": "/it's/here", "VIRTUAL_ENV_PROMPT": PROJECT}
     arguments = _powershell_arguments("exit 3", False, variables)
@@ -476,7 +495,7 @@ def test_run_says_what_is_not_there_as_a_usage_error(desk: Desk) -> None:
     plain = desk.home / "plain"
     plain.write_text("")
     done = desk.run("run", "--", str(plain), status=2)
-    assert done.errors.startswith(f"error: {plain} is no program that can be run")
+    assert done.errors.startswith(f"error: {plain} is not an executable program")
 
 
 # What a shell sources itself

@@ -103,7 +103,7 @@ def test_a_guarded_repository_is_ready_or_says_why_not(adopt: Callable[[str], Cl
     assert clone.prime("-q").output == "installed the git hooks\n"
     shutil.rmtree(clone.root / ".git")
     assert (
-        "error: this is no git repository"
+        "error: this is not a git repository"
         in clone.prime(
             "--target", "hooks", status=1, environ={"GIT_CEILING_DIRECTORIES": str(clone.root.parent)}
         ).errors

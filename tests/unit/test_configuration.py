@@ -149,7 +149,7 @@ def test_environments_are_known_by_table_and_by_file(tmp_path: Path) -> None:
     error = refusal(tmp_path, "--env", "doc")
     assert (error.cause, error.advice) == (
         "there is no environment 'doc'",
-        "did you mean 'docs'? known: docs, ci, default, dev",
+        "did you mean 'docs'? known: ci, default, dev, docs",
     )
 
 

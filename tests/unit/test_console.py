@@ -3,6 +3,7 @@
 import io
 
 from protoprimer.errors import PrimerError
+from protoprimer.system.children import _figures_of
 from protoprimer.system.console import Console
 
 
@@ -43,3 +44,9 @@ def test_a_place_that_only_names_the_repository_is_left_out() -> None:
     failure = PrimerError("it failed", "/home/you/repo", "mend it")
     assert _said(str(failure)) == "it failed\n  next: mend it"
     assert _said(str(PrimerError("it failed", "/home/you/repo/"))) == "it failed"
+
+
+def test_one_package_is_no_figure() -> None:
+    assert _figures_of(b"Collecting one\n") == ""
+    assert _figures_of(b"Collecting one\nCollecting two\n") == "2 packages"
+    assert _figures_of(b"Resolved 95 packages in 1 s\nBuilt one\nBuilt two\nmore\n") == "2 of 95 packages"

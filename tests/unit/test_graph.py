@@ -366,7 +366,26 @@ def test_an_unknown_target_lists_the_known_ones_with_the_nearest_first() -> None
     with pytest.raises(UsageError) as caught:
         graph.state_of_target("enviroment")
     assert caught.value.exit_code == 2
-    assert caught.value.advice == "did you mean 'environment'? known: environment, alpha, zeta"
+    assert caught.value.advice == "did you mean 'environment'? known: zeta, environment, alpha"
+
+
+def test_an_unknown_target_lists_the_clients_own_first_and_no_more_than_a_person_reads() -> None:
+    graph = graph_of({name: [] for name in "abcdefghijkl"}, [])
+    graph.add(lambda: None, name="of_the_client")
+    with pytest.raises(UsageError) as caught:
+        graph.state_of_target("2")
+    assert caught.value.advice == "known: of_the_client, l, k, j, i, h, g, f, e, and 4 more"
+
+
+def test_what_leads_to_a_provided_value_was_done_earlier_unless_a_replacement_needs_it_again() -> None:
+    functions = {"plan": [], "tools": [], "environment": ["plan", "tools"], "apart": []}
+    graph = graph_of(functions, [])
+    graph.provide("environment", "ready")
+    known = {one.name: status for one, status in graph.status("environment")}
+    assert known == {"plan": "done earlier", "tools": "done earlier", "environment": "done", "apart": "not needed"}
+    graph.add(lambda plan: plan, name="environment", replace=True)
+    known = {one.name: status for one, status in graph.status("environment")}
+    assert known["plan"] == known["environment"] == "reachable"
 
 
 def test_status_tells_done_reachable_and_not_needed_apart() -> None:
@@ -396,10 +415,12 @@ def test_pictures_show_status_conditions_and_replacements() -> None:
     graph.evaluate("done")
     text = graph_picture(graph, "start", "text").splitlines()
     assert text[2:] == [
-        "[ ] end     The last one.  <- the original",
+        "[ ] end     The last one.",
+        "            <- the original",
         "[x] done",
         " -  unused",
-        "[ ] start    (target the-start)  <- end?",
+        "[ ] start    (target the-start)",
+        "            <- end?",
     ]
     mermaid = graph_picture(graph, "start", "mermaid").splitlines()
     assert mermaid[1:6] == [

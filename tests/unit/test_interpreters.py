@@ -103,7 +103,7 @@ class Host:
         request = parse_python_request(text)
         tools: Any = toolbox or NoTools()
         tools.console, tools.cache_directory = QUIET, str(self.cache)
-        tools.settings = SimpleNamespace(root=str(self.root), offline=offline, bundle="")
+        tools.settings = SimpleNamespace(root=str(self.root), offline=offline, bundle="", for_uv=lambda: ([], {}))
         if selector:
             selected = selected_interpreter(selector, request, str(self.root), str(self.cache), QUIET)
             if selected is not None:

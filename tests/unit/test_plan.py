@@ -109,13 +109,13 @@ def test_group_that_names_a_sibling_of_the_same_step_is_not_looked_up_in_an_inde
     ("setting", "words"),
     [
         ('install = { projects = ["gone"] }', "does not exist"),
-        ('install = { projects = ["empty"] }', "is no project"),
+        ('install = { projects = ["empty"] }', "is not a project"),
         ('install = { requirements = ["gone.txt"] }', "gone.txt does not exist"),
         ('install = { constraints = ["gone.txt"] }', "gone.txt does not exist"),
         ('install = { projects = [{ path = ".", extras = ["no"] }] }', "has no extra `no`"),
         ('install = { projects = [{ path = ".", groups = ["no"] }] }', "has no dependency group `no`"),
         ('lock = "pylock.toml"', "pylock.toml does not exist"),
-        ('lock = "poetry.lock"', "no lock file of a known kind"),
+        ('lock = "poetry.lock"', "not a lock file of a known kind"),
         ('build-constraints = "gone.txt"', "gone.txt does not exist"),
     ],
 )
@@ -294,5 +294,5 @@ def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> N
     ]
     assert str(tmp_path / "packages") in plan.inputs().looked_at, "where a further project would appear"
     (tmp_path / "protoprimer.toml").write_text('install = [{ projects = ["nosuch/*"] }]\n', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"no project is found by nosuch/\*"):
+    with pytest.raises(ConfigurationError, match=r"no project matches nosuch/\*"):
         make_plan(configuration_of(tmp_path))

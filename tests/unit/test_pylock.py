@@ -149,7 +149,7 @@ def test_default_groups_of_a_lock_are_always_wanted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (HEAD + 'requires-python = "<3"\n', "the lock is for Python <3"),
+        (HEAD + 'requires-python = "<3"\n', "the lock is for Python <3, by requires-python, not for "),
         (
             HEAD + "environments = [\"sys_platform == 'amiga'\"]\n",
             "not for this interpreter, but for: sys_platform == 'amiga'",
@@ -166,6 +166,8 @@ def test_lock_that_cannot_be_honoured_is_refused(tmp_path: Path, text: str, word
         read_lock(plan_with(lock_of(tmp_path, text)), HERE)
     assert words in caught.value.cause
     assert "./prime lock" in (caught.value.advice or "")
+    # A project's own range comes back in each new lock.
+    assert ("requires-python" in caught.value.cause) == ("requires-python" in text)
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_lines_are_those_of_keys_headers_and_elements(tmp_path: Path) -> None:
         ("\ufeffa = 1", 1, "byte order mark"),
         ("a = '\x01'", 1, "control character U+0001"),
         ('a = "C:\\Users"', 1, "\\U is no escape"),
-        ("a = 2023-02-31", 1, "no such date"),
+        ("a = 2023-02-31", 1, "not a date"),
         ("a = " + "[" * 100000, 1, "nested too deeply"),
     ],
 )

@@ -172,7 +172,7 @@ def test_a_file_with_another_hash_is_refused_and_leaves_nothing(
     message = str(refused.value)
     assert digest in message
     assert sha256(index.files[filename]) in message
-    assert "refused" in message
+    assert "is pinned" in message
     assert [record.closed for record in refused.value.records] == ["other bytes"]
     assert refused.value.exit_code == 5
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]

@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from protoprimer.project.plan import Plan
 from protoprimer.runtime import invocation as surroundings
+from protoprimer.runtime.foreign_programs import refuse_python_program_of_host
 from protoprimer.system import files, processes, windows
+from protoprimer.system.paths import scripts_directory
 from windows_processes import PROCESSES
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
+
+
+def test_a_program_of_the_environment_is_its_own_whatever_ending_it_is_found_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyvenv.cfg").write_text("")
+    scripts = scripts_directory(str(tmp_path))
+    monkeypatch.setattr("shutil.which", lambda name, path: os.path.join(path, name + ".EXE"))
+    plan = Plan(str(tmp_path), [], None)
+    refuse_python_program_of_host("python", scripts, str(tmp_path), str(tmp_path), lambda: plan)
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

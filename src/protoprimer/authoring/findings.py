@@ -12,6 +12,7 @@ from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import NothingChosenError, Plan, globs_of, make_plan, projects_below
 from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.configuration import Configuration
+from protoprimer.store.fingerprint import path_from
 from protoprimer.store.generations import is_our_link
 from protoprimer.system.files import names_in
 
@@ -69,7 +70,7 @@ def requirement_files(root: str) -> "list[str]":
 def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple[str, str | None]], str]":
     members = [member for step in plan.steps for member in step.members]
     here = [member for member in members if member.metadata.directory == plan.root]
-    known = [os.path.relpath(member.metadata.directory, plan.root).replace(os.sep, "/") for member in members]
+    known = [path_from(plan.root, member.metadata.directory) for member in members]
     used = [line.path for step in plan.steps for line in step.lines_of_files(plan.root)]
     files = requirement_files(plan.root)
     below = projects_below(plan.root)

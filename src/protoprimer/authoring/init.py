@@ -92,7 +92,9 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     console.root = os.path.abspath(directory)
     here = _Adoption(directory)
     if main is not None and here.kernel == here.entry:
-        raise UsageError("the kernel itself is %s, which has no main" % ENTRY_NAME, "--main", "give it another name")
+        raise UsageError(
+            "the kernel itself is %s, which takes no main" % ENTRY_NAME, "--main", "give the kernel another name"
+        )
     refuse_foreign_file(here.kernel, force)
     if here.kernel != here.entry:
         refuse_foreign_file(here.entry, force, by_kernel=False)

@@ -94,12 +94,12 @@ def bundle_command(
     except OSError as error:
         failure = disk_failure("write the bundle", target, error)
         if error.errno != errno.ENOSPC:
-            failure.advice = "name a directory that can be made there, and written by you"
+            failure.advice = "name a directory that you can create or write"
         raise failure from error
     finally:
         if is_new and os.path.isdir(parent) and not os.listdir(parent):
             os.rmdir(parent)
-    console.say("%d files for %s: there: ./prime --bundle %s" % (len(files), whom, quote(target)))
+    console.say("bundled for %s (files: %d); use it there: ./prime --bundle %s" % (whom, len(files), quote(target)))
     return 0
 
 
@@ -118,8 +118,8 @@ class _Platform(NamedTuple):
 def _platform_of(tag: str) -> _Platform:
     family, (major, minor), machine = platform_tag(tag) or ("", (0, 0), "")
     if family not in _SYSTEMS or (family == "win" and machine not in _WINDOWS_MACHINES):
-        advice = "such as manylinux_2_28_x86_64, musllinux_1_2_aarch64, macosx_14_0_arm64, win_amd64"
-        raise UsageError("%s is no platform tag of wheels" % tag, "--platform", advice)
+        advice = "use one such as manylinux_2_28_x86_64, musllinux_1_2_aarch64, macosx_14_0_arm64, win_amd64"
+        raise UsageError("%r is not a platform tag of wheels" % tag, "--platform", advice)
     if not family.endswith("linux"):
         return _Platform(tag, (tag,))
     # A C library also runs what was built for older ones.
@@ -133,7 +133,7 @@ def _pythons_to_serve(
 ) -> "tuple[list[PythonRequest], list[Interpreter]]":
     if not line.has("python"):
         return [graph.evaluate("required_python").narrowed], [graph.evaluate("interpreter")]
-    downloads = configuration.get("python-downloads") and not line.has("dry-run")
+    downloads = None if line.has("dry-run") else configuration.get("python-downloads")
     texts = expanded_pythons(line.text("python"), plan, toolbox.cache_directory, toolbox.console, True, "--python")
     requests = [parse_python_request(text) for text in texts]
     return requests, [choose_interpreter(one, toolbox, downloads, "--python") for one in requests]
@@ -147,17 +147,17 @@ def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
             with zipfile.ZipFile(target) as archive:
                 archive.getinfo(BUNDLE_NOTE)
         except (OSError, KeyError, zipfile.BadZipFile):
-            fault = "%s is no bundle: nothing was written" % target
+            fault = "this is not a bundle: nothing was written"
     elif not os.path.isdir(place):
-        fault = "%s is no directory: nothing was written" % place
+        fault, target = "this is not a directory: nothing was written", place
     elif place == target and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-        fault = "the directory cannot be read and written"
+        fault = "you may not read and write this directory"
     elif place == target:
         files = list(json_table(content_of(os.path.join(target, BUNDLE_NOTE))).get("files") or ())
         if not files and not all(name.startswith(_STAGING) for name in os.listdir(target)):
-            fault = "%s is no bundle, and not empty: nothing was written" % target
+            fault = "this is neither a bundle nor empty: nothing was written"
     if fault:
-        advice = "name a %s that is new, empty, or an earlier bundle" % ("file" if is_file else "directory")
+        advice = "name a %s that is new, empty or an earlier bundle" % ("file" if is_file else "directory")
         raise ConfigurationError(fault, target, advice)
     return files
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from protoprimer.backends.choosing import probe_backends
-from protoprimer.errors import PrimerError
+from protoprimer.errors import PrimerError, first_of
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import reason_in_short
 from protoprimer.fetch.tools import ToolBox
@@ -29,8 +29,6 @@ from protoprimer.system.paths import can_be_made, can_lock_in, nearest_existing
 from protoprimer.system.platform import libc_of_host, machine_of_host
 
 __all__ = ["check_command"]
-
-_FAULTS_SHOWN = 20
 
 
 def check_command(
@@ -94,7 +92,6 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
     except PrimerError as error:
         health = str(error)
     built = record.get("built_seconds")
-    more = ["and %d more" % (len(faults) - _FAULTS_SHOWN)] if len(faults) > _FAULTS_SHOWN else []
     return {
         "environment": health,
         **facts,
@@ -103,7 +100,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         # Such as `3 days, 4:05:06`.
         "age": str(timedelta(seconds=int(time.time() - built))) if isinstance(built, int) else None,
         "stale": stale,
-        "broken": faults[:_FAULTS_SHOWN] + more,
+        "broken": first_of(faults, 20),
         "inputs": files,
         "environments": [_other_environment(name, configuration) for name in configuration.environment_names],
         "next": advice,

@@ -5,6 +5,7 @@ import re
 from shlex import quote
 
 from protoprimer.backends.choosing import BACKENDS
+from protoprimer.commands.matrix.command import wanted_cells
 from protoprimer.commands.shell import SHELL_KINDS
 from protoprimer.errors import PrimerError, UsageError, which_are_known
 from protoprimer.graph import StateGraph
@@ -123,11 +124,13 @@ def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
 
 
 def _values_of_option(name: str, graph: StateGraph) -> "list[str]":
-    if name in ("--env", "-e"):
-        try:
+    try:
+        if name in ("--env", "-e"):
             return list(graph.evaluate("configuration").environment_names)
-        except PrimerError:
-            return []
+        if name == "--cell":
+            return [cell.name for cell in graph.call(wanted_cells)]
+    except PrimerError:
+        return []
     known = {one: option.choices for option in OPTIONS for one in option.names if option.choices}
     known["--backend"], known["--shell"] = ("auto", *BACKENDS), tuple(sorted(SHELL_KINDS))
     known["--target"] = tuple(sorted({one.target for one in graph.states.values()}))

@@ -1,7 +1,6 @@
 """`./prime eval`."""
 
 import json
-import os
 from typing import Any
 
 from protoprimer.project.plan import Plan
@@ -9,6 +8,7 @@ from protoprimer.pythons.required_python import RequiredPython
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import LEAPS, Configuration
 from protoprimer.settings.schema import CLIENT_SCHEMA
+from protoprimer.store.fingerprint import path_from
 from protoprimer.store.publishing import environment_facts
 from protoprimer.system.console import print_out
 
@@ -23,7 +23,7 @@ def eval_command(
     if "python" not in settings:
         configuration.derive("python", required_python.request.text, str(required_python))
     if "lock" not in settings and plan.lock:
-        configuration.derive("lock", os.path.relpath(plan.lock, root), "present")
+        configuration.derive("lock", path_from(root, plan.lock), "present")
     if "install" not in settings and plan.steps:
         configuration.derive("install", [_described_step(step, root) for step in plan.steps], "the root")
     facts = environment_facts(configuration)
@@ -63,8 +63,8 @@ def eval_command(
 
 def _described_step(step: "Any", root: str) -> "dict[str, list[str]]":
     return {
-        "projects": [os.path.relpath(project.path, root) for project in step.projects],
-        "requirements": [os.path.relpath(path, root) for path in step.requirements],
+        "projects": [path_from(root, project.path) for project in step.projects],
+        "requirements": [path_from(root, path) for path in step.requirements],
     }
 
 

@@ -29,8 +29,8 @@ def gc_command(
     if os.path.lexists(configuration.state_directory):
         with lock:
             removed = store.collect(keep, [])
-    console.say("removed %d generation%s" % (len(removed), "" if len(removed) == 1 else "s"))
+    console.say("removed %d generation%s" % (len(removed), "s" * (len(removed) != 1)))
     number = collect_cache(cache_directory)
     if number:
-        console.say("removed %d entr%s from the cache" % (number, "y" if number == 1 else "ies"))
+        console.say("removed from the cache: %d" % number)
     return 0

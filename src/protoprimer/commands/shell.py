@@ -150,7 +150,7 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
         kind = SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", os.path.basename(name).lower()))
         found = shutil.which(name)
         if asked and kind is None:
-            cause = "%r is not a shell that can be prepared" % asked
+            cause = "there is no support for the shell %r" % asked
             raise UsageError(cause, "--shell", which_are_known(asked, SHELL_KINDS))
         if kind and found:
             if not asked and usual and name != usual:

@@ -3,7 +3,7 @@
 import json
 import os
 
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import ConfigurationError, first_of
 from protoprimer.fetch.platform_tags import tag_of_host, tag_rank, tags_of_wheel
 from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
@@ -14,13 +14,12 @@ __all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle"]
 
 BUNDLE_NOTE = "bundle.json"
 BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
-_LINES_SHOWN = 20
 
 
 class OpenedBundle:
     """A bundle whose every file is what its manifest says; one that is a file is unpacked into the cache.
 
-    :raises ConfigurationError: exit code 3: it is no bundle, or files are missing, damaged or unknown
+    :raises ConfigurationError: it is no bundle, or files are missing, damaged or unknown
     """
 
     def __init__(self, path: str, cache_directory: str) -> None:
@@ -31,7 +30,7 @@ class OpenedBundle:
                 self.note = json.load(stream)
             self._files = {name: (facts["sha256"], facts["for"]) for name, facts in self.note["files"].items()}
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise self._error("no bundle that `./prime bundle` wrote", [str(error)]) from error
+            raise self._error("this is not a bundle that `./prime bundle` wrote", [str(error)]) from error
         # An installer would take what is unknown; what a file manager leaves has a dot.
         unknown = [one for one in os.listdir(self.directory) if one not in self._files and one[0] != "."]
         faults = ["%s: unknown to %s" % (name, BUNDLE_NOTE) for name in unknown if name != BUNDLE_NOTE]
@@ -41,7 +40,7 @@ class OpenedBundle:
                 how = "missing or unreadable" if found == "?" else "damaged: its sha256 is %s" % found
                 faults.append("%s: %s" % (name, how))
         if faults:
-            raise self._error("the bundle is not as it was made", sorted(faults))
+            raise self._error("the bundle has changed since it was made", sorted(faults))
 
     def refuse_misfit(self, version: str, lock: "str | None", console: Console) -> None:
         """Refuse a bundle that does not serve this version of Python on this host; warn if it is of another lock."""
@@ -57,10 +56,8 @@ class OpenedBundle:
             console.warn("the bundle was made for another lock or kernel: if it lacks something, make it anew")
 
     def _error(self, cause: str, lines: "list[str]", options: str = "") -> ConfigurationError:
-        if len(lines) > _LINES_SHOWN:
-            lines = lines[:_LINES_SHOWN] + ["and %d more" % (len(lines) - _LINES_SHOWN)]
         advice = "make it anew where there is a network (./prime bundle DIR%s), or name another by --bundle" % options
-        return ConfigurationError("\n  ".join([cause] + lines), self.path, advice)
+        return ConfigurationError("\n  ".join([cause] + first_of(lines, 20)), self.path, advice)
 
 
 def find_bundle(root: str) -> "str | None":

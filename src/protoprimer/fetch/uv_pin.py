@@ -73,7 +73,7 @@ def _checked_hash(configuration: Configuration, filename: str, version: str, tex
     place = configuration.place_of("tools", "uv", "hashes", filename)
     if filename.split("-")[:2] != ["uv", version] or not filename.endswith(".whl"):
         advice = "name it as the index does, such as uv-%s-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
-        raise ConfigurationError("%r is no wheel of uv %s" % (filename, version), place, advice % version)
+        raise ConfigurationError("%r is not a wheel of uv %s" % (filename, version), place, advice % version)
     if not re.match(r"(sha256:)?[0-9a-f]{64}\Z", text):
-        raise ConfigurationError("%r is no sha256" % text, place, "write its 64 hexadecimal digits")
+        raise ConfigurationError("%r is not a sha256" % text, place, "write its 64 hexadecimal digits")
     return text[-64:]

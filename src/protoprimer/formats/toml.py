@@ -23,7 +23,7 @@ class TomlError(ValueError):
 
 
 def load_toml(path: str) -> TomlTable:
-    """Return the content of a TOML file, or raise `ConfigurationError` (exit code 3)."""
+    """Return the content of a TOML file, or raise `ConfigurationError`."""
     try:
         text = read_configured(path).decode("utf-8")
         # From 3.15 on it takes TOML 1.1, which would make one file good here and bad there.
@@ -242,7 +242,7 @@ class TomlReader:
                 try:
                     value = value_of(found)
                 except ValueError:
-                    raise self.error("there is no such date or number") from None
+                    raise self.error("this is not a date or number") from None
                 self.at = found.end()
                 return value
         raise self.error("a value is expected: text needs quotes")

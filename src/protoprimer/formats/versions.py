@@ -19,7 +19,7 @@ __all__ = [
 
 
 class InvalidVersion(ValueError):
-    """Text that is no version of PEP 440."""
+    """Text that is not a version (PEP 440)."""
 
 
 class InvalidSpecifier(ValueError):
@@ -46,7 +46,7 @@ class Version:
     def __init__(self, text: str) -> None:
         found = _VERSION.match(text)
         if not found:
-            raise InvalidVersion("%r is no version of PEP 440" % text)
+            raise InvalidVersion("%r is not a version (PEP 440)" % text)
         epoch, release, letter, number, bare_post, post, dev, local = found.groups()
         post, letter = bare_post or post, (letter or "").lower()
         self.epoch = int(epoch or 0)
@@ -130,8 +130,8 @@ def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
     if operator and is_valid:
         return operator, stem + (wildcard or ""), named
     if operator and wildcard:
-        raise InvalidSpecifier("%r is no version specifier: .* goes with == and != only" % clause)
-    raise InvalidSpecifier("%r is no version specifier (PEP 440), such as >=3.8 or ==3.11.*" % clause)
+        raise InvalidSpecifier("%r is not a version specifier: .* goes with == and != only" % clause)
+    raise InvalidSpecifier("%r is not a version specifier (PEP 440), such as >=3.8 or ==3.11.*" % clause)
 
 
 def _meets_clause(written: str, candidate: Version, operator: str, text: str, named: "Version | None") -> bool:

@@ -65,7 +65,7 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
     """Return the sources of all that a step's projects require, and of what those require in their turn.
 
     :param of_lines_only: uv knows the sources of packages, but not whose the step's lines are
-    :raises ConfigurationError: a source leads nowhere (exit 3)
+    :raises ConfigurationError: a source leads nowhere
     """
     lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
     workspace = read_project(root)

@@ -126,8 +126,8 @@ def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
 def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
     """Return what the plan's lock file wants installed, apart from the plan's own projects.
 
-    :raises ConfigurationError: as `load_lock`, or a marker or an edge leads nowhere (exit 3)
-    :raises InstallError: it is not for this interpreter, or older than what the plan asks for (exit 6)
+    :raises ConfigurationError: as `load_lock`, or a marker or an edge leads nowhere
+    :raises InstallError: it is not for this interpreter, or older than what the plan asks for
     """
     document = _load_for_python(plan, environment)
     read = _packages_of_uv_lock if plan.lock_kind == "uv.lock" else _packages_of_pylock
@@ -147,7 +147,7 @@ def _load_for_python(plan: Plan, environment: TomlTable) -> TomlTable:
     document = load_lock(plan.lock or "")
     wanted, python = document.get("requires-python"), environment["python_full_version"]
     if wanted and not SpecifierSet(wanted).contains(python):
-        raise _refused_lock(plan, "the lock is for Python %s, not for %s" % (wanted, python))
+        raise _refused_lock(plan, "the lock is for Python %s, by requires-python, not for %s" % (wanted, python))
     return document
 
 
@@ -262,7 +262,7 @@ def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: 
         elif not line.is_constraint:
             fault = "has no pin for"
         if fault:
-            cause = "%s is older than what it is for: it %s `%s`"
+            cause = "%s does not cover what is asked for: it %s `%s`"
             raise _refused_lock(plan, cause % (os.path.basename(plan.lock or ""), fault, line.text), line.place)
 
 

@@ -248,7 +248,7 @@ def expand_group(
     """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
 
     :param above: the groups that include it; `keys` lead to where they do
-    :raises ConfigurationError: it is missing, ambiguous, circular or malformed (exit 3)
+    :raises ConfigurationError: it is missing, ambiguous, circular or malformed
     """
     names: "dict[str, str]" = {}
     for name in project.groups:

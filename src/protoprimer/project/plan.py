@@ -178,7 +178,7 @@ class Plan:
 def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Plan:
     """Return what the configuration, or without any the repository itself, asks to be installed.
 
-    :raises ConfigurationError: something that is named does not exist (exit 3)
+    :raises ConfigurationError: something that is named does not exist
     """
     configured: "list[TomlTable] | None" = configuration.get("install")
     steps = _default_steps(configuration.root) if configured is None else configured
@@ -210,7 +210,7 @@ def _default_steps(root: str) -> "list[TomlTable]":
         projects += [root] if metadata is not None and metadata.default_groups else []
         below = [] if projects or files or has_table else projects_below(root)
         if below:
-            cause = "nothing says which of the projects here are to be installed: " + ", ".join(below)
+            cause = "the configuration does not say which projects to install: " + ", ".join(below)
             advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
             raise NothingChosenError(cause, None, advice % ", ".join(globs_of(root, below)))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
@@ -260,7 +260,7 @@ def _step(configuration: Configuration, step: TomlTable) -> InstallStep:
         if has_wildcard(item["path"]) and not os.path.isdir(configuration.path_of(item["path"])):
             paths = projects_of_glob(configuration.root, item["path"])
         if not paths:
-            cause = "no project is found by %s" % item["path"]
+            cause = "no project matches %s" % item["path"]
             raise configuration.error("install", cause, "correct the pattern, or take it out of `install`")
         members += [_project(configuration, configuration.path_of(path), item) for path in paths]
     requirements = [_existing_file(configuration, "install", path) for path in step["requirements"]]
@@ -278,7 +278,7 @@ def _project(configuration: Configuration, path: str, item: TomlTable) -> Projec
         raise configuration.error("install", cause, "correct `path`, or take the project out of `install`")
     metadata = read_project(path)
     if metadata is None:
-        cause = "%s is no project: it has neither pyproject.toml nor setup.py nor setup.cfg" % path
+        cause = "%s is not a project: it has no pyproject.toml, setup.py or setup.cfg" % path
         raise configuration.error("install", cause, "name a project's directory in `path`")
     check_choices(configuration, "install", metadata, item["extras"], item["groups"])
     groups = (metadata.default_groups if item.get("default-groups") else []) + item["groups"]
@@ -347,7 +347,7 @@ def _settle_lock(plan: Plan, configuration: Configuration, must_exist: bool) -> 
     if configured:
         plan.lock = plan.lock_to_write = configuration.path_of(configured)
         if not re.match(r"(uv\.lock|pylock(\..+)?\.toml)$", os.path.basename(plan.lock)):
-            cause, advice = "%s is no lock file of a known kind", "name it uv.lock, pylock.toml or pylock.NAME.toml"
+            cause, advice = "%s is not a lock file of a known kind", "name it uv.lock, pylock.toml or pylock.NAME.toml"
             raise configuration.error("lock", cause % configured, advice)
         if must_exist and not os.path.isfile(plan.lock):
             cause = "the lock file %s does not exist" % plan.lock

@@ -37,12 +37,16 @@ _UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", 
 
 
 def choose_interpreter(
-    request: PythonRequest, toolbox: ToolBox, downloads: bool = True, place: object = None, take_newest: bool = False
+    request: PythonRequest,
+    toolbox: ToolBox,
+    downloads: "bool | None" = True,
+    place: object = None,
+    take_newest: bool = False,
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param place: what asked for this Python, as its `str()`
-    :raises InterpreterError: exit code 4: nothing fits
+    :raises InterpreterError: nothing fits
     """
     wild = wild_interpreter()
     is_candidate = wild.executable and not wild.found_in_environment and not take_newest
@@ -57,10 +61,10 @@ def choose_interpreter(
         if newest is not None:
             return newest
     bundle = toolbox.settings.bundle
-    if toolbox.settings.offline and not os.path.isfile(os.path.join(bundle, PYTHON_LIST)):
+    if not downloads:
+        no_download = "not tried: " + ("this run only looks" if downloads is None else "python-downloads is false")
+    elif toolbox.settings.offline and not os.path.isfile(os.path.join(bundle, PYTHON_LIST)):
         no_download = "not tried: " + ("the bundle has none, as --with-python was not given" if bundle else "offline")
-    elif not downloads:
-        no_download = "not tried: python-downloads is false, or this run only looks"
     else:
         try:
             return _fetched_interpreter(request, toolbox)
@@ -127,8 +131,8 @@ def selected_interpreter(
 ) -> "Interpreter | None":
     """Return what the client's selector chose, or `None` if it leaves the choice to us.
 
-    :raises ConfigurationError: exit code 3: it fails, or answers with what is no path
-    :raises InterpreterError: exit code 4: what it chose does not fit
+    :raises ConfigurationError: it fails, or answers with what is no path
+    :raises InterpreterError: what it chose does not fit
     """
     path = os.path.join(root, selector)
     try:

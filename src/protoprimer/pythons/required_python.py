@@ -34,7 +34,7 @@ class RequiredPython(NamedTuple):
 def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPython:
     """Return what is asked for: by `python`, `.python-version`, the projects' ranges, in this order.
 
-    :raises ConfigurationError: exit code 3: that is no Python, or there is no such selector
+    :raises ConfigurationError: that is no Python, or there is no such selector
     """
     selector = configuration.text("python-selector")
     if selector and not os.path.isfile(configuration.path_of(selector)):

@@ -162,7 +162,7 @@ class Primer:
         self._own_options = [name for option in OPTIONS for name in option.names]
         self._client_options: "list[str]" = []
         self._options: Any = None
-        advice = "it has made this environment already; say it in the configuration, or replace `environment`"
+        advice = "this environment was made with it already; set it in the configuration, or replace `environment`"
         graph.fixed = {one.name: advice for one, status in graph.status("environment") if status != DONE}
         self._add_states_for_clients()
         self._own_states = set(graph.states)

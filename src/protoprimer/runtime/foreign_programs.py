@@ -19,9 +19,11 @@ def refuse_python_program_of_host(
     name: str, path: str, environment: str, root: str, plan: "Callable[[], Plan]"
 ) -> None:
     """Refuse a name that would start a Python program from outside of the environment, by this PATH."""
-    own, found = os.path.join(scripts_directory(environment), name), shutil.which(name, path=path)
-    if os.path.dirname(name) or found == own:
+    scripts, found = scripts_directory(environment), shutil.which(name, path=path)
+    # On Windows it has an ending.
+    if os.path.dirname(name) or os.path.dirname(found or "") == scripts:
         return
+    own = os.path.join(scripts, name)
     if os.path.isfile(own) and forbids_execution(own):
         advice = "run -- python -m %s, or set state-dir to a directory where programs may run" % name
         raise InstallError("the file system of the environment runs no programs (noexec)", own, advice)
@@ -74,7 +76,7 @@ def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
     groups = [group for one in described for group in one.groups] or ["dev"] * (not planned.is_configured)
     if groups and (described or (not files and not planned.members())):
         pyproject = described[0].metadata.pyproject if described else "pyproject.toml"
-        line = '[dependency-groups] %s = ["%s"] in %s' % (groups[0], name, pyproject)
+        line = '"%s" in the list %s of [dependency-groups] in %s' % (name, groups[0], pyproject)
     elif files:
         line = "the line %s in %s" % (name, files[0])
     else:

@@ -112,7 +112,7 @@ def enter_command(command: "list[str]", environment: str) -> None:
     passed, name = activated_environment(dict(os.environ), environment), command[0]
     found = shutil.which(name, path=passed["PATH"])
     if found is None and os.path.dirname(name) and os.path.exists(name):
-        raise UsageError("%s is no program that can be run" % name, None, "see its mode: ls -ld %s" % name)
+        raise UsageError("%s is not an executable program" % name, None, "see its mode: ls -ld %s" % name)
     if found is None:
         otherwise = "add the package that brings it to what is installed, or install it on this host"
         advice = did_you_mean(name, names_in(scripts_directory(environment)), otherwise)

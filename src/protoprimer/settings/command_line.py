@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple, Optional, Tuple
 
-from protoprimer.errors import UsageError, did_you_mean
+from protoprimer.errors import UsageError, did_you_mean, which_are_known
 
 __all__ = ["COMMANDS", "OPTIONS", "CommandLine", "Option", "help_text", "parse_command_line"]
 
@@ -121,7 +121,7 @@ class CommandLine:
 
 
 def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -> CommandLine:
-    """Read the arguments; the unknown are for the client, if there is one, else a `UsageError` (exit code 2)."""
+    """Read the arguments; the unknown are for the client, if there is one, else a `UsageError`."""
     command, rest = _command_among(arguments)
     line, operand = CommandLine(program, command), _OPERANDS.get(command, "")
     carries = has_client and command in ("boot", "reboot")
@@ -135,7 +135,7 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
             break
         if is_option and own == options:
             for option, value in own:
-                _take_option(line, option, value, word, rest)
+                _take_option(line, option, value, rest)
         elif not is_option and command in ("run", "uv", "pip"):
             # Options of the command that is run are its own.
             line.operands += [word] + (rest[1:] if rest[:1] == ["--"] else rest)
@@ -181,20 +181,20 @@ def _options_in(word: str) -> "list[tuple[Option | None, str | None]]":
     return [(named.get("-" + letter), None) for letter in word[1:]]
 
 
-def _take_option(line: CommandLine, option: Option, value: "str | None", word: str, rest: "list[str]") -> None:
-    name = "option " + option.names[0]
+def _take_option(line: CommandLine, option: Option, value: "str | None", rest: "list[str]") -> None:
+    name, advice = "option " + option.names[0], "write %s %s" % (option.names[0], option.metavar)
     if not option.metavar:
         if value is not None:
             raise UsageError(name + " takes no value")
         found = True  # type: bool | str
     elif value is None and not rest:
-        raise UsageError("%s needs a value" % name, None, "write %s %s" % (word, option.metavar))
+        raise UsageError(name + " needs a value", None, advice)
     else:
         found = rest.pop(0) if value is None else value
         if not found and option.key != "command":
-            raise UsageError(name + " must not be empty", None, "its value: " + option.metavar)
+            raise UsageError(name + " has an empty value", None, advice)
         if option.choices and found not in option.choices:
-            raise UsageError("%s cannot be %r" % (name, found), None, "possible: " + ", ".join(option.choices))
+            raise UsageError("%s cannot be %r" % (name, found), None, which_are_known(found, option.choices))
     if option.key in _REPEATABLE:
         line.options.setdefault(option.key, []).append(found)
     elif line.options.setdefault(option.key, found) != found:

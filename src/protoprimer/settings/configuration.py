@@ -159,7 +159,7 @@ def read_configuration(
     """Take the five leaps.
 
     :param remembered_environment: tells, for a state directory, the environment that was last chosen in this clone
-    :raises ConfigurationError: a file, key or value is wrong (exit code 3); nothing has been written
+    :raises ConfigurationError: a file, key or value is wrong; nothing has been written
     """
     inputs = _input_leap(command_line, environ)
     configuration = Configuration(find_root(os.path.dirname(entry_path)), kernel_path)
@@ -253,7 +253,7 @@ def _client_leap(configuration: Configuration, primer: "dict[str, str]") -> _Tab
     for name in client.data.get("env", {}):
         if not is_environment_name(name):
             place = configuration.place_in(client.file, client.keys + ("env", name))
-            raise ConfigurationError(_NAMING % name, place, "name it otherwise")
+            raise ConfigurationError(_NAMING % name, place, "choose another name")
     _apply(configuration, client, "client")
     return client
 
@@ -370,8 +370,9 @@ def _refuse_bad_place(configuration: Configuration, key: str) -> None:
     if value is not None:
         path = os.path.join(configuration.path_of(value), "")
         is_in_state = key == "venv-link" and (path.startswith(state) or state.startswith(path))
-        if "\0" in value or root.startswith(path) or is_in_state:
-            cause = "%s cannot be %r: no path, or in the way of the root or the state directory" % (key, value)
+        fault = "this is no path" if "\0" in value else "the root lies in it" if root.startswith(path) else ""
+        if fault or is_in_state:
+            cause = "%s cannot be %r: %s" % (key, value, fault or "it is in the way of the state directory")
             raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
     if not is_utf8_path(state):
         cause = "no environment can be made in %s: this path is not UTF-8" % os.path.dirname(state.rstrip(os.sep))

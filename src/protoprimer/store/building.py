@@ -84,7 +84,7 @@ def build_under_lock(
 ) -> Generation:
     """Return the generation that this run builds, or that another one has built meanwhile.
 
-    :raises InstallError: that failed, or an input changed meanwhile: exit code 6
+    :raises InstallError: that failed, or an input changed meanwhile
     """
     store, before = request.store, request.store.find(request.fingerprint)
     with lock:
@@ -109,7 +109,7 @@ def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> Non
         changed = changed_parts(before.parts, request.planned_again().parts)
     if changed:
         names = [name.partition("file:")[2] or name for name in changed[:3]]
-        advice = "keep it still and run again; if the build itself writes it, it cannot be an input (`watch`)"
+        advice = "run again once it no longer changes; what the build itself writes cannot be an input (`watch`)"
         raise InputsChangedError("%s changed while the environment was built from it" % ", ".join(names), None, advice)
 
 
@@ -182,7 +182,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         markers = marker_environment(interpreter.executable, console)
         fault = unsatisfied_requirement(path, plan, markers, backend.settings.facts())
         if fault is not None:
-            advice = "write the lock anew: " + plan.lock_command if plan.lock else "correct what is asked for"
+            advice = "write the lock anew: " + plan.lock_command if plan.lock else "ask for versions that fit together"
             raise InstallError(fault, plan.lock, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
     return dict(record, in_checkout=written, carried=carry(path, request.configuration, console))

@@ -140,7 +140,7 @@ class FileLock:
         """Take the lock, or wait and say for whom.
 
         :raises LockTimeoutError: exit code 7
-        :raises InstallError: the lock file cannot be opened, or is no plain file: exit code 6
+        :raises InstallError: the lock file cannot be opened, or is no plain file
         """
         started, words_due, delay = time.monotonic(), SECONDS_BEFORE_A_WAIT_IS_SAID, 0.001
         while not self._try_to_acquire():

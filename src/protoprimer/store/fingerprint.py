@@ -9,7 +9,7 @@ from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import is_within, read_file, sha256_of
 from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps"]
+__all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps", "path_from"]
 
 # Grows when this kernel builds other environments from the same inputs.
 KERNEL_FORMAT = 4
@@ -31,7 +31,7 @@ def fingerprint_of(
 ) -> Fingerprint:
     """Return the fingerprint of an environment.
 
-    :raises InstallError: an input cannot be read: exit code 6
+    :raises InstallError: an input cannot be read
     """
     # Not the dates of the interpreter's files, which differ between equal images.
     free_threaded = " free-threaded" if interpreter.free_threaded else ""
@@ -51,7 +51,7 @@ def fingerprint_of(
             continue
         except OSError as error:
             raise disk_failure("read an input of the environment", path, error) from error
-        name = "file:" + _path_from(clone_path, path)
+        name = "file:" + path_from(clone_path, path)
         full[name], shown[name] = content_hash, content_hash[:12]
     for key, value in settings.items():
         name, text = "setting:" + key, json.dumps(value, sort_keys=True)
@@ -73,7 +73,7 @@ def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
     return stamps
 
 
-def _path_from(root: str, path: str) -> str:
+def path_from(root: str, path: str) -> str:
     """Return a path as the same clone elsewhere would name it; the host's files do not move."""
     return os.path.relpath(path, root).replace(os.sep, "/") if is_within(path, os.path.dirname(root)) else path
 

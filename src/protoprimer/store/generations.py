@@ -153,7 +153,7 @@ class GenerationStore:
     def publish(self, path: str, record: "dict[str, Any]") -> Generation:
         """Make what was built at `path`, from `begin`, a complete generation, with this in its record.
 
-        :raises InstallError: it is no environment, or cannot be recorded; nothing is published: exit code 6
+        :raises InstallError: it is no environment, or cannot be recorded; nothing is published
         """
         fault = interpreter_fault(path)
         if fault:

@@ -67,5 +67,5 @@ def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
     parts = _record_in_use(store).get("parts", {})
     for name in METADATA_FILES + ("requirements.txt",):
         if "file:" + name in parts and not os.path.exists(os.path.join(plan.root, name)):
-            cause = "%s is gone, from which the environment was made, and there is nothing else to install" % name
+            cause = "%s, from which the environment was made, is gone, and there is nothing else to install" % name
             raise ConfigurationError(cause, None, "put it back, or say install = [] in the configuration")

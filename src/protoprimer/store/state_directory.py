@@ -7,7 +7,7 @@ from shlex import quote
 from protoprimer.errors import InstallError
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, is_environment_name
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.files import content_of, link_target, write_atomically
+from protoprimer.system.files import content_of, link_target, remove_tree, write_atomically
 from protoprimer.system.paths import is_own, owner_of
 
 __all__ = [
@@ -25,7 +25,7 @@ _STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell", "launc
 def prepare_state_directory(path: str) -> None:
     """Create the state directory with its marks, or check that the existing one is ours.
 
-    :raises InstallError: it is not, or cannot be created: exit code 6
+    :raises InstallError: it is not, or cannot be created
     """
     try:
         names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
@@ -64,14 +64,11 @@ def _refuse_foreign_directory(path: str, state_directory: str) -> None:
 
 def remove_unused_state_directory(path: str, lock: str) -> None:
     """Remove a state directory that has no more than its marks and this lock, which the caller holds."""
-    files = [os.path.join(path, name) for name in _STATE_MARKS] + [lock]
     # Windows keeps what is open.
     with suppress(OSError):
-        if set(os.listdir(path)) == {"envs"}.union(map(os.path.basename, files)):
-            os.rmdir(os.path.join(path, "envs"))
-            for file in files:
-                os.unlink(file)
-            os.rmdir(path)
+        names = {"envs", os.path.basename(lock), *_STATE_MARKS}
+        if set(os.listdir(path)) == names and not os.listdir(os.path.join(path, "envs")):
+            remove_tree(path)
 
 
 def remember_environment(state_directory: str, name: str) -> None:

@@ -171,7 +171,7 @@ def _figures_of(printed: bytes) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     done = {line.split()[1] for line in lines if line.startswith(("Collecting ", "Downloaded ", "Built "))}
     total = re.findall(r"(?m)^(?:Resolved|Installing) (\d+) packages", text)
-    figures = "%d%s packages" % (len(done), " of " + total[-1] if total else "") if done else ""
+    figures = "%d%s packages" % (len(done), " of " + total[-1] if total else "") if len(done) > 1 else ""
     last = lines[-1][:60] if lines and lines[-1].startswith(("Downloading ", "Building ", "Resolved ")) else ""
     return ", ".join(filter(None, [figures, last]))
 

@@ -225,7 +225,7 @@ def mask_urls(text: str) -> str:
 
 
 def print_out(text: str, end: str = "\n") -> None:
-    """Print all of what was asked for to stdout, or raise `OutputLost` (exit code 120)."""
+    """Print all of what was asked for to stdout, or raise `OutputLost`."""
     try:
         _put(sys.stdout, mask_urls(text) + end)
     except OSError as error:

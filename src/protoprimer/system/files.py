@@ -54,7 +54,7 @@ def read_file(path: str) -> bytes:
 
 
 def read_configured(path: str) -> bytes:
-    """Return what is in a file of the user's, or raise `ConfigurationError` (exit code 3)."""
+    """Return what is in a file of the user's, or raise `ConfigurationError`."""
     try:
         return read_file(path)
     except OSError as error:

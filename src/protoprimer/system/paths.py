@@ -69,7 +69,7 @@ def path_of_file_url(url: str) -> str:
 def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
     """Return our directory in the user's cache; where that cannot be written, a private one, which `tell` is told.
 
-    :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own (exit code 3)
+    :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own
     """
     cache = os.environ.get("PROTOPRIMER_CACHE")
     if cache:

@@ -1,4 +1,7 @@
 @echo off
-where /q py && (py -3 -I "%~dp0prime" %* & goto :end)
+where /q py
+if errorlevel 1 goto python
+py -3 -I "%~dp0prime" %*
+exit /b
+:python
 python -I "%~dp0prime" %*
-:end

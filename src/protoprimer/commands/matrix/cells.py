@@ -1,4 +1,4 @@
-"""Which cells a matrix has: the product of its axes, less exclusions, plus inclusions."""
+"""Which cells a matrix has."""
 
 import itertools
 import os
@@ -85,7 +85,7 @@ class MatrixCell:
 def matrix_cells(
     table: "dict[str, Any]", line: CommandLine, configuration: Configuration, pythons: "list[str]", place: str
 ) -> "list[MatrixCell]":
-    """Return the cells that the configuration and the command line ask for."""
+    """Return the product of the axes, less exclusions, plus inclusions."""
     usual = dict(dict.fromkeys(MATRIX_AXES, ""), env=configuration.environment_name)
     values = [table.get(axis) or [usual[axis]] for axis in MATRIX_AXES]
     values[0] = pythons

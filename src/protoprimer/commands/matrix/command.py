@@ -27,7 +27,7 @@ from protoprimer.system.files import content_of, json_table, temporary_name, wri
 from protoprimer.system.platform import usable_cores, usable_memory
 from protoprimer.system.processes import options_of_process_group, signal_process_group
 
-__all__ = ["matrix_command"]
+__all__ = ["matrix_command", "wanted_cells"]
 
 _BYTES_OF_MEMORY_PER_JOB = 768 * 1024 * 1024
 _BYTES_OF_OUTPUT = 256 * 1024 * 1024
@@ -36,22 +36,10 @@ _SECONDS_BETWEEN_LOOKS = 0.02
 _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 
 
-def matrix_command(
-    graph: StateGraph,
-    command_line: CommandLine,
-    configuration: Configuration,
-    console: Console,
-    plan: Plan,
-    cache_directory: str,
-) -> int:
+def matrix_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
     """Serve `matrix`, as told in docs/reference/matrix.md."""
     os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
-    line, table = command_line, configuration.get("matrix") or {}
-    place = "--python" if line.has("python") else configuration.place_of("matrix")
-    asked = line.text("python") or table.get("python")
-    pythons = expanded_pythons(asked, plan, cache_directory, console, not line.has("github"), place)
-    cells = matrix_cells(table, line, configuration, pythons, place)
-    _check_cells(cells, configuration, plan, place)
+    line, table, cells = command_line, configuration.get("matrix") or {}, graph.call(wanted_cells)
     if line.has("github"):
         entries = [dict({axis: value for axis, value in cell.axes.items() if value}, cell=cell.name) for cell in cells]
         # On one line, as a GitHub output has to be.
@@ -67,6 +55,19 @@ def matrix_command(
         facts = {"format": 1, "command": run.command or None, "exit_code": status, "seconds": round(seconds, 3)}
         print_out(json.dumps(dict(facts, cells=[cell.as_dict() for cell in cells]), sort_keys=True))
     return status
+
+
+def wanted_cells(
+    command_line: CommandLine, configuration: Configuration, console: Console, plan: Plan, cache_directory: str
+) -> "list[MatrixCell]":
+    """Return the cells that are asked for."""
+    line, table = command_line, configuration.get("matrix") or {}
+    place = "--python" if line.has("python") else configuration.place_of("matrix")
+    asked = line.text("python") or table.get("python")
+    pythons = expanded_pythons(asked, plan, cache_directory, console, not line.has("github"), place)
+    cells = matrix_cells(table, line, configuration, pythons, place)
+    _check_cells(cells, configuration, plan, place)
+    return cells
 
 
 def _check_cells(cells: "list[MatrixCell]", configuration: Configuration, plan: Plan, place: str) -> None:
@@ -97,7 +98,7 @@ def _junit_path(line: CommandLine) -> "str | None":
 def _wanted_jobs(line: CommandLine, table: "dict[str, Any]") -> int:
     text = str(line.text("jobs") or table.get("jobs") or "")
     if text and not (text.isdecimal() and int(text) > 0):
-        raise UsageError("--jobs must be a number from 1 on, not %r" % text)
+        raise UsageError("--jobs must be 1 or more, not %r" % text)
     memory = usable_memory() or sys.maxsize
     return int(text) if text else max(1, min(usable_cores(), memory // _BYTES_OF_MEMORY_PER_JOB))
 

@@ -6,6 +6,7 @@ import re
 import shutil
 
 from protoprimer.commands.matrix.cells import FAULTS_OF_CELLS, MatrixCell
+from protoprimer.errors import first_of
 from protoprimer.system.console import Console
 
 __all__ = ["MatrixView", "junit_report"]
@@ -49,11 +50,11 @@ def _table_of_cells(cells: "list[MatrixCell]") -> str:
     # What is running comes first where not all fit.
     rest = sorted((cell for cell in cells if not cell.ended), key=lambda cell: not cell.started)
     width, lines = max(len(cell.name) for cell in rest), []
-    for cell in rest[:rows]:
+    for cell in rest:
         seconds = "%.0f s" % cell.seconds() if cell.started else ""
         words = (width, cell.name, cell.facts.get("interpreter", ""), cell.status, seconds)
-        lines.append("  %-*s  %-9s  %-13s  %7s" % words)
-    return "\n".join(lines + (["  and %d more" % (len(rest) - rows)] if len(rest) > rows else []))
+        lines.append("%-*s  %-9s  %-13s  %7s" % words)
+    return "\n".join("  " + line for line in first_of(lines, rows))
 
 
 def junit_report(cells: "list[MatrixCell]", seconds: float) -> str:
