@@ -23,7 +23,7 @@ _PIP_PROGRAM = """\
 exec %s -I -c 'from protoprimer.primer_kernel import pip_main; pip_main()' "$@"
 """
 _PIP_PROGRAM_OF_WINDOWS = '@"%s" -I -c "from protoprimer.primer_kernel import pip_main; pip_main()" %%*\r\n'
-# Added to what users source: the link will lead to the next environment.
+# Added to what users source, to go by the link.
 _BY_LINK = {
     "activate": """
 if [ @ -ef "$VIRTUAL_ENV" ]; then VIRTUAL_ENV=@ PATH=@/bin:${PATH#*:}; fi

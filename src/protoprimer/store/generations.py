@@ -59,12 +59,14 @@ class Generation(NamedTuple):
             return [fault]
         known, when_new = (set(map(str, self.record.get(key, []))) for key in ("distributions", "faults_when_new"))
         faults = [name + " is missing" for name in sorted(known.difference(metadata_directories(self.path)))]
-        faults += ["%s is missing or empty" % path for path in self.record.get("carried", []) if not content_of(path)]
         faults += sorted(set(faults_of_files(self.path)) - when_new)
         written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
         if written and written != content_of(os.path.join(directory, IN_CHECKOUT)).decode("ascii", "replace"):
             faults.append("another build may have replaced what its build wrote into the checkout")
-        return ["%s, in %s" % (one, self.path) for one in faults]
+        told = ["%s, in %s" % (one, self.path) for one in faults]
+        return told + [
+            "%s is missing or empty" % path for path in self.record.get("carried", []) if not content_of(path)
+        ]
 
 
 def record_of(environment: "str | None") -> "dict[str, Any]":
