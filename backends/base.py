@@ -217,7 +217,7 @@ def path_to_keyring(python: str) -> "dict[str, str]":
     return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
 
 
-# What a build has done before it failed, and where the code of a build backend was.
+# What a build did before it failed, and frames of installed code.
 _BESIDE_THE_CAUSE = re.compile(
     r"(?m)^ *(running|writing|reading|creating|copying|adding) .*\n"
     r'|^( *)File "[^"\n]*(site-packages|_vendor).*\n(\2  .*\n)*'

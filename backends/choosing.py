@@ -38,7 +38,7 @@ def select_backend(
     """Return the first wanted backend that can serve, and why those before it cannot.
 
     :param failed: why those cannot that seemed to, by their names
-    :raises BackendError: exit code 5
+    :raises BackendError
     """
     refusals: "list[str]" = []
     for factory in wanted:
@@ -67,7 +67,7 @@ def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | N
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
-    """Refuse names of no backend and files that are not there, said by `key`: exit code 3."""
+    """Refuse names of no backend and files that are not there, said by `key`."""
     for name in _as_list(wanted):
         if _is_backend_file(name):
             if not os.path.isfile(configuration.path_of(name)):

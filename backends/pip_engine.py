@@ -196,7 +196,6 @@ class PipBackend(Backend):
 
         :param pinned: the lines are a lock's, which knows of no constraints
         :param index: the only index to ask
-        :raises InstallError: exit code 6
         """
         tool = self.toolbox.pip(job.interpreter)
         options, environ = self.settings.for_pip(locking=locking)

@@ -121,5 +121,5 @@ def first_of(lines: "list[str]", most: int) -> "list[str]":
 
 
 def no_such_file(path: str, place: str) -> ConfigurationError:
-    """Return the error (exit code 3) that a file is not there, which `place` names."""
+    """Return the error that a file is not there, which `place` names."""
     return ConfigurationError("the file %s does not exist" % path, place, "create it, or correct its path")

@@ -245,6 +245,13 @@ def test_an_extension_module(clone: clones.Clone, installer: str, tmp_path_facto
     )
     boot(clone, installer)
     assert in_environment(clone, "__import__('demo').answer()") == 42
+    # `make clean` takes a part of the environment away.
+    (compiled,) = clone.root.glob("*.so")
+    compiled.unlink()
+    assert "not built" not in clone.prime("check", status=1).output
+    assert f"because {compiled.name} is missing or empty" in clone.prime("--backend", installer).errors
+    assert in_environment(clone, "__import__('demo').answer()") == 42
+    assert clone.prime("--backend", installer).errors == ""
     # What a build has left in the checkout is no reason to skip the next one.
     for compiled in clone.root.glob("*.so"):
         compiled.unlink()

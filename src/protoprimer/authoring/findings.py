@@ -82,7 +82,6 @@ def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple
     }
     lines, left_out = [], []  # type: list[tuple[str, str | None]], list[str]
     for label, (names, chosen) in found.items():
-        # A build may read a file.
         otherwise = " (not asked for)" if label == "files" else " (not installed)"
         lines.append((label, ", ".join(name + otherwise * (name not in chosen) for name in names)))
         left_out += [name for name in names if name not in chosen]

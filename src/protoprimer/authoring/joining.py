@@ -178,13 +178,13 @@ def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
     exported = "".join('    "%s",\n' % name for name in sorted(modules[-1].exported))
     typing = sorted({"    %s\n" % line for module in modules for line in module.typing})
     typing = ["TYPE_CHECKING = False\nif TYPE_CHECKING:\n" + "".join(typing)] if typing else []
-    parts = [_START + "\n" + "\n".join(_grouped(imports)), *typing, "__all__ = [\n%s]\n" % exported]
+    parts = [_START + "\n" + "\n".join(_grouped(imports)) + "\n", *typing, "__all__ = [\n%s]\n" % exported]
     for module in modules:
         parts.append(MODULE_MARK + module.name + "\n" + module.body + "\n")
         if module.name == _FIRST:
             parts.append(_CHECK + "\n")
     start = _kernel_head("The kernel is an entry script itself.")
-    text = _HEADER % (_HASH_PLACE, version) + start + "\n" + "\n\n".join([*parts, _TAIL, KERNEL_END])
+    text = _HEADER % (_HASH_PLACE, version) + start + "\n" + "\n".join([*parts, _TAIL, KERNEL_END])
     return text.replace(_HASH_PLACE, hash_below(text), 1)
 
 

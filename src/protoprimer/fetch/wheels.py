@@ -33,7 +33,7 @@ MOST_BYTES_UNPACKED = 800 << 20
 
 
 class ToolAbsent(BackendError):
-    """A tool or one of its wheels cannot be had or used (exit code 5); `records` tell what was tried."""
+    """A tool or one of its wheels cannot be had or used; `records` tell what was tried."""
 
     records: "tuple[RoadRecord, ...]" = ()
 

@@ -41,7 +41,7 @@ _NOT_OURS = frozenset(["site-packages", "test", "tests"])
 
 
 class NothingChosenError(ConfigurationError):
-    """Nothing says which of the projects below a root are to be installed: exit code 3."""
+    """Nothing says which of the projects below a root are to be installed."""
 
 
 class ProjectToInstall(NamedTuple):
@@ -288,7 +288,7 @@ def _project(configuration: Configuration, path: str, item: TomlTable) -> Projec
 def check_choices(
     configuration: Configuration, key: str, metadata: ProjectMetadata, extras: "list[str]", groups: "list[str]"
 ) -> None:
-    """Refuse extras and groups that the project has not: exit code 3, at the value of `key`."""
+    """Refuse extras and groups that the project has not, at the value of `key`."""
     known_extras = metadata.extras if metadata.extras_are_static else extras
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
         for name in wanted:

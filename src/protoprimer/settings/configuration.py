@@ -106,7 +106,7 @@ class Configuration:
         return place[len(below) :] if place.startswith(below) else place
 
     def error(self, key: str, cause: str, advice: "str | None" = None) -> ConfigurationError:
-        """Return the error (exit code 3) that the value of `key` is wrong."""
+        """Return the error that the value of `key` is wrong."""
         return ConfigurationError(cause, self.place_set(key), advice)
 
     def path_of(self, relative: str) -> str:

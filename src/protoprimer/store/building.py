@@ -2,7 +2,9 @@
 
 import os
 import re
-from typing import Callable, NamedTuple
+import time
+from importlib.machinery import EXTENSION_SUFFIXES
+from typing import Callable, Iterator, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
@@ -42,7 +44,7 @@ class _NotCreatedError(InstallError):
 
 
 class InputsChangedError(InstallError):
-    """An input changed after it was read, so this is to be planned anew: exit code 6."""
+    """An input changed after it was read, so this is to be planned anew."""
 
 
 class BuildRequest(NamedTuple):
@@ -176,6 +178,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
     written = _written_into_checkout(request)
     if written:
         write_atomically(os.path.join(request.store.directory, IN_CHECKOUT), written.encode("ascii"))
+    started = time.time()
     with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
         record = dict(backend.install(interpreter, path, plan))
         _refuse_unknown_extras(request, installed_distributions(path))
@@ -185,11 +188,19 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "ask for versions that fit together"
             raise InstallError(fault, plan.lock, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
-    return dict(record, in_checkout=written, carried=carry(path, request.configuration, console))
+    compiled = [path for one in plan.projects() if written for path in _compiled_in(one.path, started - 1)]
+    return dict(record, in_checkout=written, carried=carry(path, request.configuration, console) + compiled)
+
+
+def _compiled_in(project: str, since: float) -> "Iterator[str]":
+    for place, directories, names in os.walk(project):
+        directories[:] = [name for name in directories if name[0] != "."]
+        paths = [os.path.join(place, name) for name in names if name.endswith(EXTENSION_SUFFIXES[-1])]
+        yield from (path for path in paths if os.lstat(path).st_ctime >= since)
 
 
 def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[str, str]]") -> None:
-    # Only what was built knows the extras of a `setup.py`; installers only warn.
+    # Installers only warn.
     for project in request.plan.projects():
         metadata = project.metadata
         path = os.path.join(installed.get(metadata.normal_name, ("", ""))[1], "METADATA")

@@ -24,7 +24,7 @@ _LOCK_REFUSALS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, e
 
 
 def disk_failure(action: str, path: str, error: OSError) -> InstallError:
-    """Return the error that `action` ("write the record") failed, with what to do: exit code 6."""
+    """Return the error that `action` ("write the record") failed, with what to do."""
     advice = "look at what is there, then run again"
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", -1)):
         advice = "free some space there, then run again"

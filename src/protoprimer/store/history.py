@@ -61,7 +61,7 @@ def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: F
 
 
 def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:
-    """Refuse to install nothing since a file of the last environment is gone: exit code 3."""
+    """Refuse to install nothing since a file of the last environment is gone."""
     if plan.steps or plan.is_configured:
         return
     parts = _record_in_use(store).get("parts", {})

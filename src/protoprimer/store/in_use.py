@@ -24,10 +24,7 @@ _FIRST_NAMESPACE = "pid:[4026531836]"
 
 
 def note_use(generation: str) -> None:
-    """Leave word beside an environment that it is, or was until now, the current one.
-
-    :raises OSError: that cannot be written
-    """
+    """Leave word beside an environment that it is, or was until now, the current one."""
     write_atomically(generation + MARK_OF_USE + _place_of(this_process()), b"", durable=False)
 
 

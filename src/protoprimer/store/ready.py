@@ -13,7 +13,7 @@ from typing import Any, Sequence
 from protoprimer.backends.installed import site_packages_directories
 from protoprimer.project.inputs import Inputs
 from protoprimer.settings.configuration import INPUT_VARIABLES
-from protoprimer.store.generations import RECORD_NAME
+from protoprimer.store.generations import RECORD_NAME, record_of
 from protoprimer.system.console import mask_urls
 from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
@@ -54,6 +54,7 @@ def write_ready(
     exact = [base_executable, scripts_directory(environment)] + packages + sorted(inputs.looked_at)
     # Without its pyvenv.cfg an interpreter starts, but in no environment.
     exact += [os.path.join(environment, name) for name in ("pyvenv.cfg", RECORD_NAME)]
+    exact += record_of(environment).get("carried", [])
     facts: "dict[str, Any]" = {
         "state": os.path.abspath(state_directory),
         "boot": boot_identifier(),
