@@ -20,6 +20,7 @@ from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import load_toml
+from protoprimer.formats.versions import version_numbers
 from protoprimer.project.locks_read import read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
@@ -48,7 +49,7 @@ class PipBackend(Backend):
         refusal = self.settings.refusal("pip")
         if refusal is not None:
             return refusal
-        if self.settings.uploaded_prior_to and _pip_version_tuple(version) < (26,):
+        if self.settings.uploaded_prior_to and version_numbers(version) < (26,):
             return "the pip for Python %s cannot do what exclude-newer asks" % interpreter.version
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
@@ -144,7 +145,7 @@ class PipBackend(Backend):
         version = self.toolbox.pip(interpreter).version
         if os.path.basename(output) == "uv.lock":
             raise BackendError("only uv can write uv.lock", output, _ADVICE_ON_LOCKS)
-        if _pip_version_tuple(version) < (22, 2):
+        if version_numbers(version) < (22, 2):
             cause = "pip %s, which Python %s can have, reports no resolution" % (version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")
         job = Job(interpreter, plan)
@@ -210,10 +211,12 @@ class PipBackend(Backend):
             environ.pop("PIP_FIND_LINKS", None)
         if job.plan.build_constraints:
             # In an older pip the variable for all constraints is the one that reaches builds.
-            name = "PIP_BUILD_CONSTRAINT" if _pip_version_tuple(tool.version) >= (25, 3) else "PIP_CONSTRAINT"
+            name = "PIP_BUILD_CONSTRAINT" if version_numbers(tool.version) >= (25, 3) else "PIP_CONSTRAINT"
             # As a URL, since pip splits the variable at spaces.
             environ[name] = " ".join(filter(None, [environ.get(name), file_url(job.plan.build_constraints)]))
         environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
+        if {"blocked", "timed out", "TLS"} & {one.closed for one in self.toolbox.records}:
+            environ["PIP_RETRIES"] = "0"
         if "PIP_KEYRING_PROVIDER" in environ and path_to_keyring(job.python):
             # pip passes over the command beside it.
             environ["PIP_KEYRING_PROVIDER"] = "import"
@@ -277,10 +280,6 @@ def requirement_for_pip(project: ProjectToInstall) -> str:
 
 def _words_for_pip(project: ProjectToInstall) -> "list[str]":
     return ["-e", project.requirement()] if project.editable else [requirement_for_pip(project)]
-
-
-def _pip_version_tuple(version: str) -> "tuple[int, ...]":
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _earlier_pins(output: str, forgotten: "set[str]") -> "list[str]":

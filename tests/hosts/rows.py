@@ -1,8 +1,9 @@
-"""Each locked-down host as one row: what it has, what `./prime` does there. The table in docs/hosts.md is made from this."""
+"""Each locked-down host as one row: what it has, what `./prime` does there. The table in docs/how-to/locked-down-hosts.md is made from this."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from hosts.world import GONE, NOBODY, WHEELS_OF_DISTRIBUTION, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hosts.bench import Bench
 
@@ -221,9 +223,172 @@ def offline_without_ctypes(bench: Bench) -> World:
     return bench.world(bench.stripped("ctypes")).without_network()
 
 
-@host("no network, a Python without venv and ensurepip, and nothing else", "", (r"uv|virtualenv|pip",))
+# No road at all: what is said opens one. Each has a Python without venv and ensurepip, and no tool of any kind.
+
+
+def bare(bench: Bench) -> World:
+    """Make a host that has nothing but what an index gives."""
+    return bench.world(bench.stripped("venv", "ensurepip")).hide(WHEELS_OF_DISTRIBUTION)
+
+
+def uv_wheel(bench: Bench) -> Path:
+    """Return the wheel of uv."""
+    (wheel,) = bench.wheels("uv-")
+    return wheel
+
+
+@host("no road: no network; uv is put on PATH", "", (r"next: put uv on PATH",))
 def no_road(bench: Bench) -> World:
-    return bench.world(bench.stripped("venv", "ensurepip")).without_network().hide(WHEELS_OF_DISTRIBUTION)
+    world = bare(bench).without_network()
+    return world.opened_by(lambda: (world.bin / "uv").symlink_to(bench.uv_program()))
+
+
+@host(
+    "no road: an index that wants a password; it is given in netrc",
+    "",
+    (r"or: give credentials for http://127\.0\.0\.1:\d+ in its URL, netrc or keyring",),
+)
+def no_road_without_credentials(bench: Bench) -> World:
+    index = bench.index(Behaviour(basic=("alice", "s3cret")))
+    world = bare(bench).set(PIP_INDEX_URL=index.url)
+    line = f"machine {index.host} login alice password s3cret\n"
+    return world.opened_by(lambda: private_file(world.home / ".netrc", line))
+
+
+@host(
+    "no road: a quarantine of files (404); one is put into a directory of find-links",
+    "",
+    (r"or: let http://127\.0\.0\.1:\d+ serve uv-\S+\.whl, or put that file into a directory of find-links",),
+)
+def no_road_but_find_links(bench: Bench) -> World:
+    world = bare(bench).set(PIP_INDEX_URL=bench.index(Behaviour(files_status=404)).url)
+    links = world.base / "links"
+
+    def put() -> None:
+        links.mkdir()
+        shutil.copy(uv_wheel(bench), links)
+        world.set(PIP_FIND_LINKS=str(links))
+
+    return world.opened_by(put)
+
+
+@host(
+    "no road: access to files is refused (403); it is given",
+    "",
+    (r"or: give credentials .*, or ask for access to uv-\S+\.whl",),
+)
+def no_road_but_access(bench: Bench) -> World:
+    index = bench.index(Behaviour(files_status=403))
+    return bare(bench).set(PIP_INDEX_URL=index.url).opened_by(lambda: setattr(index.behaviour, "files_status", 0))
+
+
+@host(
+    "no road: an index with a certificate of an unknown authority; its file is named",
+    "",
+    (r"or: name the certificates of your authority: PIP_CERT or SSL_CERT_FILE is the path of that file",),
+)
+def no_road_without_authority(bench: Bench) -> World:
+    certificates = bench.certificates()
+    index = bench.index(tls=certificates.good)
+    world = bare(bench).set(PIP_INDEX_URL=index.url)
+    return world.opened_by(lambda: world.set(SSL_CERT_FILE=str(certificates.authority)))
+
+
+@host(
+    "no road: a firewall before the index; another index is named",
+    "",
+    (r"or: let this host reach http://127\.0\.0\.1:\d+, or set proxy or index-url to what it can reach",),
+)
+def no_road_through_a_firewall(bench: Bench) -> World:
+    world = bare(bench).set(PIP_INDEX_URL=bench.dropping())
+    return world.opened_by(lambda: world.set(PIP_INDEX_URL=bench.index().url))
+
+
+@host(
+    "no road: an index that only a proxy reaches; the proxy is set",
+    "",
+    (r"or: let this host reach https://mirror\.invalid:\d+, or set proxy or index-url",),
+)
+def no_road_without_proxy(bench: Bench) -> World:
+    certificates, proxy = bench.certificates(), bench.proxy()
+    index = bench.index(tls=certificates.good)
+    index.host = ONLY_BY_PROXY
+    world = bare(bench).set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
+    return world.opened_by(lambda: world.set(PIP_PROXY=proxy.url))
+
+
+@host(
+    "no road: a login page instead of each page; one has signed in",
+    "",
+    (r"or: sign in to this network, or correct the URL: http://127\.0\.0\.1:\d+ answers with a page for people",),
+)
+def no_road_before_signing_in(bench: Bench) -> World:
+    index = bench.index(Behaviour(login_pages=True))
+    return bare(bench).set(PIP_INDEX_URL=index.url).opened_by(lambda: setattr(index.behaviour, "login_pages", False))
+
+
+@host(
+    "no road: an index with other bytes than the pinned ones; it gets the very file",
+    "",
+    (r"or: let http://127\.0\.0\.1:\d+ serve the very file that is pinned: uv-\S+\.whl",),
+)
+def no_road_with_other_bytes(bench: Bench) -> World:
+    index = bench.index(Behaviour(wrong_bytes=("uv-", "virtualenv-")))
+    return bare(bench).set(PIP_INDEX_URL=index.url).opened_by(lambda: setattr(index.behaviour, "wrong_bytes", ()))
+
+
+@host(
+    "no road: an index that lacks all tools; it gets uv",
+    "",
+    (r"or: let http://127\.0\.0\.1:\d+ serve uv-\S+\.whl",),
+)
+def no_road_in_an_empty_index(bench: Bench) -> World:
+    index = bench.empty_index()
+    return bare(bench).set(PIP_INDEX_URL=index.url).opened_by(lambda: index.add_files([uv_wheel(bench)]))
+
+
+@host(
+    "no road: told to be offline, with an index; it is no longer told so",
+    "",
+    (r"or: run without --offline, or put uv-\S+\.whl into a directory of find-links",),
+)
+def no_road_offline(bench: Bench) -> World:
+    world = bare(bench).set(PIP_INDEX_URL=bench.index().url, PROTOPRIMER_OFFLINE="1")
+    return world.opened_by(lambda: world.set(PROTOPRIMER_OFFLINE=GONE))
+
+
+@host(
+    "no road: only a uv that is too old; uv is put on PATH before it",
+    "",
+    (r"uv 0\.1\.0 \(PATH: \S+\) is older than \d+\.\d+", r"next: put uv on PATH"),
+)
+def no_road_but_an_old_uv(bench: Bench) -> World:
+    world = bare(bench).without_network()
+    world.program("uv", "echo uv 0.1.0")
+    newer = world.base / "newer"
+
+    def put() -> None:
+        newer.mkdir()
+        (newer / "uv").symlink_to(bench.uv_program())
+        world.set(PATH=f"{newer}:{world.clone.environ['PATH']}")
+
+    return world.opened_by(put)
+
+
+@host(
+    "no road: a $UV that is not there; the variable is corrected",
+    "",
+    (r"next: correct the variable UV",),
+)
+def no_road_by_a_wrong_variable(bench: Bench) -> World:
+    world = bare(bench).without_network().set(UV="/nowhere/uv")
+    return world.opened_by(lambda: world.set(UV=str(bench.uv_program())))
+
+
+def private_file(path: Path, text: str) -> None:
+    """Write a file that nobody else may read."""
+    path.write_text(text)
+    path.chmod(0o600)
 
 
 # What programs may do.

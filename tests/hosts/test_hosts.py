@@ -38,6 +38,9 @@ def test_a_host_of_the_table(row: Host, bench: Bench) -> None:
         assert re.search(pattern, words), done.errors
     if not row.backend:
         assert done.status == 5, done
+        assert world.road is not None, "what it says is tried, too"
+        world.road()
+        assert world.prime().output == "demo\n"
         return
     assert (done.status, done.output) == (0, "demo\n"), done
     # The last one that is told: where one fails to create an environment, another follows.

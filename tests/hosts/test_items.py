@@ -59,6 +59,26 @@ def test_1_what_closed_the_road_to_uv_is_recorded_by_kind(bench: Bench, behaviou
     assert re.search(f"(?i)uv .*{closed}", log), log
 
 
+def closed_ways(world: World) -> set[str]:
+    return {one["closed"] for one in roads(world)}
+
+
+def test_1_a_connection_that_is_refused_is_a_blocked_road(bench: Bench) -> None:
+    assert closed_ways(bench.world().without_network().set(PIP_INDEX_URL="http://127.0.0.1:9/simple/")) == {"blocked"}
+
+
+def test_1_a_proxy_that_wants_a_password_has_refused_the_road(bench: Bench) -> None:
+    proxy = bench.proxy("bob:pa55")
+    world = bench.world().set(PIP_INDEX_URL=bench.index().url, HTTP_PROXY=proxy.url, http_proxy=proxy.url)
+    assert closed_ways(world) == {"refused"}
+    assert proxy.refused == 1
+
+
+def test_1_a_certificate_that_nobody_trusts_closes_the_road_by_tls(bench: Bench) -> None:
+    index = bench.index(tls=bench.certificates().good)
+    assert closed_ways(bench.world().set(PIP_INDEX_URL=index.url)) == {"TLS"}
+
+
 def test_1_check_tells_every_road_with_what_would_open_it(bench: Bench) -> None:
     index = bench.index(Behaviour(basic=("alice", "s3cret")))
     world = bench.world().set(PIP_INDEX_URL=index.url)
@@ -182,6 +202,16 @@ def test_3_a_download_that_was_cut_off_is_resumed(bench: Bench) -> None:
     world = bench.world().set(PIP_INDEX_URL=index.url)
     world.prime()
     assert [one.headers.get("range", "") for one in index.asked_for("/files/uv")][-1].startswith("bytes=")
+
+
+def test_3_pip_asks_a_server_that_was_silent_once(bench: Bench) -> None:
+    index = bench.empty_index(Behaviour(stall=True))
+    world = bench.world().set(PIP_INDEX_URL=index.url)
+    text = (world.root / "pyproject.toml").read_text()
+    world.clone.write({"pyproject.toml": text.replace("version =", 'dependencies = ["nowhere"]\nversion =')})
+    errors = world.prime(status=6).errors
+    assert len(index.asked_for("/nowhere/")) == 1, [one.path for one in index.requests]
+    assert re.search(rf"next: let this host reach {index.server}, or set proxy or index-url", errors), errors
 
 
 def test_3_an_unusable_uv_is_remembered(bench: Bench) -> None:

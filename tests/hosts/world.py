@@ -21,7 +21,7 @@ import clones
 import support
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 NOBODY = 65534
 WHEELS_OF_DISTRIBUTION = "/usr/share/python-wheels"
@@ -48,6 +48,7 @@ class World:
     :param network: whether there is any network; without, only an own loopback
     :param user: who the user is, if not the one who runs the tests
     :param flock_error: how each system call `flock` fails, such as `ENOLCK`
+    :param road: does, to the letter, what is said where there is no road
     """
 
     base: Path
@@ -57,6 +58,7 @@ class World:
     network: bool = True
     user: int | None = None
     flock_error: str = ""
+    road: Callable[[], object] | None = None
 
     @property
     def root(self) -> Path:
@@ -77,6 +79,11 @@ class World:
     def cache(self) -> Path:
         """Where our cache is by default."""
         return self.home / ".cache" / "protoprimer"
+
+    def opened_by(self, road: Callable[[], object]) -> World:
+        """Remember what opens a road here."""
+        self.road = road
+        return self
 
     def set(self, **variables: str) -> World:
         """Set variables of the user, or take them away."""
@@ -203,9 +210,11 @@ def make_world(base: Path, python: support.WildPython | None, kernel: str = "fil
     for name in ("home", "a clone", "tmp"):
         (base / name).mkdir()
     (base / "tmp").chmod(0o1777)
-    support.make_toolset(base / "bin", python)
+    # Through a link from elsewhere, `venv` takes the standard library that a copied interpreter was built for.
+    is_copied = python is not None and python.executable.startswith(str(base))
+    support.make_toolset(base / "bin", None if is_copied else python)
     environ = {
-        "PATH": str(base / "bin"),
+        "PATH": f"{base}/python/bin:{base}/bin" if is_copied else str(base / "bin"),
         "HOME": str(base / "home"),
         "TMPDIR": str(base / "tmp"),
         "LANG": "C.UTF-8",

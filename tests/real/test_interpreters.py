@@ -38,7 +38,7 @@ from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
 from protoprimer.formats.versions import parse_python_request
 def box(cache, root):
     return types.SimpleNamespace(
-        console=Console(-1), cache_directory=cache, settings=types.SimpleNamespace(root=root, offline=False)
+        console=Console(-1), cache_directory=cache, settings=types.SimpleNamespace(root=root, offline=False, bundle="", for_uv=lambda: ([], dict()))
     )
 """.format(source=str(support.ROOT / "src"))
 
@@ -73,7 +73,7 @@ def bare_environment(python: str, environment: Path, *options: str) -> Path:
 def choose(text: str, tmp_path: Path, toolbox: Any = None, downloads: bool = False, **more: Any) -> Interpreter:
     tools: Any = toolbox or SimpleNamespace()
     tools.console, tools.cache_directory = QUIET, str(tmp_path / "cache")
-    tools.settings = SimpleNamespace(root=str(tmp_path), offline=False, bundle="")
+    tools.settings = SimpleNamespace(root=str(tmp_path), offline=False, bundle="", for_uv=lambda: ([], {}))
     return choose_interpreter(parse_python_request(text), tools, downloads, **more)
 
 

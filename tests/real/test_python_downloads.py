@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import support
+from hosts.index import private_certificates
+from hosts.index import serving as serving_index
 from protoprimer.fetch.platform_tags import tag_of_host
 from real.test_bundle import without_network
 from simple_index import SimpleIndex, serving, sha256
@@ -118,6 +120,40 @@ def test_a_python_that_the_host_lacks_is_fetched_once_and_used(
     assert clone.prime().output == done.output
     assert len(offered.requests) == asked
     clone.prime("reboot")
+    assert offered.paths().count("/files/python.tar.gz") == 1
+
+
+def test_a_python_comes_with_the_certificates_that_pip_alone_was_told(
+    archive: tuple[support.WildPython, bytes],
+    offered: SimpleIndex,
+    new_clone: Callable[..., clones.Clone],
+    tmp_path: Path,
+) -> None:
+    certificates = private_certificates(tmp_path)
+    with serving_index(tls=certificates.good) as index:
+        clone = clone_that_wants(archive[0], new_clone, offered)
+        listed = offered.files["list.json"].replace(f"http://127.0.0.1:{offered.port}".encode(), index.server.encode())
+        index.files.update({"python.tar.gz": archive[1], "list.json": listed})
+        clone.environ["UV_PYTHON_DOWNLOADS_JSON_URL"] = f"{index.server}/files/list.json"
+        assert "certificate" in clone.prime(status=4).errors
+        assert clone.prime(environ={"PIP_CERT": str(certificates.authority)}).output.split()[0] == archive[0].name
+
+
+def test_a_home_that_cannot_be_written_has_the_fetched_python_in_the_cache(
+    archive: tuple[support.WildPython, bytes],
+    offered: SimpleIndex,
+    new_clone: Callable[..., clones.Clone],
+    tmp_path: Path,
+) -> None:
+    clone = clone_that_wants(archive[0], new_clone, offered)
+    # Nobody can make a directory below a file, the superuser neither.
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    data.write_text("")
+    clone.environ.update(XDG_DATA_HOME=str(data), PROTOPRIMER_CACHE=str(cache))
+    version, base_prefix = clone.prime().output.split()
+    assert version == archive[0].name
+    assert base_prefix.startswith(str(cache))
+    clone.prime("reboot", "--offline", "--backend", "venv")
     assert offered.paths().count("/files/python.tar.gz") == 1
 
 
@@ -230,7 +266,14 @@ def test_a_bundle_for_another_platform_holds_that_platforms_interpreter(
         environ=support.shared_caches(),
         status=4,
     ).errors
-    assert re.search(r"uv knows no archive of cpython-==[\d.*,=]+-macos-arm64-none", errors), errors
+    assert re.search(r"uv has no archive of cpython-==[\d.*,=]+-macos-arm64-none: error: No download found", errors), (
+        errors
+    )
+    offered.files["for-windows.tar.gz"] = b"other bytes"
+    command = ["bundle", str(tmp_path / "none"), "--with-python", "--platform", "win_amd64"]
+    errors = clone.prime(*command, environ=support.shared_caches(), status=4).errors
+    assert re.search(r"error: uv has no archive of cpython-\S+: error: Failed to install cpython-", errors), errors
+    assert "next: name a mirror by UV_PYTHON_INSTALL_MIRROR, or bundle without --with-python\n" in errors
     assert not (tmp_path / "none").exists()
 
 
@@ -251,4 +294,4 @@ def test_a_bundle_without_an_interpreter_tells_how_to_make_one_with_it(
         .prime("--bundle", str(tmp_path / "new"), status=4, environ={"HOME": str(home)})
         .errors
     )
-    assert "as --with-python was not given" in errors
+    assert "not tried: the bundle was made without --with-python" in errors

@@ -75,7 +75,7 @@ def test_modules_become_one_namespace_in_their_order() -> None:
     assert text == joined(FIRST, SECOND)
     assert body.index("def first") < body.index("def boot_env")
     assert body.count("import os\n") == 1
-    assert '__all__ = [\n    "boot_env",\n]' in body
+    assert '__all__ = ["boot_env"]' in body
     assert "# A comment that stays." in body
     assert body.count("TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any\n") == 1
     assert "from protoprimer" not in body

@@ -175,12 +175,12 @@ def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
     for name, text in sources:
         modules.append(_joinable(name, text, modules))
     imports = {line for module in modules for line in module.names.values() if line} - {"import os", "import sys"}
-    exported = "".join('    "%s",\n' % name for name in sorted(modules[-1].exported))
+    exported = ", ".join('"%s"' % name for name in sorted(modules[-1].exported))
     typing = sorted({"    %s\n" % line for module in modules for line in module.typing})
     typing = ["TYPE_CHECKING = False\nif TYPE_CHECKING:\n" + "".join(typing)] if typing else []
-    parts = [_START + "\n" + "\n".join(_grouped(imports)) + "\n", *typing, "__all__ = [\n%s]\n" % exported]
+    parts = [_START + "\n" + "\n".join(_grouped(imports)) + "\n", *typing, "__all__ = [%s]\n" % exported]
     for module in modules:
-        parts.append(MODULE_MARK + module.name + "\n" + module.body + "\n")
+        parts.append(MODULE_MARK + module.name + "\n" + module.body)
         if module.name == _FIRST:
             parts.append(_CHECK + "\n")
     start = _kernel_head("The kernel is an entry script itself.")

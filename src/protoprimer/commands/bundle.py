@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import re
 import shutil
 import tempfile
 import zipfile
@@ -19,7 +18,7 @@ from protoprimer.fetch.bundles import BUNDLE_ENDS, BUNDLE_NOTE
 from protoprimer.fetch.platform_tags import LEGACY_TAGS, platform_tag, tag_of_host
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import read_requirement
 from protoprimer.formats.toml import parse_toml
 from protoprimer.formats.versions import PythonRequest, parse_python_request
 from protoprimer.graph import StateGraph
@@ -236,8 +235,7 @@ class _Collector(NamedTuple):
                 told = "not bundled for %s, as only a build tells them: the dependencies of %s (a lock has them)"
                 self.console.warn(told % (self.platform.name, project.path))
         own = {one.metadata.normal_name for one in self.plan.projects() + sources.projects}
-        names = [normalized_project_name(re.split(r"[^A-Za-z0-9._-]", line.strip())[0]) for line in lines]
-        lines = [line for line, name in zip(lines, names) if name not in own]
+        lines = [line for line in lines if getattr(read_requirement(line), "normal_name", None) not in own]
         if lines or words:
             self._fetch(words + with_option("-c", step.constraints), lines)
 

@@ -16,7 +16,6 @@ from protoprimer.pythons.choice import all_interpreters
 from protoprimer.runtime.foreign_programs import forbids_execution
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
-from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.store.building import is_for_this_run_only
 from protoprimer.store.generations import GenerationStore, record_of
 from protoprimer.store.history import reason_to_build
@@ -42,15 +41,15 @@ def check_command(
     """Say whether the environment is current (else the status is 1), and what this host can do; change nothing."""
     reader = toolbox.only_look()
     report = dict(_environment_report(graph, configuration), **_host_report())
-    places = (("state", configuration.state_directory), ("cache", cache_directory))
-    report["directories"] = [_directory_report(*place) for place in places]
+    state, cache = configuration.state_directory, cache_directory
+    report["directories"] = [_directory_report("state", state), _directory_report("cache", cache)]
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
     backends = _backend_answers(graph)
     if report["environment"] in backends.values():
         backends = {}
     report["backends"] = {name: reason or True for name, reason in backends.items()}
     report["index"] = toolbox.settings.describe()
-    report.update(_network_report(toolbox.settings, None if configuration.offline else reader))
+    report.update(_network_report(reader))
     report["roads"] = [one._asdict() for one in toolbox.records]
     opens = [one["opens"] for one in report["roads"] if one["opens"]]
     if backends:
@@ -114,9 +113,8 @@ def _other_environment(name: str, configuration: Configuration) -> "dict[str, ob
 
 
 def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
-    names = ("interpreter", "plan", "toolbox", "console", "configuration")
     try:
-        return probe_backends(*map(graph.evaluate, names))
+        return probe_backends(*map(graph.evaluate, ("interpreter", "plan", "toolbox", "console", "configuration")))
     except PrimerError as error:
         return {"none": str(error)}
 
@@ -160,12 +158,12 @@ def _file_system(path: str) -> "str | None":
     return max(found, key=lambda pair: len(pair[0]))[1] or None
 
 
-def _network_report(settings: IndexSettings, reader: "UrlReader | None") -> "dict[str, Any]":
-    indexes = []
+def _network_report(reader: UrlReader) -> "dict[str, Any]":
+    settings, indexes = reader.settings, []
     for url in settings.index_urls():
         started, answer = time.monotonic(), "not asked: offline"
         try:
-            if reader is not None:
+            if not settings.offline:
                 answer = "answers, and has pip (files: %d)" % len(reader.links(url.rstrip("/") + "/pip/"))
         except (OSError, ValueError) as error:
             is_without_pip = getattr(error, "kind", "") == "not found"

@@ -7,8 +7,9 @@ from typing import Any, Iterator
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
-from protoprimer.system.files import content_of, is_within, names_in
+from protoprimer.system.files import is_within, names_in
 from protoprimer.system.paths import with_parents
+from protoprimer.system.platform import first_line_of
 
 __all__ = ["add_project_inputs", "member_directories"]
 
@@ -180,16 +181,12 @@ def _add_commit(directory: str, inputs: Inputs) -> None:
     place = next(filter(os.path.exists, places), places[-1])
     if os.path.isfile(place):
         # A worktree's.
-        place = os.path.normpath(os.path.join(place, "..", _first_line(place).partition("gitdir:")[2].strip()))
+        place = os.path.normpath(os.path.join(place, "..", first_line_of(place).partition("gitdir:")[2].strip()))
     head = os.path.join(place, "HEAD")
-    common = os.path.normpath(os.path.join(place, _first_line(os.path.join(place, "commondir"))))
-    reference = os.path.join(common, _first_line(head).partition("ref:")[2].strip())
+    common = os.path.normpath(os.path.join(place, first_line_of(os.path.join(place, "commondir"))))
+    reference = os.path.join(common, first_line_of(head).partition("ref:")[2].strip())
     inputs.add(head, os.path.join(common, "packed-refs"), reference)
     inputs.add_matching(os.path.join(common, "refs", "tags"), "**")
-
-
-def _first_line(path: str) -> str:
-    return content_of(path).decode("utf-8", "replace").partition("\n")[0].strip()
 
 
 def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:

@@ -12,10 +12,10 @@ from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.files import paths_in
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import directories_on_path
+from protoprimer.system.paths import directories_on_path, user_cache_directory
 from protoprimer.system.platform import is_windows
 
-__all__ = ["InterpreterCandidate", "interpreter_candidates"]
+__all__ = ["InterpreterCandidate", "interpreter_candidates", "places_of_uv_pythons"]
 
 # What stands for a number of the version that no name tells.
 _ANY = 99
@@ -73,16 +73,25 @@ def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[s
             yield path, "system", ""
 
 
+def places_of_uv_pythons() -> "list[str]":
+    """Return where uv keeps interpreters, and where else if nothing can be written there."""
+    usual = os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(_data_directory(), "uv", "python")
+    return [usual, os.path.join(user_cache_directory(), "python")]
+
+
+def _data_directory() -> str:
+    data = os.environ.get("APPDATA" if is_windows() else "XDG_DATA_HOME")
+    return data or os.path.expanduser(os.path.join("~", ".local", "share"))
+
+
 def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
-    home, environ = os.path.expanduser("~"), os.environ
-    data = environ.get("APPDATA") if is_windows() else environ.get("XDG_DATA_HOME")
-    data = data or os.path.join(home, ".local", "share")
+    home, environ, data = os.path.expanduser("~"), os.environ, _data_directory()
     pyenv = [environ.get("PYENV_ROOT", "")] + managers + [os.path.join(home, ".pyenv")]
     asdf = [environ.get("ASDF_DATA_DIR", "")] + managers + [os.path.join(home, ".asdf")]
     mise = environ.get("MISE_DATA_DIR") or os.path.join(data, "mise")
     installs = [("asdf", root) for root in asdf] + [("mise", mise)]
     roots = [("pyenv", os.path.join(root, "versions")) for root in pyenv]
-    roots.append(("uv", environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(data, "uv", "python")))
+    roots += [("uv", place) for place in places_of_uv_pythons()]
     roots += [(name, os.path.join(root, "installs", "python")) for name, root in installs]
     return [(name, path) for name, path in roots if os.path.isabs(path)]
 

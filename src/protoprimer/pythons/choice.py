@@ -11,12 +11,13 @@ from typing import Any, Callable
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import sha256_of_file
-from protoprimer.formats.versions import PythonRequest, Version
-from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates
+from protoprimer.formats.versions import PythonRequest, Version, version_numbers
+from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates, places_of_uv_pythons
 from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
 from protoprimer.system.children import run_child, scrubbed_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
+from protoprimer.system.paths import can_be_made
 
 __all__ = [
     "PYTHON_LIST",
@@ -29,11 +30,10 @@ __all__ = [
     "with_client_file",
 ]
 
-# In a bundle: what uv is told of the archives there.
+# uv's list of a bundle's archives.
 PYTHON_LIST = "pythons.json"
 # The host's business: none of these changes which version is fetched.
-_UV_DOWNLOAD_VARIABLES = ("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS",
-                          "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_PYTHON_CACHE_DIR")  # fmt: skip
+_UV_DOWNLOAD_VARIABLES = r"UV_(PYTHON|PYPY)_(INSTALL_MIRROR|DOWNLOADS|DOWNLOADS_JSON_URL|CACHE_DIR)\Z"
 
 
 def choose_interpreter(
@@ -64,7 +64,7 @@ def choose_interpreter(
     if not downloads:
         no_download = "not tried: " + ("this run only looks" if downloads is None else "python-downloads is false")
     elif toolbox.settings.offline and not os.path.isfile(os.path.join(bundle, PYTHON_LIST)):
-        no_download = "not tried: " + ("the bundle has none, as --with-python was not given" if bundle else "offline")
+        no_download = "not tried: " + ("the bundle was made without --with-python" if bundle else "offline")
     else:
         try:
             return _fetched_interpreter(request, toolbox)
@@ -192,18 +192,20 @@ def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interprete
 
 
 def add_python_archive(wanted: str, toolbox: ToolBox, directory: str) -> "dict[str, Any]":
-    """Fetch an interpreter's archive into what becomes a bundle; return what uv is to be told of it there."""
-    toolbox.uv()
-    with toolbox.console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
-        search = ["list", "--only-downloads", "--show-urls", "--all-platforms", "--output-format", "json", wanted]
-        found = json.loads(_printed_by_uv_python(toolbox, search))
-        if not found:
-            raise InterpreterError("uv knows no archive of " + wanted, advice="bundle without --with-python")
-        one, before = found[0], set(os.listdir(directory))
-        with tempfile.TemporaryDirectory() as place:
-            # What uv verifies and unpacks stays in its cache.
-            _printed_by_uv_python(toolbox, ["install", "--install-dir", place, one["key"]], directory)
-        (archive,) = set(os.listdir(directory)) - before
+    """Fetch an interpreter's archive into a bundle; return what uv is to be told of it there."""
+    search = ["list", "--only-downloads", "--show-urls", "--all-platforms", "--output-format", "json", wanted]
+    before = set(os.listdir(directory))
+    try:
+        toolbox.uv()
+        with toolbox.console.step("fetching " + wanted, "fetched " + wanted):
+            found = json.loads(_printed_by_uv_python(toolbox, search)) or [{"key": wanted}]
+            with tempfile.TemporaryDirectory() as place:
+                # What uv verified stays there.
+                _printed_by_uv_python(toolbox, ["install", "--install-dir", place, found[0]["key"]], directory)
+    except PrimerError as error:
+        advice = "name a mirror by UV_PYTHON_INSTALL_MIRROR, or bundle without --with-python"
+        raise InterpreterError("uv has no archive of %s: %s" % (wanted, error.cause), None, advice) from error
+    (archive,), one = set(os.listdir(directory)) - before, found[0]
     told = dict(one["version_parts"], name=one["implementation"], arch={"family": one["arch"]})
     told.update({name: one[name] for name in ("os", "libc", "url", "variant") if one[name] != "default"})
     return {one["key"]: dict(told, sha256=sha256_of_file(os.path.join(directory, archive)))}
@@ -213,11 +215,13 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: st
     uv, bundle = toolbox.uv(), toolbox.settings.bundle
     # Proxy and certificates may be told to pip alone.
     settings = toolbox.settings.for_uv()[1]
-    settings.update({name: os.environ[name] for name in _UV_DOWNLOAD_VARIABLES if name in os.environ})
+    settings.update(one for one in os.environ.items() if re.match(_UV_DOWNLOAD_VARIABLES, one[0]))
     if bundle:
         settings["UV_PYTHON_DOWNLOADS_JSON_URL"] = os.path.join(bundle, PYTHON_LIST)
     if archives or bundle:
         settings["UV_PYTHON_CACHE_DIR"] = archives or bundle
+    for place in filter(can_be_made, reversed(places_of_uv_pythons())):
+        settings["UV_PYTHON_INSTALL_DIR"] = place
     # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.
     settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
     command, environ = uv.command + ["python"] + arguments, scrubbed_environment(settings)
@@ -235,7 +239,7 @@ def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
     wanted, reasons = _wanted_python(request), {}  # type: str, dict[str, list[InterpreterRefusal]]
-    refusals.sort(key=lambda one: [int(number) for number in re.findall("[0-9]+", one.version)], reverse=True)
+    refusals.sort(key=lambda one: version_numbers(one.version), reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)
     asks = "" if place is None or str(place) == "default" else str(place)

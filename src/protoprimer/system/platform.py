@@ -70,7 +70,7 @@ def machine_identifier() -> str:
 def first_line_of(path: str) -> str:
     """Return the first line of a file; empty if it cannot be read."""
     try:
-        with open(path, encoding="ascii", errors="replace") as stream:
+        with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.readline().strip()
     except OSError:
         return ""
