@@ -160,6 +160,19 @@ def test_inputs_that_change_while_a_build_runs_are_planned_anew(
     assert clone.builds() == 3
 
 
+def test_a_build_that_fails_while_its_inputs_change_is_planned_anew(new_clone: Callable[..., clones.Clone]) -> None:
+    """What was half switched is no reason to tell anybody to correct it."""
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": "a"})
+    switch = "open('switched', 'w').close(); open('data', 'w').write('b'); raise OSError('torn')"
+    builder = clone.root / "builder.py"
+    builder.write_text(builder.read_text() + SWITCHING % f"os.path.exists('switched') or exec({switch!r})")
+    done = clone.prime()
+    assert "data changed while the environment was built from it: planning anew" in done.errors
+    assert "error: " not in done.errors
+    assert clone.prime().errors == ""
+
+
 def test_a_build_that_changes_its_own_input_each_time_is_a_fault(new_clone: Callable[..., clones.Clone]) -> None:
     clone = new_clone().project("demo").entry("prime", None, "boot")
     clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": ""})

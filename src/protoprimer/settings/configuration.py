@@ -343,14 +343,12 @@ def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]
 
 def _load_json(path: str) -> "dict[str, Any]":
     try:
-        data = json.loads(read_configured(path).decode("utf-8"))
+        values: "dict[str, Any]" = json.loads(read_configured(path).decode("utf-8"))
+        return values
     except (ValueError, RecursionError) as error:
         place = "%s:%d" % (path, getattr(error, "lineno", 1))
         cause = "the file is not valid JSON: %s" % getattr(error, "msg", error)
         raise ConfigurationError(cause, place, "correct the file") from None
-    if not isinstance(data, dict):
-        raise ConfigurationError("the file must be one JSON object: { ... }", path)
-    return data
 
 
 def _apply(configuration: Configuration, table: _Table, leap: str) -> None:

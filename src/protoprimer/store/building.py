@@ -160,6 +160,8 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
         return request.store.publish(path, record)
     except BaseException as error:
         request.store.remove(path)
+        if isinstance(error, Exception):
+            _refuse_changed_inputs(request)
         if isinstance(error, OSError):
             # A full or failing disk is no fault of the code that wrote there.
             raise disk_failure("build the environment", str(error.filename or path), error) from error
