@@ -4,6 +4,7 @@ import csv
 import glob
 import os
 import re
+from typing import Iterator
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
@@ -22,6 +23,7 @@ __all__ = [
 
 # The last one is PyPy's before 3.8.
 _PLACES_OF_PACKAGES = ("[Ll]ib*/site-packages", "[Ll]ib*/*/site-packages", "site-packages")
+_INSTEAD = " instead of "
 
 
 def site_packages_directories(environment: str) -> "list[str]":
@@ -56,23 +58,26 @@ def interpreter_fault(environment: str) -> "str | None":
 
 def faults_of_files(environment: str) -> "list[str]":
     """Return the files of RECORDs (PEP 376, PEP 627) that are missing, or of another size or none that is recorded."""
-    faults = []
-    for name, directory in metadata_directories(environment).items():
-        rows = _rows_of_record(os.path.join(directory, name))
-        if not rows:
-            faults.append(name + "/RECORD is missing or empty")
-        # Bytecode comes and goes.
-        for row in [row for row in rows if not row[0].endswith((".pyc", "__pycache__", "/RECORD"))]:
-            path = os.path.join(directory, row[0])
-            try:
-                size, recorded = os.stat(path).st_size, "".join(row[2:])
-            except (OSError, ValueError):
-                faults.append(row[0] + " is missing")
-                continue
-            if str(size) != recorded:
-                faults.append("%s has %d bytes instead of %s" % (row[0], size, recorded or "those it was made with"))
-            faults += ["the sources in %s are gone" % one for one in _sources_of_pth(path) if not os.path.isdir(one)]
-    return sorted(faults)
+    found = metadata_directories(environment).items()
+    return sorted(fault for name, place in found for fault in _faults_of_record(os.path.join(place, name)))
+
+
+def _faults_of_record(metadata_directory: str) -> "Iterator[str]":
+    directory, name = os.path.split(metadata_directory)
+    rows = _rows_of_record(metadata_directory)
+    if not rows:
+        yield name + "/RECORD is missing or empty"
+    # Bytecode comes and goes.
+    for row in [row for row in rows if not row[0].endswith((".pyc", "__pycache__", "/RECORD"))]:
+        path = os.path.join(directory, row[0])
+        try:
+            size, recorded = os.stat(path).st_size, "".join(row[2:])
+        except (OSError, ValueError):
+            yield row[0] + " is missing"
+            continue
+        if str(size) != recorded:
+            yield "%s has %d bytes%s%s" % (row[0], size, _INSTEAD, recorded or "those it was made with")
+        yield from ("the sources in %s are gone" % one for one in _sources_of_pth(path) if not os.path.exists(one))
 
 
 def _rows_of_record(metadata_directory: str) -> "list[list[str]]":
@@ -89,8 +94,12 @@ def editable_sources(environment: str) -> "list[str]":
 
 
 def _sources_of_pth(path: str) -> "list[str]":
-    content = content_of(path) if path.endswith(".pth") else b""
-    return list(filter(os.path.isabs, os.fsdecode(content).splitlines()))
+    is_map = re.search(r"\b__editable__\w+_finder\.py$", path)
+    content = os.fsdecode(content_of(path)) if is_map or path.endswith(".pth") else ""
+    found = filter(os.path.isabs, re.findall("'([^'\n]+)'", content) if is_map else content.splitlines())
+    # The map of setuptools names packages, and modules without their ending.
+    ends = ("/__init__.py", ".*") if is_map else ()
+    return [([path for end in ends for path in glob.glob(glob.escape(one) + end)] + [one])[0] for one in found]
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
@@ -133,10 +142,9 @@ def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple
         return "%s is not the editable project in this checkout" % name
     if path.endswith(".egg-link"):
         return None
-    recorded = [row[0] for row in _rows_of_record(path)]
-    faults = (_fault_of_file(os.path.dirname(path), entry) for entry in recorded)
-    fault = next(filter(None, faults), None) if recorded else "has no RECORD of its files"
-    return fault and "%s %s" % (name, fault)
+    # Some wheels list files that no installer writes so.
+    fault = next((fault for fault in _faults_of_record(path) if _INSTEAD not in fault), None)
+    return fault and "of %s, %s" % (name, fault)
 
 
 def _is_from(metadata_path: str, project: str) -> bool:
@@ -145,11 +153,3 @@ def _is_from(metadata_path: str, project: str) -> bool:
         return is_within(os.path.realpath(linked), os.path.realpath(project))
     url = json_table(content_of(os.path.join(metadata_path, "direct_url.json"))).get("url")
     return url is not None and os.path.realpath(path_of_file_url(url)) == os.path.realpath(project)
-
-
-def _fault_of_file(packages: str, entry: str) -> "str | None":
-    path = os.path.join(packages, entry)
-    if not os.path.exists(path):
-        return None if entry.endswith(".pyc") else "lacks its file " + path
-    gone = [one for one in _sources_of_pth(path) if not os.path.isdir(one)]
-    return "expects its sources in %s, which does not exist" % gone[0] if gone else None

@@ -153,7 +153,7 @@ def toolbox(
     command_line: CommandLine,
 ) -> ToolBox:
     """The tools of this host, and those that can be fetched."""
-    pin = read_uv_pin(configuration)
+    pin = read_uv_pin(configuration, index_settings)
     settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
     return ToolBox(settings, cache_directory, console, command_line.has("dry-run"), pin)
 
@@ -209,7 +209,7 @@ def inputs(
         if os.path.isdir(configuration.path_of(pattern)):
             advice = "name the files in it that count, such as %s/**" % pattern.rstrip("/")
             raise configuration.error("watch", "%s is a directory, not a file" % pattern, advice)
-        if has_wildcard(pattern) and not found.add_matching(configuration.root, pattern):
+        if not found.add_matching(configuration.root, pattern) and has_wildcard(pattern):
             console.warn("%s in %s matches nothing" % (pattern, configuration.place_of("watch")))
     if configuration.text("python-selector"):
         found.add(configuration.path_of(configuration.get("python-selector")))
@@ -219,7 +219,7 @@ def inputs(
     found.facts.update(index_settings.facts())
     found.variables.update(VARIABLES)
     found.facts["required Python"] = required_python.narrowed.text
-    for path in map(path_of_file_url, index_settings.constraints + index_settings.build_constraints):
+    for path in map(path_of_file_url, index_settings.constraints):
         if os.path.isfile(path):
             add_requirement_lines(lines_of_file(path), configuration.root, found)
     return found

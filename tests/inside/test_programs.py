@@ -197,6 +197,20 @@ def test_a_uv_that_the_repository_does_not_want_is_not_used(new_clone: NewClone,
     assert clone.prime("uv", "--", "--version", environ={"PATH": path}).output == "uv 0.10.3\n"
 
 
+@posix
+def test_a_range_of_uv_counts_where_uv_itself_would_find_it(new_clone: NewClone, tmp_path: Path) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot")
+    put(tmp_path / "host", "uv", "#!/bin/sh\necho uv 0.9.9\n")
+    path = f"{tmp_path / 'host'}{os.pathsep}{clone.environ['PATH']}"
+    (clone.root.parent / "uv.toml").write_text('required-version = "<0.9"\n')
+    done = clone.prime("uv", "--", "--version", status=5, environ={"PATH": path})
+    assert "is not <0.9, as" in done.errors
+    # The nearest file alone counts, and a person's variables say that none does.
+    assert clone.prime("uv", "--", "--version", environ={"PATH": path, "UV_NO_CONFIG": "1"}).output == "uv 0.9.9\n"
+    clone.write({"uv.toml": ""})
+    assert clone.prime("uv", "--", "--version", environ={"PATH": path}).output == "uv 0.9.9\n"
+
+
 @pytest.mark.index
 def test_a_fetched_uv_satisfies_what_the_repository_requires(new_clone: NewClone, tmp_path: Path) -> None:
     clone = new_clone().project("demo").entry("prime", None, "boot")

@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING, Callable
 import pytest
 from filelock import FileLock
 
-from truth.known_faults import KNOWN_FAILURES
 from truth.oracle import Place, download_build_backends, embedded_pip, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Expect those tests to fail whose fault is known."""
-    for item in items:
-        name, _, parameters = item.name.partition("[")
-        reason, which = KNOWN_FAILURES.get(name, ("", []))
-        if reason and item.path.parent.name == "truth" and (not which or parameters[:-1] in which):
-            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # What real projects build with. They are downloaded once, and served with the rest.
 BUILD_BACKENDS = (
     *("setuptools", "wheel", "hatchling", "hatch-vcs", "setuptools-scm", "flit-core", "pdm-backend", "poetry-core"),
-    *("uv-build", "editables"),
+    *("uv-build", "editables", "hatch-requirements-txt"),
 )
 COMPILER = ("gcc", "cc", "as", "ld", "ar")
 OURS = {".protoprimer", ".venv"}
@@ -112,8 +112,9 @@ class Place:
 
     def prepare(self) -> None:
         """Make what projects refer to: tools, and a git repository with tags, a branch and a subdirectory."""
-        from truth.projects import GIT_REPOSITORY, SERVED
+        from truth.projects import GIT_REPOSITORY, ODD_BACKEND, SERVED
 
+        self.index.files.update([ODD_BACKEND])
         for served, index in ((SERVED["index"], self.index), (SERVED["other"], self.other)):
             index.wrong_hashes = False
             for name, version, metadata in served:

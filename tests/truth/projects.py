@@ -133,6 +133,16 @@ def move(name: str, to: str) -> Mutation:
     return mutate
 
 
+def move_into(directory: str, name: str, text: str) -> Mutation:
+    """Move a file, with another text."""
+
+    def mutate(root: Path, place: Place) -> None:
+        (root / name).unlink(missing_ok=True)
+        put(f"{directory}/{name}", text)(root, place)
+
+    return mutate
+
+
 def tagged(tag: str) -> Mutation:
     """Commit, and tag that."""
     return lambda root, place: place.commit(root, tag)
@@ -152,6 +162,34 @@ def wheel(name: str, version: str, value: int) -> Callable[[], bytes]:
     module = name.rpartition("/")[2].partition("-")[0]
     return lambda: simple_index.make_wheel(module, version, {f"{module}.py": f"VALUE = {value}\n".encode()})[1]
 
+
+# It takes the version from a file that it alone knows.
+ODD_BACKEND = simple_index.make_wheel(
+    "oddbackend",
+    "1.0",
+    {
+        "oddbackend.py": b"""
+import flit_core.buildapi as flit
+
+def told(build):
+    def wrapped(*arguments):
+        with open("pyproject.toml") as file:
+            before = file.read()
+        with open("Cargo.toml") as file:
+            version = file.read().strip()
+        with open("pyproject.toml", "w") as file:
+            file.write(before.replace('dynamic = ["version"]', 'version = "%s"' % version))
+        try:
+            return build(*arguments)
+        finally:
+            with open("pyproject.toml", "w") as file:
+                file.write(before)
+    return wrapped
+
+build_wheel, build_editable = told(flit.build_wheel), told(flit.build_editable)
+"""
+    },
+)
 
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -345,17 +383,126 @@ PROJECTS: list[Project] = [
             "setup.py": "from setuptools import Extension, setup\n"
             "setup(name='app', version='0.1', python_requires='>=3.8', install_requires=['alpha<2'],\n"
             "      ext_modules=[Extension('app', ['app.c'])], py_modules=[])\n",
+            "app.c": '#include <Python.h>\n#include "app.h"\n'
+            'static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "app", "", -1, NULL};\n'
+            "PyMODINIT_FUNC PyInit_app(void) {\n    PyObject *made = PyModule_Create(&module);\n"
+            '    PyModule_AddIntConstant(made, "VALUE", NUMBER);\n    return made;\n}\n',
+            "app.h": "#define NUMBER 1\n",
+        },
+        APP,
+        {
+            "another requirement": swap("setup.py", "['alpha<2']", "['alpha<2', 'delta']"),
+            "another source in C": swap("app.c", '"VALUE", NUMBER', '"VALUE", 2'),
+            "another header": put("app.h", "#define NUMBER 3\n"),
+        },
+        backend="uv",
+        needs_compiler=True,
+    ),
+    Project(
+        "C extension, named in pyproject.toml",
+        {
+            TOML: STATIC
+            + SETUPTOOLS
+            + '\n[tool.setuptools]\npackages = []\next-modules = [{ name = "app", sources = ["app.c"] }]\n',
             "app.c": '#include <Python.h>\nstatic struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "app", "", -1, NULL};\n'
             "PyMODINIT_FUNC PyInit_app(void) {\n    PyObject *made = PyModule_Create(&module);\n"
             '    PyModule_AddIntConstant(made, "VALUE", 1);\n    return made;\n}\n',
         },
         APP,
-        {
-            "another requirement": swap("setup.py", "['alpha<2']", "['alpha<2', 'delta']"),
-            "another source in C": swap("app.c", '"VALUE", 1', '"VALUE", 2'),
-        },
+        {**COMMON, "another source in C": swap("app.c", '"VALUE", 1', '"VALUE", 2')},
         backend="uv",
         needs_compiler=True,
+    ),
+    Project(
+        "hatchling finds the package",
+        {TOML: STATIC + HATCHLING, "app/__init__.py": "VALUE = 1\n"},
+        APP,
+        {**COMMON, "the package moves into src": move_into("src", "app/__init__.py", "VALUE = 2\n")},
+        backend="uv",
+    ),
+    Project(
+        "flit finds the module",
+        {TOML: STATIC + FLIT, **MODULE},
+        APP,
+        {**COMMON, "the module moves into src": move_into("src", "app.py", '"""It."""\nVALUE = 2\n')},
+        backend="uv",
+    ),
+    Project(
+        "hatch-requirements-txt",
+        {
+            TOML: HEAD
+            + 'dynamic = ["dependencies"]\n\n'
+            + HATCHLING.replace('"]', '", "hatch-requirements-txt"]')
+            + '\n[tool.hatch.metadata.hooks.requirements_txt]\nfiles = ["needs/base.txt"]\n'
+            '[tool.hatch.build]\ninclude = ["app.py"]\n',
+            "needs/base.txt": "alpha<2\n",
+            **MODULE,
+        },
+        APP,
+        {"another line in the file": add("needs/base.txt", "delta\n")},
+        backend="uv",
+    ),
+    Project(
+        "pdm, version from a function",
+        {
+            TOML: STATIC.replace('version = "0.1"\n', 'dynamic = ["version"]\n')
+            + '[build-system]\nrequires = ["pdm-backend"]\nbuild-backend = "pdm.backend"\n'
+            '[tool.pdm.version]\nsource = "call"\ngetter = "told:version"\n',
+            "told.py": "def version():\n    return '0.1'\n",
+            "src/app.py": "VALUE = 1\n",
+        },
+        APP,
+        {**COMMON, "another answer": swap("told.py", "0.1", "0.2")},
+        backend="uv",
+    ),
+    Project(
+        "an unknown build backend",
+        {
+            TOML: STATIC.replace('version = "0.1"\n', 'dynamic = ["version"]\n')
+            + '[build-system]\nrequires = ["oddbackend", "flit-core"]\nbuild-backend = "oddbackend"\n',
+            "Cargo.toml": "0.1\n",
+            **MODULE,
+        },
+        APP,
+        {"the file that it reads": put("Cargo.toml", "0.2\n")},
+        backend="uv",
+    ),
+    Project(
+        "setup_requires asks for a version from tags",
+        {
+            "setup.py": "from setuptools import setup\nsetup(name='app', use_scm_version=True, setup_requires=['setuptools_scm'],\n"
+            "      py_modules=['app'], install_requires=['alpha<2'], python_requires='>=3.8')\n",
+            **MODULE,
+        },
+        APP,
+        {"another tag": tagged("0.2")},
+        tag="0.1",
+        backend="uv",
+    ),
+    Project(
+        "setup.py that asks git",
+        {
+            "setup.py": "import subprocess\nfrom setuptools import setup\n"
+            "tag = subprocess.check_output(['git', 'describe', '--tags', '--abbrev=0']).decode().strip()\n"
+            "setup(name='app', version=tag, py_modules=['app'], install_requires=['alpha<2'], python_requires='>=3.8')\n",
+            **MODULE,
+        },
+        APP,
+        {"another tag": tagged("0.2")},
+        tag="0.1",
+    ),
+    Project(
+        "setuptools lists packages",
+        {
+            TOML: STATIC
+            + SETUPTOOLS
+            + '\n[tool.setuptools]\npackages = ["app", "other"]\npackage-dir = { other = "lib/other" }\n',
+            "app/__init__.py": "VALUE = 1\n",
+            "lib/other/__init__.py": "",
+        },
+        APP,
+        {"a package is gone": drop("lib/other/__init__.py")},
+        backend="uv",
     ),
     Project(
         "a hook that generates a source",
@@ -384,7 +531,11 @@ PROJECTS: list[Project] = [
             "docs/index.txt": "",
         },
         APP,
-        {**COMMON, "another package": put("added/__init__.py", "VALUE = 2\n")},
+        {
+            **COMMON,
+            "another package": put("added/__init__.py", "VALUE = 2\n"),
+            "another package without __init__.py": put("added/module.py", "VALUE = 2\n"),
+        },
         probe="import app, importlib.util; print(app.VALUE, importlib.util.find_spec('added') is not None)",
         backend="uv",
     ),
@@ -811,7 +962,11 @@ PROJECTS: list[Project] = [
         "nothing but a module",
         {"app.py": "VALUE = 1\n"},
         {},
-        {"requirements appear": put("requirements.txt", "delta\n"), "a project appears": put(TOML, STATIC + FLIT)},
+        {
+            "requirements appear": put("requirements.txt", "delta\n"),
+            "a project appears": put(TOML, STATIC + FLIT),
+            "a project appears below": put("below/" + TOML, STATIC + FLIT),
+        },
         probe="",
     ),
     Project(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from truth.known_faults import BACKENDS, KNOWN_FAULTS
 from truth.oracle import Place, booted
 from truth.projects import PROJECTS, Project
 
@@ -30,8 +29,6 @@ def _cases() -> list[ParameterSet]:
     found = []
     for project in PROJECTS:
         marks = []
-        if (project.name, BACKENDS) in KNOWN_FAULTS:
-            marks.append(pytest.mark.xfail(strict=True, reason=KNOWN_FAULTS[project.name, BACKENDS]))
         if project.needs_compiler:
             marks.append(pytest.mark.skipif(shutil.which("gcc") is None, reason="this host has no C compiler"))
         if project.name not in SAMPLE:

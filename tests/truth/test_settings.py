@@ -142,6 +142,50 @@ def test_a_configuration_file_that_a_variable_names_must_be_there(place: Place, 
 
 
 @pytest.mark.parametrize("installer", WITH_UV)
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME"])
+def test_another_home_with_another_configuration_is_noticed_by_a_warm_start(
+    place: Place, tmp_path: Path, variable: str, installer: str
+) -> None:
+    for name, index in (("one", place.index), ("two", place.other)):
+        for file in (tmp_path / name / "pip" / "pip.conf", tmp_path / name / ".config" / "pip" / "pip.conf"):
+            file.parent.mkdir(parents=True)
+            file.write_text(f"[global]\nindex-url = {index.url}\n")
+    clone = place.clone(BY_NAME["args"])
+    clone.write({"protoprimer.toml": f'backend = "{installer}"\ninstall = [{{ args = ["alpha<2"] }}]\n'})
+    for name in ("PIP_CONFIG_FILE", "PIP_INDEX_URL"):
+        clone.environ.pop(name, None)
+    for name, version in (("one", "1.5"), ("two", "1.7"), ("one", "1.5")):
+        clone.prime(environ={variable: str(tmp_path / name)})
+        assert clone.prime(environ={variable: str(tmp_path / name)}).errors == ""
+        assert distributions_of(clone.root / ".venv")["alpha"]["version"] == version
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "installer"),
+    [
+        ("UV_OVERRIDE", "lines.txt", "uv"),
+        ("UV_OVERRIDE", "lines.txt", "venv"),
+        ("UV_EXCLUDE", "lines.txt", "uv"),
+        ("PIP_ALL_RELEASES", "alpha", "uv"),
+        ("PIP_ONLY_FINAL", ":all:", "uv"),
+    ],
+)
+def test_a_variable_that_a_backend_has_no_word_for_is_refused_by_its_name(
+    place: Place, variable: str, value: str, installer: str
+) -> None:
+    clone = place.clone(asking("alpha"))
+    clone.write({"lines.txt": "alpha==1.0\n"})
+    done = clone.prime("--backend", installer, environ={variable: value}, status=5)
+    assert variable.partition("_")[2].lower().replace("_", "-") in done.errors
+
+
+def test_releases_that_pip_alone_may_choose_are_chosen(place: Place) -> None:
+    clone = place.clone(asking("alpha"))
+    clone.prime("--backend", "venv", environ={"PIP_ALL_RELEASES": "alpha"})
+    assert distributions_of(clone.root / ".venv")["alpha"]["version"] == "3.0rc1"
+
+
+@pytest.mark.parametrize("installer", WITH_UV)
 def test_a_keyring_is_asked_for_credentials(place: Place, tmp_path: Path, installer: str) -> None:
     with simple_index.serving() as index:
         index.add("alpha", "1.0")
@@ -150,8 +194,11 @@ def test_a_keyring_is_asked_for_credentials(place: Place, tmp_path: Path, instal
         index.wrong_hashes = False
         (tmp_path / "bin").mkdir()
         keyring = tmp_path / "bin" / "keyring"
+        # As keyring 25 does: pip 26 asks for JSON, uv and older ones for a mere password.
         keyring.write_text(
-            "#!/bin/sh\ncase \" $* \" in *' get '*) printf '%s\\n' 'of the keyring' ;; *) exit 2 ;; esac\n"
+            '#!/bin/sh\ncase "$*" in\n--mode=creds\\ --output=json\\ get\\ *\\ me)'
+            """ echo '{"username": "me", "password": "of the keyring"}' ;;\n"""
+            "get\\ *\\ me) echo 'of the keyring' ;;\n*) exit 1 ;;\nesac\n"
         )
         keyring.chmod(0o755)
         clone = place.clone(asking("alpha"))

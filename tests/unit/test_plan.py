@@ -190,6 +190,9 @@ def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path
         "uv.lock",
         "pylock.toml",
         "requirements.txt",
+        "src",
+        "hatch_build.py",
+        "pdm_build.py",
     }
 
 

@@ -1,15 +1,14 @@
 """Which uv a repository is pinned to: `[tool.uv] required-version`, and the key `tools`, with hashes."""
 
-import os
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.fetch.pins import pinned_wheels
 from protoprimer.fetch.platform_tags import tag_rank, tags_of_wheel
-from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet, Version
 from protoprimer.settings.configuration import Configuration
+from protoprimer.settings.index_settings import IndexSettings
 
 __all__ = ["UvPin", "read_uv_pin"]
 
@@ -34,9 +33,15 @@ class UvPin(NamedTuple):
         return best if rank >= 0 else None
 
 
-def read_uv_pin(configuration: Configuration) -> UvPin:
+def read_uv_pin(configuration: Configuration, settings: IndexSettings) -> UvPin:
     """Return this repository's pin; a `ConfigurationError` if its parts are wrong or contradict each other."""
-    pin = UvPin(pinned_wheels("uv"), _required_version(configuration.root))
+    pin, required = UvPin(pinned_wheels("uv"), []), settings.one("required-version")
+    if required:
+        place = settings.place_of("required-version", required) + " (required-version)"
+        try:
+            pin.allowed.append((SpecifierSet("==" * required[:1].isdigit() + required), place))
+        except InvalidSpecifier as error:
+            raise ConfigurationError(str(error), place) from None
     pinned = (configuration.get("tools") or {}).get("uv")
     if pinned is None:
         return pin
@@ -50,23 +55,6 @@ def read_uv_pin(configuration: Configuration) -> UvPin:
         raise ConfigurationError("uv %s %s" % (version, contradicted), place, "let both say the same")
     wheels = {name: _checked_hash(configuration, name, version, text) for name, text in pinned["hashes"].items()}
     return UvPin(wheels, pin.allowed + [(exactly, place)])
-
-
-def _required_version(root: str) -> "list[tuple[SpecifierSet, str]]":
-    path, keys = os.path.join(root, "uv.toml"), ("required-version",)  # type: str, tuple[str, ...]
-    if not os.path.isfile(path):
-        # As for uv, any `uv.toml`, even an empty one, takes the place of `[tool.uv]`.
-        path, keys = os.path.join(root, "pyproject.toml"), ("tool", "uv", "required-version")
-    required: Any = load_toml(path) if os.path.isfile(path) else None
-    for key in keys:
-        required = required.get(key) if isinstance(required, dict) else None
-    if required is None:
-        return []
-    place = place_of_key(path, keys)
-    try:
-        return [(SpecifierSet("==" + required if required[:1].isdigit() else required), place)]
-    except (InvalidSpecifier, AttributeError, TypeError):
-        raise ConfigurationError("%r is no range of versions" % (required,), place) from None
 
 
 def _checked_hash(configuration: Configuration, filename: str, version: str, text: str) -> str:

@@ -4,10 +4,11 @@ import os
 import re
 from typing import Any, Iterator
 
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
-from protoprimer.system.files import is_within, names_in
+from protoprimer.system.files import content_of, is_within, names_in
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import first_line_of
 
@@ -15,9 +16,7 @@ __all__ = ["add_project_inputs", "member_directories"]
 
 _TEXT_FILE = re.compile(r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z")
 # Who takes a version from the repository's tags.
-_VERSION_FROM_TAGS = re.compile(
-    r"\b(hatch-vcs|\w*[-_]scm|versioneer|versioningit|\w*[-_]?dynamic[-_]versioning|dunamai)\b"
-)
+_VERSION_FROM_TAGS = re.compile(r"[-_](vcs|scm|versioning)\b|\b(pbr|dunamai|versioneer|versioningit)\b|[\"']git[\"' ]")
 
 
 def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None) -> None:
@@ -64,21 +63,23 @@ def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
         for source in (one for entry in table.values() for one in (entry if isinstance(entry, list) else [entry])):
             if isinstance(source, dict) and isinstance(source.get("path"), str):
                 path = os.path.normpath(os.path.join(metadata.directory, source["path"]))
-                yield path, bool(source.get("editable") or source.get("develop"))
+                yield path, bool(source.get("editable"))
 
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
     named: "dict[str, list[str]]" = {"file": [], "attr": []}
+    builders = normalized_project_name(" ".join(metadata.build_requires) or "setuptools")
     for tool, table in metadata.table("tool").items():
-        if tool not in ("uv", "poetry", "protoprimer") and isinstance(table, dict):
+        if normalized_project_name(tool) in builders and isinstance(table, dict):
             version: Any = table.get("version")
             path = version.get("path") if isinstance(version, dict) else None
             is_value = path is not None and not {"pattern", "expression"} & set(version)
             if is_value and isinstance(path, str) and version.get("source") != "code":
                 _add_value(metadata, os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
                 table = dict(table, version=None)
+            named["file"] += [one for one in _strings_under(table) if not one.endswith(".py")]
             named["file"] += _strings_under(table, "file", "path")
-            named["attr"] += _strings_under(table, "attr")
+            named["attr"] += [one.replace(":", ".") for one in _strings_under(table, "attr", "getter")]
     for value in [value for section in metadata.setup_cfg.values() for value in section.values()]:
         kind, colon, rest = value.strip().partition(":")
         if colon and kind in named:
@@ -95,7 +96,7 @@ def _strings_under(value: Any, *keys: str, key: str = "") -> "list[str]":
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else [(key, one) for one in value]
         return [found for inner, one in items for found in _strings_under(one, *keys, key=inner)]
-    return [value] if isinstance(value, str) and key in keys else []
+    return [value] if isinstance(value, str) and (key in keys or not keys) else []
 
 
 def _add_attribute(metadata: ProjectMetadata, name: str, inputs: Inputs) -> None:
@@ -121,8 +122,10 @@ def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", i
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
     directory, backend = metadata.directory, metadata.build_backend
-    names = ["setup.py"]
-    names += ["hatch_build.py"] * backend.startswith("hatchling") + ["pdm_build.py"] * backend.startswith("pdm")
+    names = ["setup.py", "hatch_build.py", "pdm_build.py"]
+    if not re.match("setuptools|hatchling|flit|pdm|poetry|uv_build|pbr", backend):
+        # Who knows what it reads.
+        inputs.add(*(one for one in Inputs().add_matching(directory, "*") if not one.endswith(".py")))
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
     names += _strings_under(metadata.table("tool", "hatch"), "path")
     paths = [os.path.join(directory, name) for name in names]
@@ -146,6 +149,8 @@ def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> No
             inputs.look_at(path)
     elif os.path.isfile(path) or (_TEXT_FILE.match(named) and is_within(path, directory)):
         inputs.add(path)
+        if re.search(r"\.(c|cc|cpp|cxx|pyx)$", path):
+            inputs.add_matching(os.path.dirname(path), "*.h*")
 
 
 def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
@@ -167,8 +172,9 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    words = " ".join(metadata.build_requires + list(metadata.table("tool")))
-    if _VERSION_FROM_TAGS.search(words) or metadata.table("tool", "pdm", "version").get("source") == "scm":
+    scripts = [content_of(os.path.join(metadata.directory, name)) for name in METADATA_FILES[1:]]
+    words = metadata.build_requires + list(metadata.table("tool")) + [one.decode("latin-1") for one in scripts]
+    if _VERSION_FROM_TAGS.search(" ".join(words)) or metadata.table("tool", "pdm", "version").get("source") == "scm":
         _add_commit(metadata.directory, inputs)
     if metadata.build_backend.startswith("flit") and metadata.dynamic:
         module = str(metadata.table("tool", "flit", "module").get("name") or metadata.name or "").replace("-", "_")
@@ -190,13 +196,12 @@ def _add_commit(directory: str, inputs: Inputs) -> None:
 
 
 def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    # What setuptools makes of an editable project lists the packages that it finds.
-    if not metadata.build_backend.startswith("setuptools") or not metadata.is_package:
-        return
-    where = metadata.table("tool", "setuptools").get("packages")
-    find = where.get("find", {}) if isinstance(where, dict) else {}
-    places = find.get("where", ["."]) if isinstance(find, dict) else ["."]
-    for place in (one for one in places if isinstance(one, str)):
-        path = os.path.normpath(os.path.join(metadata.directory, place))
-        packages = [name for name in names_in(path) if os.path.isfile(os.path.join(path, name, "__init__.py"))]
-        inputs.add_fact("the packages in " + place, packages, path)
+    # An editable project leads to where its code was; setuptools may list all the packages.
+    lists_all = metadata.is_package and metadata.build_backend.startswith("setuptools")
+    for place in [".", "src"] + _strings_under(metadata.table("tool", "setuptools"), "where"):
+        path, found, files = os.path.normpath(os.path.join(metadata.directory, place)), Inputs(), []
+        for pattern in ["*/*.py", "*/*/*.py"] if lists_all else metadata.places_of_code:
+            files += found.add_matching(path, pattern)
+        packages = {os.path.relpath(file, path).split(os.sep)[0] for file in files}
+        found.looked_at -= set(map(os.path.dirname, files))
+        inputs.add_fact("the packages in " + place, sorted(packages), path, *found.looked_at)

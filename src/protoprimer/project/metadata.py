@@ -50,6 +50,7 @@ class ProjectMetadata:
         self.requires_python_note: "str | None" = None
         self._range_place: "tuple[str, ...] | str | None" = None
         self.is_package = False
+        self.places_of_code: "list[str]" = []
         self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
         self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
@@ -228,6 +229,9 @@ def _read_setup_py(project: ProjectMetadata) -> None:
 
 def _is_package(project: ProjectMetadata) -> bool:
     """Decide as pip and uv do; where they differ, by whether the code is where setuptools looks."""
+    module = re.sub("[-.]", "_", project.name or "src")
+    places = ["src", module, module.lower(), module + ".py"]
+    project.places_of_code = [one + end for one in places for end in ("", "/*.py", "/*/*.py")]
     explicit = project.table("tool", "uv").get("package", project.table("tool", "poetry").get("package-mode"))
     if isinstance(explicit, bool) and (project.has_project_table or "poetry" in project.table("tool")):
         return explicit
@@ -236,8 +240,6 @@ def _is_package(project: ProjectMetadata) -> bool:
         return True
     if not project.has_project_table:
         return project.has_pyproject and bool(project.setup_cfg)
-    module = re.sub("[-.]", "_", project.name or "")
-    places = ["src", module, module.lower(), module + ".py"] if module else ["src"]
     found = any(os.path.exists(os.path.join(project.directory, place)) for place in places)
     return found or bool(project.table("tool", "setuptools"))
 

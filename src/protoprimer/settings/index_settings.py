@@ -40,22 +40,21 @@ class IndexSettings:
         self.root = root
         self.bundle = ""
         self.files = files  # in which pip or uv would be told something, there or not
-        self.index_url = self._one("index-url")
+        self.index_url = self.one("index-url")
         self.extra_index_urls = [url for url in self._values("extra-index-url") if url != self.index_url]
         self.find_links = self._values("find-links")
-        self.no_index = is_true_text(self._one("no-index"))
+        self.no_index = is_true_text(self.one("no-index"))
         # Then `file:` indexes and directories still count.
-        self.offline = offline or is_true_text(self._one("offline"))
+        self.offline = offline or is_true_text(self.one("offline"))
         self.trusted_hosts = self._values("trusted-host")
-        self.constraints = self._values("constraint")
-        self.build_constraints = self._values("build-constraint")
+        self.constraints = self._values("constraint") + self._values("build-constraint")
         self.ca_file = self._of_person("cert", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         self.client_certificate = self._of_person("client-cert", "SSL_CLIENT_CERT")
-        self.timeout = _seconds(self._one("timeout") or self._one("default-timeout"))
-        self.uploaded_prior_to = self._one("uploaded-prior-to")
+        self.timeout = _seconds(self.one("timeout") or self.one("default-timeout"))
+        self.uploaded_prior_to = self.one("uploaded-prior-to")
         self.proxies = self._proxies()
         # As with pip that may ask nobody: only if it was chosen.
-        uses_keyring = self._one("keyring-provider") in ("auto", "import", "subprocess")
+        uses_keyring = self.one("keyring-provider") in ("auto", "import", "subprocess")
         indexes = list(filter(None, [self.index_url])) + self.extra_index_urls
         others = self.find_links + list(self.proxies.values())
         self.credentials = Credentials(indexes, others, uses_keyring, environ)
@@ -78,7 +77,7 @@ class IndexSettings:
             if name == "override-dependencies":
                 asked = [value for value in asked if not _EXACT_PIN.match(value)]
             if refuses and asked and (name != "index-strategy" or self.extra_index_urls):
-                return "%s cannot do what %s asks (%s)" % (installer, name, self._place(name, asked[0]))
+                return "%s cannot do what %s asks (%s)" % (installer, name, self.place_of(name, asked[0]))
         if installer == "pip" and self.uploaded_prior_to and not self._upload_limit(installer):
             return "pip cannot do what exclude-newer asks: %r" % self.uploaded_prior_to
         return None
@@ -104,7 +103,7 @@ class IndexSettings:
         index_url, indexes = self.index_url, self._places(self.extra_index_urls, locking)
         if self.offline:
             index_url, *indexes = self.index_urls() or [""]
-        is_pre = is_true_text(self._one("pre")) or self._one("prerelease") == "allow"
+        is_pre = is_true_text(self.one("pre")) or self.one("prerelease") == "allow"
         env = self._variables(
             "pip",
             {
@@ -142,9 +141,9 @@ class IndexSettings:
                 env[name] = text
         if self._environ.get("UV_CONFIG_FILE"):
             env["UV_CONFIG_FILE"] = os.path.abspath(self._environ["UV_CONFIG_FILE"])
-        if (indexes if project else self.extra_index_urls) and not self._one("index-strategy"):
+        if (indexes if project else self.extra_index_urls) and not self.one("index-strategy"):
             env["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-        if is_true_text(self._one("pre")) and not self._one("prerelease"):
+        if is_true_text(self.one("pre")) and not self.one("prerelease"):
             env["UV_PRERELEASE"] = "allow"
         if self.offline:
             env["UV_OFFLINE"] = "1"
@@ -187,7 +186,7 @@ class IndexSettings:
 
     def describe(self) -> "list[str]":
         said = [(name, value) for name in SETTINGS for value in self._values(name)]
-        lines = ["%s: %s (%s)" % (name, mask_urls(value), self._place(name, value)) for name, value in said]
+        lines = ["%s: %s (%s)" % (name, mask_urls(value), self.place_of(name, value)) for name, value in said]
         lines = lines or ["index-url: the public index (nothing is configured)"]
         for url in dict.fromkeys(self.index_urls() + self.find_links):
             found = self.credentials.of_url(url, ask_keyring=False) if "://" in url else None
@@ -216,17 +215,17 @@ class IndexSettings:
         values = list(dict.fromkeys(value for source in sources for value in source.values[name]))
         return values if is_list else values[:1]
 
-    def _one(self, name: str) -> "str | None":
+    def one(self, name: str) -> "str | None":
         return next(iter(self._values(name)), None)
 
-    def _place(self, name: str, value: str) -> str:
+    def place_of(self, name: str, value: str) -> str:
         return next(source.place for source in self._sources_of(name) if value in source.values[name])
 
     def _of_person(self, name: str, *variables: str) -> "str | None":
         """A person's variables, also other tools', go before the host's files."""
         is_of_file = all(source.is_file for source in self._sources_of(name))
         others = [self._environ.get(variable) for variable in variables] if is_of_file else []
-        return next(filter(None, others + [self._one(name)]), None)
+        return next(filter(None, others + [self.one(name)]), None)
 
     def _upload_limit(self, installer: str) -> "str | None":
         text = next(iter(self._values("uploaded-prior-to", installer)), None)

@@ -9,9 +9,10 @@ import urllib.parse
 from contextlib import suppress
 from typing import Any, Dict, List, NamedTuple
 
-from protoprimer.errors import ConfigurationError
+from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.toml import load_toml
 from protoprimer.settings.credentials import home_path, url_credentials
+from protoprimer.system.files import content_of
 from protoprimer.system.paths import file_url, with_parents
 
 __all__ = [
@@ -40,12 +41,16 @@ constraint | UV_CONSTRAINT | | what list | PIP_CONSTRAINT | UV_CONSTRAINT
 build-constraint | UV_BUILD_CONSTRAINT | | what list | PIP_BUILD_CONSTRAINT | UV_BUILD_CONSTRAINT
 constraint-dependencies | | constraint-dependencies | what list uv | further constraints | reads it
 build-constraint-dependencies
+override | UV_OVERRIDE | | what list uv | refused | refused
+exclude | UV_EXCLUDE | | what list uv | refused | refused
 override-dependencies | | override-dependencies | what list uv | exact pins are constraints, others refused | reads it
 exclude-dependencies
 dependency-metadata
 uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO, as a moment | UV_EXCLUDE_NEWER
 exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE
 pre | | | what | PIP_PRE | UV_PRERELEASE=allow
+all-releases | | | what list | PIP_ALL_RELEASES | refused
+only-final | | | what list | PIP_ONLY_FINAL | refused
 prerelease | UV_PRERELEASE | prerelease | what uv | PIP_PRE, refused unless allow if-necessary if-necessary-or-explicit | reads it
 prerelease-package
 resolution | UV_RESOLUTION | resolution | what uv | refused unless highest | reads it
@@ -67,6 +72,7 @@ python-platform
 python-version
 target | | target | what uv | its environment is given | refused
 prefix | | prefix | what uv | its environment is given | refused
+required-version | | required-version | how uv | has no uv | reads it
 offline | UV_OFFLINE | offline | how uv | PIP_NO_INDEX, but for local indexes | reads it
 trusted-host | UV_INSECURE_HOST | allow-insecure-host | how list | PIP_TRUSTED_HOST | UV_INSECURE_HOST
 cert | | | how | PIP_CERT | SSL_CERT_FILE
@@ -98,12 +104,12 @@ def _setting_of_row(row: str) -> PackageSetting:
 
 SETTINGS = {setting.name: setting for setting in map(_setting_of_row, _TABLE.strip().splitlines())}
 # What they say bears on what is installed.
-VARIABLES = ["UV_CONFIG_FILE", "UV_NO_CONFIG", "PIP_CONFIG_FILE"] + [
+VARIABLES = [
     variable
     for setting in SETTINGS.values()
     for variable in ["PIP_" + setting.name.upper().replace("-", "_")] + setting.variables.split()
     if "what" in setting.kind
-]
+] + "UV_CONFIG_FILE UV_NO_CONFIG PIP_CONFIG_FILE HOME XDG_CONFIG_HOME XDG_CONFIG_DIRS APPDATA".split()  # noqa: SIM905
 _PATHS = ("index-url", "extra-index-url", "find-links", "constraint", "build-constraint", "cert", "client-cert")
 _BINARY = ("only-binary", "no-binary")
 
@@ -200,8 +206,7 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
     chosen = environ.get("UV_CONFIG_FILE")
     if chosen:
         if not os.path.isfile(chosen):
-            cause = "the file %s does not exist" % os.path.abspath(chosen)
-            raise ConfigurationError(cause, "the variable UV_CONFIG_FILE", "create it, or unset the variable")
+            raise no_such_file(os.path.abspath(chosen), "the variable UV_CONFIG_FILE")
         return [os.path.abspath(chosen)]
     # As uv does it, `uv.toml` goes before; where the root has neither, the next directory above counts.
     nearest = [os.path.join(one, name) for one in with_parents(root) for name in ("uv.toml", "pyproject.toml")]
@@ -213,8 +218,11 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
 
 
 def _to_first_there(paths: "list[str]") -> "list[str]":
-    # The missing ones before it would count if they appeared.
-    return paths[: next((at for at, path in enumerate(paths, 1) if os.path.isfile(path)), len(paths))]
+    # Those before it that say nothing would count if they did.
+    for at, path in enumerate(paths, 1):
+        if b"tool.uv" in content_of(path) or (path.endswith("uv.toml") and os.path.isfile(path)):
+            return paths[:at]
+    return paths
 
 
 def _user_directory(environ: "dict[str, str]") -> str:
