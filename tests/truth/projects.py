@@ -6,6 +6,7 @@ git repository, `@SHA:FILE@` the hash of a file of the first index, `@ROOT@` (in
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable
 
@@ -501,7 +502,7 @@ PROJECTS: list[Project] = [
             "lib/other/__init__.py": "",
         },
         APP,
-        {"a package is gone": drop("lib/other/__init__.py")},
+        {"a package is gone": lambda root, _place: shutil.rmtree(root / "lib")},
         backend="uv",
     ),
     Project(
@@ -965,7 +966,6 @@ PROJECTS: list[Project] = [
         {
             "requirements appear": put("requirements.txt", "delta\n"),
             "a project appears": put(TOML, STATIC + FLIT),
-            "a project appears below": put("below/" + TOML, STATIC + FLIT),
         },
         probe="",
     ),

@@ -47,7 +47,6 @@ SAMPLE = {
     ("hatch-requirements-txt", "another line in the file"),
     ("an unknown build backend", "the file that it reads"),
     ("setup_requires asks for a version from tags", "another tag"),
-    ("nothing but a module", "a project appears below"),
 }
 SEEDS = [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(3, 6))]
 

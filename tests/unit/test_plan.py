@@ -192,6 +192,8 @@ def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path
         "pylock.toml",
         "requirements.txt",
         "src",
+        "demo",
+        "demo.py",
         "hatch_build.py",
         "pdm_build.py",
     }

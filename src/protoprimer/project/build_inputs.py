@@ -204,4 +204,4 @@ def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
             files += found.add_matching(path, pattern)
         packages = {os.path.relpath(file, path).split(os.sep)[0] for file in files}
         found.looked_at -= set(map(os.path.dirname, files))
-        inputs.add_fact("the packages in " + place, sorted(packages), path, *found.looked_at)
+        inputs.add_fact("the packages in " + place, sorted(packages), *found.looked_at, *found.absent)
