@@ -218,7 +218,7 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
 
 
 def _to_first_there(paths: "list[str]") -> "list[str]":
-    # Those before it that say nothing would count if they did.
+    # Those before it would count if they said anything.
     for at, path in enumerate(paths, 1):
         if b"tool.uv" in content_of(path) or (path.endswith("uv.toml") and os.path.isfile(path)):
             return paths[:at]

@@ -15,11 +15,13 @@ _DAYS_KEPT = {
     "bundles": 90, "interpreters": 30, "pins": 30, "shell": 90, "tools": 90, "tools/known": 30, "virtualenv": 90,
     "wheels": 90,
 }  # fmt: skip
+# What earlier versions kept.
+_NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 
 
 def collect_cache(cache_directory: str) -> int:
     """Remove what nobody has used for long; return how many."""
-    removed = 0
+    removed = remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
     for name, days in _DAYS_KEPT.items():
         removed += remove_unused(os.path.join(cache_directory, name), days * _DAY)
     # Bytecode, laid out by the paths of sources.
