@@ -94,12 +94,8 @@ def editable_sources(environment: str) -> "list[str]":
 
 
 def _sources_of_pth(path: str) -> "list[str]":
-    is_map = re.search(r"\b__editable__\w+_finder\.py$", path)
-    content = os.fsdecode(content_of(path)) if is_map or path.endswith(".pth") else ""
-    found = filter(os.path.isabs, re.findall("'([^'\n]+)'", content) if is_map else content.splitlines())
-    # The map names modules without their ending.
-    ends = ("/__init__.py", ".*") if is_map else ()
-    return [([path for end in ends for path in glob.glob(glob.escape(one) + end)] + [one])[0] for one in found]
+    content = content_of(path) if path.endswith(".pth") else b""
+    return list(filter(os.path.isabs, os.fsdecode(content).splitlines()))
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":

@@ -6,7 +6,6 @@ git repository, `@SHA:FILE@` the hash of a file of the first index, `@ROOT@` (in
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable
 
@@ -394,7 +393,6 @@ PROJECTS: list[Project] = [
         {
             "another requirement": swap("setup.py", "['alpha<2']", "['alpha<2', 'delta']"),
             "another source in C": swap("app.c", '"VALUE", NUMBER', '"VALUE", 2'),
-            "another header": put("app.h", "#define NUMBER 3\n"),
         },
         backend="uv",
         needs_compiler=True,
@@ -491,19 +489,6 @@ PROJECTS: list[Project] = [
         APP,
         {"another tag": tagged("0.2")},
         tag="0.1",
-    ),
-    Project(
-        "setuptools lists packages",
-        {
-            TOML: STATIC
-            + SETUPTOOLS
-            + '\n[tool.setuptools]\npackages = ["app", "other"]\npackage-dir = { other = "lib/other" }\n',
-            "app/__init__.py": "VALUE = 1\n",
-            "lib/other/__init__.py": "",
-        },
-        APP,
-        {"a package is gone": lambda root, _place: shutil.rmtree(root / "lib")},
-        backend="uv",
     ),
     Project(
         "a hook that generates a source",

@@ -43,7 +43,6 @@ SAMPLE = {
     ("a root uv.toml appears", "with a constraint"),
     ("hatchling finds the package", "the package moves into src"),
     ("setuptools finds packages", "another package without __init__.py"),
-    ("setuptools lists packages", "a package is gone"),
     ("hatch-requirements-txt", "another line in the file"),
     ("an unknown build backend", "the file that it reads"),
     ("setup_requires asks for a version from tags", "another tag"),

@@ -124,7 +124,7 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
     directory, backend = metadata.directory, metadata.build_backend
     names = ["setup.py", "hatch_build.py", "pdm_build.py"]
     if not re.match("setuptools|hatchling|flit|pdm|poetry|uv_build|pbr", backend):
-        # Who knows what it reads.
+        # It may read any of them.
         inputs.add(*(one for one in Inputs().add_matching(directory, "*") if not one.endswith(".py")))
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
     names += _strings_under(metadata.table("tool", "hatch"), "path")
@@ -149,8 +149,6 @@ def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> No
             inputs.look_at(path)
     elif os.path.isfile(path) or (_TEXT_FILE.match(named) and is_within(path, directory)):
         inputs.add(path)
-        if re.search(r"\.(c|cc|cpp|cxx|pyx)$", path):
-            inputs.add_matching(os.path.dirname(path), "*.h*")
 
 
 def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
@@ -196,7 +194,7 @@ def _add_commit(directory: str, inputs: Inputs) -> None:
 
 
 def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    # An editable project leads to where its code was; setuptools may list all the packages.
+    # An editable project leads to where its code was; setuptools may list packages.
     lists_all = metadata.is_package and metadata.build_backend.startswith("setuptools")
     for place in [".", "src"] + _strings_under(metadata.table("tool", "setuptools"), "where"):
         path, found, files = os.path.normpath(os.path.join(metadata.directory, place)), Inputs(), []
