@@ -265,8 +265,9 @@ def test_sources_of_an_editable_project_that_are_gone_are_missed(clone: clones.C
     clone.prime()
     assert clone.prime() == SILENT
     shutil.rmtree(clone.root / "src")
-    assert "the sources in src are gone" in clone.prime("check", status=1).output
-    assert "src, which does not exist" in clone.prime(status=6).errors
+    # What was code is an input by its place.
+    assert 'the packages in src ["piece.py"] -> []' in clone.prime("check", status=1).output
+    assert "the sources in src are gone" in clone.prime(status=6).errors
 
 
 def test_start_app_in_a_damaged_environment_tells_to_run_prime_which_then_heals(clone: clones.Clone) -> None:
