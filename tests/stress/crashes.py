@@ -44,7 +44,8 @@ ERRORS = ("ENOSPC", "EIO", "EACCES", "EMFILE")
 SIGNALS = ("KILL", "TERM", "INT", "HUP")
 LOSSES = ("emptied", "gone", "mixed")
 FAULTS = (*SIGNALS, *ERRORS, *(f"power loss, {loss}" for loss in LOSSES))
-EXIT_CODES_OF_FAILURE = (4, 5, 6)
+# A configuration file that cannot be read is 3.
+EXIT_CODES_OF_FAILURE = (3, 4, 5, 6)
 
 _LINE = re.compile(r"(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)\Z")
 

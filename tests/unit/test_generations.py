@@ -322,9 +322,14 @@ class TestCollection:
         (trash / "half").mkdir(parents=True)
         mark_alone = Path(store.directory, f"default-{'e' * 16}.building")
         mark_alone.write_text("")
-        os.utime(mark_alone, (1, 1))
+        # Its builder was killed when all but this was done.
+        mark_of_complete = Path(build(store, fingerprint_named("f")).path + ".building")
+        mark_of_complete.write_text("{}")
+        for mark in (mark_alone, mark_of_complete):
+            os.utime(mark, (1, 1))
         assert sorted(store.collect(3, [])) == sorted([killed, str(unmarked)])
-        left = [at_work, at_work + ".building", killed + ".building"]
+        complete = mark_of_complete.with_suffix("").name
+        left = [at_work, at_work + ".building", killed + ".building", complete, "default.last.json"]
         assert sorted(os.listdir(store.directory)) == sorted(os.path.basename(path) for path in left)
 
     def test_somebodys_own_files_in_the_directory_stay(self, store: GenerationStore) -> None:

@@ -1,4 +1,4 @@
-"""Environments published whole, never changed, collected when old (docs/developers/state-directory.md)."""
+"""Environments published whole, never changed, collected when old."""
 
 import errno
 import os
@@ -70,7 +70,7 @@ class Generation(NamedTuple):
 
 
 def record_of(environment: "str | None") -> "dict[str, Any]":
-    """Return a generation's record; an empty one where none can be read or is of our form."""
+    """Return a generation's record, empty unless of our form."""
     return _record_in(os.path.join(environment, RECORD_NAME)) if environment else {}
 
 
@@ -227,7 +227,8 @@ class GenerationStore:
     def _tidy(self) -> None:
         def marks_nothing(name: str, mark: str) -> bool:
             path, found, _ = os.path.join(self.directory, name).rpartition(mark)
-            return bool(found and _environment_and_digest(path)) and not os.path.lexists(path)
+            is_done = mark == _BUILDING and bool(record_of(path))
+            return bool(found and _environment_and_digest(path)) and (is_done or not os.path.lexists(path))
 
         remove_unused(self.directory, 0, lambda name: name.startswith(_TRASH) or marks_nothing(name, MARK_OF_USE))
         remove_unused(self.directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: marks_nothing(name, _BUILDING))
