@@ -227,8 +227,8 @@ class GenerationStore:
     def _tidy(self) -> None:
         def marks_nothing(name: str, mark: str) -> bool:
             path, found, _ = os.path.join(self.directory, name).rpartition(mark)
-            is_done = mark == _BUILDING and bool(record_of(path))
-            return bool(found and _environment_and_digest(path)) and (is_done or not os.path.lexists(path))
+            is_old = mark == _BUILDING and record_of(path) != {}
+            return bool(found and _environment_and_digest(path)) and (is_old or not os.path.lexists(path))
 
         remove_unused(self.directory, 0, lambda name: name.startswith(_TRASH) or marks_nothing(name, MARK_OF_USE))
         remove_unused(self.directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: marks_nothing(name, _BUILDING))
