@@ -68,7 +68,7 @@ def requirement_files(root: str) -> "list[str]":
 
 
 def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple[str, str | None]], str]":
-    members = [member for step in plan.steps for member in step.members]
+    members = plan.members()
     here = [member for member in members if member.metadata.directory == plan.root]
     known = [path_from(plan.root, member.metadata.directory) for member in members]
     used = [line.path for step in plan.steps for line in step.lines_of_files(plan.root)]
@@ -82,8 +82,8 @@ def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple
     }
     lines, left_out = [], []  # type: list[tuple[str, str | None]], list[str]
     for label, (names, chosen) in found.items():
-        otherwise = " (not asked for)" if label == "files" else " (not installed)"
-        lines.append((label, ", ".join(name + otherwise * (name not in chosen) for name in names)))
+        # What is asked for may bring it all the same.
+        lines.append((label, ", ".join(name + " (not asked for)" * (name not in chosen) for name in names)))
         left_out += [name for name in names if name not in chosen]
     parts = ["%s = %s" % (label, json.dumps(found[label][0])) for label in ("groups", "extras") if found[label][0]]
     projects = ["{ %s }" % ", ".join(['path = "."'] + parts)] * bool(here) + globs_of(plan.root, below)

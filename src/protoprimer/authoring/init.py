@@ -14,6 +14,7 @@ from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.store.generations import is_our_link
 from protoprimer.system.console import Console
 from protoprimer.system.files import link_target, remove_tree
+from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
 from protoprimer.version import VERSION
@@ -211,13 +212,14 @@ def _kernel_in(directory: str) -> "str | None":
 
 
 def _nearest_kernel(directory: str) -> str:
-    here = directory
-    while _kernel_in(here) is None:
-        if os.path.dirname(here) == here or os.path.exists(os.path.join(here, ".git")):
-            advice = "write it with '%s init', or name it with --kernel" % author_program()
-            raise UsageError("there is no %s from %s up to %s" % (KERNEL_NAME, directory, here), None, advice)
-        here = os.path.dirname(here)
-    return os.path.join(here, str(_kernel_in(here)))
+    for here in with_parents(directory):
+        name = _kernel_in(here)
+        if name is not None:
+            return os.path.join(here, name)
+        if os.path.exists(os.path.join(here, ".git")):
+            break
+    advice = "write it with '%s init', or name it with --kernel" % author_program()
+    raise UsageError("there is no %s from %s up to %s" % (KERNEL_NAME, directory, here), None, advice)
 
 
 def _check_main(main: str) -> None:

@@ -5,7 +5,7 @@ import stat
 from typing import NamedTuple
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.system.files import write_atomically
+from protoprimer.system.files import read_configured, write_atomically
 from protoprimer.system.paths import nearest_existing
 
 __all__ = ["RepositoryFile", "repository_text", "with_attributes", "with_ignored"]
@@ -21,15 +21,12 @@ class RepositoryFile(NamedTuple):
     is_script: bool = False
 
     def content(self) -> bytes:
-        """Return the bytes to write."""
         return self.text.encode("utf-8", "surrogateescape")
 
     def is_there(self) -> bool:
-        """Tell whether nothing has to be written."""
         return repository_text(self.path) == self.text and (not self.is_script or os.access(self.path, os.X_OK))
 
     def refuse_unwritable(self) -> None:
-        """Refuse a place that cannot be written."""
         directory = nearest_existing(os.path.dirname(self.path))
         if not os.path.isdir(directory):
             raise ConfigurationError("what is no directory is in the way", directory, "move it away")
@@ -39,7 +36,6 @@ class RepositoryFile(NamedTuple):
                 raise ConfigurationError("cannot be written", place, _PERMISSION_ADVICE)
 
     def write(self) -> None:
-        """Write the file, whole or not at all."""
         # What a link leads to is meant.
         path = os.path.realpath(self.path)
         try:
@@ -52,18 +48,15 @@ class RepositoryFile(NamedTuple):
 
 def repository_text(path: str) -> "str | None":
     """Return the text of a file, or `None` if there is none."""
+    if not os.path.exists(path):
+        return None
     # A shell's own pipe, as of `<(...)`, is a link, and it ends; another one may never do.
-    is_of_shell = os.path.islink(path) and os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
-    if os.path.exists(path) and not os.path.isfile(path) and not is_of_shell:
-        kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
-        raise ConfigurationError(kind + " is in the way", path, "move it away")
-    try:
+    if os.path.islink(path) and stat.S_ISFIFO(os.stat(path).st_mode):
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise ConfigurationError("cannot be read: %s" % error.strerror, path, "check who may read it") from None
+    if not os.path.isfile(path):
+        raise ConfigurationError("what is no file is in the way", path, "move it away")
+    return read_configured(path).decode("utf-8", "surrogateescape")
 
 
 def with_attributes(text: str, attributes: "dict[str, str]") -> str:

@@ -24,7 +24,7 @@ from protoprimer.store.ready import read_ready
 from protoprimer.system.console import Console, mask_urls, print_out
 from protoprimer.system.files import content_of
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
-from protoprimer.system.paths import can_be_made, can_lock_in, nearest_existing
+from protoprimer.system.paths import can_be_made, can_lock_in, with_parents
 from protoprimer.system.platform import libc_of_host, machine_of_host
 
 __all__ = ["check_command"]
@@ -138,7 +138,7 @@ def _host_report() -> "dict[str, Any]":
 
 
 def _directory_report(name: str, path: str) -> "dict[str, Any]":
-    there = nearest_existing(path)
+    there = next(filter(os.path.isdir, with_parents(path)))
     return {
         "name": name,
         "path": path,

@@ -63,7 +63,7 @@ class UrlReader:
 
     def links(self, source: str) -> "dict[str, str]":
         """Return file name -> URL for what a directory or page offers; an `OSError` if it lists no files."""
-        directory = path_of_file_url(source) if source.startswith("file:") else ""
+        directory = path_of_file_url(source)
         if os.path.isdir(directory):
             source = file_url(os.path.join(directory, "index.html"))
             if not os.path.isfile(path_of_file_url(source)):

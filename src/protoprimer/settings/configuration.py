@@ -212,12 +212,8 @@ def _value_from_text(key: str, text: str) -> object:
 
 def find_root(entry_directory: str) -> str:
     """Return the nearest directory upwards that looks like the root of a project."""
-    directory = entry_directory
-    while not any(os.path.exists(os.path.join(directory, mark)) for mark in _ROOT_MARKS):
-        if directory == os.path.dirname(directory):
-            return entry_directory
-        directory = os.path.dirname(directory)
-    return directory
+    marks = (os.path.join(one, mark) for one in with_parents(entry_directory) for mark in _ROOT_MARKS)
+    return os.path.dirname(next(filter(os.path.exists, marks), "")) or entry_directory
 
 
 def _primer_leap(configuration: Configuration) -> "dict[str, str]":

@@ -124,7 +124,7 @@ class IndexSettings:
         """Return arguments and variables for what uv does not see in its files; `project` is for its sync and lock."""
         # uv, unlike pip, fails on a directory that is not there.
         links = self._values("find-links", "uv")
-        links = [place for place in links if place.startswith("http") or os.path.exists(_path_of(place))]
+        links = [place for place in links if place.startswith("http") or os.path.exists(path_of_file_url(place))]
         # A project's commands write down, or compare, what they are told: no directories.
         indexes = self._places(self._values("extra-index-url", "uv"), locking or project)
         env = self._variables(
@@ -202,7 +202,7 @@ class IndexSettings:
         if not locking or self.no_index:
             # Without any index these are all there is; what is written names none of their files.
             return places
-        return [place for place in places if place.startswith("http") or is_within(_path_of(place), self.root)]
+        return [place for place in places if place.startswith("http") or is_within(path_of_file_url(place), self.root)]
 
     def _sources_of(self, name: str) -> "list[SettingsSource]":
         return [source for source in self._sources if source.values.get(name)]
@@ -269,10 +269,6 @@ def _moment_of(text: str, days: int) -> "str | None":
         return None
     past = dt.timedelta(seconds=sum(int(count) * _SECONDS[unit[0]] for count, unit in spans))
     return (dt.datetime.now(dt.timezone.utc) - past).isoformat(timespec="seconds")
-
-
-def _path_of(place: str) -> str:
-    return path_of_file_url(place) if place.startswith("file:") else place
 
 
 def _seconds(text: "str | None") -> "float | None":

@@ -57,7 +57,9 @@ def file_url(path: str) -> str:
 
 
 def path_of_file_url(url: str) -> str:
-    """Return the path that a `file:` URL means."""
+    """Return the path that a `file:` URL means; what is none is a path."""
+    if not url.startswith("file:"):
+        return url
     path = urllib.parse.urlsplit(url).path
     if not is_windows():
         return urllib.parse.unquote(path, errors="surrogateescape")
