@@ -8,8 +8,9 @@ from typing import Iterable, Iterator, NamedTuple, Optional
 from protoprimer.backends.installed import fault_of_installed
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolBox
+from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import TomlTable
-from protoprimer.project.asked import sources_of_step
+from protoprimer.project.asked import asked_of_plan, sources_of_step
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.plan import InstallStep, Plan
 from protoprimer.settings.index_settings import IndexSettings
@@ -82,7 +83,16 @@ class Backend:
 
     def install(self, interpreter: Interpreter, environment: str, plan: Plan) -> "dict[str, object]":
         """Install the plan, check what was installed, and return what is worth keeping in `protoprimer.json`."""
-        self.install_plan(interpreter, environment, plan)
+        try:
+            self.install_plan(interpreter, environment, plan)
+        except InstallError as error:
+            if str(error.advice).startswith("correct "):
+                asked = asked_of_plan(plan, self.markers(interpreter))
+                words = re.findall(r"[\w.-]*\w", error.cause.lower().partition("error: ")[2])
+                named = set(map(normalized_project_name, words)) - {one.normal_name for _, one in asked if one.url}
+                places = sorted({line.place for line, one in asked if one.normal_name in named})
+                error.place = ", ".join(places) or None
+            raise
         fault = fault_of_installed(environment, plan)
         if fault is not None and not plan.rebuild:
             # What the installer's cache remembers of a project no longer fits its sources.
@@ -199,8 +209,8 @@ def run_installer(
     if result.status == 0:
         return result
     output = result.everything()
-    # uv's first line is no cause.
-    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("Using Python ")]
+    beside = ("Using ", "Resolved ", "hint: To update the lock")
+    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith(beside)]
     told = _BESIDE_THE_CAUSE.sub("", "\n".join(lines + [""])).splitlines()[-_LINES_OF_OUTPUT_SHOWN:]
     shown = ["  | " + line for line in told]
     if len(lines) > len(shown):

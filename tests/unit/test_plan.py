@@ -287,7 +287,10 @@ def test_a_line_of_a_group_is_told_with_the_place_of_its_own_member(tmp_path: Pa
     config = 'install = { projects = ["one", { path = "two", groups = ["dev"] }] }\n'
     plan = plan_of(tmp_path, {"one/pyproject.toml": one, "two/pyproject.toml": two, "protoprimer.toml": config})
     found = [(line.text, os.path.relpath(line.place, tmp_path)) for line in plan.steps[0].lines_of_projects(plan.root)]
-    assert found == [("idna", os.path.join("one", "pyproject.toml")), ("lib", os.path.join("two", "pyproject.toml"))]
+    assert found == [
+        ("idna", os.path.join("one", "pyproject.toml:8")),
+        ("lib", os.path.join("two", "pyproject.toml:9")),
+    ]
 
 
 def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> None:

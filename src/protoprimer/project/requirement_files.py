@@ -9,7 +9,7 @@ from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import read_project
-from protoprimer.system.files import read_configured
+from protoprimer.system.files import content_of, read_configured
 from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = ["RequirementLine", "add_requirement_lines", "lines_of_arguments", "lines_of_file", "lines_without_hashes"]
@@ -28,7 +28,7 @@ class RequirementLine(NamedTuple):
     """What is asked for, as written.
 
     :param path: the file that it is in, or the root for `args`
-    :param number: 0 if that is not known
+    :param number: 0 if that is to be found out
     """
 
     text: str
@@ -40,7 +40,9 @@ class RequirementLine(NamedTuple):
     def place(self) -> str:
         if os.path.isdir(self.path):
             return "install.args in " + self.path
-        return "%s:%d" % (self.path, self.number) if self.number else self.path
+        before, found, _ = content_of(self.path).partition(('"%s"' % self.text).encode("utf-8", "replace"))
+        number = self.number or (before.count(b"\n") + 1) * bool(found)
+        return "%s:%d" % (self.path, number) if number else self.path
 
     @property
     def is_editable(self) -> bool:
@@ -63,7 +65,7 @@ class RequirementLine(NamedTuple):
     def local_paths(self, root: str) -> "list[str]":
         asked = read_requirement(self.target)
         target = asked.url if asked is not None and asked.url else self.target
-        path = re.sub(r"\[[^\]]*\]$", "", _local_path(target.split(";")[0].strip()))
+        path = re.sub(r"\[[^\]]*\]$", "", path_of_file_url(target.split(";")[0].strip()))
         is_path = re.search(r"[/\\]|^\.+$|\.(whl|zip|gz)$", path)
         if not (is_path or self.is_editable or target.startswith("file:")):
             return []
@@ -107,7 +109,7 @@ def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, 
     if nested is None or ("://" in target and not target.startswith("file:")):
         yield line
         return
-    path = os.path.normpath(os.path.join(directory, _local_path(target)))
+    path = os.path.normpath(os.path.join(directory, path_of_file_url(target)))
     if not os.path.isfile(path):
         raise no_such_file(path, line.place)
     is_constraint = line.is_constraint or nested.group(1).lstrip("-").startswith("c")
@@ -117,10 +119,6 @@ def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, 
 
 def _unquoted(text: str) -> str:
     return re.sub(r"^([\"'])(.*)\1$", r"\2", text.strip())
-
-
-def _local_path(target: str) -> str:
-    return path_of_file_url(target) if target.startswith("file:") else target
 
 
 def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: Inputs) -> None:
