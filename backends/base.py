@@ -129,7 +129,6 @@ class Backend:
         read_lock(plan, self.markers(interpreter))
 
     def markers(self, interpreter: Interpreter) -> TomlTable:
-        """Return the values of an interpreter's marker variables."""
         return marker_environment(interpreter.executable, self.console)
 
     def commands(self, job: Job, of_lines_only: bool = False, locking: bool = False) -> "Iterator[Command]":

@@ -10,6 +10,7 @@ import pytest
 from protoprimer.errors import ConfigurationError
 from protoprimer.project.asked import sources_of_step
 from protoprimer.project.plan import make_plan
+from protoprimer.pythons.required_python import required_python_of
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import read_configuration
 
@@ -291,6 +292,37 @@ def test_a_line_of_a_group_is_told_with_the_place_of_its_own_member(tmp_path: Pa
         ("idna", os.path.join("one", "pyproject.toml:8")),
         ("lib", os.path.join("two", "pyproject.toml:9")),
     ]
+
+
+WORKSPACE = (
+    PACKAGE + 'requires-python = ">=3.8"\ndependencies = ["lib"]\n'
+    '[tool.uv.workspace]\nmembers = ["packages/*"]\n[tool.uv.sources]\nlib = { workspace = true }\n'
+)
+
+
+def test_a_source_that_no_member_of_the_workspace_is_is_told_with_its_place(tmp_path: Path) -> None:
+    member = PACKAGE.replace("demo", "library")
+    plan = plan_of(tmp_path, {"pyproject.toml": WORKSPACE, "packages/library/pyproject.toml": member})
+    with pytest.raises(ConfigurationError) as caught:
+        sources_of_step(plan.steps[0], plan.root, {})
+    assert caught.value.cause == "the source of lib is no project to install: no member of the workspace"
+    assert str(caught.value.place).endswith("pyproject.toml:13 (tool.uv.sources.lib)")
+
+
+@pytest.mark.parametrize("configured", ["", "install = { projects = ['packages/other'] }\n"])
+def test_a_workspace_takes_a_python_that_each_of_its_members_takes(tmp_path: Path, configured: str) -> None:
+    """As uv does it: one that a member refuses would end in uv's own refusal."""
+    member = PACKAGE.replace("demo", "lib") + 'requires-python = "<3.13"\n'
+    files = {"pyproject.toml": WORKSPACE, "packages/lib/pyproject.toml": member}
+    files["packages/other/pyproject.toml"] = PACKAGE.replace("demo", "other")
+    plan = plan_of(tmp_path, dict(files, **{"protoprimer.toml": configured}))
+    required = required_python_of(configuration_of(tmp_path), plan)
+    assert [one for one in ("3.7.9", "3.8.1", "3.12.1", "3.13.0") if required.request.admits(one)] == [
+        "3.8.1",
+        "3.12.1",
+    ]
+    assert str(required).startswith("%s, " % (tmp_path / "pyproject.toml:8 (project.requires-python)"))
+    assert str(tmp_path / "packages" / "lib" / "pyproject.toml:8") in str(required)
 
 
 def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def write_kernel(path: str) -> int:
     file = RepositoryFile(path, kernel_text(), is_script=True)
     if not file.is_there():
         file.write()
-    return len(file.content())
+    return os.path.getsize(path)
 
 
 def verify_kernel(path: str) -> None:

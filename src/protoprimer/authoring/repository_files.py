@@ -10,8 +10,6 @@ from protoprimer.system.paths import nearest_existing
 
 __all__ = ["RepositoryFile", "repository_text", "with_attributes", "with_ignored"]
 
-_PERMISSION_ADVICE = "check who may write there"
-
 
 class RepositoryFile(NamedTuple):
     """A file as it is to be; a script is executable."""
@@ -19,9 +17,6 @@ class RepositoryFile(NamedTuple):
     path: str
     text: str
     is_script: bool = False
-
-    def content(self) -> bytes:
-        return self.text.encode("utf-8", "surrogateescape")
 
     def is_there(self) -> bool:
         return repository_text(self.path) == self.text and (not self.is_script or os.access(self.path, os.X_OK))
@@ -33,7 +28,7 @@ class RepositoryFile(NamedTuple):
         changed = self.path if os.path.exists(self.path) and not self.is_script else directory
         for place in (changed, directory):
             if not os.access(place, os.W_OK):
-                raise ConfigurationError("cannot be written", place, _PERMISSION_ADVICE)
+                raise ConfigurationError("cannot be written", place, "check who may write there")
 
     def write(self) -> None:
         # What a link leads to is meant.
@@ -41,9 +36,11 @@ class RepositoryFile(NamedTuple):
         try:
             mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
             # Whoever may read a script may start it.
-            write_atomically(path, self.content(), mode | (mode >> 2 & 0o111) if self.is_script else mode)
+            content = self.text.encode("utf-8", "surrogateescape")
+            write_atomically(path, content, mode | (mode >> 2 & 0o111) if self.is_script else mode)
         except OSError as error:
-            raise ConfigurationError("cannot be written: %s" % error.strerror, self.path, _PERMISSION_ADVICE) from None
+            cause = "cannot be written: %s" % error.strerror
+            raise ConfigurationError(cause, self.path, "check who may write there") from None
 
 
 def repository_text(path: str) -> "str | None":

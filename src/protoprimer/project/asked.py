@@ -88,8 +88,8 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
             elif "path" in source or source.get("workspace"):
                 metadata = read_project(path) if "path" in source else members.get(asked.normal_name)
                 if metadata is None or not metadata.is_package:
-                    shown = path if "path" in source else "no workspace member"
-                    cause = "the source of %s is %s, which is no project to install" % (key, shown)
+                    shown = path if "path" in source else "no member of the workspace"
+                    cause = "the source of %s is no project to install: %s" % (key, shown)
                     raise owner.error(cause, ("tool", "uv", "sources", key), "correct the source")
                 if metadata.directory not in [one.path for one in projects]:
                     editable = bool(source.get("editable", source.get("workspace", False)))

@@ -20,7 +20,7 @@ def pylock_text(report: TomlTable, base: str, own: "list[str]", requires_python:
     """
     values = report["environment"]
     where = ["%s == '%s'" % (name, values[name]) for name in ("python_version", "sys_platform", "platform_machine")]
-    # What pip resolved holds where it ran, and nowhere else: dependencies of other hosts are missing.
+    # What pip resolved holds where it ran: dependencies of other hosts are missing.
     head = {"lock-version": "1.0", "environments": [" and ".join(where)], "created-by": "protoprimer"}
     if requires_python:
         head["requires-python"] = requires_python
@@ -30,14 +30,13 @@ def pylock_text(report: TomlTable, base: str, own: "list[str]", requires_python:
         info = named[name]["download_info"]
         path = os.path.normpath(path_of_file_url(info["url"])) if "dir_info" in info else None
         if path is None or path not in own:
-            source = _directory(info, os.path.relpath(path, base)) if path else _remote(named[name], info)
+            if path:
+                place = os.path.relpath(path, base).replace(os.sep, "/")
+                source = {"directory": {"path": place, "editable": bool(info["dir_info"].get("editable"))}}
+            else:
+                source = _remote(named[name], info)
             blocks.append(["[[packages]]"] + _fields(dict({"name": name}, **source)))
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
-
-
-def _directory(info: TomlTable, path: str) -> TomlTable:
-    editable = bool(info["dir_info"].get("editable"))
-    return {"directory": {"path": path.replace(os.sep, "/"), "editable": editable}}
 
 
 def _remote(item: TomlTable, info: TomlTable) -> TomlTable:

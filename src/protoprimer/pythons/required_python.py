@@ -5,6 +5,7 @@ from typing import Iterable, NamedTuple
 
 from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
+from protoprimer.project.build_inputs import member_directories
 from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
@@ -43,7 +44,10 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     present = next(filter(os.path.isfile, files), None)
     # One that appears nearer than the first counts from then on.
     absent = files[: files.index(present)] if present else files
-    projects = plan.all_metadata() or list(filter(None, [read_project(configuration.root)]))
+    root = read_project(configuration.root)
+    members = [root] + list(map(read_project, member_directories(root)))
+    asking = plan.all_metadata() + [one for one in members if one and len(members) > 1]
+    projects = asking or list(filter(None, [root]))
     text, sources = _python_that_is_asked_for(configuration, projects, present)
     try:
         request = parse_python_request(text)
@@ -52,7 +56,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     if not request.specifiers.admits_some_python():
         cause = "the range %s contradicts itself: no Python is in it" % request.text
         raise ConfigurationError(cause, _places_of(sources), "write a range such as >=3.8,<4")
-    ranges = _ranges_of(plan.all_metadata())
+    ranges = _ranges_of(asking)
     narrowing = {text: project for text, project in ranges.items() if text not in request.text}
     note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
     sources, narrowed = sources + list(narrowing.values()), request.narrowed(list(narrowing))
