@@ -94,8 +94,12 @@ def editable_sources(environment: str) -> "list[str]":
 
 
 def _sources_of_pth(path: str) -> "list[str]":
-    content = content_of(path) if path.endswith(".pth") else b""
-    return list(filter(os.path.isabs, os.fsdecode(content).splitlines()))
+    # That of setuptools maps packages, and modules without their ending.
+    is_map = re.search(r"\b__editable__\w+_finder\.py$", path)
+    content = os.fsdecode(content_of(path)) if is_map or path.endswith(".pth") else ""
+    found = filter(os.path.isabs, re.findall("'([^'\n]+)'", content) if is_map else content.splitlines())
+    ends = ("/__init__.py", ".py", ".*so", ".*pyd")
+    return [([path for end in ends for path in glob.glob(glob.escape(one) + end)] + [one])[0] for one in found]
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":

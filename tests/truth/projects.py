@@ -6,6 +6,7 @@ git repository, `@SHA:FILE@` the hash of a file of the first index, `@ROOT@` (in
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable
 
@@ -491,6 +492,31 @@ PROJECTS: list[Project] = [
         tag="0.1",
     ),
     Project(
+        "a version from .git_archival.txt",
+        {
+            TOML: STATIC.replace('version = "0.1"\n', 'dynamic = ["version"]\n')
+            + '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n\n'
+            '[tool.hatch.version]\nsource = "vcs"\n[tool.hatch.build.targets.wheel]\ninclude = ["app.py"]\n',
+            ".git_archival.txt": f"node: {'a' * 40}\nnode-date: 2026-01-02T03:04:05Z\ndescribe-name: 0.1\n",
+            **MODULE,
+        },
+        APP,
+        {"another archive": swap(".git_archival.txt", "name: 0.1", "name: 0.2")},
+    ),
+    Project(
+        "setuptools lists packages",
+        {
+            TOML: STATIC
+            + SETUPTOOLS
+            + '\n[tool.setuptools]\npackages = ["app", "other"]\npackage-dir = { other = "lib/deep/other" }\n',
+            "app/__init__.py": "VALUE = 1\n",
+            "lib/deep/other/__init__.py": "",
+        },
+        APP,
+        {"a package is gone": lambda root, _place: shutil.rmtree(root / "lib", ignore_errors=True)},
+        backend="uv",
+    ),
+    Project(
         "a hook that generates a source",
         {
             TOML: STATIC + HATCHLING + '\n[tool.hatch.build.targets.wheel]\npackages = ["src/app"]\n'
@@ -869,6 +895,18 @@ PROJECTS: list[Project] = [
         },
         {"app": "0.1", "alpha": "1.5"},
         {**COMMON, "its source": swap("app.py", "VALUE = 1", "VALUE = 2")},
+    ),
+    Project(
+        "a copied package with a part named build",
+        {
+            TOML: STATIC
+            + FLIT
+            + '\n[tool.protoprimer]\ninstall = [{ projects = [{ path = ".", editable = false }] }]\n',
+            "src/app/__init__.py": "from app.build import VALUE\n",
+            "src/app/build/__init__.py": "VALUE = 1\n",
+        },
+        {"app": "0.1", "alpha": "1.5"},
+        {"its source": swap("src/app/build/__init__.py", "VALUE = 1", "VALUE = 2")},
     ),
     Project(
         "a Python version of its own",

@@ -189,7 +189,7 @@ def _add_commit(directory: str, inputs: Inputs) -> None:
     head = os.path.join(place, "HEAD")
     common = os.path.normpath(os.path.join(place, first_line_of(os.path.join(place, "commondir"))))
     reference = os.path.join(common, first_line_of(head).partition("ref:")[2].strip())
-    inputs.add(head, os.path.join(common, "packed-refs"), reference)
+    inputs.add(head, os.path.join(common, "packed-refs"), reference, os.path.join(directory, ".git_archival.txt"))
     inputs.add_matching(os.path.join(common, "refs", "tags"), "**")
 
 

@@ -76,7 +76,14 @@ class Inputs:
             if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
                 return
             names = [name for name in names if name[0] != "." or part[0] == "."]
-            names = [name for name in names if not _PRODUCT.fullmatch(name) or _PRODUCT.fullmatch(part)]
+            # A package may be called `build`.
+            names = [
+                name
+                for name in names
+                if not _PRODUCT.fullmatch(name)
+                or _PRODUCT.fullmatch(part)
+                or os.path.isfile(os.path.join(directory, name, "__init__.py"))
+            ]
             if part == "**":
                 yield from self._matches(directory, rest or ["*"], skips_packages)
                 rest = parts
