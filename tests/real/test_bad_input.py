@@ -305,9 +305,15 @@ LOCKS = {
         '">=3.6"',
         '"<3"',
         6,
-        ["for Python <3, not for 3.", "uv.lock", "prime lock"],
+        ["for Python <3, by requires-python, not for 3.", "uv.lock", "prime lock"],
     ),
-    "another Python in pylock.toml": (PYLOCK, '">=3.6"', '"<3"', 6, ["for Python <3, not for 3.", "prime lock"]),
+    "another Python in pylock.toml": (
+        PYLOCK,
+        '">=3.6"',
+        '"<3"',
+        6,
+        ["for Python <3, by requires-python, not for 3.", "prime lock"],
+    ),
 }
 
 
@@ -372,7 +378,12 @@ def test_a_backend_declines_where_it_cannot_read_the_path(
 def test_a_lock_that_no_tool_can_read_is_not_written_over(new_clone: NewClone, command: str) -> None:
     clone = new_clone().project("demo").entry("prime", None, "boot").write({"uv.lock": "version = \n"})
     before = clones.snapshot(clone.root)
-    assert_one_clear_message(clone.prime(command, status=3), ["valid TOML", "uv.lock:1"])
+    says = [
+        "valid TOML",
+        "uv.lock:1",
+        "restore it, or remove it and run: ./prime lock (for uv.lock: ./prime uv -- lock)",
+    ]
+    assert_one_clear_message(clone.prime(command, status=3), says)
     assert clones.snapshot(clone.root) == before
 
 
@@ -621,6 +632,7 @@ def test_an_unresolvable_requirement_shows_what_the_installer_said(
         assert first.errors.count("error: ") >= 1
         assert "Traceback" not in first.errors
         assert re.search(r"^  log: .+\.log$", first.errors, re.MULTILINE)
+        assert "\n  where: requirements.txt:1\n" in first.errors
         assert clone.generations() == []
         assert not (clone.state / "ready").exists()
         assert not os.path.lexists(clone.root / ".venv")

@@ -276,6 +276,7 @@ def test_a_file_is_loaded(tmp_path: Path) -> None:
         (b"a = 1\n\nb = '\xff'\n", ":3", "not UTF-8"),
         (b"\xef\xbb\xbfa = 1\n", ":1", "byte order mark"),
         (b"a = 1\n\0", ":2", "control character"),
+        (b"a = 1\n<<<<<<< HEAD\nb = 1\n=======\nb = 2\n>>>>>>> other\n", ":2", "a merge left conflict marks"),
     ],
 )
 def test_a_broken_file_is_a_configuration_error_with_its_line(

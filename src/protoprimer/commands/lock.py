@@ -7,9 +7,10 @@ from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
 from protoprimer.errors import ConfigurationError, DryRunEnds, InstallError, PrimerError, UsageError
 from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.toml import has_conflict_marks
 from protoprimer.graph import StateGraph
 from protoprimer.project.asked import refuse_bare_name
-from protoprimer.project.locks_read import has_conflict_marks, load_lock
+from protoprimer.project.locks_read import load_lock
 from protoprimer.project.plan import Plan, make_plan
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration

@@ -5,9 +5,9 @@ import sys
 from typing import Any, Dict, Tuple, Union
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.system.files import read_configured
+from protoprimer.system.files import content_of, read_configured
 
-__all__ = ["TomlError", "TomlReader", "TomlTable", "load_toml", "parse_toml", "place_of_key"]
+__all__ = ["TomlError", "TomlReader", "TomlTable", "has_conflict_marks", "load_toml", "parse_toml", "place_of_key"]
 
 TomlTable = Dict[str, Any]
 TomlPath = Tuple[Union[str, int], ...]
@@ -22,7 +22,12 @@ class TomlError(ValueError):
         self.line = line
 
 
-def load_toml(path: str) -> TomlTable:
+def has_conflict_marks(path: str) -> bool:
+    """Tell whether a merge left both sides."""
+    return len(set(re.findall(rb"(?m)^(<{7}|={7}|>{7})(?: |\r?$)", content_of(path)))) > 2
+
+
+def load_toml(path: str, advice: str = "correct the file") -> TomlTable:
     """Return the content of a TOML file, or raise `ConfigurationError`."""
     try:
         text = read_configured(path).decode("utf-8")
@@ -40,7 +45,9 @@ def load_toml(path: str) -> TomlTable:
         line = error.object.count(b"\n", 0, error.start) + 1
         message, advice = "it is not UTF-8", "save the file as UTF-8"
     except TomlError as error:
-        message, line, advice = error.message, error.line, "correct the file"
+        message, line = error.message, error.line
+        if has_conflict_marks(path):
+            message = "a merge left conflict marks"
     raise ConfigurationError("the file is not valid TOML: " + message, "%s:%d" % (path, line), advice)
 
 

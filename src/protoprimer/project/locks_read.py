@@ -9,17 +9,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import Requirement, normalized_project_name
-from protoprimer.formats.toml import TomlTable, load_toml, place_of_key
+from protoprimer.formats.toml import TomlTable, has_conflict_marks, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of
 from protoprimer.system.paths import file_url
 
-__all__ = ["LockedPins", "check_lock", "has_conflict_marks", "load_lock", "marker_environment", "read_lock"]
+__all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "read_lock"]
 
 _MARKER_PROGRAM = """
 import json, os, platform, sys
@@ -33,8 +32,9 @@ print(json.dumps({
     "python_full_version": dotted(sys.version_info), "python_version": "%d.%d" % sys.version_info[:2],
 }))
 """
+# No tool writes over what it cannot read.
+_RESTORE = "restore it, or remove it and run: ./prime lock (for uv.lock: ./prime uv -- lock)"
 _MARKERS_OF: "dict[str, str]" = {}
-_MARKS_OF_CONFLICT = re.compile(rb"^(<<<<<<<|=======|>>>>>>>)( |\r?$)", re.MULTILINE)
 
 
 # Texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
@@ -83,10 +83,8 @@ def marker_environment(python: str, console: Console) -> TomlTable:
 
 def load_lock(path: str) -> TomlTable:
     """Return the document of a lock file; exit code 3 if it is no TOML, misshapen, or of an unknown version."""
-    if has_conflict_marks(path):
-        advice = "./prime lock writes it anew, from the pins of the first side"
-        raise ConfigurationError("the lock file has the conflict marks of a merge", path, advice)
-    document = load_toml(path)
+    advice = "./prime lock writes it anew, from the pins of the first side"
+    document = load_toml(path, advice if has_conflict_marks(path) else _RESTORE)
     version = document.get("version" if os.path.basename(path) == "uv.lock" else "lock-version")
     if version is None:
         raise _malformed_lock(path, "it names no version of its format")
@@ -105,14 +103,7 @@ def load_lock(path: str) -> TomlTable:
 
 def _malformed_lock(path: str, cause: str, keys: "tuple[str | int, ...]" = ()) -> ConfigurationError:
     place = place_of_key(path, keys) if keys else path
-    # No tool writes over what it cannot read.
-    advice = "restore it, or remove it and lock anew"
-    return ConfigurationError("the lock file is malformed: " + cause, place, advice)
-
-
-def has_conflict_marks(path: str) -> bool:
-    """Tell whether a merge left both sides."""
-    return len(set(_MARKS_OF_CONFLICT.findall(content_of(path)))) > 2
+    return ConfigurationError("the lock file is malformed: " + cause, place, _RESTORE)
 
 
 def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
