@@ -160,6 +160,47 @@ def test_another_home_with_another_configuration_is_noticed_by_a_warm_start(
         assert distributions_of(clone.root / ".venv")["alpha"]["version"] == version
 
 
+@pytest.mark.parametrize("installer", WITH_UV)
+def test_a_variable_in_a_requirement_file_is_noticed_by_a_warm_start_and_its_value_is_not_kept(
+    place: Place, installer: str
+) -> None:
+    clone = place.clone(BY_NAME["args"])
+    clone.write(
+        {
+            "protoprimer.toml": f'backend = "{installer}"\ninstall = [{{ requirements = ["needs.txt"] }}]\n',
+            "needs.txt": place.fill("alpha @ @FILES@/${A_WHEEL}\n"),
+        }
+    )
+    for version in ("1.0", "1.5", "1.0"):
+        environ = {"A_WHEEL": f"alpha-{version}-py3-none-any.whl"}
+        clone.prime("check", environ=environ, status=1)
+        clone.prime(environ=environ)
+        assert clone.prime(environ=environ).errors == ""
+        assert distributions_of(clone.root / ".venv")["alpha"]["version"] == version
+        kept = [clone.root / ".protoprimer" / "ready", *(clone.root / ".protoprimer" / "envs").glob("*/*.json")]
+        assert [path for path in kept if environ["A_WHEEL"] in path.read_text()] == []
+        assert len(kept) > 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "project"),
+    [
+        ("SETUPTOOLS_SCM_PRETEND_VERSION", "hatch-vcs"),
+        ("SETUPTOOLS_SCM_PRETEND_VERSION_FOR_APP", "setup_requires asks for a version from tags"),
+    ],
+)
+def test_a_variable_that_says_which_version_a_project_has_is_noticed_by_a_warm_start(
+    place: Place, variable: str, project: str
+) -> None:
+    clone = place.clone(BY_NAME[project])
+    for version in ("3.0", "4.0"):
+        clone.prime("check", environ={variable: version}, status=1)
+        clone.prime(environ={variable: version})
+        assert distributions_of(clone.root / ".venv")["app"]["version"] == version
+    clone.prime()
+    assert distributions_of(clone.root / ".venv")["app"]["version"] == "0.1"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "installer"),
     [

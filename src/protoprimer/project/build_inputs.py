@@ -165,8 +165,7 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
                 path = os.path.join(metadata.directory, value)
                 inputs.add_fact("the directory " + value, names_in(path), path)
             elif kind == "env":
-                inputs.add_fact("the variable " + value, os.environ.get(value))
-                inputs.variables.update(re.findall(r"\A[A-Za-z_]\w*\Z", value, re.ASCII))
+                inputs.add_variable(value)
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
@@ -174,6 +173,9 @@ def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
     words = metadata.build_requires + list(metadata.table("tool")) + [one.decode("latin-1") for one in scripts]
     if _VERSION_FROM_TAGS.search(" ".join(words)) or metadata.table("tool", "pdm", "version").get("source") == "scm":
         _add_commit(metadata.directory, inputs)
+        told = "SETUPTOOLS_SCM_PRETEND_VERSION"
+        for name in (told, "%s_FOR_%s" % (told, metadata.normal_name.replace("-", "_").upper()), "PBR_VERSION"):
+            inputs.add_variable(name)
     if metadata.build_backend.startswith("flit") and metadata.dynamic:
         module = str(metadata.table("tool", "flit", "module").get("name") or metadata.name or "").replace("-", "_")
         for name in ("__doc__", "__version__"):

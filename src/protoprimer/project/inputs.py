@@ -5,7 +5,7 @@ import os
 import re
 from typing import Iterator
 
-from protoprimer.system.files import is_within, names_in
+from protoprimer.system.files import is_within, names_in, sha256_of
 
 __all__ = ["Inputs", "has_wildcard"]
 
@@ -54,6 +54,11 @@ class Inputs:
     def add_fact(self, name: str, value: object, *paths: str) -> None:
         self.facts[name] = value
         self.look_at(*paths)
+
+    def add_variable(self, name: str) -> None:
+        # What it says may be a secret.
+        self.facts["the variable " + name] = sha256_of(os.fsencode(os.environ.get(name, "")))
+        self.variables.update(re.findall(r"\A[A-Za-z_]\w*\Z", name, re.ASCII))
 
     def look_at(self, *paths: str) -> None:
         """Look again when one of these files or directories changes."""

@@ -126,6 +126,8 @@ def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: I
     for line in lines:
         if not line.text:
             inputs.add(line.path)
+            for name in re.findall(rb"\$\{([A-Z0-9_]+)\}", content_of(line.path)):
+                inputs.add_variable(name.decode("ascii"))
         for path in line.local_paths(root):
             add_project_inputs(path, line.is_editable, inputs)
 

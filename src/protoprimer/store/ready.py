@@ -13,9 +13,10 @@ from typing import Any, Sequence
 from protoprimer.backends.installed import site_packages_directories
 from protoprimer.project.inputs import Inputs
 from protoprimer.settings.configuration import INPUT_VARIABLES
+from protoprimer.settings.index_sources import VARIABLES
 from protoprimer.store.generations import RECORD_NAME, record_of
 from protoprimer.system.console import mask_urls
-from protoprimer.system.files import content_of, link_target, replace_file, temporary_name, write_atomically
+from protoprimer.system.files import content_of, link_target, replace_file, sha256_of, temporary_name, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory
 from protoprimer.system.platform import boot_identifier, is_windows
 from protoprimer.template_text import template
@@ -193,8 +194,11 @@ def _conditions(facts: "dict[str, Any]") -> "list[str]":
 
 
 def _told_by(variables: "list[str]") -> str:
-    """Return what these variables say, without credentials: a shell, which sees these too, then asks the kernel."""
-    return "|".join(mask_urls(os.environ.get(name, "")) for name in variables)
+    """Return what these variables say, without what may be secret: a shell, which sees that too, asks the kernel."""
+    said = [(name, os.environ.get(name, "")) for name in variables]
+    return "|".join(
+        mask_urls(text) if name in VARIABLES or not text else sha256_of(os.fsencode(text)) for name, text in said
+    )
 
 
 def _has_time(path: str, moment: int) -> bool:
