@@ -237,6 +237,7 @@ class PipBackend(Backend):
                     raise
                 first, _, rest = error.cause.partition("\n")
                 advice = closed.opens or "look at this index, and run again"
+                advice = "correct its name, or " * (closed.closed == "not found") + advice
                 raise InstallError("%s: %s\n%s" % (first, closed.detail, rest), error.place, advice) from error
 
 

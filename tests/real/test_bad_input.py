@@ -617,22 +617,23 @@ def test_an_interpreter_that_cannot_be_fetched_leaves_nothing(
     assert clones.snapshot(clone.root) == before
 
 
+@pytest.mark.parametrize("wanted", ["present>=2", "persent"])
 @pytest.mark.parametrize("backend_with_index", support.BACKENDS)
-def test_an_unresolvable_requirement_shows_what_the_installer_said(
-    new_clone: NewClone, fetch_tools: Callable[[str], None], backend_with_index: str
+def test_an_unresolvable_requirement_shows_what_the_installer_said_and_where_it_is_to_be_corrected(
+    new_clone: NewClone, fetch_tools: Callable[[str], None], backend_with_index: str, wanted: str
 ) -> None:
     fetch_tools(backend_with_index)
     with simple_index.serving() as index:
         index.add("present", "1.0")
         clone = new_clone(PIP_INDEX_URL=index.url, UV_DEFAULT_INDEX=index.url).entry("prime", None, "boot")
         clone.environ = {name: value for name, value in clone.environ.items() if name != "PIP_FIND_LINKS"}
-        clone.write({"requirements.txt": "present>=2\n"})
+        clone.write({"requirements.txt": wanted + "\n"})
         first = clone.prime("--backend", backend_with_index, status=6)
-        assert "present>=2" in first.errors.replace(" ", "")
+        assert wanted in first.errors.replace(" ", "")
         assert first.errors.count("error: ") >= 1
         assert "Traceback" not in first.errors
         assert re.search(r"^  log: .+\.log$", first.errors, re.MULTILINE)
-        assert "\n  where: requirements.txt:1\n" in first.errors
+        assert "\n  where: requirements.txt:1\n  next: correct " in first.errors
         assert clone.generations() == []
         assert not (clone.state / "ready").exists()
         assert not os.path.lexists(clone.root / ".venv")

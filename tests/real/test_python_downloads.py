@@ -176,7 +176,8 @@ def test_a_python_whose_hash_is_wrong_is_never_used(
     offered.files["python.tar.gz"] = content[:-1] + bytes([content[-1] ^ 1])
     clone = clone_that_wants(python, new_clone, offered)
     told = clone.prime(status=4).errors
-    assert f"no interpreter for {python.name} (from protoprimer.toml:1" in told
+    assert f"no interpreter for {python.name}\n" in told
+    assert "\n  where: protoprimer.toml:1" in told
     assert "  download through uv: error: Failed to install cpython-" in told
     assert "Hash mismatch" in told
     assert clone.generations() == []

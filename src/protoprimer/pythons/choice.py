@@ -238,15 +238,14 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: st
 def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
-    wanted, reasons = _wanted_python(request), {}  # type: str, dict[str, list[InterpreterRefusal]]
+    reasons: "dict[str, list[InterpreterRefusal]]" = {}
     refusals.sort(key=lambda one: version_numbers(one.version), reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)
-    asks = "" if place is None or str(place) == "default" else str(place)
-    lines = ["no interpreter for %s%s" % (wanted, " (from %s)" % asks if asks else "")]
+    asks = None if place is None or str(place) == "default" else str(place)
+    lines = ["no interpreter for " + _wanted_python(request)]
     for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
         lines.append("  %s:" % reason)
         lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
     lines.append("  download through uv: " + no_download)
-    advice = "install such a Python, or change what %s asks for" % (asks or "--python or the key `python`")
-    return InterpreterError("\n".join(lines), advice=advice)
+    return InterpreterError("\n".join(lines), asks, "install such a Python, or change what is asked for")
