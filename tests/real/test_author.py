@@ -127,6 +127,12 @@ def test_init_offers_no_second_configuration(tmp_path: Path) -> None:
     words = author("init", where=tmp_path)
     assert "docs (not asked for)" in words
     assert "protoprimer.toml" not in words
+    (tmp_path / "one").mkdir()
+    (tmp_path / "pyproject.toml").replace(tmp_path / "one" / "pyproject.toml")
+    (tmp_path / "pyproject.toml").write_text(text)
+    words = author("init", where=tmp_path)
+    assert 'next:         write in pyproject.toml:1 (tool.protoprimer): install = [{ projects = ["one"] }]' in words
+    assert "protoprimer.toml" not in words
 
 
 def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: Path) -> None:

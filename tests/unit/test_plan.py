@@ -325,6 +325,29 @@ def test_a_workspace_takes_a_python_that_each_of_its_members_takes(tmp_path: Pat
     assert str(tmp_path / "packages" / "lib" / "pyproject.toml:8") in str(required)
 
 
+CONFIGURED = {
+    "by nothing": ({}, "protoprimer.toml"),
+    "in protoprimer.toml": ({"protoprimer.toml": "keep = 3\n"}, "protoprimer.toml"),
+    "in an empty protoprimer.toml": ({"protoprimer.toml": ""}, "protoprimer.toml"),
+    "in pyproject.toml": (
+        {"pyproject.toml": "[tool.other]\na = 1\n[tool.protoprimer]\nkeep = 3\n"},
+        "pyproject.toml:3 (tool.protoprimer)",
+    ),
+    "in a file of the primer": ({"proto_kernel.toml": "client = 'our.toml'\n", "our.toml": "keep = 3\n"}, "our.toml"),
+}
+
+
+@pytest.mark.parametrize("configured", CONFIGURED.values(), ids=CONFIGURED.keys())
+def test_what_says_which_projects_to_install_is_to_be_written_where_the_configuration_is(
+    tmp_path: Path, configured: tuple[dict[str, str], str]
+) -> None:
+    files, place = configured
+    with pytest.raises(ConfigurationError) as caught:
+        plan_of(tmp_path, dict(files, **{"one/pyproject.toml": PACKAGE}))
+    advice = str(caught.value.advice).replace(os.path.join(tmp_path, ""), "")
+    assert advice.startswith('write in %s: install = [{ projects = ["one"] }] (or ' % place)
+
+
 def test_globs_in_projects_mean_each_project_that_they_find(tmp_path: Path) -> None:
     files = {f"packages/{name}/pyproject.toml": PACKAGE.replace("demo", name) for name in ("one", "two")}
     install = 'install = [{ projects = [{ path = "packages/*", editable = false }] }]\n'

@@ -27,9 +27,9 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     """Return lines with labels."""
     root, project = configuration.root, read_project(configuration.root)
     try:
-        plan, missing = make_plan(configuration, lock_must_exist=False), ""
+        plan, missing, advice = make_plan(configuration, lock_must_exist=False), "", None
     except NothingChosenError as error:
-        plan, missing = Plan(root, [], None), error.cause
+        plan, missing, advice = Plan(root, [], None), error.cause, error.advice
     required = required_python_of(configuration, plan)
     asked = "%s, from %s" % (required.request.text, required)
     lines = [
@@ -45,6 +45,8 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     if all_of_it and not configuration.leaps["client"]:
         command = "echo %s > protoprimer.toml" % quote(all_of_it)
         lines.append(("next", command) if missing else ("", "to install all of it: " + command))
+    else:
+        lines.append(("next", advice))
     if not plan.lock:
         foreign = [name + " is not read; " for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
         lines.append(("lock", "%s./prime lock pins the versions" % "".join(foreign)))

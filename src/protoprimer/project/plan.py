@@ -181,7 +181,7 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
     :raises ConfigurationError: something that is named does not exist
     """
     configured: "list[TomlTable] | None" = configuration.get("install")
-    steps = _default_steps(configuration.root) if configured is None else configured
+    steps = _default_steps(configuration) if configured is None else configured
     plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
     plan.is_configured = configured is not None
     globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
@@ -196,8 +196,9 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
     return plan
 
 
-def _default_steps(root: str) -> "list[TomlTable]":
+def _default_steps(configuration: Configuration) -> "list[TomlTable]":
     """Return what uv, pdm and poetry would install; without a project the requirement file."""
+    root = configuration.root
     metadata = read_project(root)
     projects, files = [root], [os.path.join(root, "requirements.txt")]
     if metadata is not None and (metadata.is_package or metadata.dependencies):
@@ -210,8 +211,9 @@ def _default_steps(root: str) -> "list[TomlTable]":
         below = [] if projects or files or has_table else projects_below(root)
         if below:
             cause = "the configuration does not say which projects to install: " + ", ".join(below)
-            advice = "write in protoprimer.toml: install = [{ projects = [%s] }] (or install = [], to install nothing)"
-            raise NothingChosenError(cause, None, advice % ", ".join(globs_of(root, below)))
+            advice = "write in %s: install = [{ projects = [%s] }] (or install = [], to install nothing)"
+            place = configuration.place_in(*configuration.client)
+            raise NothingChosenError(cause, None, advice % (place, ", ".join(globs_of(root, below))))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
     items = [dict(defaults, path=path) for path in projects]
     step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}

@@ -73,6 +73,8 @@ class Configuration:
         # Absolute: what was read, and what is not there but would count.
         self.files: "list[str]" = []
         self.absent_files: "list[str]" = []
+        # The client's file, and the keys to our table there, be it there or not.
+        self.client: "tuple[str, _Path]" = ("protoprimer.toml", ())
         self.leaps: "dict[str, dict[str, Any]]" = {leap: {} for leap in LEAPS}
         self._state_directory: "str | None" = None
 
@@ -243,6 +245,8 @@ def _client_leap(configuration: Configuration, primer: "dict[str, str]") -> _Tab
     # A project's file need not hold ours.
     tables = [table for table in tables if table.data or not table.keys]
     _refuse_two(tables)
+    if tables:
+        configuration.client = tables[0][1:]
     tables.append(_Table({}, os.path.join(configuration.root, "pyproject.toml"), ("tool", "protoprimer")))
     client = tables[0]
     configuration.leaps["client"] = client.data
