@@ -70,7 +70,11 @@ class Usage:
 
 @dataclass
 class Line:
-    """One line of the table: what was measured, against what, and the goal for the ratio of the medians."""
+    """One line of the table: what was measured, against what, and the goal for the ratio of the medians.
+
+    :param enough: so many seconds are good enough, whatever the ratio
+    :param most_above: so many seconds more than the other are too many, whatever the ratio
+    """
 
     what: str
     peer: str
@@ -79,6 +83,8 @@ class Line:
     others: list[float]
     unit: str = "s"
     note: str = ""
+    enough: float = 0.0
+    most_above: float = float("inf")
 
     @property
     def ratio(self) -> float:
@@ -88,7 +94,8 @@ class Line:
     @property
     def is_met(self) -> bool:
         """Whether the goal is reached."""
-        return self.ratio <= self.goal
+        ours, others = statistics.median(self.ours), statistics.median(self.others)
+        return ours <= self.enough or (self.ratio <= self.goal and ours - others <= self.most_above)
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain data."""
@@ -165,10 +172,14 @@ class Bench:
 
     def project(self, name: str, dependencies: Sequence[str] = DEPENDENCIES, *, locked: bool = True) -> Path:
         """Write a project that can be installed, with the kernel and entry scripts of each kind."""
+        return self.write_project(name, PROJECT.format(dependencies=json.dumps(list(dependencies))), locked=locked)
+
+    def write_project(self, name: str, text: str, *, locked: bool = True) -> Path:
+        """Write a project of this `pyproject.toml`."""
         where = self.directory / name
         (where / "src" / "small").mkdir(parents=True)
         (where / "src" / "small" / "__init__.py").write_text(CLIENT)
-        (where / "pyproject.toml").write_text(PROJECT.format(dependencies=json.dumps(list(dependencies))))
+        (where / "pyproject.toml").write_text(text)
         self.add_kernel(where)
         if locked:
             self.run([str(self.tools / "uv"), "lock", "-q", "--python", self.wild], where)
@@ -181,10 +192,6 @@ class Bench:
         for script, (kind, main) in scripts.items():
             (where / script).write_text(entry_text(kind, main, "proto_kernel.py"), encoding="utf-8")
             (where / script).chmod(0o755)
-
-    def forget_environments(self) -> None:
-        """Remove what protoprimer's cache keeps of environments, as if these locks had never been installed."""
-        shutil.rmtree(Path(self.environ["XDG_CACHE_HOME"], "protoprimer", "environments"), ignore_errors=True)
 
     def measure(self, command: Sequence[str], where: Path, environ: Mapping[str, str] | None = None) -> Usage:
         """Run a command and return what it cost; end with its output if it fails."""

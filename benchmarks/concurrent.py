@@ -1,4 +1,4 @@
-"""Twenty cold starts of one clone at the same moment, against one: of the small project, and of the larger one.
+"""Twenty cold starts of one clone at the same moment, against twenty `uv run`: the small project, and the larger one.
 
 python -m benchmarks.concurrent [--rounds N] [--quick]
 """
@@ -45,20 +45,20 @@ def _line(bench: Bench, what: str, name: str, dependencies: Sequence[str], round
 
     made = [".venv", ".protoprimer"]
     contestants = {
-        "one": fresh(where, made, lambda: bench.measure(["./prime"], where)),
+        "theirs": fresh(where, made, lambda: starts_at_once(bench, where, STARTS, ["uv", "run", "-q", "true"])),
         "many": fresh(where, made, all_at_once),
     }
     interleaved(1, contestants)
     built.clear()
     seconds = interleaved(rounds, contestants)
     note = "one build each time" if set(built) == {1} else f"built: {built}"
-    return Line(what, "one cold start", GOAL, seconds["many"], seconds["one"], note=note)
+    return Line(what, f"{STARTS} `uv run` at once", GOAL, seconds["many"], seconds["theirs"], note=note)
 
 
-def starts_at_once(bench: Bench, where: Path, number: int) -> Usage:
-    """Start `./prime` so many times at once and return the wall time until all have ended."""
+def starts_at_once(bench: Bench, where: Path, number: int, run: Sequence[str] = ("./prime",)) -> Usage:
+    """Start a command so many times at once and return the wall time until all have ended."""
     started = time.perf_counter()
-    used = [bench.wait(*one) for one in [bench.start(["./prime"], where) for _ in range(number)]]
+    used = [bench.wait(*one) for one in [bench.start(run, where) for _ in range(number)]]
     seconds = time.perf_counter() - started
     return Usage(seconds, sum(one.processor for one in used))
 

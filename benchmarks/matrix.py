@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from support import WildPython
 
-GOAL = 0.8
+GOAL = 0.5
 PYTHONS = 5
 # What each tool supports.
 OLDEST = (3, 8)

@@ -35,6 +35,8 @@ def line(**more: Any) -> common.Line:
 def test_ratio_is_of_the_medians() -> None:
     assert (line().ratio, line().is_met) == (1.0, True)
     assert not line(goal=0.9).is_met
+    assert line(goal=0.9, enough=0.2).is_met
+    assert not line(others=[0.15], goal=2, most_above=0.01).is_met
 
 
 def test_a_line_is_told_with_its_spread_and_verdict() -> None:
@@ -118,6 +120,6 @@ def test_a_quick_round_of_a_real_benchmark_ends_with_its_verdict(
     monkeypatch.setattr(sys, "argv", ["warm_prime", "--rounds", "1", "--quick"])
     with common.benched() as (bench, options):
         assert (options.rounds, bench.times(30)) == (1, 1)
-        (measured,) = everything.measured("warm_prime", bench)
-    assert (len(measured.ours), len(measured.others)) == (1, 1)
+        measured = everything.measured("warm_prime", bench)
+    assert [(len(one.ours), len(one.others)) for one in measured] == [(1, 1)] * 2
     assert not bench.directory.exists()
