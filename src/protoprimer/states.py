@@ -245,12 +245,12 @@ def request(
 ) -> BuildRequest:
     """The environment that is asked for, and what it takes to find or build it."""
 
-    def planned_again() -> Fingerprint:
+    def planned_again() -> BuildRequest:
         again = bootstrap_graph(invocation)
         known = {"console": Console(-1), "configuration": configuration, "interpreter": interpreter}
         for name, value in known.items():
             again.provide(name, value)
-        return again.evaluate("fingerprint")  # type: ignore[no-any-return]
+        return again.evaluate("request")  # type: ignore[no-any-return]
 
     return BuildRequest(
         configuration, interpreter, plan, inputs, fingerprint, store, console, is_second_try, planned_again

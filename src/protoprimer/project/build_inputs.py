@@ -121,11 +121,10 @@ def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", i
 
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
-    directory, backend = metadata.directory, metadata.build_backend
+    directory = metadata.directory
     names = ["setup.py", "hatch_build.py", "pdm_build.py"]
-    if not re.match("setuptools|hatchling|flit|pdm|poetry|uv_build|pbr", backend):
-        # It may read any of them.
-        inputs.add(*(one for one in Inputs().add_matching(directory, "*") if not one.endswith(".py")))
+    # Of other languages' builds, which nothing names.
+    names += {"CMakeLists.txt", "Cargo.lock", "Cargo.toml", "meson.build"}.intersection(names_in(directory))
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
     names += _strings_under(metadata.table("tool", "hatch"), "path")
     paths = [os.path.join(directory, name) for name in names]
@@ -146,6 +145,7 @@ def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> No
             files = Inputs().add_matching(path, "**", skips_packages=editable)
             # A module counts where it is imported.
             inputs.add(*(file for file in files if not (editable and file.endswith(".py"))))
+            inputs.matched.update(files)
             inputs.look_at(path)
     elif os.path.isfile(path) or (_TEXT_FILE.match(named) and is_within(path, directory)):
         inputs.add(path)

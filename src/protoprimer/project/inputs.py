@@ -17,6 +17,7 @@ class Inputs:
     """Files by their content, what is absent, and other facts, by a name for a person.
 
     :ivar variables: of the process, those that facts follow from
+    :ivar matched: files that count since a pattern matches them
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 
@@ -24,6 +25,7 @@ class Inputs:
         self._present: "set[str]" = set()
         self._absent: "set[str]" = set()
         self.looked_at: "set[str]" = set()
+        self.matched: "set[str]" = set()
         self.facts: "dict[str, object]" = {}
         self.variables: "set[str]" = set()
 
@@ -101,6 +103,7 @@ class Inputs:
                 self.add(path)
             if not rest and os.path.isfile(path):
                 self.add(path)
+                self.matched.add(path)
                 yield path
 
 

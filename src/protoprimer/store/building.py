@@ -4,7 +4,7 @@ import os
 import re
 import time
 from importlib.machinery import EXTENSION_SUFFIXES
-from typing import Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
@@ -21,7 +21,7 @@ from protoprimer.pythons.probe import verify_environment_interpreter
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
 from protoprimer.store.carried import carry
 from protoprimer.store.file_lock import FileLock, disk_failure
-from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps
+from protoprimer.store.fingerprint import Fingerprint, changed_parts, fingerprint_of, input_stamps, path_from
 from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationStore
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
@@ -51,7 +51,7 @@ class BuildRequest(NamedTuple):
     """All that finding or building an environment depends on.
 
     :param is_second_try: the inputs changed during the first build
-    :param planned_again: returns the fingerprint of what is asked for by then
+    :param planned_again: returns what is asked for by then
     """
 
     configuration: Configuration
@@ -62,7 +62,7 @@ class BuildRequest(NamedTuple):
     store: GenerationStore
     console: Console
     is_second_try: bool
-    planned_again: Callable[[], Fingerprint]
+    planned_again: Callable[[], Any]
 
 
 def is_for_this_run_only(configuration: Configuration) -> bool:
@@ -107,8 +107,11 @@ def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> Non
         # They may have had another content meanwhile. The second time the build itself seems to write them.
         changed += [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
     if is_built and not changed:
-        # What has appeared where a pattern or a script looks.
-        changed = changed_parts(before.parts, request.planned_again().parts)
+        # What has appeared counts where all that is there does: scripts also name what they write.
+        again = request.planned_again()
+        counted = {"file:" + path_from(request.configuration.root, one) for one in again.inputs.matched}
+        changed = changed_parts(before.parts, again.fingerprint.parts)
+        changed = [name for name in changed if name in before.parts or name in counted]
     if changed:
         names = [name.partition("file:")[2] or name for name in changed[:3]]
         advice = "run again once it no longer changes; what the build itself writes cannot be an input (`watch`)"
