@@ -17,7 +17,7 @@ class Inputs:
     """Files by their content, what is absent, and other facts, by a name for a person.
 
     :ivar variables: of the process, those that facts follow from
-    :ivar matched: files that count since a pattern matches them
+    :ivar matched: files that patterns match
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 

@@ -107,7 +107,7 @@ def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> Non
         # They may have had another content meanwhile. The second time the build itself seems to write them.
         changed += [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
     if is_built and not changed:
-        # What has appeared counts where all that is there does: scripts also name what they write.
+        # What has appeared counts by patterns: scripts also name what they write.
         again = request.planned_again()
         counted = {"file:" + path_from(request.configuration.root, one) for one in again.inputs.matched}
         changed = changed_parts(before.parts, again.fingerprint.parts)
