@@ -86,12 +86,7 @@ class Backend:
         try:
             self.install_plan(interpreter, environment, plan)
         except InstallError as error:
-            if str(error.advice).startswith("correct "):
-                asked = asked_of_plan(plan, self.markers(interpreter))
-                words = re.findall(r"[\w.-]*\w", error.cause.lower().partition("error: ")[2])
-                named = set(map(normalized_project_name, words)) - {one.normal_name for _, one in asked if one.url}
-                places = sorted({line.place for line, one in asked if one.normal_name in named})
-                error.place = ", ".join(places) or None
+            self.add_places(error, interpreter, plan)
             raise
         fault = fault_of_installed(environment, plan)
         if fault is not None and not plan.rebuild:
@@ -104,6 +99,15 @@ class Backend:
             advice = "check the project's build configuration ([build-system], package discovery), or set `install`"
             raise InstallError("the backend %s succeeded, but %s" % (self.name, fault[1]), fault[0], advice)
         return {"backend": self.name, "tools": self.tools(interpreter)}
+
+    def add_places(self, error: InstallError, interpreter: Interpreter, plan: Plan) -> None:
+        """Say where the requirements are that an installer wants corrected."""
+        if str(error.advice).startswith("correct "):
+            asked = asked_of_plan(plan, self.markers(interpreter))
+            words = re.findall(r"[\w.-]*\w", error.cause.lower().partition("error: ")[2])
+            named = set(map(normalized_project_name, words)) - {one.normal_name for _, one in asked if one.url}
+            places = sorted({line.place for line, one in asked if one.normal_name in named})
+            error.place = ", ".join(places) or None
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         """Install the plan; `install` checks the result."""

@@ -186,8 +186,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         _show_by_client(graph, main)
         if main is not None:
             console.say(_HOW_TO_SEE_MORE % "states")
-    status: int = graph.call(COMMAND_FUNCTIONS[line.command])
-    return status
+    return graph.call(COMMAND_FUNCTIONS[line.command])  # type: ignore[no-any-return]
 
 
 def _show_by_client(graph: StateGraph, main: "str | None") -> None:

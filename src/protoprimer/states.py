@@ -247,9 +247,9 @@ def request(
 
     def planned_again() -> BuildRequest:
         again = bootstrap_graph(invocation)
-        known = {"console": Console(-1), "configuration": configuration, "interpreter": interpreter}
-        for name, value in known.items():
-            again.provide(name, value)
+        again.provide("console", Console(-1))
+        again.provide("configuration", configuration)
+        again.provide("interpreter", interpreter)
         return again.evaluate("request")  # type: ignore[no-any-return]
 
     return BuildRequest(

@@ -637,6 +637,8 @@ def test_an_unresolvable_requirement_shows_what_the_installer_said_and_where_it_
         assert clone.generations() == []
         assert not (clone.state / "ready").exists()
         assert not os.path.lexists(clone.root / ".venv")
+        locking = clone.prime("lock", "--backend", backend_with_index, status=6).errors
+        assert "\n  where: requirements.txt:1\n  next: correct " in locking
         clone.write({"requirements.txt": "present\n"})
         clone.prime("--backend", backend_with_index)
         assert clone.prime() == clones.Done(0, "", "")

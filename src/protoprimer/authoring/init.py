@@ -62,7 +62,6 @@ class _Adoption:
         return files + [RepositoryFile(self.path(name), text) for name, text in texts.items()]
 
     def our_paths(self) -> "list[str]":
-        """Return what is there and only ours."""
         texts = {path: repository_text(path) or "" for path in (self.entry, self.kernel)}
         paths = [path for path, text in texts.items() if _is_entry(text) or kernel_version(text) is not None]
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):

@@ -284,8 +284,7 @@ def _build_requires_of_source(source: str) -> "list[str]":
                 if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]:
                     file: Any = archive.extractfile(one)
                     table = parse_toml(file.read().decode("utf-8"))
-    requires: "list[str]" = table.get("build-system", {}).get("requires", _DEFAULT_BUILD_REQUIREMENTS)
-    return requires
+    return table.get("build-system", {}).get("requires", _DEFAULT_BUILD_REQUIREMENTS)  # type: ignore[no-any-return]
 
 
 def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:

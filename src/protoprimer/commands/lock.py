@@ -53,10 +53,11 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
             os.unlink(output)
         elif before is not None and before != content_of(output):
             write_atomically(output, before)
-        left_out = graph.evaluate("index_settings").left_out_of_locks()
-        if isinstance(error, InstallError) and left_out:
-            told = "a lock leaves this host's directories out: " + ", ".join(left_out)
-            error.advice = "; ".join(filter(None, [error.advice, told]))
+        if isinstance(error, InstallError):
+            backend.add_places(error, interpreter, plan)
+            left_out = graph.evaluate("index_settings").left_out_of_locks()
+            told = ["a lock leaves this host's directories out: " + ", ".join(left_out)] if left_out else []
+            error.advice = "; ".join(filter(None, [error.advice, *told]))
         raise
     if before is not None:
         _tell_what_moved(pinned, _versions_of(output), console)

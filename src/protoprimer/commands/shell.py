@@ -208,10 +208,11 @@ def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":
 def _directory_of_file() -> str:
     content = _SHELL_FILE.encode("ascii")
     directory = os.path.join(user_cache_directory(), "shell", sha256_of(content)[:12])
+    path = os.path.join(directory, _SHELL_FILE_NAME)
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
-        if not os.path.exists(os.path.join(directory, _SHELL_FILE_NAME)):
-            write_atomically(os.path.join(directory, _SHELL_FILE_NAME), content)
+        if not os.path.exists(path):
+            write_atomically(path, content)
     except OSError:
         directory = tempfile.mkdtemp(prefix="protoprimer-")
         write_atomically(os.path.join(directory, _SHELL_FILE_NAME), content)

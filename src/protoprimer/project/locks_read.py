@@ -77,8 +77,7 @@ def marker_environment(python: str, console: Console) -> TomlTable:
         if result.status != 0:
             raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
         _MARKERS_OF[python] = result.output
-    values: TomlTable = json.loads(_MARKERS_OF[python])
-    return values
+    return json.loads(_MARKERS_OF[python])  # type: ignore[no-any-return]
 
 
 def load_lock(path: str) -> TomlTable:

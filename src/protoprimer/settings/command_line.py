@@ -110,8 +110,7 @@ class CommandLine:
         return bool(self.options.get(name))
 
     def text(self, name: str) -> "str | None":
-        value: "str | None" = self.options.get(name)
-        return value
+        return self.options.get(name)
 
     def texts(self, name: str) -> "list[str]":
         return self.options.get(name) or []

@@ -73,7 +73,7 @@ class Configuration:
         # Absolute: what was read, and what is not there but would count.
         self.files: "list[str]" = []
         self.absent_files: "list[str]" = []
-        # The client's file, and the keys to our table there, be it there or not.
+        # The file, and the keys to our table there.
         self.client: "tuple[str, _Path]" = ("protoprimer.toml", ())
         self.leaps: "dict[str, dict[str, Any]]" = {leap: {} for leap in LEAPS}
         self._state_directory: "str | None" = None
@@ -343,8 +343,7 @@ def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]
 
 def _load_json(path: str) -> "dict[str, Any]":
     try:
-        values: "dict[str, Any]" = json.loads(read_configured(path).decode("utf-8"))
-        return values
+        return json.loads(read_configured(path).decode("utf-8"))  # type: ignore[no-any-return]
     except (ValueError, RecursionError) as error:
         place = "%s:%d" % (path, getattr(error, "lineno", 1))
         cause = "the file is not valid JSON: %s" % getattr(error, "msg", error)
