@@ -88,7 +88,7 @@ def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
         if kind == "text/html" and found != sha256:
             raise RoadClosed("web page", "a web page instead of the file")
         if not only_looks and found != sha256:
-            raise RoadClosed("other bytes", "other bytes, refused: its sha256 is %s, and %s is pinned" % (found, sha256))
+            raise RoadClosed("other bytes", "other bytes, refused: its sha256 is %s, %s is pinned" % (found, sha256))
         if not only_looks:
             os.makedirs(directory, exist_ok=True)
             # Its hash is taken again before each use.
