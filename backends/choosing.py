@@ -145,7 +145,6 @@ def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Cal
             if place == path and not isinstance(error, NotImplementedError):
                 raise
             cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
-            error_class = BackendError if name == "probe" else InstallError
-            raise error_class(cause, place, _ADVICE_ON_FILES) from error
+            raise (BackendError if name == "probe" else InstallError)(cause, place, _ADVICE_ON_FILES) from error
 
     return told

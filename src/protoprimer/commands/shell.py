@@ -183,8 +183,7 @@ def enter_shell(
     elif kind == "zsh" or (kind == "bash" and variables.get("BASH_ENV")):
         # What reads the pipe reads no file again.
         again = ("exec %s -f" if kind == "zsh" else "unset BASH_ENV; exec %s") % quote(arguments[0])
-        activate = _filled(_ACTIVATE_ONCE, variables, "'\\''")
-        arguments += ["-c", activate + (again if command is None else command)]
+        arguments += ["-c", _filled(_ACTIVATE_ONCE, variables, "'\\''") + (again if command is None else command)]
     else:
         arguments += run
     try:

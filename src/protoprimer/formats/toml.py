@@ -36,8 +36,7 @@ def load_toml(path: str, advice: str = "correct the file") -> TomlTable:
             import tomllib  # type: ignore[import-not-found,unused-ignore]
 
             try:
-                values = tomllib.loads(text)  # type: TomlTable
-                return values
+                return tomllib.loads(text)  # type: ignore[no-any-return,unused-ignore]
             except (ValueError, RecursionError):
                 pass  # Said again below, in words that are the same on every Python.
         return parse_toml(text)

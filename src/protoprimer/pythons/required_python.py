@@ -56,8 +56,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     if not request.specifiers.admits_some_python():
         cause = "the range %s contradicts itself: no Python is in it" % request.text
         raise ConfigurationError(cause, _places_of(sources), "write a range such as >=3.8,<4")
-    ranges = _ranges_of(asking)
-    narrowing = {text: project for text, project in ranges.items() if text not in request.text}
+    narrowing = {text: project for text, project in _ranges_of(asking).items() if text not in request.text}
     note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
     sources, narrowed = sources + list(narrowing.values()), request.narrowed(list(narrowing))
     return RequiredPython(request, narrowed, sources, [present] if present else [], absent, note)

@@ -213,8 +213,7 @@ def _unknown_word(line: CommandLine, word: str, options: "list[Option | None]") 
         cause = "unknown command %r" % word
     else:
         cause = "%s does not take %r" % (line.command, word)
-    advice = did_you_mean(word.partition("=")[0], known, "see %s --help" % line.program)
-    return UsageError(cause, None, advice)
+    return UsageError(cause, None, did_you_mean(word.partition("=")[0], known, "see %s --help" % line.program))
 
 
 def _check_command_is_whole(line: CommandLine) -> None:

@@ -22,15 +22,15 @@ def interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
     """Return what the generation in use was made from, if it is there and the same Python is still asked for."""
-    own = (one for one in [_record_in_use(store)] + store.records() if not one.get("for_this_run_only"))
-    record = next(own, {})
+    records = [_record_in_use(store)] + store.records()
+    record = next((one for one in records if not one.get("for_this_run_only")), {})
     known = record.get("interpreter", {})
     if record.get("python") != request.text or not os.path.exists(str(known.get("executable"))):
         return None
     probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
-    if isinstance(probed, InterpreterRefusal):
+    if isinstance(probed, InterpreterRefusal) or interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD):
         return None
-    return probed if interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD) is None else None
+    return probed
 
 
 def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
