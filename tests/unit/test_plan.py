@@ -182,10 +182,10 @@ def test_missing_nested_requirement_file_is_told_with_its_line(tmp_path: Path) -
 
 
 def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path: Path) -> None:
-    inputs = plan_of(tmp_path, {"pyproject.toml": PACKAGE}).inputs()
+    inputs = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "Cargo.toml": "", "notes": ""}).inputs()
     present, absent = inputs.present, inputs.absent
-    # Nobody knows what an unknown build backend reads.
-    assert present == [str(tmp_path / "prime"), str(tmp_path / "pyproject.toml")]
+    # Of what lies at the root, builds in other languages read these.
+    assert present == [str(tmp_path / "Cargo.toml"), str(tmp_path / "pyproject.toml")]
     assert {os.path.basename(path) for path in absent} == {
         "setup.py",
         "setup.cfg",
