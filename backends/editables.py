@@ -7,7 +7,7 @@ from typing import Any
 from protoprimer.backends.installed import installed_distributions
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
-from protoprimer.system.files import content_of, write_atomically, write_json
+from protoprimer.system.files import has_file, path_at, text_of, write_atomically, write_json
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import file_url
 
@@ -67,12 +67,12 @@ def adopt_editable(project: ProjectToInstall, environment: str) -> None:
     """Record that what was installed from such a wheel is the editable project."""
     name = project.metadata.normal_name
     metadata = installed_distributions(environment).get(name, ("", ""))[1]
-    if not os.path.isfile(os.path.join(metadata, "RECORD")):
+    if not has_file(metadata, "RECORD"):
         return
     origin = {"url": file_url(project.path), "dir_info": {"editable": True}}
     write_json(os.path.join(metadata, "direct_url.json"), origin)
     path, name = os.path.join(metadata, "RECORD"), os.path.basename(metadata) + "/direct_url.json,"
-    rows = content_of(path).decode("utf-8").splitlines()
+    rows = text_of(path).splitlines()
     rows = [row for row in rows if not row.startswith(name)] + [name + ","]
     write_atomically(path, "".join(row + "\n" for row in rows).encode("utf-8"))
 
@@ -97,4 +97,4 @@ def _source_directories(project: ProjectToInstall) -> "list[str]":
     where = packages.get("find", {}).get("where", []) if isinstance(packages, dict) else []
     where = where or [directory for package, directory in tool.get("package-dir", {}).items() if package == ""]
     where = where or ["src" if os.path.isdir(os.path.join(project.path, "src")) else "."]
-    return [os.path.normpath(os.path.join(project.path, directory)) for directory in where]
+    return [path_at(project.path, directory) for directory in where]

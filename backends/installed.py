@@ -8,7 +8,7 @@ from typing import Iterator
 
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.plan import Plan, ProjectToInstall
-from protoprimer.system.files import content_of, is_within, json_table, paths_in
+from protoprimer.system.files import content_of, is_within, json_table, paths_in, text_of
 from protoprimer.system.paths import environment_python, path_of_file_url
 
 __all__ = [
@@ -44,7 +44,7 @@ def metadata_directories(environment: str) -> "dict[str, str]":
 
 def interpreter_fault(environment: str) -> "str | None":
     """Return why an environment's interpreter cannot be started."""
-    python, settings = environment_python(environment), content_of(os.path.join(environment, "pyvenv.cfg"))
+    python, settings = environment_python(environment), content_of(environment, "pyvenv.cfg")
     home = re.search(r"(?im)^[ \t]*home[ \t]*=[ \t]*(\S.*?)\s*$", settings.decode("utf-8", "replace"))
     if home is None:
         return "pyvenv.cfg is missing in %s, or damaged" % environment
@@ -96,7 +96,7 @@ def editable_sources(environment: str) -> "list[str]":
 def _sources_of_pth(path: str) -> "list[str]":
     # That of setuptools maps packages, and modules without their ending.
     is_map = re.search(r"\b__editable__\w+_finder\.py$", path)
-    content = os.fsdecode(content_of(path)) if is_map or path.endswith(".pth") else ""
+    content = text_of(path) if is_map or path.endswith(".pth") else ""
     found = filter(os.path.isabs, re.findall("'([^'\n]+)'", content) if is_map else content.splitlines())
     ends = ("/__init__.py", ".py", ".*so", ".*pyd")
     return [([path for end in ends for path in glob.glob(glob.escape(one) + end)] + [one])[0] for one in found]
@@ -149,7 +149,7 @@ def _fault_of_project(project: ProjectToInstall, distributions: "dict[str, tuple
 
 def _is_from(metadata_path: str, project: str) -> bool:
     if metadata_path.endswith(".egg-link"):
-        linked = content_of(metadata_path).decode("utf-8").partition("\n")[0].strip()
+        linked = text_of(metadata_path).partition("\n")[0].strip()
         return is_within(os.path.realpath(linked), os.path.realpath(project))
-    url = json_table(content_of(os.path.join(metadata_path, "direct_url.json"))).get("url")
+    url = json_table(content_of(metadata_path, "direct_url.json")).get("url")
     return url is not None and os.path.realpath(path_of_file_url(url)) == os.path.realpath(project)

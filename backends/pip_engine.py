@@ -51,6 +51,8 @@ class PipBackend(Backend):
             return refusal
         if self.settings.uploaded_prior_to and version_numbers(version) < (26,):
             return "the pip for Python %s cannot do what exclude-newer asks" % interpreter.version
+        if version_numbers(version) < (23, 1) and "the command keyring" in "".join(self.settings.describe()):
+            return "the pip for Python %s asks no command keyring (keyring-provider)" % interpreter.version
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
         if plan.projects() and not is_utf8_path(plan.root):

@@ -1,6 +1,5 @@
 """Whether what is installed satisfies all requirements."""
 
-import os
 import re
 from typing import Any
 
@@ -10,7 +9,7 @@ from protoprimer.formats.requirements import normalized_project_name, read_requi
 from protoprimer.formats.versions import SpecifierSet
 from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan
-from protoprimer.system.files import content_of
+from protoprimer.system.files import text_of
 
 __all__ = ["unsatisfied_requirement"]
 
@@ -34,7 +33,7 @@ def unsatisfied_requirement(
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
         version, path = installed[name]
-        metadata = HeaderParser().parsestr(content_of(os.path.join(path, "METADATA")).decode("utf-8", "replace"))
+        metadata = HeaderParser().parsestr(text_of(path, "METADATA"))
         lines = [] if name in restated else metadata.get_all("Requires-Dist", [])
         return [("%s %s" % (name, version), line, extra) for line in lines]
 

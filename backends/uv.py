@@ -21,7 +21,7 @@ from protoprimer.project.asked import sources_of_step
 from protoprimer.project.locks_read import load_lock, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
-from protoprimer.system.files import content_of
+from protoprimer.system.files import text_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import is_utf8_path
 
@@ -216,7 +216,7 @@ def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
 
 
 def _depends_on_choice(lock: str) -> bool:
-    text = content_of(lock).decode("utf-8")
+    text = text_of(lock)
     # uv cannot read files that have no URL.
     has_mere_hashes = re.search(r"wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes", text)
     return " in extras" in text or " in dependency_groups" in text or has_mere_hashes is not None

@@ -394,6 +394,7 @@ PROJECTS: list[Project] = [
         {
             "another requirement": swap("setup.py", "['alpha<2']", "['alpha<2', 'delta']"),
             "another source in C": swap("app.c", '"VALUE", NUMBER', '"VALUE", 2'),
+            "another header": swap("app.h", "NUMBER 1", "NUMBER 3"),
         },
         backend="uv",
         needs_compiler=True,
@@ -824,6 +825,21 @@ PROJECTS: list[Project] = [
             "the lock is gone": drop("pylock.toml"),
             "the lock is damaged": put("pylock.toml", "lock-version = "),
         },
+    ),
+    Project(
+        "pylock.toml that names a directory",
+        {
+            TOML: STATIC + FLIT,
+            **MODULE,
+            "pylock.toml": _locked("alpha-1.0")
+            + '\n[[packages]]\nname = "inner"\nversion = "5"\ndirectory = { path = "libs/inner" }\n',
+            "libs/inner/pyproject.toml": member("inner", ""),
+            "libs/inner/inner.py": "VALUE = 5\n",
+        },
+        {**APP, "alpha": "1.0", "inner": "5"},
+        {"another source there": put("libs/inner/inner.py", "VALUE = 6\n")},
+        probe="import inner; print(inner.VALUE)",
+        backend="uv",
     ),
     Project(
         "uv.lock",

@@ -46,6 +46,8 @@ SAMPLE = {
     ("setuptools lists packages", "a package is gone"),
     ("a version from .git_archival.txt", "another archive"),
     ("a copied package with a part named build", "its source"),
+    ("pylock.toml that names a directory", "another source there"),
+    ("C extension", "another header"),
     ("hatch-requirements-txt", "another line in the file"),
     ("an unknown build backend", "the file that it reads"),
     ("setup_requires asks for a version from tags", "another tag"),

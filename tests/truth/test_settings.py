@@ -250,6 +250,23 @@ def test_a_keyring_is_asked_for_credentials(place: Place, tmp_path: Path, instal
         assert "of the keyring" not in done.errors
 
 
+def test_a_pip_that_asks_no_keyring_is_refused_by_the_settings_name(
+    place: Place, new_clone: type[clones.Clone]
+) -> None:
+    # The last pip for Python 3.6 is older than 23.1.
+    if support.python_of("3.6") is None:
+        pytest.skip("this host has no Python 3.6")
+    clone = new_clone("old", support.python_of("3.6"))  # type: ignore[call-arg,arg-type]
+    clone.write({"protoprimer.toml": 'backend = "venv"\ninstall = []\n'}).entry("prime", None, "boot")
+    # It takes that pip into the cache.
+    clone.prime()
+    clone.write({"protoprimer.toml": 'backend = "venv"\ninstall = [{ args = ["alpha<2"] }]\n'})
+    variables = {"PIP_INDEX_URL": place.index.url.replace("://", "://me@"), "PIP_KEYRING_PROVIDER": "subprocess"}
+    done = clone.prime(environ=variables, status=5)
+    assert "asks no command keyring (keyring-provider)" in done.errors
+    clone.prime(environ={"PIP_INDEX_URL": place.index.url})
+
+
 @pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_persons_certificates_go_before_the_hosts(place: Place, tmp_path: Path, installer: str) -> None:
     import ssl

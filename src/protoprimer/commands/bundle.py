@@ -152,7 +152,7 @@ def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
     elif place == target and not os.access(place, os.R_OK | os.W_OK | os.X_OK):
         fault = "you may not read and write this directory"
     elif place == target:
-        files = list(json_table(content_of(os.path.join(target, BUNDLE_NOTE))).get("files") or ())
+        files = list(json_table(content_of(target, BUNDLE_NOTE)).get("files") or ())
         if not files and not all(name.startswith(_STAGING) for name in os.listdir(target)):
             fault = "this is neither a bundle nor empty: nothing was written"
     if fault:
@@ -208,7 +208,7 @@ class _Collector(NamedTuple):
         request = request.narrowed(["==%d.%d.*" % self.interpreter.version_info[:2]])
         version = request.text if request.free_threaded else str(request.specifiers)
         wanted = "-".join((self.interpreter.implementation, version, self.platform.as_uv_says()))
-        known = json_table(content_of(os.path.join(os.path.dirname(self.directory), PYTHON_LIST)))
+        known = json_table(content_of(os.path.dirname(self.directory), PYTHON_LIST))
         known.update(add_python_archive(wanted, self.toolbox, self.directory))
         write_json(os.path.join(self.directory, PYTHON_LIST), known)
 

@@ -22,7 +22,7 @@ from protoprimer.store.history import reason_to_build
 from protoprimer.store.publishing import environment_facts
 from protoprimer.store.ready import read_ready
 from protoprimer.system.console import Console, mask_urls, print_out
-from protoprimer.system.files import content_of
+from protoprimer.system.files import text_of
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
 from protoprimer.system.paths import can_be_made, can_lock_in, with_parents
 from protoprimer.system.platform import libc_of_host, machine_of_host
@@ -151,7 +151,7 @@ def _directory_report(name: str, path: str) -> "dict[str, Any]":
 
 def _file_system(path: str) -> "str | None":
     real, found = os.path.join(os.path.realpath(path), ""), [("", "")]
-    for line in content_of("/proc/self/mountinfo").decode("utf-8", "replace").split("\n")[:-1]:
+    for line in text_of("/proc/self/mountinfo").split("\n")[:-1]:
         before, after = line.split(" - ")
         mounted = os.path.join(before.split()[4].replace("\\040", " "), "")
         found += [(mounted, after.split()[0])] if real.startswith(mounted) else []

@@ -10,7 +10,7 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.ready import forget_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.files import paths_in, temporary_name
+from protoprimer.system.files import path_at, paths_in, temporary_name
 
 __all__ = ["env_command"]
 
@@ -60,7 +60,7 @@ def _environment_link(configuration: Configuration) -> "_EnvironmentLink | None"
     pattern = configuration.leaps["primer"].get("env", "{env}")
     if "{env}" in pattern:
         return None
-    link = file = os.path.normpath(os.path.join(os.path.dirname(configuration.kernel_path), pattern))
+    link = file = path_at(os.path.dirname(configuration.kernel_path), pattern)
     while not os.path.islink(link):
         if link in (configuration.root, os.path.dirname(link)):
             return None

@@ -15,7 +15,7 @@ from protoprimer.project.plan import Plan, make_plan
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, write_atomically
+from protoprimer.system.files import content_of, text_of, write_atomically
 from protoprimer.system.paths import path_of_file_url
 
 __all__ = ["lock_command"]
@@ -117,7 +117,7 @@ def _name_nothing_of_this_host(path: str) -> None:
             raise InstallError("a lock cannot name a file that only this host has: " + found.group(1), path, advice)
         return 'path = "%s"%s' % (target.replace(os.sep, "/"), found.group(2))
 
-    text = content_of(path).decode("utf-8")
+    text = text_of(path)
     changed = re.sub(r'\burl = "(file:[^"]*)"(,? ?)', relative, text)
     if changed != text:
         write_atomically(path, changed.encode("utf-8"))

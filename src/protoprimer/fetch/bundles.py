@@ -7,7 +7,7 @@ from protoprimer.errors import ConfigurationError, first_of
 from protoprimer.fetch.platform_tags import tag_of_host, tag_rank, tags_of_wheel
 from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
-from protoprimer.system.files import names_in
+from protoprimer.system.files import has_file, names_in
 from protoprimer.version import VERSION
 
 __all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle"]
@@ -66,7 +66,7 @@ def find_bundle(root: str) -> "str | None":
     for place in (root, os.path.dirname(root)):
         for name in names_in(place):
             path = os.path.join(place, name)
-            is_directory = name == "bundle" and os.path.isfile(os.path.join(path, BUNDLE_NOTE))
+            is_directory = name == "bundle" and has_file(path, BUNDLE_NOTE)
             is_one = is_directory or name.endswith(BUNDLE_ENDS[1])
             # Beside the clone anybody may put something, as in /tmp.
             if is_one and os.lstat(path).st_uid == os.lstat(root).st_uid:

@@ -21,7 +21,7 @@ from protoprimer.formats.versions import version_numbers
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, keep_in_cache, names_in, sha256_of
+from protoprimer.system.files import has_file, keep_in_cache, names_in, sha256_of, text_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import can_lock_in, directories_on_path, scripts_directory
 from protoprimer.system.platform import is_windows
@@ -116,7 +116,7 @@ class ToolBox:
         newest = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else version_numbers(version)
         candidates = [_Candidate([path], path, "PATH") for path in _on_path("virtualenv")]
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
-        if os.path.isfile(os.path.join(library, "__main__.py")):
+        if has_file(library, "__main__.py"):
             candidates.insert(0, _Candidate([python, "-I", "-m", "virtualenv"], library, "importable"))
         try:
             found = self._first_usable("virtualenv", candidates, [], newest)
@@ -293,7 +293,7 @@ class ToolBox:
             return "!cannot be used: %s" % error.strerror
         identity = json.dumps([command, status.st_mtime, status.st_size, status.st_ino])
         note = os.path.join(self.cache_directory, "tools", "known", sha256_of(identity.encode("ascii"))[:16])
-        version = content_of(note).decode("utf-8", "replace")
+        version = text_of(note)
         if version and (version[0] != "!" or time.time() - os.stat(note).st_mtime < SECONDS_UNTIL_ASKED_AGAIN):
             return version
         version = _printed_version(command, name, self.console)

@@ -12,7 +12,7 @@ from protoprimer.errors import BackendError
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import RoadClosed, RoadRecord, road_record
 from protoprimer.settings.index_settings import IndexSettings
-from protoprimer.system.files import names_in, remove_tree, replace_file, temporary_name
+from protoprimer.system.files import content_of, names_in, remove_tree, replace_file, temporary_name
 from protoprimer.system.paths import file_url
 
 __all__ = [
@@ -147,8 +147,7 @@ def unpack_wheels(
 def unpacked_is_whole(directory: str) -> bool:
     """Tell whether all that `unpack_wheels` wrote is there: a power loss can empty renamed files."""
     try:
-        with open(os.path.join(directory, _SIZE_FILE), "rb") as stream:
-            return int(stream.read()) == _unpacked_size(directory)
+        return int(content_of(directory, _SIZE_FILE)) == _unpacked_size(directory)
     except (OSError, ValueError):
         return False
 

@@ -13,6 +13,7 @@ from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, lines_
 from protoprimer.project.requirement_files import RequirementLine
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.settings.index_sources import with_credentials
+from protoprimer.system.files import path_at
 from protoprimer.system.paths import file_url
 
 __all__ = ["Sources", "asked_of_plan", "refuse_bare_name", "sources_of_step"]
@@ -79,7 +80,7 @@ def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_o
         for asked, key, owner in _with_sources(required, owners, markers):
             source = _source_that_holds(owner.uv_sources[key], member, markers)
             what = asked.name_with_extras
-            path = os.path.normpath(os.path.join(owner.directory, source.get("path", "")))
+            path = path_at(owner.directory, source.get("path", ""))
             if "index" in source:
                 url = _url_of_index(source["index"], [owner, workspace or owner], key)
                 indexes.append((what + asked.specifier, url))

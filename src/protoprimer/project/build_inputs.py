@@ -8,7 +8,7 @@ from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
-from protoprimer.system.files import content_of, is_within, names_in
+from protoprimer.system.files import is_within, names_in, path_at, text_of
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import first_line_of
 
@@ -17,6 +17,9 @@ __all__ = ["add_project_inputs", "member_directories"]
 _TEXT_FILE = re.compile(r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z")
 # Who takes a version from the repository's tags.
 _VERSION_FROM_TAGS = re.compile(r"[-_](vcs|scm|versioning)\b|\b(pbr|dunamai|versioneer|versioningit)\b|[\"']git[\"' ]")
+
+
+_COMPILED = re.compile(r"(?!.*[/\\]target[/\\]).*\.(c|cc|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)")
 
 
 def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None) -> None:
@@ -62,7 +65,7 @@ def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
     for table in [metadata.uv_sources] + [poetry] * isinstance(poetry, dict):
         for source in (one for entry in table.values() for one in (entry if isinstance(entry, list) else [entry])):
             if isinstance(source, dict) and isinstance(source.get("path"), str):
-                path = os.path.normpath(os.path.join(metadata.directory, source["path"]))
+                path = path_at(metadata.directory, source["path"])
                 yield path, bool(source.get("editable"))
 
 
@@ -71,10 +74,9 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
     builders = normalized_project_name(" ".join(metadata.build_requires) or "setuptools")
     for tool, table in metadata.table("tool").items():
         if normalized_project_name(tool) in builders and isinstance(table, dict):
-            version: Any = table.get("version")
+            version = table.get("version")
             path = version.get("path") if isinstance(version, dict) else None
-            is_value = path is not None and not {"pattern", "expression"} & set(version)
-            if is_value and isinstance(path, str) and version.get("source") != "code":
+            if isinstance(path, str) and not re.search("pattern|expression|'code'", str(version)):
                 _add_value(metadata, os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
                 table = dict(table, version=None)
             named["file"] += [one for one in _strings_under(table) if not one.endswith(".py")]
@@ -87,7 +89,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
     for name in named["attr"]:
         _add_attribute(metadata, name, inputs)
     for name in named["file"]:
-        path = os.path.normpath(os.path.join(metadata.directory, name))
+        path = path_at(metadata.directory, name)
         if os.path.isfile(path) or _TEXT_FILE.match(name):
             inputs.add(path)
 
@@ -124,7 +126,8 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
     directory = metadata.directory
     names = ["setup.py", "hatch_build.py", "pdm_build.py"]
     # Of other languages' builds, which nothing names.
-    names += {"CMakeLists.txt", "Cargo.lock", "Cargo.toml", "meson.build"}.intersection(names_in(directory))
+    others = {"CMakeLists.txt", "Cargo.lock", "Cargo.toml", "meson.build"}.intersection(names_in(directory))
+    names += others
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
     names += _strings_under(metadata.table("tool", "hatch"), "path")
     paths = [os.path.join(directory, name) for name in names]
@@ -134,10 +137,15 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
         inputs.add(path)
         for named in paths_in_source(path):
             _add_named(directory, named, editable, inputs)
+    texts = "".join(map(text_of, paths + [metadata.pyproject]))
+    if others or re.search(r"(ext|cffi).modules|cythonize|Extension\(", texts):
+        files = Inputs().add_matching(directory, "**")
+        generated = [file[:-3] + end for file in files if file.endswith(".pyx") for end in ("c", "cpp", "h")]
+        inputs.add(*set(filter(_COMPILED.fullmatch, files)).difference(generated))
 
 
 def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> None:
-    path = os.path.normpath(os.path.join(directory, named))
+    path = path_at(directory, named)
     if "*" in named:
         inputs.add_matching(directory, named, skips_packages=editable)
     elif os.path.isdir(path):
@@ -169,8 +177,8 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    scripts = [content_of(os.path.join(metadata.directory, name)) for name in METADATA_FILES[1:]]
-    words = metadata.build_requires + list(metadata.table("tool")) + [one.decode("latin-1") for one in scripts]
+    scripts = [text_of(metadata.directory, name) for name in METADATA_FILES[1:]]
+    words = metadata.build_requires + list(metadata.table("tool")) + scripts
     if _VERSION_FROM_TAGS.search(" ".join(words)) or metadata.table("tool", "pdm", "version").get("source") == "scm":
         _add_commit(metadata.directory, inputs)
         told = "SETUPTOOLS_SCM_PRETEND_VERSION"
@@ -187,9 +195,9 @@ def _add_commit(directory: str, inputs: Inputs) -> None:
     place = next(filter(os.path.exists, places), places[-1])
     if os.path.isfile(place):
         # A worktree's.
-        place = os.path.normpath(os.path.join(place, "..", first_line_of(place).partition("gitdir:")[2].strip()))
+        place = path_at(place, "..", first_line_of(place).partition("gitdir:")[2].strip())
     head = os.path.join(place, "HEAD")
-    common = os.path.normpath(os.path.join(place, first_line_of(os.path.join(place, "commondir"))))
+    common = path_at(place, first_line_of(os.path.join(place, "commondir")))
     reference = os.path.join(common, first_line_of(head).partition("ref:")[2].strip())
     inputs.add(head, os.path.join(common, "packed-refs"), reference, os.path.join(directory, ".git_archival.txt"))
     inputs.add_matching(os.path.join(common, "refs", "tags"), "**")
@@ -199,7 +207,7 @@ def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
     # An editable project leads to where its code was; setuptools may list packages.
     lists_all = metadata.is_package and metadata.build_backend.startswith("setuptools")
     for place in [".", "src"] + _strings_under(metadata.table("tool", "setuptools"), "where"):
-        path, found, files = os.path.normpath(os.path.join(metadata.directory, place)), Inputs(), []
+        path, found, files = path_at(metadata.directory, place), Inputs(), []
         for pattern in ["*/*.py", "*/*/*.py"] if lists_all else metadata.places_of_code:
             files += found.add_matching(path, pattern)
         packages = {os.path.relpath(file, path).split(os.sep)[0] for file in files}

@@ -5,7 +5,7 @@ import os
 import re
 from typing import Iterator
 
-from protoprimer.system.files import is_within, names_in, sha256_of
+from protoprimer.system.files import has_file, is_within, names_in, path_at, sha256_of
 
 __all__ = ["Inputs", "has_wildcard"]
 
@@ -87,16 +87,14 @@ class Inputs:
             names = [
                 name
                 for name in names
-                if not _PRODUCT.fullmatch(name)
-                or _PRODUCT.fullmatch(part)
-                or os.path.isfile(os.path.join(directory, name, "__init__.py"))
+                if not _PRODUCT.fullmatch(name) or _PRODUCT.fullmatch(part) or has_file(directory, name, "__init__.py")
             ]
             if part == "**":
                 yield from self._matches(directory, rest or ["*"], skips_packages)
                 rest = parts
             else:
                 names = _matching(names, part)
-        for path in [os.path.normpath(os.path.join(directory, name)) for name in names]:
+        for path in [path_at(directory, name) for name in names]:
             if rest and os.path.isdir(path):
                 yield from self._matches(path, rest, skips_packages)
             elif not has_wildcard(part):

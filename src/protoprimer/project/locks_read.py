@@ -16,6 +16,7 @@ from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
+from protoprimer.system.files import path_at
 from protoprimer.system.paths import file_url
 
 __all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "read_lock"]
@@ -202,7 +203,7 @@ def _edges_of_member(plan: Plan, document: TomlTable, member: ProjectToInstall) 
     base = os.path.dirname(plan.lock or "")
     for package in document.get("package", []):
         place = _place_of_source(package["source"])
-        if place is not None and os.path.normpath(os.path.join(base, place)) == member.path:
+        if place is not None and path_at(base, place) == member.path:
             edges = list(package.get("dependencies", []))
             for table, names in (("optional-dependencies", member.extras), ("dev-dependencies", member.groups)):
                 known = {normalized_project_name(name): found for name, found in package.get(table, {}).items()}
@@ -279,7 +280,7 @@ def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
 def _source_of_pin(plan: Plan, package: TomlTable) -> "tuple[TomlTable, str]":
     """Return what a package comes from instead of an index, and its URL."""
     source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
-    path = os.path.normpath(os.path.join(os.path.dirname(plan.lock or ""), source.get("path") or ""))
+    path = path_at(os.path.dirname(plan.lock or ""), source.get("path") or "")
     return source, (source.get("url") or file_url(path) if source else "")
 
 

@@ -10,7 +10,7 @@ from protoprimer.formats.requirements import normalized_project_name, read_requi
 from protoprimer.formats.toml import TomlPath, TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
-from protoprimer.system.files import content_of, read_configured
+from protoprimer.system.files import content_of, has_file, read_configured
 
 __all__ = ["METADATA_FILES", "ProjectMetadata", "expand_group", "read_project"]
 
@@ -52,7 +52,7 @@ class ProjectMetadata:
         self.is_package = False
         self.places_of_code: "list[str]" = []
         self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
-        self.has_setup_py = os.path.isfile(os.path.join(directory, "setup.py"))
+        self.has_setup_py = has_file(directory, "setup.py")
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
         self.has_dynamic_dependencies = bool(computed) or not self.has_project_table
         is_static = self.has_project_table or "poetry" in self.table("tool")
@@ -101,7 +101,7 @@ class ProjectMetadata:
 
 def read_project(directory: str) -> "ProjectMetadata | None":
     """Return what the metadata files in `directory` say, `None` without any; exit code 3 if one is broken."""
-    if not any(os.path.isfile(os.path.join(directory, name)) for name in METADATA_FILES):
+    if not any(has_file(directory, name) for name in METADATA_FILES):
         return None
     project = ProjectMetadata(directory)
     project.take_range(project.text("project", "requires-python"), ("project", "requires-python"))

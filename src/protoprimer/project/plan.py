@@ -20,6 +20,7 @@ from protoprimer.project.requirement_files import (
     lines_of_file,
 )
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.system.files import path_at, text_of
 
 __all__ = [
     "InstallStep",
@@ -161,6 +162,9 @@ class Plan:
         names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
         found.add(*(os.path.join(self.root, name) for name in names))
         found.add(*filter(None, (self.lock, self.lock_to_write)))
+        pinned = re.findall(r'\bpath *= *"([^"]+)"(, *editable *= *true)?', text_of(self.lock or ""))
+        for path, editable in pinned:
+            add_project_inputs(path_at(self.lock or "", "..", path), bool(editable), found)
         for member in self.members():
             add_project_inputs(member.path, member.editable, found)
         for path in member_directories(read_project(self.root), found):

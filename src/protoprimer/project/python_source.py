@@ -5,6 +5,7 @@ import re
 import sys
 from typing import Any
 
+from protoprimer.system.files import read_file
 from protoprimer.version import PROTOPRIMER_MARK
 
 TYPE_CHECKING = False
@@ -23,9 +24,9 @@ def parsed_source(path: str) -> "ast.Module | None":
     import warnings
 
     try:
-        with open(path, "rb") as stream, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(stream.read(), path)
+            return ast.parse(read_file(path), path)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
 

@@ -9,7 +9,7 @@ from protoprimer.formats.requirements import Requirement, read_requirement
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import read_project
-from protoprimer.system.files import content_of, read_configured
+from protoprimer.system.files import content_of, path_at, read_configured, text_of
 from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = ["RequirementLine", "add_requirement_lines", "lines_of_arguments", "lines_of_file", "lines_without_hashes"]
@@ -71,7 +71,7 @@ class RequirementLine(NamedTuple):
             return []
         # pip counts from where it is started, the root; a file that means itself is met too.
         bases = [root, self.path if os.path.isdir(self.path) else os.path.dirname(self.path)]
-        places = dict.fromkeys(os.path.normpath(os.path.join(base, path)) for base in bases)
+        places = dict.fromkeys(path_at(base, path) for base in bases)
         return list(filter(os.path.exists, places))
 
 
@@ -109,7 +109,7 @@ def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, 
     if nested is None or ("://" in target and not target.startswith("file:")):
         yield line
         return
-    path = os.path.normpath(os.path.join(directory, path_of_file_url(target)))
+    path = path_at(directory, path_of_file_url(target))
     if not os.path.isfile(path):
         raise no_such_file(path, line.place)
     is_constraint = line.is_constraint or nested.group(1).lstrip("-").startswith("c")
@@ -126,8 +126,8 @@ def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: I
     for line in lines:
         if not line.text:
             inputs.add(line.path)
-            for name in re.findall(rb"\$\{([A-Z0-9_]+)\}", content_of(line.path)):
-                inputs.add_variable(name.decode("ascii"))
+            for name in re.findall(r"\$\{([A-Z0-9_]+)\}", text_of(line.path)):
+                inputs.add_variable(name)
         for path in line.local_paths(root):
             add_project_inputs(path, line.is_editable, inputs)
 

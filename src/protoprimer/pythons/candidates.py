@@ -10,7 +10,7 @@ from protoprimer.formats.versions import PythonRequest
 from protoprimer.pythons.probe import version_in_name
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import paths_in
+from protoprimer.system.files import has_file, paths_in, start_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import directories_on_path, user_cache_directory
 from protoprimer.system.platform import is_windows
@@ -45,7 +45,7 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[Interpr
         if real in candidates or not os.access(real, os.X_OK) or not os.path.isfile(real) or _is_shim(path, real):
             continue
         # What belongs to an environment stands for the base, unless it is a copy: then the probe finds the base.
-        shown = real if os.path.isfile(os.path.join(os.path.dirname(path), "..", "pyvenv.cfg")) else path
+        shown = real if has_file(os.path.dirname(path), "..", "pyvenv.cfg") else path
         names = [installation, os.path.basename(real), os.path.basename(path)]
         numbers = next(filter(None, map(version_in_name, names)), ())
         is_pypy = any(name.startswith("pypy") for name in names)
@@ -131,9 +131,5 @@ def _is_shim(path: str, real: str) -> bool:
     directories = [os.path.basename(os.path.dirname(name)) for name in (path, real)]
     if "shims" in directories or os.path.basename(real) in ("mise", "asdf", "rtx", "pyenv"):
         return True
-    try:
-        with open(real, "rb") as stream:
-            start = stream.read(1024)
-    except OSError:
-        return False
+    start = start_of(real)
     return start.startswith(b"#!") and bool(re.search(rb"/shims/|\b(pyenv|asdf|mise|rtx)\W{1,3}(exec|x)\b", start))

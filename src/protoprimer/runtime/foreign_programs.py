@@ -8,7 +8,7 @@ from typing import Callable
 from protoprimer.authoring.findings import requirement_files
 from protoprimer.errors import InstallError
 from protoprimer.project.plan import Plan
-from protoprimer.system.files import content_of, is_within
+from protoprimer.system.files import has_file, is_within, start_of, text_of
 from protoprimer.system.paths import scripts_directory
 from protoprimer.system.platform import is_windows
 
@@ -43,17 +43,13 @@ def forbids_execution(path: str) -> bool:
 def _why_it_is_python(found: str, root: str) -> "str | None":
     directory = os.path.dirname(found)
     for path in (directory, os.path.dirname(os.path.realpath(found))):
-        if os.path.isfile(os.path.join(os.path.dirname(path), "pyvenv.cfg")):
+        if has_file(os.path.dirname(path), "pyvenv.cfg"):
             return "a program of another environment"
     if re.match(r"(python|pypy|pip)[\d.]*t?w?(\.exe)?$", os.path.basename(found)):
         return "another Python's"
-    if is_windows() and os.path.isfile(os.path.join(os.path.dirname(directory), "python.exe")):
+    if is_windows() and has_file(os.path.dirname(directory), "python.exe"):
         return "a program of another Python"
-    try:
-        with open(found, "rb") as stream:
-            head = stream.read(512)
-    except OSError:
-        return None
+    head = start_of(found)
     if os.path.basename(directory) == "shims" and re.search(b"pyenv|asdf-plugin: python", head):
         return "a version manager's, of another Python"
     # A script of the repository itself is started by the environment's interpreter, through PATH.
@@ -82,7 +78,7 @@ def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
     else:
         step = 'args = ["%s"]' % name
         for file in requirement_files(planned.root):
-            if name in content_of(os.path.join(planned.root, *file.split("/"))).decode("utf-8", "replace").split():
+            if name in text_of(planned.root, *file.split("/")).split():
                 step = 'requirements = ["%s"]' % file
         line = 'install = [{ projects = ["."], %s }] in protoprimer.toml' % step
         line = "the step { %s } in the list `install`" % step if planned.is_configured else line

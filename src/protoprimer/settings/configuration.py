@@ -10,7 +10,7 @@ from protoprimer.errors import ConfigurationError, UsageError, no_such_file, whi
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
-from protoprimer.system.files import names_in, read_configured, sha256_of
+from protoprimer.system.files import names_in, path_at, read_configured, sha256_of, text_of
 from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory, with_parents
 
 __all__ = [
@@ -99,8 +99,8 @@ class Configuration:
         place = file
         if keys and file.endswith(".json"):
             name = '"%s"' % [key for key in keys if isinstance(key, str)][-1]
-            with open(file, encoding="utf-8") as stream:
-                line = next((":%d" % number for number, text in enumerate(stream, 1) if name in text), "")
+            lines = enumerate(text_of(file).split("\n"), 1)
+            line = next((":%d" % number for number, text in lines if name in text), "")
             place = "%s%s (%s)" % (file, line, ".".join(map(str, keys)))
         elif keys:
             place = place_of_key(file, keys)
@@ -112,7 +112,7 @@ class Configuration:
         return ConfigurationError(cause, self.place_set(key), advice)
 
     def path_of(self, relative: str) -> str:
-        return os.path.normpath(os.path.join(self.root, relative))
+        return path_at(self.root, relative)
 
     @property
     def own_state_directory(self) -> str:
@@ -226,7 +226,7 @@ def _primer_leap(configuration: Configuration) -> "dict[str, str]":
     tables = [_read_table(configuration, file, PRIMER_SCHEMA) for file in files]
     _refuse_two(tables)
     primer = tables[0].data if tables else {}
-    paths = {key: os.path.normpath(os.path.join(directory, path)) for key, path in primer.items()}
+    paths = {key: path_at(directory, path) for key, path in primer.items()}
     root = configuration.root = paths.get("root", configuration.root)
     configuration.leaps["primer"] = dict(primer, root=root, kernel=configuration.kernel_path)
     if "root" in primer and not os.path.isdir(root):

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple
 from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.toml import load_toml
 from protoprimer.settings.credentials import home_path, url_credentials
-from protoprimer.system.files import content_of
+from protoprimer.system.files import content_of, path_at, text_of
 from protoprimer.system.paths import file_url, with_parents
 
 __all__ = [
@@ -282,11 +282,8 @@ def _pip_files(environ: "dict[str, str]") -> "list[str]":
 def _pip_file(path: str) -> "dict[str, list[str]]":
     parser = configparser.RawConfigParser()
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            parser.read_file(stream)
-    except OSError:
-        # Another user's file: pip passes over it too.
-        return {}
+        # Nothing of another user's file, over which pip passes too.
+        parser.read_string(text_of(path), path)
     except configparser.Error as error:
         advice = "repair this pip configuration file, or set PIP_CONFIG_FILE=%s" % os.devnull
         cause = "not a valid pip configuration: %s" % str(error).splitlines()[0]
@@ -298,7 +295,7 @@ def _pip_file(path: str) -> "dict[str, list[str]]":
 def _absolute_place(text: str, directory: str, as_url: bool) -> str:
     if "://" in text or text.startswith("file:"):
         return text
-    path = os.path.normpath(os.path.join(directory, os.path.expanduser(text)))
+    path = path_at(directory, os.path.expanduser(text))
     # An installer would take such a path apart.
     if not as_url and not any(letter.isspace() or letter == "," for letter in path):
         return path

@@ -92,4 +92,4 @@ def installed_package(environment: str) -> "str | None":
 def has_our_mark(package: str) -> bool:
     """Tell whether the package in this directory is ours, not another of this name."""
     line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
-    return line.encode("ascii") in content_of(os.path.join(package, "version.py")).splitlines()
+    return line.encode("ascii") in content_of(package, "version.py").splitlines()

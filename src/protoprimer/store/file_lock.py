@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
-from protoprimer.system.files import content_of, json_table, remove_tree, write_atomically
+from protoprimer.system.files import content_of, json_table, remove_tree, text_of, write_atomically
 from protoprimer.system.platform import boot_identifier, first_line_of, is_windows, machine_identifier
 from protoprimer.system.processes import pid_is_alive
 
@@ -262,7 +262,7 @@ def _written_holder(path: str) -> "dict[str, Any]":
 
 
 def _pid_known_to_kernel(path: str) -> int:
-    locks = content_of("/proc/locks").decode("ascii", "replace")
+    locks = text_of("/proc/locks")
     # A device on Windows has no such numbers.
     with suppress(OSError, AttributeError):
         status = os.stat(path)
@@ -281,7 +281,7 @@ def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
     # The name of the file in it is never used twice.
     with suppress(OSError):
         for name in os.listdir(held):
-            return name, json_table(content_of(os.path.join(held, name)))
+            return name, json_table(content_of(held, name))
     return "", {}
 
 

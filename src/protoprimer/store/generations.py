@@ -22,6 +22,7 @@ from protoprimer.system.files import (
     names_in,
     paths_in,
     remove_tree,
+    text_of,
     write_json,
 )
 from protoprimer.version import VERSION
@@ -61,7 +62,7 @@ class Generation(NamedTuple):
         faults = [name + " is missing" for name in sorted(known.difference(metadata_directories(self.path)))]
         faults += sorted(set(faults_of_files(self.path)) - when_new)
         written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
-        if written and written != content_of(os.path.join(directory, IN_CHECKOUT)).decode("ascii", "replace"):
+        if written and written != text_of(directory, IN_CHECKOUT):
             faults.append("another build may have replaced what its build wrote into the checkout")
         told = ["%s, in %s" % (one, self.path) for one in faults]
         return told + [

@@ -82,7 +82,7 @@ def write_ready(
 
 def read_ready(state_directory: str) -> "dict[str, Any]":
     """Return the facts of the fragment; none unless it is to the byte what `write_ready` wrote."""
-    content = content_of(os.path.join(state_directory, "ready"))
+    content = content_of(state_directory, "ready")
     try:
         facts = json.loads(content.split(b"\n", 2)[1][2:].decode("ascii"))
         return facts if _ready_text(facts) == content else {}

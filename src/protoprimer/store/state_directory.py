@@ -7,7 +7,7 @@ from shlex import quote
 from protoprimer.errors import InstallError
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, is_environment_name
 from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.files import content_of, link_target, remove_tree, write_atomically
+from protoprimer.system.files import link_target, remove_tree, text_of, write_atomically
 from protoprimer.system.paths import is_own, owner_of
 
 __all__ = [
@@ -85,5 +85,5 @@ def remember_environment(state_directory: str, name: str) -> None:
 
 def remembered_environment(state_directory: str) -> "str | None":
     """Return the environment chosen for this clone earlier."""
-    name = content_of(os.path.join(state_directory, "environment")).decode("ascii", "replace").strip()
+    name = text_of(state_directory, "environment").strip()
     return name if is_environment_name(name) else None

@@ -16,19 +16,23 @@ from protoprimer.system.platform import is_windows
 
 __all__ = [
     "content_of",
+    "has_file",
     "is_within",
     "json_table",
     "keep_in_cache",
     "link_directory",
     "link_target",
     "names_in",
+    "path_at",
     "paths_in",
     "read_configured",
     "read_file",
     "remove_tree",
     "replace_file",
     "sha256_of",
+    "start_of",
     "temporary_name",
+    "text_of",
     "write_atomically",
     "write_json",
 ]
@@ -62,12 +66,36 @@ def read_configured(path: str) -> bytes:
         raise ConfigurationError(cause, path, "make it a file that you can read") from None
 
 
-def content_of(path: str) -> bytes:
+def path_at(*parts: str) -> str:
+    """Return where the last part is, seen from the first."""
+    return os.path.normpath(os.path.join(*parts))
+
+
+def content_of(*parts: str) -> bytes:
     """Return what is in a file, nothing if it cannot be read."""
     try:
-        return read_file(path)
+        return read_file(os.path.join(*parts))
     except OSError:
         return b""
+
+
+def start_of(path: str) -> bytes:
+    """Return what tells a file's kind, nothing if it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(1024)
+    except OSError:
+        return b""
+
+
+def has_file(*parts: str) -> bool:
+    """Tell whether there is such a file."""
+    return os.path.isfile(os.path.join(*parts))
+
+
+def text_of(*parts: str) -> str:
+    """Return a file's text, nothing if it cannot be read."""
+    return content_of(*parts).decode("utf-8", "surrogateescape")
 
 
 def json_table(content: bytes) -> "dict[str, Any]":
@@ -159,7 +187,7 @@ def link_target(path: str) -> "str | None":
     except (OSError, ValueError, AttributeError):
         return None
     target = target[4:] if target.startswith("\\\\?\\") else target
-    return os.path.normpath(os.path.join(os.path.dirname(path), target))
+    return path_at(os.path.dirname(path), target)
 
 
 def link_directory(target: str, link: str, staging: str) -> None:
