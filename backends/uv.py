@@ -18,6 +18,7 @@ from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.project.asked import sources_of_step
+from protoprimer.project.build_inputs import local_sources
 from protoprimer.project.locks_read import load_lock, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
@@ -163,6 +164,7 @@ class UvBackend(Backend):
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
         step = InstallStep(projects, [], [], [], [])
         found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
+        found += _projects_at([place for one in found for place in local_sources(one.metadata)])
         anew = [project for project in found if job.plan.rebuild or not is_declarative(project)]
         names = {project.metadata.name for project in anew if project.metadata.is_package}
         options = with_option("--reinstall-package", sorted(filter(None, names)))

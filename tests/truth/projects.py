@@ -715,6 +715,38 @@ PROJECTS: list[Project] = [
         probe="import app, inner; print(app.VALUE, inner.VALUE)",
     ),
     Project(
+        "hatchling leads to a directory",
+        {
+            TOML: HEAD
+            + 'dependencies = ["alpha<2", "inner @ {root:uri}/libs/inner"]\n\n'
+            + HATCHLING
+            + "\n[tool.hatch.metadata]\nallow-direct-references = true\n"
+            '[tool.hatch.build.targets.wheel]\ninclude = ["app.py"]\n',
+            **MODULE,
+            "libs/inner/pyproject.toml": member("inner", ""),
+            "libs/inner/inner.py": "VALUE = 5\n",
+        },
+        {**APP, "inner": "5"},
+        {"another source there": put("libs/inner/inner.py", "VALUE = 6\n")},
+        probe="import inner; print(inner.VALUE)",
+        backend="uv",
+    ),
+    Project(
+        "poetry leads to a directory",
+        {
+            TOML: '[tool.poetry]\nname = "app"\nversion = "0.1"\ndescription = ""\nauthors = []\n\n'
+            '[tool.poetry.dependencies]\npython = ">=3.8"\nalpha = "<2"\ninner = { path = "libs/inner" }\n\n'
+            '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n',
+            **MODULE,
+            "libs/inner/pyproject.toml": member("inner", ""),
+            "libs/inner/inner.py": "VALUE = 5\n",
+        },
+        {**APP, "inner": "5"},
+        {"another source there": put("libs/inner/inner.py", "VALUE = 6\n")},
+        probe="import inner; print(inner.VALUE)",
+        backend="uv",
+    ),
+    Project(
         "source in a directory, not editable",
         {
             TOML: HEAD

@@ -48,6 +48,8 @@ SAMPLE = {
     ("a copied package with a part named build", "its source"),
     ("pylock.toml that names a directory", "another source there"),
     ("C extension", "another header"),
+    ("hatchling leads to a directory", "another source there"),
+    ("poetry leads to a directory", "another source there"),
     ("hatch-requirements-txt", "another line in the file"),
     ("an unknown build backend", "the file that it reads"),
     ("setup_requires asks for a version from tags", "another tag"),

@@ -12,7 +12,7 @@ from protoprimer.system.files import is_within, names_in, path_at, text_of
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import first_line_of
 
-__all__ = ["add_project_inputs", "member_directories"]
+__all__ = ["add_project_inputs", "local_sources", "member_directories"]
 
 _TEXT_FILE = re.compile(r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z")
 # Who takes a version from the repository's tags.
@@ -42,7 +42,7 @@ def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tup
     _add_cache_keys(metadata, inputs)
     _add_version(metadata, inputs)
     _add_packages(metadata, inputs)
-    for source, is_editable in _local_sources(metadata):
+    for source, is_editable in local_sources(metadata):
         add_project_inputs(source, is_editable, inputs, seen)
     for member in member_directories(metadata, inputs):
         add_project_inputs(member, True, inputs, seen)
@@ -60,13 +60,14 @@ def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | Non
     return [path for path in found[0] if path not in found[1]]
 
 
-def _local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
-    poetry = metadata.table("tool", "poetry").get("dependencies", {})
-    for table in [metadata.uv_sources] + [poetry] * isinstance(poetry, dict):
+def local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
+    """Yield the directories of dependencies, and whether these are editable."""
+    for table in (metadata.uv_sources, metadata.table("tool", "poetry", "dependencies")):
         for source in (one for entry in table.values() for one in (entry if isinstance(entry, list) else [entry])):
             if isinstance(source, dict) and isinstance(source.get("path"), str):
-                path = path_at(metadata.directory, source["path"])
-                yield path, bool(source.get("editable"))
+                yield path_at(metadata.directory, source["path"]), bool(source.get("editable"))
+    for path in re.findall("{root:uri}/([^\"'; ]+)", str(metadata.data)):
+        yield path_at(metadata.directory, path), False
 
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:

@@ -83,7 +83,7 @@ class Inputs:
             if "pyvenv.cfg" in names or (skips_packages and "__init__.py" in names):
                 return
             names = [name for name in names if name[0] != "." or part[0] == "."]
-            # A package may be called `build`.
+            # A package may be named `build`.
             names = [
                 name
                 for name in names
