@@ -190,10 +190,10 @@ CONFIGURATION = {
         ["matrix"],
     ),
     "a number of jobs that is none": Bad(
-        {}, 2, ["--jobs", "from 1 on"], ["matrix", "--python", "3", "--jobs", "\u00b2"]
+        {}, 2, ["--jobs must be 1 or more, not"], ["matrix", "--python", "3", "--jobs", "\u00b2"]
     ),
     "a report that is a directory": Bad(
-        {}, 2, ["is a directory", "--junit"], ["matrix", "--python", "3", "--junit", "."]
+        {}, 2, ["is no file\n", "where: --junit\n", "next: name a file\n"], ["matrix", "--python", "3", "--junit", "."]
     ),
     "an environment that is not there": Bad(
         table("[tool.protoprimer.env.test]\nkeep = 2\n"), 3, ["tets", "test"], ["--env", "tets"]
