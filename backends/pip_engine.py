@@ -32,7 +32,7 @@ from protoprimer.system.paths import file_url, is_utf8_path
 
 __all__ = ["PipBackend", "requirement_for_pip"]
 
-# Most of what is installed never runs. The variable PIP_NO_COMPILE=1 would be taken for a wish to compile.
+# Most of what is installed never runs. PIP_NO_COMPILE=1 would be taken for a wish to compile.
 _INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
 _AS_LOCKED = ["--no-deps", "--require-hashes"]
 _LOOK = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
@@ -84,7 +84,7 @@ class PipBackend(Backend):
                 self.run_pip(job, what, arguments, kept + pins, pinned=True)
                 return
             except InstallError:
-                # The cache may have been emptied in this moment.
+                # The cache may be empty by now.
                 self.console.detail("the kept wheels could not be installed: the index is asked")
         self.run_pip(job, what, arguments, pins, pinned=True)
 
@@ -124,7 +124,7 @@ class PipBackend(Backend):
     def _install(self, job: Job, command: Command, pinned: bool = False) -> None:
         step, adopted, is_old = command.step, [], is_beyond_builds(job.interpreter)
         arguments = _INSTALL + ([] if command.deep else ["--no-deps"])
-        # Else the pip for 3.6 builds a mere `setup.py` in the environment, which has no setuptools.
+        # Else the pip for 3.6 builds a mere `setup.py` in the environment, without setuptools.
         arguments += ["--use-pep517"] if is_old else []
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as directory:
             lines = list(step.lines)
@@ -198,10 +198,11 @@ class PipBackend(Backend):
         """Run pip with further requirement lines, and pins that bound them.
 
         :param pinned: the lines are a lock's, which knows of no constraints
-        :param index: the only index to ask
         """
         tool = self.toolbox.pip(job.interpreter)
         options, environ = self.settings.for_pip(locking=locking)
+        if self.toolbox.beside_pip and not locking:
+            environ["PIP_FIND_LINKS"] = environ.get("PIP_FIND_LINKS", "") + " " + file_url(self.toolbox.beside_pip)
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
         else:
@@ -212,9 +213,9 @@ class PipBackend(Backend):
         if index or "--no-index" in lines:
             environ.pop("PIP_FIND_LINKS", None)
         if job.plan.build_constraints:
-            # In an older pip the variable for all constraints is the one that reaches builds.
+            # In an older pip that for all constraints is the one that reaches builds.
             name = "PIP_BUILD_CONSTRAINT" if version_numbers(tool.version) >= (25, 3) else "PIP_CONSTRAINT"
-            # As a URL, since pip splits the variable at spaces.
+            # As a URL, since pip splits at spaces.
             environ[name] = " ".join(filter(None, [environ.get(name), file_url(job.plan.build_constraints)]))
         environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
         if {"blocked", "timed out", "TLS"} & {one.closed for one in self.toolbox.records}:
@@ -232,7 +233,7 @@ class PipBackend(Backend):
             try:
                 return run_installer(self.console, self.name, what, command, job.plan.root, environ)
             except InstallError as error:
-                # pip takes an index that refuses or fails for one that has nothing.
+                # To pip an index that refuses or fails has nothing.
                 missing = re.search("No matching distribution found for ([A-Za-z0-9._-]+)", error.cause)
                 closed = self.toolbox.why_not_found(missing.group(1)) if missing else None
                 if closed is None:

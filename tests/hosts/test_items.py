@@ -122,6 +122,15 @@ def test_2_what_the_plan_excludes_is_not_downloaded(bench: Bench) -> None:
     assert not index.asked_for("/uv")
 
 
+def test_2_builds_have_the_setuptools_that_an_installed_virtualenv_carries(bench: Bench) -> None:
+    world = bench.world(bench.stripped("ensurepip")).without_network().hide(WHEELS_OF_DISTRIBUTION)
+    (world.bin / "virtualenv").symlink_to(bench.virtualenv_program(support.default_python()))
+    (world.clone.root / "pyproject.toml").unlink()
+    text = "from setuptools import setup\nsetup(name='demo', version='1', py_modules=['demo'])\n"
+    (world.clone.root / "setup.py").write_text(text)
+    assert world.prime().output == "demo\n"
+
+
 def test_2_a_uv_that_cannot_create_leaves_nothing_behind(bench: Bench) -> None:
     world = bench.world().without_network()
     world.program(

@@ -181,7 +181,7 @@ class _Collector(NamedTuple):
                 if deep:
                     self._add_step(step)
             for project in self.plan.projects():
-                # What the kernel writes the wheel of is not built: what would build it may not exist for this Python.
+                # A wheel that the kernel writes is not built: this Python may have nothing that could.
                 if not (is_beyond_builds(self.interpreter) and project.editable and static_project_table(project)):
                     is_told = "requires" in project.metadata.table("build-system")
                     self._add_what_builds(project.metadata.build_requires if is_told else _DEFAULT_BUILD_REQUIREMENTS)

@@ -90,6 +90,8 @@ class ToolBox:
         self.uv_pin = uv_pin or UvPin(pinned_wheels("uv"), [])
         self.records = []  # type: list[RoadRecord]
         self._reader = UrlReader(self.settings, console)
+        # A directory of the host's wheels.
+        self.beside_pip = ""
         self.found = {}  # type: dict[tuple[str, ...], Tool | ToolAbsent]
 
     @_once
@@ -188,7 +190,8 @@ class ToolBox:
 
     def _pips_of_host(self, interpreter: Interpreter) -> Iterator[_Candidate]:
         for place, origin in self._places_of_pip(interpreter):
-            if place.endswith(".whl"):
+            self.beside_pip = os.path.dirname(place) if place.endswith(".whl") else ""
+            if self.beside_pip:
                 key = "%s-%d" % ("-".join(os.path.basename(place).split("-")[:2]), os.path.getsize(place))
                 try:
                     place = unpack_wheels([place], os.path.join(self.cache_directory, "tools", key))
@@ -200,7 +203,7 @@ class ToolBox:
                 yield _Candidate(_pip_command(interpreter, place), program, origin)
 
     def _places_of_pip(self, interpreter: Interpreter) -> "Iterator[tuple[str, str]]":
-        # The second is where Debian and Fedora keep what they take out of ensurepip.
+        # Debian and Fedora keep in the second what they take out of ensurepip.
         for directory in (os.path.join(interpreter.stdlib, "ensurepip", "_bundled"), "/usr/share/python-wheels"):
             for path in _wheels_of_pip(directory):
                 yield path, "ensurepip's wheel"

@@ -259,7 +259,7 @@ def _poetry_clause(clause: str) -> str:
 
 
 def _union_of_ranges(ranges: "list[SpecifierSet]") -> "str | None":
-    # Clauses that tell whole minor versions apart can be tried on each; Python 2 is none of our concern.
+    # Clauses that tell whole minor versions apart can be tried on each.
     clauses = ",".join(map(str, ranges)).split(",")
     if not all(re.match(r"(?:(?:>=|<)\d+(\.\d+)?|[=!]=\d+(\.\d+)?\.\*)\Z", clause) for clause in clauses):
         return None

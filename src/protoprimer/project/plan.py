@@ -269,7 +269,7 @@ def _step(configuration: Configuration, step: TomlTable) -> InstallStep:
         members += [_project(configuration, configuration.path_of(path), item) for path in paths]
     requirements = [_existing_file(configuration, "install", path) for path in step["requirements"]]
     constraints = [_existing_file(configuration, "install", path) for path in step["constraints"]]
-    # Groups are expanded here, so that an installer that knows none installs the same as one that does.
+    # Expanded here, as older installers know no groups.
     lines = _without_references_to(members, [line for member in members for line in lines_of_groups(member)])
     for member in members:
         lines += [] if member.metadata.is_package else requirements_of_member(member)

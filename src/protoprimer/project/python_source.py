@@ -100,7 +100,7 @@ def paths_in_source(path: str) -> "set[str]":
 def _pattern_of(node: Any) -> str:
     import ast
 
-    # Before 3.8 a string is a node of its own. Newer Pythons warn when its name is only looked up.
+    # Before 3.8 a string is a node of its own, whose name alone makes newer Pythons warn.
     if isinstance(node, ast.Constant if sys.version_info >= (3, 8) else ast.Str):
         value = node.value if sys.version_info >= (3, 8) else node.s
         return value if isinstance(value, str) else "*"

@@ -44,7 +44,7 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[Interpr
         real = os.path.realpath(path)
         if real in candidates or not os.access(real, os.X_OK) or not os.path.isfile(real) or _is_shim(path, real):
             continue
-        # What belongs to an environment stands for the base, unless it is a copy: then the probe finds the base.
+        # One of an environment stands for the base; of a copy the probe finds it.
         shown = real if has_file(os.path.dirname(path), "..", "pyvenv.cfg") else path
         names = [installation, os.path.basename(real), os.path.basename(path)]
         numbers = next(filter(None, map(version_in_name, names)), ())

@@ -54,7 +54,7 @@ def choose_interpreter(
         return wild
     refusals = []  # type: list[InterpreterRefusal]
     candidates = interpreter_candidates(wild, toolbox.console)
-    # A name is only evidence: what it speaks against is probed too before anybody is told that nothing fits.
+    # A name is only evidence: before nothing fits, what it speaks against is probed too.
     for is_likely in (True, False):
         some = [candidate for candidate in candidates if candidate.may_fit(request) == is_likely]
         newest = _newest_fitting(some, request, toolbox, refusals)

@@ -42,7 +42,7 @@ def heal_or_explain(graph: StateGraph, failure: ClientImportFailed) -> int:
     if not faults:
         raise failure
     if graph.evaluate("invocation").kind == "start":
-        # Else ./prime would go by it, as a file that lost its content shows in no time of a directory.
+        # Else ./prime would go by it: no directory's time shows a file that lost its content.
         forget_ready(os.path.dirname(store.directory))
         raise NotReadyError("the environment is damaged: %s" % faults[0], None, "run ./prime")
     os.environ.update(held_variables())

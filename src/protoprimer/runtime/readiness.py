@@ -39,7 +39,7 @@ def ready_environment(graph: StateGraph) -> Environment:
     except BackendError:
         if is_new:
             lock = graph.evaluate("lock").path
-            # Unless others use the directory already. The host's fault is to be told, not one of this.
+            # Unless others use it already. The host's fault is to be told, not one of this.
             with suppress(PrimerError), FileLock(lock, Console(-1), timeout=0):
                 remove_unused_state_directory(configuration.state_directory, lock)
         raise

@@ -62,7 +62,7 @@ class Configuration:
         self.root = root
         self.kernel_path = kernel_path
         self.environment_name = DEFAULT_ENVIRONMENT
-        # Whether a variable selects another one than this clone has, or it stands in for one that this branch lacks.
+        # A variable selects another one than the clone's; it stands in for one that this branch lacks.
         self.is_for_once = False
         self.is_fallback = False
         self.environment_names: "list[str]" = []

@@ -286,7 +286,7 @@ def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
 
 
 def _enter_held_directory(held: str) -> str:
-    # A directory can be renamed to a free name or onto an empty directory only: nobody sees a lock without its holder.
+    # It can be renamed to a free name or onto an empty directory only: no lock is seen without its holder.
     token = os.urandom(16).hex()
     candidate = "%s-%s" % (held, token)
     os.mkdir(candidate)
