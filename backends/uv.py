@@ -66,7 +66,7 @@ class UvBackend(Backend):
             elif plan.lock:
                 self._install_pins(job, plan.lock, follows_lock)
         except InstallError:
-            # Asked only now whether the lock can be read, since uv reads large ones in no time.
+            # Only now, since uv reads large locks in no time.
             load_lock(plan.lock or "")
             raise
         if not is_for_sync:
@@ -164,11 +164,13 @@ class UvBackend(Backend):
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
         step = InstallStep(projects, [], [], [], [])
         found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
-        found += _projects_at([place for one in found for place in local_sources(one.metadata)])
+        # Not those of the plan.
+        own = [one.path for one in job.plan.members()]
+        found += _projects_at([place for one in found for place in local_sources(one.metadata) if place[0] not in own])
         anew = [project for project in found if job.plan.rebuild or not is_declarative(project)]
         names = {project.metadata.name for project in anew if project.metadata.is_package}
         options = with_option("--reinstall-package", sorted(filter(None, names)))
-        # What has no readable name is only built again where uv looks at everything again.
+        # What has no readable name is built again only by a look at everything.
         return options + ["--refresh"] * (None in names and not self.settings.offline)
 
     def _compile(self, job: Job, output: str, upgrades: "list[str]") -> None:
@@ -232,7 +234,6 @@ def _oldest_python(job: Job) -> str:
 
 
 def _is_for_sync(plan: Plan) -> bool:
-    """Tell whether `uv sync` would install what the plan asks for."""
     if plan.lock != os.path.join(plan.root, "uv.lock") or len(plan.steps) != 1 or plan.build_constraints:
         return False
     (step,) = plan.steps

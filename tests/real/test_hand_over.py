@@ -273,9 +273,12 @@ def test_ctrl_z_stops_the_client_and_fg_brings_it_back(clone: clones.Clone, term
 
 
 def slow_project(clone: clones.Clone, waits_for: Path) -> clones.Clone:
-    """Let the clone install a project whose build begins, says so by a file, and ends when `waits_for` is there."""
+    """Let the clone install a project whose build begins, says so by a file, and ends when `waits_for` is there.
+
+    The file is hidden, as every other file of a project that is not editable counts.
+    """
     wait = (
-        f"import os, time\nopen('begun', 'w').close()\nwhile not os.path.exists({str(waits_for)!r}): time.sleep(0.01)\n"
+        f"import os, time\nopen('.begun', 'w').close()\nwhile not os.path.exists({str(waits_for)!r}): time.sleep(0.01)\n"
     )
     clone.project("piece", "piece").write(
         {"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = [{ path = "piece", editable = false }] }]\n'}
@@ -286,7 +289,7 @@ def slow_project(clone: clones.Clone, waits_for: Path) -> clones.Clone:
 def test_ctrl_c_while_building_ends_all_that_was_started(clone: clones.Clone, terminal: Any) -> None:
     slow_project(clone, clone.root / "go")
     child = terminal("./app")
-    while not (clone.root / "piece" / "begun").exists():
+    while not (clone.root / "piece" / ".begun").exists():
         assert child.isalive(), child.read()
     child.sendcontrol("c")
     child.expect_exact("error: interrupted")
@@ -302,7 +305,7 @@ def test_ctrl_c_while_building_ends_all_that_was_started(clone: clones.Clone, te
 def test_ctrl_c_while_waiting_for_another_run_is_130_and_one_line(clone: clones.Clone, terminal: Any) -> None:
     slow_project(clone, clone.root / "go")
     builder = clone.start("./prime")
-    while not (clone.root / "piece" / "begun").exists():
+    while not (clone.root / "piece" / ".begun").exists():
         assert builder.poll() is None
     child = terminal("./app")
     child.expect_exact(f"waiting for pid {builder.pid} on ")
@@ -321,7 +324,7 @@ def test_ctrl_z_while_building_stops_and_goes_on(clone: clones.Clone, terminal: 
     slow_project(clone, clone.root / "go")
     child = terminal(shell, "--norc", "--noprofile", "--noediting", "-i")
     child.sendline("./app")
-    while not (clone.root / "piece" / "begun").exists():
+    while not (clone.root / "piece" / ".begun").exists():
         assert child.isalive(), child.read()
     child.sendcontrol("z")
     child.expect("Stopped|suspended")
@@ -341,7 +344,7 @@ def test_a_signal_to_ours_alone_leaves_nothing_at_work(clone: clones.Clone, numb
     """As `docker stop`, a CI that cancels, or `kill` send it: to the one process that they know."""
     slow_project(clone, clone.root / "go")
     process = clone.start("./prime")
-    while process.poll() is None and not (clone.root / "piece" / "begun").exists():
+    while process.poll() is None and not (clone.root / "piece" / ".begun").exists():
         pass
     process.send_signal(number)
     done = clones.finished(process)
