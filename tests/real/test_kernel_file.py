@@ -216,7 +216,7 @@ def test_init_elsewhere_and_write_copy_the_file_that_runs(new_clone: NewClone, t
     # The name of a script is one that the kernel may have, too: then there is no other.
     alone = kernel_alone(new_clone, "prime")
     assert "written:      .gitattributes, .gitignore\n" in alone.run("python3", "prime", "init").errors
-    assert "has no main" in alone.run("python3", "prime", "init", "--main", "demo:main", status=2).errors
+    assert "takes no main" in alone.run("python3", "prime", "init", "--main", "demo:main", status=2).errors
 
 
 def test_a_kernel_file_renews_an_older_one(new_clone: NewClone) -> None:
