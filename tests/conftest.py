@@ -109,7 +109,8 @@ def _is_out_of_turn(item: pytest.Item) -> bool:
         return False
     wild, turn = parameters.get("wild_python"), 0
     if isinstance(wild, support.WildPython):
-        if parameters.get("kernel") != "package" and not _is_between(wild):
+        is_costly = item.get_closest_marker("costly") is not None
+        if parameters.get("kernel") != "package" and not _is_between(wild) and not is_costly:
             return False
         turn = wild.version[1] % len(support.BACKENDS)
     return parameters["backend"] != support.BACKENDS[turn]

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from hosts.bench import Bench
 
 
-# These fail as `no-locks` does, with another number.
-THOROUGH = {"bad-locks", "unknown-locks"}
+# Each is much like one that is always run.
+THOROUGH = {
+    "bad-locks", "unknown-locks",  # no-locks, with another number
+    "mirror-with-token", "proxy-that-refuses", "busy-index", "forbidden-files", "login-page-for-files", "silent-index",
+    "offline-importable-virtualenv", "home-is-the-root", "unwritable-home", "foreign-checkout", "no-road-without-proxy",
+    "no-road-but-find-links", "no-road-but-access", "no-road-in-an-empty-index", "no-road-by-a-wrong-variable",
+    "no-road-through-a-firewall",
+}  # fmt: skip
 
 
 def _rows() -> Iterator[object]:

@@ -473,6 +473,7 @@ def test_8_a_scheduled_workflow_renews_the_tools_with_the_authors_command() -> N
     assert support.ROOT.joinpath(*re.findall(r'"([\w.]+)"', target.group(1))).is_file()
 
 
+@pytest.mark.thorough
 def test_8_the_authors_command_writes_what_an_index_has_now(bench: Bench) -> None:
     index, root = bench.index(), bench.base / "protoprimer"
     root.mkdir()
@@ -505,8 +506,8 @@ def test_8_the_authors_command_writes_what_an_index_has_now(bench: Bench) -> Non
     "cause",
     [
         "401",
-        "500",
-        "certificate",
+        pytest.param("500", marks=pytest.mark.thorough),
+        pytest.param("certificate", marks=pytest.mark.thorough),
     ],
 )
 def test_9_a_failed_install_tells_the_cause_of_the_index(bench: Bench, cause: str) -> None:

@@ -113,6 +113,7 @@ def primed_example(
     return make
 
 
+@pytest.mark.costly
 def test_packaged_app_runs_with_its_dependencies(
     primed_example: Prime, backend: str, wild_python: support.WildPython
 ) -> None:
@@ -133,6 +134,7 @@ def test_packaged_app_runs_with_its_dependencies(
     _assert_warm_boot_is_silent(clone)
 
 
+@pytest.mark.costly
 def test_monorepo_installs_siblings_together_and_then_from_its_lock(
     primed_example: Prime, backend: str, wild_python: support.WildPython
 ) -> None:

@@ -277,9 +277,7 @@ def slow_project(clone: clones.Clone, waits_for: Path) -> clones.Clone:
 
     The file is hidden, as every other file of a project that is not editable counts.
     """
-    wait = (
-        f"import os, time\nopen('.begun', 'w').close()\nwhile not os.path.exists({str(waits_for)!r}): time.sleep(0.01)\n"
-    )
+    wait = f"import os, time\nopen('.begun', 'w').close()\nwhile not os.path.exists({str(waits_for)!r}): time.sleep(0.01)\n"
     clone.project("piece", "piece").write(
         {"protoprimer.toml": 'backend = "venv"\ninstall = [{ projects = [{ path = "piece", editable = false }] }]\n'}
     )

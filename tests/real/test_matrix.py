@@ -426,7 +426,7 @@ def test_the_kernel_as_the_only_file_runs_a_matrix_from_the_oldest_python(reposi
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the interpreter that hangs is a script")
-@pytest.mark.parametrize("how", ["--jobs", "--dry-run"])
+@pytest.mark.parametrize("how", ["--jobs", pytest.param("--dry-run", marks=pytest.mark.thorough)])
 def test_an_interpreter_that_never_answers_is_waited_for_once(repository: Repository, tmp_path: Path, how: str) -> None:
     asked, python = tmp_path / "asked", tmp_path / "never" / "python3"
     python.parent.mkdir()

@@ -114,6 +114,7 @@ def test_every_benchmark_is_a_command_that_the_page_names() -> None:
 
 
 @pytest.mark.index
+@pytest.mark.thorough
 def test_a_quick_round_of_a_real_benchmark_ends_with_its_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
