@@ -17,7 +17,7 @@ __all__ = ["unsatisfied_requirement"]
 def unsatisfied_requirement(
     environment: str, plan: Plan, markers: "dict[str, Any]", settings: "dict[str, list[str]]"
 ) -> "str | None":
-    """Return who requires what that is not installed in a fitting version.
+    """Return who requires what is not installed as wanted.
 
     :param settings: `IndexSettings.facts`; what is overridden on purpose is left out
     """
@@ -33,7 +33,7 @@ def unsatisfied_requirement(
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
         version, path = installed[name]
-        metadata = HeaderParser().parsestr(text_of(path, "METADATA"))
+        metadata = HeaderParser().parsestr(text_of(path, "METADATA").partition("\n\n")[0])
         lines = [] if name in restated else metadata.get_all("Requires-Dist", [])
         return [("%s %s" % (name, version), line, extra) for line in lines]
 
