@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import importlib
+import re
 import sys
 
 import pytest
 
+import support
 from gates.__main__ import NAMES
+from protoprimer.authoring.kernel import kernel_text
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason="the tools' newest versions want Python 3.10")
 
@@ -15,3 +19,12 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason="the tools' n
 @pytest.mark.parametrize("gate", NAMES)
 def test_gate_finds_nothing(gate: str) -> None:
     assert importlib.import_module(f"gates.check_{gate}").problems() == []
+
+
+def test_the_readmes_picture_shows_what_the_kernel_says() -> None:
+    picture = (support.ROOT / "docs" / "assets" / "first-run.svg").read_text(encoding="utf-8")
+    shown = html.unescape(re.sub("<[^>]*>", "", picture)).replace("\xa0", " ")
+    kernel = kernel_text()
+    for words in ("building an environment ", "because nothing was built yet", "run -- CMD or ", "pins the versions"):
+        assert words in shown
+        assert words in kernel
