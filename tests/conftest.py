@@ -95,7 +95,8 @@ def _is_between(wild: object) -> bool:
 
 def _is_package_between(item: pytest.Item) -> bool:
     parameters = _parameters(item)
-    return _is_between(parameters.get("wild_python")) and parameters.get("kernel") == "package"
+    is_costly = item.get_closest_marker("costly") is not None
+    return parameters.get("kernel") == "package" and (is_costly or _is_between(parameters.get("wild_python")))
 
 
 def _is_thorough(item: pytest.Item) -> bool:

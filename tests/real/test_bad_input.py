@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., clones.Clone]
 
+pytestmark = pytest.mark.costly
+
 
 @dataclass
 class Bad:

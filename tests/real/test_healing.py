@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., clones.Clone]
 
+pytestmark = pytest.mark.costly
+
 SILENT = clones.Done(0, "", "")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     NewClone = Callable[..., clones.Clone]
 
+pytestmark = pytest.mark.costly
+
 ENTRIES = {"run": "app", "boot": "tool", "start": "service"}
 
 
