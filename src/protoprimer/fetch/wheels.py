@@ -1,6 +1,7 @@
 """Pinned wheels: fetched from where the settings say, verified, and unpacked."""
 
 import hashlib
+import io
 import os
 import shutil
 import stat
@@ -76,26 +77,27 @@ def wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
 
 
 def _download(url: str, sha256: str, path: str, reader: UrlReader) -> None:
-    directory, only_looks = os.path.dirname(path), reader.only_looks
-    temporary = os.devnull if only_looks else temporary_name(directory)
-    if not only_looks:
-        os.makedirs(os.path.dirname(directory), exist_ok=True)
-        remove_leftovers(directory)
+    page = RoadClosed("web page", "a web page instead of the file")
+    if reader.only_looks:
+        if reader.read(url, io.BytesIO())[0] == "text/html":
+            raise page
+        return
+    directory = os.path.dirname(path)
+    temporary = temporary_name(directory)
+    os.makedirs(os.path.dirname(directory), exist_ok=True)
+    remove_leftovers(directory)
     try:
         with open(temporary, "w+b") as stream:
             kind = reader.read(url, stream)[0]
         found = sha256_of_file(temporary)
-        if kind == "text/html" and found != sha256:
-            raise RoadClosed("web page", "a web page instead of the file")
-        if not only_looks and found != sha256:
-            raise RoadClosed("other bytes", "other bytes, refused: its sha256 is %s, %s is pinned" % (found, sha256))
-        if not only_looks:
-            os.makedirs(directory, exist_ok=True)
-            # Its hash is taken again before each use.
-            replace_file(temporary, path)
+        if found != sha256:
+            bytes_told = "other bytes, refused: its sha256 is %s, %s is pinned" % (found, sha256)
+            raise page if kind == "text/html" else RoadClosed("other bytes", bytes_told)
+        os.makedirs(directory, exist_ok=True)
+        # Its hash is taken again before each use.
+        replace_file(temporary, path)
     finally:
-        if not only_looks:
-            remove_tree(temporary)
+        remove_tree(temporary)
 
 
 def sha256_of_file(path: str) -> str:
