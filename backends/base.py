@@ -12,7 +12,7 @@ from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.asked import asked_of_plan, sources_of_step
 from protoprimer.project.locks_read import marker_environment, read_lock
-from protoprimer.project.plan import InstallStep, Plan
+from protoprimer.project.plan import NO_STEP, InstallStep, Plan
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
@@ -153,7 +153,7 @@ class Backend:
                         advice = 'set lock = "uv.lock", and let the backend uv write it'
                         raise BackendError(cause % (self.name, line, self.console.mask(index)), None, advice)
                     # What is there and satisfies what is asked for is left as it is by the step itself.
-                    yield Command(InstallStep([], [], [], [], [line]), False, index)
+                    yield Command(NO_STEP._replace(lines=[line]), False, index)
                 found = [project for project in sources.projects if project.path not in known]
                 step = step._replace(members=step.members + found, lines=step.lines + sources.lines)
             known += [project.path for project in step.projects]
@@ -179,7 +179,7 @@ def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, b
             commands.append((step, True))
             continue
         # Pins hold all dependencies; `uv.lock` alone knows nothing of requirement files.
-        commands.append((InstallStep(step.members, [], [], [], []), False))
+        commands.append((NO_STEP._replace(members=step.members), False))
         if plan.lock_kind == "uv.lock":
             commands.append((step._replace(members=[], lines=[]), True))
     return [(step, deep) for step, deep in commands if step.projects or step.requirements or step.args or step.lines]

@@ -23,7 +23,7 @@ from protoprimer.formats.toml import load_toml
 from protoprimer.formats.versions import version_numbers
 from protoprimer.project.locks_read import read_lock
 from protoprimer.project.locks_written import pylock_text
-from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.plan import NO_STEP, InstallStep, Plan, ProjectToInstall
 from protoprimer.project.requirement_files import lines_without_hashes
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import names_in, remove_tree, sha256_of, write_atomically
@@ -69,7 +69,7 @@ class PipBackend(Backend):
             if pins.hashed:
                 self._install_hashed(job, pins.hashed)
             if pins.unhashed:
-                self._install(job, Command(InstallStep([], [], [], [], pins.unhashed), False), pinned=True)
+                self._install(job, Command(NO_STEP._replace(lines=pins.unhashed), False), pinned=True)
         for command in self.commands(job):
             hashed, step = _hashed_files_apart(command.step)
             if hashed:

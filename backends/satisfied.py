@@ -40,7 +40,10 @@ def unsatisfied_requirement(
     # Who requires, what, and under which extra of its own.
     pending = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
     pending += [edge for name in installed for edge in required_by(name)]
-    chosen: "set[tuple[str, str]]" = set()
+    chosen = {
+        (one.metadata.normal_name, normalized_project_name(extra)) for one in plan.projects() for extra in one.extras
+    }
+    pending += [edge for name, extra in chosen if name in installed for edge in required_by(name, extra)]
     while pending:
         who, line, of_extra = pending.pop()
         wanted = read_requirement(line)

@@ -21,7 +21,7 @@ from protoprimer.project.asked import sources_of_step
 from protoprimer.project.build_inputs import local_sources
 from protoprimer.project.locks_read import load_lock, read_lock
 from protoprimer.project.metadata import read_project
-from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.plan import NO_STEP, Plan, ProjectToInstall
 from protoprimer.system.files import text_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import is_utf8_path
@@ -162,7 +162,7 @@ class UvBackend(Backend):
         self._run("install from %s" % plan.lock if pinned else "install", arguments, plan.root, environ, lines)
 
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
-        step = InstallStep(projects, [], [], [], [])
+        step = NO_STEP._replace(members=projects)
         found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
         # Not those of the plan.
         own = [one.path for one in job.plan.members()]

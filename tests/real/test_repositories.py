@@ -275,8 +275,37 @@ def test_an_extra_that_only_a_build_knows_is_refused_after_it(clone: clones.Clon
     assert "error: the project demo has no extra `xlm`\n" in refused
     assert "protoprimer.toml:1 (install)" in refused
     assert "did you mean 'xml'?" in refused
+    setup = (clone.root / "setup.py").read_text()
+    clone.write({"setup.py": setup.replace("['xml']", "[]")})
+    assert "has no extra `xlm`\n" in clone.prime("--backend", installer, status=3).errors
+    clone.write({"setup.py": setup})
     clone.write({"protoprimer.toml": 'install = [{ projects = [{ path = ".", extras = ["xml"] }] }]\n'})
     boot(clone, installer)
+
+
+@pytest.mark.parametrize("who_knows_the_extra", ["metadata", "build"])
+def test_a_later_step_that_spoils_what_an_extra_requires_is_told(
+    clone: clones.Clone, installer: str, who_knows_the_extra: str
+) -> None:
+    """Each run of an installer sees its own step alone."""
+    wheels = clone.root / "wheels"
+    wheels.mkdir()
+    for version in ("1.0", "2.0"):
+        name, content = simple_index.make_wheel("needed", version)
+        (wheels / name).write_bytes(content)
+    clone.environ["PIP_FIND_LINKS"] = f"{clone.environ.get('PIP_FIND_LINKS', '')} {wheels.as_uri()}".strip()
+    pyproject = SETUPTOOLS + '[tool.setuptools]\npy-modules = []\n[project]\nname = "demo"\nversion = "1"\n'
+    if who_knows_the_extra == "metadata":
+        pyproject += 'optional-dependencies.test = ["needed>=2"]\n'
+    else:
+        pyproject += 'dynamic = ["optional-dependencies"]\n'
+        clone.write({"setup.py": "import setuptools\nsetuptools.setup(extras_require=dict(test=['needed>=2']))\n"})
+    settings = 'install = [{ projects = [{ path = ".", extras = ["test"] }] }, { args = ["needed<2"] }]\n'
+    clone.write({"pyproject.toml": pyproject, "protoprimer.toml": settings})
+    refused = clone.prime("--backend", installer, status=6).errors
+    assert "requires `needed>=2" in refused
+    assert "`, but needed 1.0 is installed" in refused
+    assert "ask for versions that fit together" in refused
 
 
 # What refers to what

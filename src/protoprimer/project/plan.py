@@ -23,6 +23,7 @@ from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuratio
 from protoprimer.system.files import path_at, text_of
 
 __all__ = [
+    "NO_STEP",
     "InstallStep",
     "NothingChosenError",
     "Plan",
@@ -89,6 +90,9 @@ class InstallStep(NamedTuple):
         texts = [text for one in self.members for text in requirements_of_member(one)] + self.lines
         first = self.members[0].metadata.pyproject if self.members else root
         return [RequirementLine(text, places.get(text, first)) for text in dict.fromkeys(texts)]
+
+
+NO_STEP = InstallStep([], [], [], [], [])
 
 
 class Plan:
@@ -290,10 +294,16 @@ def _project(configuration: Configuration, path: str, item: TomlTable) -> Projec
 
 
 def check_choices(
-    configuration: Configuration, key: str, metadata: ProjectMetadata, extras: "list[str]", groups: "list[str]"
+    configuration: Configuration,
+    key: str,
+    metadata: ProjectMetadata,
+    extras: "list[str]",
+    groups: "list[str]",
+    known_extras: "Iterable[str] | None" = None,
 ) -> None:
-    """Refuse extras and groups that the project has not, at the value of `key`."""
-    known_extras = metadata.extras if metadata.extras_are_static else extras
+    """Refuse extras and groups that the project has not, at the value of `key`; a build may know more extras."""
+    if known_extras is None:
+        known_extras = metadata.extras if metadata.extras_are_static else extras
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
         for name in wanted:
             if normalized_project_name(name) not in map(normalized_project_name, known):

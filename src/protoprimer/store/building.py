@@ -211,9 +211,8 @@ def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[st
         path = os.path.join(installed.get(metadata.normal_name, ("", ""))[1], "METADATA")
         if os.path.isfile(path):
             provided = re.findall(rb"(?m)^Provides-Extra: *(\S+)", content_of(path))
-            metadata.extras.update({name.decode(): [] for name in provided})
-            metadata.extras_are_static = True
-            check_choices(request.configuration, "install", metadata, project.extras, [])
+            known = list(metadata.extras) + [name.decode() for name in provided]
+            check_choices(request.configuration, "install", metadata, project.extras, [], known)
 
 
 def _written_into_checkout(request: BuildRequest) -> str:
