@@ -13,6 +13,7 @@ from protoprimer.errors import DryRunEnds, PrimerError, UsageError, which_are_kn
 from protoprimer.graph import StateGraph, lazy, state
 from protoprimer.runtime.client import ClientImportFailed, Primer, call_client, client_function
 from protoprimer.runtime.invocation import (
+    drop_torn_bytecode,
     graph_here,
     invocation_of_process,
     keep_only_standard_library_on_path,
@@ -158,7 +159,9 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         gc.disable()
     keep_only_standard_library_on_path()
     answer_to_import()
-    graph = bootstrap_graph(invocation_of_process(kind, main))
+    invocation = invocation_of_process(kind, main)
+    drop_torn_bytecode(invocation.kernel_path)
+    graph = bootstrap_graph(invocation)
     line: CommandLine = graph.evaluate("command_line")
     # Failures are told as loudly as all the rest, and logged.
     console.__dict__ = graph.evaluate("console").__dict__

@@ -284,3 +284,18 @@ def test_tools_leave_it_alone_and_still_know_its_names(tmp_path: Path, command: 
         (tmp_path / "app.py").write_text("from proto_kernel import run_main\n\nrun_main('app:main')\n")
     done = subprocess.run([sys.executable, "-m", *command, "."], cwd=tmp_path, stdout=-1, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_bytecode_of_the_kernel_that_a_full_disk_cut_off_is_not_left_to_the_next_start(
+    new_clone: NewClone, tmp_path: Path
+) -> None:
+    """Up to 3.12, Python keeps as much of it as the disk takes, says nothing, and cannot load that."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    clone = new_clone().entry("prime", None, "boot")
+    clone.environ["PROTOPRIMER_CACHE"] = str(cache)
+    limited = clone.run("/bin/sh", "-c", "ulimit -f 300; ./prime help")
+    assert "usage" in limited.output
+    assert clone.run("./prime", "help").output == limited.output
+    (kept,) = cache.rglob("*.pyc")
+    assert kept.stat().st_size > 300 * 512, "and then it is kept whole"

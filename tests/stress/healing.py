@@ -177,13 +177,18 @@ def copy(patient: Patient) -> None:
 
 
 def poison_the_cache(patient: Patient) -> None:
-    """What protoprimer keeps there besides whole tools, whose loss would cost a download in each of many runs."""
+    """What protoprimer keeps there besides whole tools, whose loss would cost a download in each of many runs.
+
+    Python reads the kernel's bytecode before any code of ours, and falls over what is cut off. The kernel sees to it that
+    none is left so (`test_bytecode_of_the_kernel_that_a_full_disk_cut_off_is_not_left_to_the_next_start`).
+    """
     cache = Path(patient.clone.environ["PROTOPRIMER_CACHE"])
     paths = [
         path for path in cache.rglob("*") if path.is_file() and "tools" not in path.parts and "wheels" not in path.parts
     ]
     for path in patient.chance.sample(paths, min(len(paths), 5)):
-        replaced(path, patient.chance.choice([*GARBAGE, path.read_bytes()[: path.stat().st_size // 2]]))
+        cut_off = [] if path.suffix == ".pyc" else [path.read_bytes()[: path.stat().st_size // 2]]
+        replaced(path, patient.chance.choice([*GARBAGE, *cut_off]))
 
 
 def empty_the_cache(patient: Patient) -> None:

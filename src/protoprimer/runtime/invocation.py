@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from contextlib import suppress
 
 from protoprimer.errors import InstallError, InterpreterError
 from protoprimer.graph import StateGraph
@@ -11,9 +13,18 @@ from protoprimer.states import Invocation, bootstrap_graph
 from protoprimer.store.generations import record_of
 from protoprimer.system.console import Console
 from protoprimer.system.files import is_within
+from protoprimer.system.paths import user_cache_directory
 from protoprimer.system.platform import is_windows
 
-__all__ = ["graph_here", "invocation_of_process", "keep_only_standard_library_on_path", "tell_unexpected"]
+__all__ = [
+    "drop_torn_bytecode",
+    "graph_here",
+    "invocation_of_process",
+    "keep_only_standard_library_on_path",
+    "tell_unexpected",
+]
+
+_SECONDS_OF_A_START = 60
 
 
 def invocation_of_process(kind: str, main: "str | None") -> Invocation:
@@ -63,6 +74,24 @@ def keep_only_standard_library_on_path() -> None:
         return "-packages" not in path and (is_below or path.endswith(".zip"))
 
     sys.path[:] = [path for path in sys.path if path in exact or (path and is_ours(path))]
+
+
+def drop_torn_bytecode(kernel_path: str) -> None:
+    """Remove bytecode of the kernel that a full disk has just cut off: Python says nothing, and cannot load it."""
+    from importlib.machinery import SourcelessFileLoader
+    from importlib.util import cache_from_source
+
+    # Python 3.6 and 3.7 know nothing of it, and keep nothing.
+    kept = getattr(sys, "pycache_prefix", None)
+    vars(sys)["pycache_prefix"] = os.path.join(user_cache_directory(), "pyc")
+    loader = SourcelessFileLoader("proto_kernel", cache_from_source(kernel_path))
+    vars(sys)["pycache_prefix"] = kept
+    with suppress(OSError):
+        if time.time() - os.stat(loader.path).st_mtime < _SECONDS_OF_A_START:
+            try:
+                loader.get_code("proto_kernel")
+            except (EOFError, ImportError, TypeError, ValueError):
+                os.unlink(loader.path)
 
 
 def tell_unexpected(error: Exception, console: Console) -> int:
