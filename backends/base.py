@@ -214,7 +214,7 @@ def run_installer(
     output = result.everything()
     beside = ("Using ", "Resolved ", "hint: To update the lock")
     lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith(beside)]
-    told = _BESIDE_THE_CAUSE.sub("", "\n".join(lines + [""])).splitlines()[-_LINES_OF_OUTPUT_SHOWN:]
+    told = re.sub(_BESIDE_THE_CAUSE, "", "\n".join(lines + [""])).splitlines()[-_LINES_OF_OUTPUT_SHOWN:]
     shown = ["  | " + line for line in told]
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
@@ -231,7 +231,7 @@ def path_to_keyring(python: str) -> "dict[str, str]":
 
 
 # What a build did before it failed, and frames of installed code.
-_BESIDE_THE_CAUSE = re.compile(
+_BESIDE_THE_CAUSE = (
     r"(?m)^ *(running|writing|reading|creating|copying|adding) .*\n"
     r'|^( *)File "[^"\n]*(site-packages|_vendor).*\n(\2  .*\n)*'
 )

@@ -7,13 +7,12 @@ import sys
 __all__ = ["KERNEL_END", "hash_below", "kernel_damage", "kernel_version", "refuse_damaged_kernel"]
 
 KERNEL_END = "# ---- end of the kernel\n"
-_HEADER = re.compile(r"#!.*\n# The kernel of protoprimer\. .*: ([0-9a-f]{64})\n# version: (\S+)\n")
-_CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
+_HEADER = r"#!.*\n# The kernel of protoprimer\. .*: ([0-9a-f]{64})\n# version: (\S+)\n"
 
 
 def kernel_version(text: str) -> "str | None":
     """Return the version in a kernel's header, or `None` if this is no kernel of ours."""
-    header = _HEADER.match(text[:2000].replace("\r\n", "\n"))
+    header = re.match(_HEADER, text[:2000].replace("\r\n", "\n"))
     return header.group(2) if header else None
 
 
@@ -25,10 +24,10 @@ def hash_below(text: str) -> str:
 def kernel_damage(text: str) -> "str | None":
     """Return what has happened to a kernel since it was written, if anything."""
     text = text.replace("\r\n", "\n")
-    header = _HEADER.match(text)
+    header = re.match(_HEADER, text)
     if header and hash_below(text) == header.group(1):
         return None
-    if _CONFLICT.search(text):
+    if re.search("(?m)^(<<<<<<<|>>>>>>>)( |$)", text):
         return "has the marks of a merge conflict"
     return "has been edited since it was written" if text.endswith(KERNEL_END) else "is cut off"
 

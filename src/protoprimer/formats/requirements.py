@@ -5,7 +5,7 @@ from typing import List, NamedTuple, Optional
 
 __all__ = ["Requirement", "normalized_project_name", "read_requirement"]
 
-_REQUIREMENT = re.compile(
+_REQUIREMENT = (
     r"\s*(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[(?P<extras>[^\]]*)\])?\s*"
     r"(?:@\s*(?P<url>.*?)|(?P<specifier>[(<>=!~][^;@]*)?)\s*(?:;(?P<marker>.*))?\Z"
 )
@@ -31,7 +31,7 @@ class Requirement(NamedTuple):
 
 def read_requirement(line: str) -> "Requirement | None":
     """Return what a line asks for, `None` if it is an option, a path or the like."""
-    found = _REQUIREMENT.match(line)
+    found = re.match(_REQUIREMENT, line)
     if not found:
         return None
     name, extras, url, specifier, marker = found.groups()

@@ -67,26 +67,25 @@ def place_of_key(path: str, keys: TomlPath) -> str:
     return "%s:%d (%s)" % (path, line, ".".join(key for key in keys if isinstance(key, str)))
 
 
-_TOML_SPACE = re.compile(r"[ \t]*")
-_TOML_COMMENT = re.compile(r"[ \t]*(?:#[^\x00-\x08\n-\x1f\x7f]*)?")
-_TOML_GAP = re.compile(r"(?:[ \t\n]+|#[^\x00-\x08\n-\x1f\x7f]*)*")
-_TOML_BARE_KEY = re.compile(r"[A-Za-z0-9_-]*")
+_TOML_SPACE = r"[ \t]*"
+_TOML_COMMENT = r"[ \t]*(?:#[^\x00-\x08\n-\x1f\x7f]*)?"
+_TOML_GAP = r"(?:[ \t\n]+|#[^\x00-\x08\n-\x1f\x7f]*)*"
+_TOML_BARE_KEY = r"[A-Za-z0-9_-]*"
 # What text may hold between these quotes; up to two quotes may stand before the closing three.
 _TOML_TEXTS = {
-    '"""': re.compile(r'(?:[^"\\\x00-\x08\x0b-\x1f\x7f]|\\[^\x00-\x08\x0b-\x1f\x7f]|"{1,2}(?!"))*(?:"{1,2}(?="""))?'),
-    "'''": re.compile(r"(?:[^'\x00-\x08\x0b-\x1f\x7f]|'{1,2}(?!'))*(?:'{1,2}(?='''))?"),
-    '"': re.compile(r'(?:[^"\\\x00-\x08\n-\x1f\x7f]|\\[^\x00-\x08\n-\x1f\x7f])*'),
-    "'": re.compile(r"[^'\x00-\x08\n-\x1f\x7f]*"),
+    '"""': r'(?:[^"\\\x00-\x08\x0b-\x1f\x7f]|\\[^\x00-\x08\x0b-\x1f\x7f]|"{1,2}(?!"))*(?:"{1,2}(?="""))?',
+    "'''": r"(?:[^'\x00-\x08\x0b-\x1f\x7f]|'{1,2}(?!'))*(?:'{1,2}(?='''))?",
+    '"': r'(?:[^"\\\x00-\x08\n-\x1f\x7f]|\\[^\x00-\x08\n-\x1f\x7f])*',
+    "'": r"[^'\x00-\x08\n-\x1f\x7f]*",
 }
-_TOML_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[ \t]*\n[ \t\n]*|.)", re.S)
+_TOML_ESCAPE = r"(?s)\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[ \t]*\n[ \t\n]*|.)"
 _TOML_ESCAPES = dict(zip('btnfr"\\', '\b\t\n\f\r"\\'))
 _TOML_CLOCK = r"(\d\d:\d\d:\d\d)(?:\.(\d+))?"
-_TOML_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ]%s([Zz]|[+-]\d\d:\d\d)?)?" % _TOML_CLOCK, re.A)
-_TOML_TIME = re.compile("()%s()" % _TOML_CLOCK, re.A)
-_TOML_NUMBER = re.compile(
-    r"0x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|0o[0-7](?:_?[0-7])*|0b[01](?:_?[01])*|[+-]?(inf|nan)"
-    r"|[+-]?(?:0|[1-9](?:_?\d)*)(\.\d(?:_?\d)*)?([eE][+-]?\d(?:_?\d)*)?",
-    re.A,
+_TOML_MOMENT = r"(?a)(\d{4}-\d\d-\d\d)(?:[Tt ]%s([Zz]|[+-]\d\d:\d\d)?)?" % _TOML_CLOCK
+_TOML_TIME = "(?a)()%s()" % _TOML_CLOCK
+_TOML_NUMBER = (
+    r"(?a)0x[0-9A-Fa-f](?:_?[0-9A-Fa-f])*|0o[0-7](?:_?[0-7])*|0b[01](?:_?[01])*|[+-]?(inf|nan)"
+    r"|[+-]?(?:0|[1-9](?:_?\d)*)(\.\d(?:_?\d)*)?([eE][+-]?\d(?:_?\d)*)?"
 )
 
 
@@ -156,8 +155,8 @@ class TomlReader:
             message = "it starts with a byte order mark"
         return TomlError(message, self.text.count("\n", 0, at) + 1)
 
-    def skip(self, pattern: "re.Pattern[str]") -> str:
-        found = pattern.match(self.text, self.at)
+    def skip(self, pattern: str) -> str:
+        found = re.compile(pattern).match(self.text, self.at)
         assert found is not None
         self.at = found.end()
         return found.group()
@@ -243,7 +242,7 @@ class TomlReader:
         if self.take("false"):
             return False
         for pattern, value_of in _TOML_SCALARS:
-            found = pattern.match(self.text, self.at)
+            found = re.compile(pattern).match(self.text, self.at)
             if found:
                 try:
                     value = value_of(found)
@@ -286,7 +285,7 @@ class TomlReader:
             raise self.error("the text has no closing " + quote)
         if quote[0] == "'":
             return content
-        return _TOML_ESCAPE.sub(lambda found: self.unescaped(found, start), content)
+        return re.sub(_TOML_ESCAPE, lambda found: self.unescaped(found, start), content)
 
     def unescaped(self, found: "re.Match[str]", start: int) -> str:
         escape = found.group(1)

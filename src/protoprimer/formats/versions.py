@@ -26,16 +26,13 @@ class InvalidSpecifier(ValueError):
     """Text that is no specifier of PEP 440, or no request for a Python."""
 
 
-_VERSION = re.compile(
-    r"""
+_VERSION = r"""(?aix)
     \s* v? (?:(\d+)!)? (\d+(?:\.\d+)*)
     (?: [._-]? (alpha|beta|preview|pre|a|b|c|rc) [._-]? (\d*) )?
     (?: -(\d+) | [._-]? (?:post|rev|r) [._-]? (\d*) )?
     (?: [._-]? dev [._-]? (\d*) )?
     (?: \+ ([a-z0-9]+(?:[._-][a-z0-9]+)*) )? \s* \Z
-    """,
-    re.ASCII | re.IGNORECASE | re.VERBOSE,
-)
+    """
 _PRE_RELEASE_LETTERS = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
@@ -44,7 +41,7 @@ class Version:
     """A version of PEP 440, ordered as it says; other text raises `InvalidVersion`."""
 
     def __init__(self, text: str) -> None:
-        found = _VERSION.match(text)
+        found = re.match(_VERSION, text)
         if not found:
             raise InvalidVersion("%r is not a version (PEP 440)" % text)
         epoch, release, letter, number, bare_post, post, dev, local = found.groups()
@@ -178,13 +175,10 @@ class PythonRequest(NamedTuple):
         return self._replace(text=text, specifiers=specifiers)
 
 
-_PYTHON_NAME = re.compile(
-    r"""
+_PYTHON_NAME = r"""(?aisx)
     (?: (c?python|cp|pypy|pp) (?:[-@](?=.))? | (?=.) )
     (?: ([<>=!~].*) | v?(\d+(?:\.\d+)*) (?:((?:a|b|rc)\d+)|(\.[*x]|-dev))? (t|\+freethreaded)? (-.*)? )? \Z
-    """,
-    re.ASCII | re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
+    """
 _PYTHON_IMPLEMENTATIONS = {"cpython": "cpython", "cp": "cpython", "pypy": "pypy", "pp": "pypy"}
 
 
@@ -201,7 +195,7 @@ def parse_python_request(text: str) -> PythonRequest:
     if text.startswith(("/", ".", "~/")) or "\\" in text:
         raise InvalidSpecifier("%r is a path, not a version such as 3.11 or a range such as >=3.8,<4" % text)
     for name in text.split("/"):
-        found = _PYTHON_NAME.match(name)
+        found = re.match(_PYTHON_NAME, name)
         implementation, wanted, version, pre, wildcard, threads, rest = found.groups() if found else (None,) * 7
         if found and (implementation or not rest):
             if version:

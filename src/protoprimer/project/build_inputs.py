@@ -14,12 +14,10 @@ from protoprimer.system.platform import first_line_of
 
 __all__ = ["add_project_inputs", "local_sources", "member_directories"]
 
-_TEXT_FILE = re.compile(r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z")
+_TEXT_FILE = r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z"
 # Who takes a version from the repository's tags.
-_VERSION_FROM_TAGS = re.compile(r"[-_](vcs|scm|versioning)\b|\b(pbr|dunamai|versioneer|versioningit)\b|[\"']git[\"' ]")
-
-
-_COMPILED = re.compile(r"(?!.*[/\\]target[/\\]).*\.(c|cc|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)")
+_VERSION_FROM_TAGS = r"[-_](vcs|scm|versioning)\b|\b(pbr|dunamai|versioneer|versioningit)\b|[\"']git[\"' ]"
+_COMPILED = r"(?!.*[/\\]target[/\\]).*\.(c|cc|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)"
 
 
 def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None) -> None:
@@ -91,7 +89,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
         _add_attribute(metadata, name, inputs)
     for name in named["file"]:
         path = path_at(metadata.directory, name)
-        if os.path.isfile(path) or _TEXT_FILE.match(name):
+        if os.path.isfile(path) or re.match(_TEXT_FILE, name):
             inputs.add(path)
 
 
@@ -142,7 +140,7 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
     if others or re.search(r"(ext|cffi).modules|cythonize|Extension\(", texts):
         files = Inputs().add_matching(directory, "**")
         generated = [file[:-3] + end for file in files if file.endswith(".pyx") for end in ("c", "cpp", "h")]
-        inputs.add(*set(filter(_COMPILED.fullmatch, files)).difference(generated))
+        inputs.add(*set(filter(re.compile(_COMPILED).fullmatch, files)).difference(generated))
 
 
 def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> None:
@@ -156,7 +154,7 @@ def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> No
             inputs.add(*(file for file in files if not (editable and file.endswith(".py"))))
             inputs.matched.update(files)
             inputs.look_at(path)
-    elif os.path.isfile(path) or (_TEXT_FILE.match(named) and is_within(path, directory)):
+    elif os.path.isfile(path) or (re.match(_TEXT_FILE, named) and is_within(path, directory)):
         inputs.add(path)
 
 
@@ -180,7 +178,8 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
     scripts = [text_of(metadata.directory, name) for name in METADATA_FILES[1:]]
     words = metadata.build_requires + list(metadata.table("tool")) + scripts
-    if _VERSION_FROM_TAGS.search(" ".join(words)) or metadata.table("tool", "pdm", "version").get("source") == "scm":
+    is_from_tags = re.search(_VERSION_FROM_TAGS, " ".join(words))
+    if is_from_tags or metadata.table("tool", "pdm", "version").get("source") == "scm":
         _add_commit(metadata.directory, inputs)
         told = "SETUPTOOLS_SCM_PRETEND_VERSION"
         for name in (told, "%s_FOR_%s" % (told, metadata.normal_name.replace("-", "_").upper()), "PBR_VERSION"):

@@ -10,7 +10,7 @@ from protoprimer.system.files import has_file, is_within, names_in, path_at, sha
 __all__ = ["Inputs", "has_wildcard"]
 
 # What builds, installers and tools leave in a checkout.
-_PRODUCT = re.compile(r"__pycache__|build|dist|node_modules|.*\.(egg-info|pyc|so|pyd|dll|o|a)")
+_PRODUCT = r"__pycache__|build|dist|node_modules|.*\.(egg-info|pyc|so|pyd|dll|o|a)"
 
 
 class Inputs:
@@ -84,11 +84,9 @@ class Inputs:
                 return
             names = [name for name in names if name[0] != "." or part[0] == "."]
             # A package may be named `build`.
-            names = [
-                name
-                for name in names
-                if not _PRODUCT.fullmatch(name) or _PRODUCT.fullmatch(part) or has_file(directory, name, "__init__.py")
-            ]
+            is_product = re.compile(_PRODUCT).fullmatch
+            if not is_product(part):
+                names = [name for name in names if not is_product(name) or has_file(directory, name, "__init__.py")]
             if part == "**":
                 yield from self._matches(directory, rest or ["*"], skips_packages)
                 rest = parts

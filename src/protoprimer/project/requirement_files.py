@@ -14,9 +14,8 @@ from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = ["RequirementLine", "add_requirement_lines", "lines_of_arguments", "lines_of_file", "lines_without_hashes"]
 
-_NESTED_FILE = re.compile(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)")
 # Options of pip and uv whose value is the next word.
-_OPTION_WITH_VALUE = re.compile(
+_OPTION_WITH_VALUE = (
     "-[rceifCtpP]|--(requirements?|.*constraints?|editable|.*index(-url|-strategy)?|find-links|.*-binary|.*-package|group"
     "|extra|overrides?|excludes?|target|prefix|root|src|.*python-version|.*platform|implementation|abi|config-settings?"
     "|global-option|.*-strategy|.*-action|progress-bar|report|keyring-provider|proxy|retries|timeout|.*-host|.*cert|log"
@@ -98,13 +97,13 @@ def lines_of_arguments(words: "list[str]", root: str) -> Iterator[RequirementLin
     option = ""
     for word in words:
         text = (option + " " + word).strip()
-        option = word if _OPTION_WITH_VALUE.fullmatch(word) else ""
+        option = word if re.fullmatch(_OPTION_WITH_VALUE, word) else ""
         if not option:
             yield from _with_included(RequirementLine(text, root), root, set())
 
 
 def _with_included(line: RequirementLine, directory: str, seen: "set[tuple[str, bool]]") -> Iterator[RequirementLine]:
-    nested = _NESTED_FILE.match(line.text)
+    nested = re.match(r"(-r|-c|--requirements?|--constraints?)[=\s]*(.+)", line.text)
     target = _unquoted(nested.group(2)) if nested else ""
     if nested is None or ("://" in target and not target.startswith("file:")):
         yield line

@@ -25,7 +25,7 @@ _PUBLIC_INDEX = "https://%s/simple/" % ".".join(("pypi", "org"))
 _READ_BY_UV = ("index-url", "extra-index-url", "find-links", "uploaded-prior-to", "config-settings")
 # As `uv sync` and `uv lock` spell them; they do without `--require-hashes` and `--no-deps`.
 _BINARY_OPTIONS = {"only-binary": "--no-build", "no-binary": "--no-binary"}
-_EXACT_PIN = re.compile(r"[\w.-]+\s*==\s*[\w.!+]+\Z")
+_EXACT_PIN = r"[\w.-]+\s*==\s*[\w.!+]+\Z"
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -75,7 +75,7 @@ class IndexSettings:
             _, refuses, allowed = getattr(setting, installer).partition("refused")
             asked = [value for value in self._values(name) if not is_false_text(value) and value not in allowed.split()]
             if name == "override-dependencies":
-                asked = [value for value in asked if not _EXACT_PIN.match(value)]
+                asked = [value for value in asked if not re.match(_EXACT_PIN, value)]
             if refuses and asked and (name != "index-strategy" or self.extra_index_urls):
                 return "%s cannot do what %s asks (%s)" % (installer, name, self.place_of(name, asked[0]))
         if installer == "pip" and self.uploaded_prior_to and not self._upload_limit(installer):
@@ -90,7 +90,7 @@ class IndexSettings:
     def constraint_lines(self) -> "list[str]":
         """Return the constraints of uv's own, and its overrides that pip can have as such."""
         overrides = self._values("override-dependencies")
-        return self._values("constraint-dependencies") + [line for line in overrides if _EXACT_PIN.match(line)]
+        return self._values("constraint-dependencies") + [line for line in overrides if re.match(_EXACT_PIN, line)]
 
     def index_urls(self) -> "list[str]":
         if self.no_index:

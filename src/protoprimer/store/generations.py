@@ -39,7 +39,7 @@ _TYPES_IN_RECORD = {
 }  # fmt: skip
 _TRASH, _BUILDING = ".trash-", ".building"
 # What a process that was killed had not yet renamed to the name of a file or link of ours.
-_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.tmp\Z")
+_UNFINISHED = r"\.[0-9a-f]{16}\.tmp\Z"
 _LOGS_KEPT = 20
 # An orphaned installer may still write to the name of a build that failed.
 _SECONDS_A_NAME_STAYS_TAKEN = 24 * 3600
@@ -234,7 +234,7 @@ class GenerationStore:
         remove_unused(self.directory, 0, lambda name: name.startswith(_TRASH) or marks_nothing(name, MARK_OF_USE))
         remove_unused(self.directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: marks_nothing(name, _BUILDING))
         for directory in (self.directory, self.state_directory):
-            remove_unused(directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: bool(_UNFINISHED.search(name)))
+            remove_unused(directory, _SECONDS_A_NAME_STAYS_TAKEN, lambda name: bool(re.search(_UNFINISHED, name)))
         logs = os.path.join(self.state_directory, "log")
         remove_unused(logs, 0, names_in(logs)[:-_LOGS_KEPT].__contains__)
 
