@@ -1,7 +1,6 @@
 """Editable wheels for Python 3.6, written by the kernel: no build backend there reads `[project]` or builds these."""
 
 import os
-import zipfile
 from typing import Any
 
 from protoprimer.backends.installed import installed_distributions
@@ -57,6 +56,8 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
     contents = {"%s.dist-info/%s" % (stem, name): text for name, text in members.items()}
     contents["__editable__.%s.pth" % stem] = "".join(line + "\n" for line in _source_directories(project))
     path = os.path.join(directory, stem + "-py3-none-any.whl")
+    import zipfile
+
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in contents.items():
             archive.writestr(zipfile.ZipInfo(name), text.encode("utf-8"))

@@ -18,6 +18,7 @@ __all__ = [
     "installed_distributions",
     "interpreter_fault",
     "metadata_directories",
+    "metadata_values",
     "site_packages_directories",
 ]
 
@@ -113,6 +114,13 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
         elif extension == ".egg-link":
             found[normalized_project_name(stem)] = ("", path)
     return found
+
+
+def metadata_values(path: str, field: str) -> "list[str]":
+    """Return the values of a field in the METADATA of a `.dist-info` directory."""
+    # Up to the first line that neither begins a field nor goes on with one.
+    head = re.split(r"\n(?![!-9;-~]+:|[ \t])", text_of(path, "METADATA").replace("\r", ""), maxsplit=1)[0]
+    return re.findall(r"(?im)^%s:\s*(.*(?:\n[ \t].*)*)" % field, head)
 
 
 def fault_of_installed(environment: str, plan: Plan) -> "tuple[str, str] | None":

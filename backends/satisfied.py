@@ -3,13 +3,12 @@
 import re
 from typing import Any
 
-from protoprimer.backends.installed import installed_distributions
+from protoprimer.backends.installed import installed_distributions, metadata_values
 from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.versions import SpecifierSet
 from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan
-from protoprimer.system.files import text_of
 
 __all__ = ["unsatisfied_requirement"]
 
@@ -21,8 +20,6 @@ def unsatisfied_requirement(
 
     :param settings: `IndexSettings.facts`; what is overridden on purpose is left out
     """
-    from email.parser import HeaderParser
-
     if "no-deps" in settings or any("--no-deps" in step.args for step in plan.steps):
         return None
     overridden = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
@@ -33,8 +30,7 @@ def unsatisfied_requirement(
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
         version, path = installed[name]
-        metadata = HeaderParser().parsestr(text_of(path, "METADATA").partition("\n\n")[0])
-        lines = [] if name in restated else metadata.get_all("Requires-Dist", [])
+        lines = [] if name in restated else metadata_values(path, "Requires-Dist")
         return [("%s %s" % (name, version), line, extra) for line in lines]
 
     # Who requires, what, and under which extra of its own.

@@ -5,7 +5,6 @@ import itertools
 import os
 import shutil
 import tempfile
-import zipfile
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -140,6 +139,8 @@ def _pythons_to_serve(
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
     """Return the names in the directory's earlier bundle; refuse to write over anything else."""
+    import zipfile
+
     place, files, fault = nearest_existing(target), [], ""  # type: str, list[str], str
     if is_file and place == target:
         try:
@@ -298,6 +299,8 @@ def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:
 
 
 def _write_bundle_file(staging: str, path: str) -> None:
+    import zipfile
+
     names, unfinished = names_in(staging), os.path.join(staging, "bundle")
     with zipfile.ZipFile(unfinished, "w") as archive:
         for name in names:

@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import time
-import zipfile
 from typing import Any, Callable
 
 from protoprimer.errors import BackendError
@@ -121,6 +120,8 @@ def unpack_wheels(
     """
     if unpacked_is_whole(directory):
         return directory
+    import zipfile
+
     temporary = temporary_name(directory)
     remove_leftovers(directory)
     try:

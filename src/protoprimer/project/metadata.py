@@ -1,6 +1,5 @@
 """What a project's metadata files say, read without running them."""
 
-import configparser
 import os
 import re
 from typing import Any
@@ -185,6 +184,8 @@ def _setup_cfg_sections(path: str) -> "dict[str, dict[str, str]]":
     """Return the sections, none if all of them are other tools' than setuptools."""
     if not os.path.isfile(path):
         return {}
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False)
     try:
         text = read_configured(path).decode("utf-8", "replace")

@@ -1,6 +1,5 @@
 """pip's and uv's settings: the table of all that bear on what is installed, and where each tool is told them."""
 
-import configparser
 import json
 import os
 import re
@@ -280,6 +279,8 @@ def _pip_files(environ: "dict[str, str]") -> "list[str]":
 
 
 def _pip_file(path: str) -> "dict[str, list[str]]":
+    import configparser
+
     parser = configparser.RawConfigParser()
     try:
         # Nothing of another user's file, over which pip passes too.

@@ -1,7 +1,6 @@
 """Building a generation: under the lock, published only when it is whole and still asked for."""
 
 import os
-import re
 import time
 from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any, Callable, Iterator, NamedTuple
@@ -9,7 +8,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
 from protoprimer.backends.declarative import is_declarative
-from protoprimer.backends.installed import installed_distributions
+from protoprimer.backends.installed import installed_distributions, metadata_values
 from protoprimer.backends.satisfied import unsatisfied_requirement
 from protoprimer.errors import InstallError
 from protoprimer.fetch.tools import ToolBox
@@ -26,7 +25,7 @@ from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationSto
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, sha256_of, write_atomically
+from protoprimer.system.files import has_file, sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import owner_of
 
@@ -208,10 +207,9 @@ def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[st
     # Installers only warn.
     for project in request.plan.projects():
         metadata = project.metadata
-        path = os.path.join(installed.get(metadata.normal_name, ("", ""))[1], "METADATA")
-        if os.path.isfile(path):
-            provided = re.findall(rb"(?m)^Provides-Extra: *(\S+)", content_of(path))
-            known = list(metadata.extras) + [name.decode() for name in provided]
+        path = installed.get(metadata.normal_name, ("", ""))[1]
+        if has_file(path, "METADATA"):
+            known = list(metadata.extras) + metadata_values(path, "Provides-Extra")
             check_choices(request.configuration, "install", metadata, project.extras, [], known)
 
 
