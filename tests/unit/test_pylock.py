@@ -97,6 +97,14 @@ def test_interpreter_tells_the_marker_variables_as_packaging_does() -> None:
     assert marker_environment(sys.executable, Console(-1)) == HERE
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
+def test_another_interpreter_tells_its_marker_variables_itself(tmp_path: Path) -> None:
+    other = tmp_path / "python"
+    other.write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\" | sed 's/{HERE['platform_release']}/9.9/'\n")
+    other.chmod(0o755)
+    assert marker_environment(str(other), Console(-1)) == {**HERE, "platform_release": "9.9"}
+
+
 def plan_with(
     lock: Path,
     *,

@@ -1,8 +1,10 @@
 """`pylock.toml` (PEP 751) and `uv.lock`, turned into requirement lines with hashes."""
 
+import functools
 import json
 import os
 import re
+import sys
 from typing import Any, Callable, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -22,20 +24,19 @@ from protoprimer.system.paths import file_url
 __all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "read_lock"]
 
 _MARKER_PROGRAM = """
-import json, os, platform, sys
+import os, platform, sys
 def dotted(info):
     return "%d.%d.%d" % info[:3] + ("" if info[3] == "final" else info[3][0] + str(info[4]))
-print(json.dumps({
+markers = {
     "os_name": os.name, "sys_platform": sys.platform, "platform_machine": platform.machine(), "extra": "",
     "platform_system": platform.system(), "platform_release": platform.release(),
     "platform_version": platform.version(), "platform_python_implementation": platform.python_implementation(),
     "implementation_name": sys.implementation.name, "implementation_version": dotted(sys.implementation.version),
     "python_full_version": dotted(sys.version_info), "python_version": "%d.%d" % sys.version_info[:2],
-}))
+}
 """
 # No tool writes over what it cannot read.
 _RESTORE = "restore it, or remove it and run: ./prime lock (for uv.lock: ./prime uv -- lock)"
-_MARKERS_OF: "dict[str, str]" = {}
 
 
 # Texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
@@ -71,14 +72,18 @@ class LockedPins(NamedTuple):
     unhashed: "list[str]"
 
 
+@functools.lru_cache(maxsize=None)
 def marker_environment(python: str, console: Console) -> TomlTable:
     """Return an interpreter's values of the marker variables (PEP 508)."""
-    if python not in _MARKERS_OF:
-        result = run_child([python, "-I", "-c", _MARKER_PROGRAM], console)
-        if result.status != 0:
-            raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
-        _MARKERS_OF[python] = result.output
-    return json.loads(_MARKERS_OF[python])  # type: ignore[no-any-return]
+    if os.path.realpath(python) == os.path.realpath(sys.executable or ""):
+        found: TomlTable = {}
+        exec(_MARKER_PROGRAM, found)  # noqa: S102 - our own text
+        return dict(found["markers"])
+    program = _MARKER_PROGRAM + "import json; print(json.dumps(markers))"
+    result = run_child([python, "-I", "-S", "-c", program], console)
+    if result.status != 0:
+        raise InstallError("%s cannot run" % python, None, "./prime reboot makes the environment anew")
+    return json.loads(result.output)  # type: ignore[no-any-return]
 
 
 def load_lock(path: str) -> TomlTable:
