@@ -251,7 +251,7 @@ class _Collector(NamedTuple):
             self._run_pip(["wheel", "--no-deps", "--wheel-dir", place], lines, True, "build from the bundle alone what")
 
     def _markers(self) -> "dict[str, Any]":
-        markers = marker_environment(self.interpreter.executable, self.console)
+        markers = dict(marker_environment(self.interpreter.executable, self.console))
         if self.platform.tags:
             family, _, machine = platform_tag(self.platform.name) or ("", 0, "")
             markers.update(zip(("sys_platform", "platform_system", "os_name"), _SYSTEMS[family][1:]))
