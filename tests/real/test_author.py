@@ -135,6 +135,18 @@ def test_init_offers_no_second_configuration(tmp_path: Path) -> None:
     assert "protoprimer.toml" not in words
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_told"),
+    [("", True), ("        args: [--maxkb=800]\n", False), ("exclude: ^proto_kernel\\.py$\n", False)],
+)
+def test_init_tells_of_a_hook_that_would_refuse_the_kernel(tmp_path: Path, arguments: str, is_told: bool) -> None:
+    """Else the first commit after the adoption fails, with words of another tool."""
+    hooks = "repos:\n  - repo: local\n    hooks:\n      - id: check-added-large-files\n" + arguments
+    (tmp_path / ".pre-commit-config.yaml").write_text(hooks)
+    words = author("init", where=tmp_path)
+    assert ("pre-commit:   check-added-large-files refuses the kernel" in words) == is_told
+
+
 def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: Path) -> None:
     for name in ("packages/one", "packages/two"):
         (tmp_path / name).mkdir(parents=True)

@@ -105,6 +105,10 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     elif "/" not in here.kernel_name and finds_modules_itself(here.directory):
         advice = "the build takes it for a module of the project: move it to tools, and run init with that one"
         found.append(("kernel", advice))
+    hooks = here.text(".pre-commit-config.yaml").replace("\\", "")
+    if "check-added-large-files" in hooks and "maxkb" not in hooks and here.kernel_name not in hooks:
+        advice = "check-added-large-files refuses the kernel, which has more than 500 KB: add args: [--maxkb=800]"
+        found.append(("pre-commit", advice))
     found.append(("main", main or "none: ./prime only makes the environment ready"))
     files = here.files(main, windows or os.path.isfile(here.path(COMMAND_NAME)))
     names = {file.path: os.path.relpath(file.path, here.directory).replace(os.sep, "/") for file in files}
