@@ -95,6 +95,8 @@ def editable_sources(environment: str) -> "list[str]":
 
 
 def _sources_of_pth(path: str) -> "list[str]":
+    if not path.endswith((".pth", "_finder.py")):
+        return []
     # That of setuptools maps packages, and modules without their ending.
     is_map = re.search(r"\b__editable__\w+_finder\.py$", path)
     content = text_of(path) if is_map or path.endswith(".pth") else ""
