@@ -20,15 +20,14 @@ _VERSION_FROM_TAGS = r"[-_](vcs|scm|versioning)\b|\b(pbr|dunamai|versioneer|vers
 _COMPILED = r"(?!.*[/\\]target[/\\]).*\.(c|cc|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)"
 
 
-def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tuple[str, bool]] | None" = None) -> None:
+def add_project_inputs(path: str, editable: bool, inputs: Inputs) -> None:
     """Add what decides how a project and its sources are built: all its files unless it is editable, or an archive."""
     if os.path.isfile(path) or (path.endswith((".whl", ".tar.gz", ".zip")) and not os.path.isdir(path)):
         inputs.add(path)
         return
-    seen = set() if seen is None else seen
-    if (path, editable) in seen:
+    if (path, editable) in inputs.projects:
         return
-    seen.add((path, editable))
+    inputs.projects.add((path, editable))
     inputs.add(*(os.path.join(path, name) for name in METADATA_FILES))
     metadata = read_project(path)
     if metadata is None:
@@ -41,9 +40,9 @@ def add_project_inputs(path: str, editable: bool, inputs: Inputs, seen: "set[tup
     _add_version(metadata, inputs)
     _add_packages(metadata, inputs)
     for source, is_editable in local_sources(metadata):
-        add_project_inputs(source, is_editable, inputs, seen)
+        add_project_inputs(source, is_editable, inputs)
     for member in member_directories(metadata, inputs):
-        add_project_inputs(member, True, inputs, seen)
+        add_project_inputs(member, True, inputs)
 
 
 def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | None" = None) -> "list[str]":

@@ -17,6 +17,7 @@ class Inputs:
     """Files by their content, what is absent, and other facts, by a name for a person.
 
     :ivar variables: of the process, those that facts follow from
+    :ivar projects: those that are in already, and whether they are editable
     :ivar matched: files that patterns match
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
@@ -24,6 +25,7 @@ class Inputs:
     def __init__(self) -> None:
         self._present: "set[str]" = set()
         self._absent: "set[str]" = set()
+        self.projects: "set[tuple[str, bool]]" = set()
         self.looked_at: "set[str]" = set()
         self.matched: "set[str]" = set()
         self.facts: "dict[str, object]" = {}
