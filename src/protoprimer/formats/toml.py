@@ -27,7 +27,7 @@ def has_conflict_marks(path: str) -> bool:
     return len(set(re.findall(rb"(?m)^(<{7}|={7}|>{7})(?: |\r?$)", content_of(path)))) > 2
 
 
-def load_toml(path: str, advice: str = "correct the file") -> TomlTable:
+def load_toml(path: str, advice: str = "correct the file", merge_advice: "str | None" = None) -> TomlTable:
     """Return the content of a TOML file, or raise `ConfigurationError`."""
     try:
         text = read_configured(path).decode("utf-8")
@@ -46,7 +46,7 @@ def load_toml(path: str, advice: str = "correct the file") -> TomlTable:
     except TomlError as error:
         message, line = error.message, error.line
         if has_conflict_marks(path):
-            message = "a merge left conflict marks"
+            message, advice = "a merge left conflict marks", merge_advice or advice
     raise ConfigurationError("the file is not valid TOML: " + message, "%s:%d" % (path, line), advice)
 
 

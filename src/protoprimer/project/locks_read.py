@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import Requirement, normalized_project_name
-from protoprimer.formats.toml import TomlTable, has_conflict_marks, load_toml, place_of_key
+from protoprimer.formats.toml import TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 from protoprimer.project.asked import asked_of_plan
 from protoprimer.project.plan import Plan, ProjectToInstall
@@ -88,8 +88,7 @@ def marker_environment(python: str, console: Console) -> TomlTable:
 
 def load_lock(path: str) -> TomlTable:
     """Return the document of a lock file; exit code 3 if it is no TOML, misshapen, or of an unknown version."""
-    advice = "./prime lock writes it anew, from the pins of the first side"
-    document = load_toml(path, advice if has_conflict_marks(path) else _RESTORE)
+    document = load_toml(path, _RESTORE, "./prime lock writes it anew, from the pins of the first side")
     version = document.get("version" if os.path.basename(path) == "uv.lock" else "lock-version")
     if version is None:
         raise _malformed_lock(path, "it names no version of its format")

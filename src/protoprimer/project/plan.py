@@ -166,7 +166,7 @@ class Plan:
         names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
         found.add(*(os.path.join(self.root, name) for name in names))
         found.add(*filter(None, (self.lock, self.lock_to_write)))
-        for path, editable in re.findall(r'\bpath *= *"([^"]+)"(, *editable *= *true)?', text_of(self.lock or "")):
+        for path, editable in re.findall(r'path *= *"([^"]+)"(, *editable *= *true)?', text_of(self.lock or "")):
             add_project_inputs(path_at(self.lock or "", "..", path), bool(editable), found)
         for member in self.members():
             add_project_inputs(member.path, member.editable, found)

@@ -149,7 +149,8 @@ def write_launcher(state_directory: str) -> str:
     there = content_of(path)
     if there != content:
         try:
-            write_atomically(path, content)
+            # A new start is noticed.
+            write_atomically(path, content, durable=not boot_identifier())
         except OSError:
             # That of another version of the kernel serves, too.
             if not there:
