@@ -88,6 +88,22 @@ def test_a_lock_of_uv_that_lacks_a_selected_extra_is_refused_by_pip_too(place: P
     assert "delta" in done.errors
 
 
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+def test_a_lock_of_uv_for_other_platforms_is_refused_by_each_backend(place: Place, installer: str) -> None:
+    """uv leaves out of it what only this platform needs, and the markers of what is in it."""
+    clone = place.clone(BY_NAME["uv.lock"])
+    limits = "\n[tool.uv]\nenvironments = [\"sys_platform == 'amiga'\"]\n"
+    add(TOML, limits)(clone.root, place)
+    clone.prime("lock")
+    done = clone.prime("--backend", installer, status=6)
+    assert "the lock is not for this interpreter, but for: sys_platform == 'amiga'" in done.errors
+    assert "let environments, in [tool.uv], allow it, then run: ./prime lock" in done.errors
+    assert clone.builds() == 0, "before anything is built"
+    swap(TOML, limits, "")(clone.root, place)
+    clone.prime("lock")
+    clone.prime("--backend", installer)
+
+
 def test_lock_check_says_whether_the_lock_is_stale_and_changes_nothing(place: Place) -> None:
     clone = locked(place)
     before = (clone.root / "pylock.toml").read_bytes()

@@ -49,6 +49,7 @@ _PACKAGE.update({"directory": {}, "vcs": {}, "archive": {}})
 _LOCK = {
     "requires-python": str,
     "environments": [str],
+    "supported-markers": [str],
     "default-groups": [str],
     "package": [dict(_PACKAGE, **{"source!": {}, "wheels": [_FILE], "sdist": _FILE})],
     "packages": [dict(_PACKAGE, wheels=[_PINNED_FILE], sdist=_PINNED_FILE)],
@@ -143,6 +144,17 @@ def _load_for_python(plan: Plan, environment: TomlTable) -> TomlTable:
     wanted, python = document.get("requires-python"), environment["python_full_version"]
     if wanted and not SpecifierSet(wanted).contains(python):
         raise _refused_lock(plan, "the lock is for Python %s, by requires-python, not for %s" % (wanted, python))
+    key = "supported-markers" if plan.lock_kind == "uv.lock" else "environments"
+    markers = document.get(key, [])
+    try:
+        is_for_this = not markers or any(marker_holds(marker, environment) for marker in markers)
+    except ValueError as error:
+        raise _malformed_lock(plan.lock or "", str(error), (key,)) from error
+    if not is_for_this:
+        refused = _refused_lock(plan, "the lock is not for this interpreter, but for: " + "; ".join(markers))
+        if plan.lock_kind == "uv.lock":
+            refused.advice = "let environments, in [tool.uv], allow it, then run: " + plan.lock_command
+        raise refused
     return document
 
 
@@ -152,9 +164,6 @@ def _refused_lock(plan: Plan, cause: str, place: "str | None" = None) -> Install
 
 
 def _packages_of_pylock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
-    markers = document.get("environments", [])
-    if markers and not any(marker_holds(marker, environment) for marker in markers):
-        raise _refused_lock(plan, "the lock is not for this interpreter, but for: " + "; ".join(markers))
     extras = [extra for member in plan.members() for extra in member.extras]
     groups = [group for member in plan.members() for group in member.groups] + document.get("default-groups", [])
     chosen = dict(environment, extras=frozenset(map(normalized_project_name, extras)))
