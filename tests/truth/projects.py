@@ -692,6 +692,10 @@ PROJECTS: list[Project] = [
                 '[project]\nname = "third"\nversion = "5"\nrequires-python = ">=3.8"\ndependencies = ["delta"]\n',
             ),
             "the member is moved": move("packages/inner", "packages/renamed"),
+            # Another member's code lies where it lay: what is known of one is not known of the other.
+            "the code of one member moves into src": move_into(
+                "packages/app/src", "packages/app/app.py", '"""It."""\nVALUE = 2\n'
+            ),
         },
         probe="import app, inner; print(app.VALUE, inner.VALUE)",
     ),

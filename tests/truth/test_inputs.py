@@ -39,6 +39,7 @@ SAMPLE = {
     ("cache-keys", "the file that is named"),
     ("a root uv.toml appears", "with a constraint"),
     ("hatchling finds the package", "the package moves into src"),
+    ("workspace without a root project", "the code of one member moves into src"),
     ("setuptools lists packages", "a package is gone"),
     ("a version from .git_archival.txt", "another archive"),
     ("pylock.toml that names a directory", "another source there"),

@@ -91,7 +91,7 @@ def test_cache_keys_are_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "gen" / "y").write_text("")
     now = inputs_of(tmp_path, files).facts
     assert {name for name, value in now.items() if found.facts[name] != value} == {
-        "the directory gen",
+        f"the directory {tmp_path / 'gen'}",
         "the variable A_KEY",
     }
 

@@ -75,7 +75,7 @@ def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
             version = table.get("version")
             path = version.get("path") if isinstance(version, dict) else None
             if isinstance(path, str) and not re.search("pattern|expression|'code'", str(version)):
-                _add_value(metadata, os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
+                _add_value(os.path.join(metadata.directory, path), ("__version__", "VERSION"), inputs)
                 table = dict(table, version=None)
             named["file"] += [one for one in _strings_under(table) if not one.endswith(".py")]
             named["file"] += _strings_under(table, "file", "path")
@@ -107,17 +107,17 @@ def _add_attribute(metadata: ProjectMetadata, name: str, inputs: Inputs) -> None
         for one in (path + ".py", os.path.join(path, "__init__.py")):
             file = os.path.join(metadata.directory, base, one)
             if module and os.path.isfile(file):
-                _add_value(metadata, file, (attribute,), inputs)
+                _add_value(file, (attribute,), inputs)
 
 
-def _add_value(metadata: ProjectMetadata, file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
+def _add_value(file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
     """Add the value of the first of these names, all of the module where that is computed."""
     values = literals_of(parsed_source(file))
     name = next((name for name in names if name in values), names[0])
     if values.get(name) is None:
         inputs.add(file)
     else:
-        inputs.add_fact("%s in %s" % (name, os.path.relpath(file, metadata.directory)), repr(values[name]), file)
+        inputs.add_fact("%s in %s" % (name, file), repr(values[name]), file)
 
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
@@ -169,7 +169,7 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
                 inputs.add_matching(metadata.directory, value)
             elif kind == "dir":
                 path = os.path.join(metadata.directory, value)
-                inputs.add_fact("the directory " + value, names_in(path), path)
+                inputs.add_fact("the directory " + path, names_in(path), path)
             elif kind == "env":
                 inputs.add_variable(value)
 
@@ -211,4 +211,4 @@ def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
             files += found.add_matching(path, pattern)
         packages = {os.path.relpath(file, path).split(os.sep)[0] for file in files}
         found.looked_at -= set(map(os.path.dirname, files))
-        inputs.add_fact("the packages in " + place, sorted(packages), *found.looked_at, *found.absent)
+        inputs.add_fact("the packages in " + path, sorted(packages), *found.looked_at, *found.absent)
