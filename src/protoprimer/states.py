@@ -297,7 +297,7 @@ def generation(
     readable_lock()
     wanted, tools = backends(), toolbox()
     if command_line.has("dry-run"):
-        raise DryRunEnds("would build %s with %s" % (request.fingerprint, request.interpreter.executable))
+        raise DryRunEnds("would build %s with %s" % (request.fingerprint.digest, request.interpreter.executable))
     return build_under_lock(request, lock, wanted, tools)
 
 

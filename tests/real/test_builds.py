@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,24 @@ def test_a_file_that_a_build_hook_writes_is_there_after_git_clean(clone: clones.
     clone.prime()
     cleaned_and_primed(clone)
     assert clone.run(".venv/bin/python", "-c", "import hooked; print(hooked.version)").output == "7\n"
+
+
+def test_a_file_that_the_build_writes_is_missed_and_comes_back(clone: clones.Clone) -> None:
+    project = '[project]\nname = "versioned"\ndynamic = ["version"]\n'
+    project += '[build-system]\nrequires = ["setuptools", "setuptools-scm"]\nbuild-backend = "setuptools.build_meta"\n'
+    project += '[tool.setuptools_scm]\nversion_file = "versioned/_version.py"\n'
+    commit(clone, {"pyproject.toml": project, "versioned/__init__.py": "from ._version import version\n"}, "v1.5")
+    # What was checked out has an earlier date than what the build writes.
+    time.sleep(0.1)
+    clone.prime()
+    for _again in range(2):
+        (clone.root / "versioned" / "_version.py").unlink()
+        assert "versioned/_version.py is missing or empty" in clone.prime("check", status=1).output
+        clone.prime()
+        assert clone.run(".venv/bin/python", "-c", "import versioned; print(versioned.version)").output == "1.5\n"
+    (clone.root / "versioned" / "_version.py").write_text("")
+    (clone.root / "versioned" / "__init__.py").write_text("")
+    assert "__init__.py" not in clone.prime("check", status=1).output
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")

@@ -332,6 +332,16 @@ PROJECTS: list[Project] = [
         },
     ),
     Project(
+        "setup.py that reads a variable",
+        {
+            "setup.py": "import os\nfrom setuptools import setup\n\nversion = os.environ.get('APP_VERSION') or '0.1'\n"
+            "setup(name='app', version=version, py_modules=['app'], install_requires=['alpha<2'], python_requires='>=3.8')\n",
+            **MODULE,
+        },
+        APP,
+        {"another variable": swap("setup.py", "APP_VERSION", "APP_OTHER")},
+    ),
+    Project(
         "setup.cfg with file: and attr:",
         {
             TOML: SETUPTOOLS,

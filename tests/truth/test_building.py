@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -163,6 +164,22 @@ def test_check_names_a_file_of_the_environment_that_is_damaged(place: Place, dam
     clone.prime("check", "--backend", "uv")
 
 
+def test_check_names_what_was_added_by_hand_which_a_boot_keeps_and_reboot_drops(place: Place) -> None:
+    clone = place.clone(BY_NAME["requirements that name others"])
+    clone.prime()
+    clone.prime("pip", "--", "install", "editables")
+    told = clone.prime("check", status=1).output
+    assert "environment: changed by hand\n" in told
+    assert re.search(r"(?m)^broken: editables-[\d.]+\.dist-info was added by hand$", told)
+    assert "next: ./prime reboot makes it anew\n" in told
+    clone.prime()
+    assert "editables" in distributions_of(clone.root / ".venv")
+    clone.prime("check", status=1)
+    clone.prime("reboot")
+    assert "editables" not in distributions_of(clone.root / ".venv")
+    clone.prime("check")
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_boot_that_looks_closely_heals_a_damaged_file(place: Place, damage: str) -> None:
     project = BY_NAME["requirements that name others"]
@@ -237,6 +254,21 @@ def test_because_compares_with_the_environment_that_was_in_use(place: Place) -> 
     (line,) = [one for one in clone.prime("--backend", "uv").errors.splitlines() if "because" in one]
     assert "two" in line
     assert "one" not in line.replace("environment", "")
+
+
+def test_where_dates_tell_of_no_change_check_advises_what_helps(place: Place) -> None:
+    project = BY_NAME["requirements that name others"]
+    clone = place.clone(project)
+    booted(clone, project, "uv")
+    path = clone.root / "requirements.txt"
+    moment = path.stat().st_mtime_ns
+    path.write_text(path.read_text() + "epsilon\n")
+    os.utime(path, ns=(moment, moment))
+    told = clone.prime("check", status=1).output
+    assert "next: ./prime reboot makes it anew\n" in told
+    clone.prime("reboot", "--backend", "uv")
+    clone.prime("check")
+    assert "epsilon" in distributions_of(clone.root / ".venv")
 
 
 def test_check_does_not_call_current_what_is_not_in_use(place: Place) -> None:

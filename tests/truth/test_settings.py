@@ -187,6 +187,7 @@ def test_a_variable_in_a_requirement_file_is_noticed_by_a_warm_start_and_its_val
     [
         ("SETUPTOOLS_SCM_PRETEND_VERSION", "hatch-vcs"),
         ("SETUPTOOLS_SCM_PRETEND_VERSION_FOR_APP", "setup_requires asks for a version from tags"),
+        ("APP_VERSION", "setup.py that reads a variable"),
     ],
 )
 def test_a_variable_that_says_which_version_a_project_has_is_noticed_by_a_warm_start(

@@ -48,6 +48,25 @@ def test_what_strings_of_setup_py_name_is_an_input(tmp_path: Path, code: str) ->
     assert "other/c.txt" not in names(tmp_path, found)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.environ['A_NAME']",
+        'os.environ.get("A_NAME", "") == ""',
+        "os.getenv('A_NAME')",
+        "if 'A_NAME' in os.environ: pass",
+        "from os import environ as e\ne.get('x') or environ.pop('A_NAME', None)",
+    ],
+)
+def test_a_variable_that_setup_py_reads_is_an_input(tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"setup.py": code + "\nos.environ.get('PATH')\nprint('ANOTHER_NAME')\n"}
+    first = inputs_of(tmp_path, files)
+    assert {name for name in first.facts if name.startswith("the variable")} == {"the variable A_NAME"}
+    assert first.variables == {"A_NAME"}
+    monkeypatch.setenv("A_NAME", "1")
+    assert inputs_of(tmp_path, files).facts != first.facts
+
+
 def test_what_setup_py_imports_is_an_input_and_the_modules_of_its_packages_are_not(tmp_path: Path) -> None:
     setup = "import helper\nsetup(packages=['app'], package_dir={'': 'src'}, exclude=['tests'])"
     files = {"setup.py": setup, "helper.py": "", "app/__init__.py": "", "src/one.py": "", "src/pkg/__init__.py": ""}
@@ -65,6 +84,15 @@ def test_a_copied_project_counts_with_all_its_files_but_what_builds_leave(tmp_pa
     }
     files["venv/pyvenv.cfg"] = files["venv/lib/x.py"] = ""
     assert names(tmp_path, inputs_of(tmp_path, files, editable=False)) == {"src/app/__init__.py"}
+
+
+def test_links_to_where_they_lie_have_an_end_and_others_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for name, target in {"docs/one": ".", "docs/two": "..", "three": "docs", "four": "src"}.items():
+        (tmp_path / name).symlink_to(target, target_is_directory=True)
+    files = {"pyproject.toml": TABLE, "src/app.py": "", "docs/page": ""}
+    found = inputs_of(tmp_path, files, editable=False)
+    assert names(tmp_path, found) == {"src/app.py", "docs/page", "three/page", "four/app.py"}
 
 
 def test_of_an_attribute_its_value_counts_and_nothing_else_of_the_module(tmp_path: Path) -> None:
@@ -132,5 +160,5 @@ def test_a_link_that_leads_nowhere_is_looked_at_and_what_it_leads_to_is_absent(t
     (tmp_path / "requirements.txt").symlink_to("elsewhere.txt")
     found = Inputs()
     found.add(str(tmp_path / "requirements.txt"))
-    assert (found.present, found.absent) == ([], [str(tmp_path / "elsewhere.txt")])
+    assert (found.present, found.absent) == (set(), {str(tmp_path / "elsewhere.txt")})
     assert found.looked_at == {str(tmp_path)}

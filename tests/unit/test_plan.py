@@ -185,7 +185,7 @@ def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path
     inputs = plan_of(tmp_path, {"pyproject.toml": PACKAGE, "Cargo.toml": "", "notes": ""}).inputs()
     present, absent = inputs.present, inputs.absent
     # Of what lies at the root, builds in other languages read these.
-    assert present == [str(tmp_path / "Cargo.toml"), str(tmp_path / "pyproject.toml")]
+    assert present == {str(tmp_path / "Cargo.toml"), str(tmp_path / "pyproject.toml")}
     assert {os.path.basename(path) for path in absent} == {
         "setup.py",
         "setup.cfg",

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from protoprimer.backends.choosing import probe_backends
+from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import PrimerError, first_of
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import reason_in_short
@@ -83,11 +84,17 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         faults = found.faults() if found else []
         health = "broken" if faults else "current" if found else "not built for what the repository asks now"
         stale = None if found and not faults else reason_to_build(store, fingerprint)
+        if found and not faults:
+            added = set(metadata_directories(found.path)).difference(found.record.get("distributions", ()))
+            faults = [name + " was added by hand" for name in sorted(added)]
+            health = "changed by hand" if faults else health
         ready = read_ready(configuration.state_directory)
         if health == "current" and ready and not is_for_this_run_only(configuration):
             health = "current" if ready["environment"] == found.path else "built, but another one is in use"
         record = found.record if found else record
-        advice = None if health == "current" else "./prime reboot makes it anew" if faults else "./prime makes it ready"
+        # ./prime goes by dates.
+        helps = "reboot makes it anew" if faults or facts["environment-path"] else "makes it ready"
+        advice = None if health == "current" else "./prime " + helps
     except PrimerError as error:
         health = str(error)
     built = record.get("built_seconds")
@@ -97,7 +104,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         "backend": record.get("backend"),
         "built": record.get("built"),
         # Such as `3 days, 4:05:06`.
-        "age": str(timedelta(seconds=int(time.time() - built))) if isinstance(built, int) else None,
+        "age": built and str(timedelta(seconds=int(time.time()) - built)),
         "stale": stale,
         "broken": first_of(faults, 20),
         "inputs": files,
@@ -108,8 +115,8 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
 
 def _other_environment(name: str, configuration: Configuration) -> "dict[str, object]":
     found = GenerationStore(configuration.state_directory, name, Console(-1)).last()
-    is_chosen = name == configuration.environment_name
-    return {"name": name, "chosen": is_chosen, "built": found.record.get("built") if found else None}
+    built = found.record.get("built") if found else None
+    return {"name": name, "chosen": name == configuration.environment_name, "built": built}
 
 
 def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":

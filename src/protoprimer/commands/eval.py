@@ -1,7 +1,6 @@
 """`./prime eval`."""
 
 import json
-from typing import Any
 
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.required_python import RequiredPython
@@ -25,7 +24,14 @@ def eval_command(
     if "lock" not in settings and plan.lock:
         configuration.derive("lock", path_from(root, plan.lock), "present")
     if "install" not in settings and plan.steps:
-        configuration.derive("install", [_described_step(step, root) for step in plan.steps], "the root")
+        steps = [
+            {
+                "projects": [path_from(root, project.path) for project in step.projects],
+                "requirements": [path_from(root, path) for path in step.requirements],
+            }
+            for step in plan.steps
+        ]
+        configuration.derive("install", steps, "the root")
     facts = environment_facts(configuration)
     values = {}  # type: dict[str, dict[str, Any]]
     for key in [key for key in CLIENT_SCHEMA["properties"] if key != "env"]:
@@ -59,13 +65,6 @@ def eval_command(
     print_out("\n".join(([""] if rows else []) + ["# by default:"] + defaults))
     print_out("# not set: " + ", ".join(key for key, value in rest.items() if value is None))
     return 0
-
-
-def _described_step(step: "Any", root: str) -> "dict[str, list[str]]":
-    return {
-        "projects": [path_from(root, project.path) for project in step.projects],
-        "requirements": [path_from(root, path) for path in step.requirements],
-    }
 
 
 def _as_toml_line(value: object) -> str:

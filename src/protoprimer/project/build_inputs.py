@@ -133,8 +133,12 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
         paths += inputs.add_matching(os.path.join(directory, one), "*.py" if one in (".", "") else "**/*.py")
     for path in paths:
         inputs.add(path)
+        reading = str(re.findall(".*(?:environ|getenv).*", text_of(path).replace('"', "'")))
         for named in paths_in_source(path):
             _add_named(directory, named, editable, inputs)
+            # They differ between terminals.
+            if named.isupper() and "'%s'" % named in reading and named not in ("PATH", "VIRTUAL_ENV"):
+                inputs.add_variable(named)
     texts = "".join(map(text_of, paths + [metadata.pyproject]))
     if others or re.search(r"(ext|cffi).modules|cythonize|Extension\(", texts):
         files = Inputs().add_matching(directory, "**")

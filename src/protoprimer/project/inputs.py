@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+from contextlib import suppress
 from typing import Iterator
 
 from protoprimer.system.files import has_file, is_within, names_in, path_at, sha256_of
@@ -23,37 +24,29 @@ class Inputs:
     """
 
     def __init__(self) -> None:
-        self._present: "set[str]" = set()
-        self._absent: "set[str]" = set()
+        self.present: "set[str]" = set()
+        self.absent: "set[str]" = set()
         self.projects: "set[tuple[str, bool]]" = set()
         self.looked_at: "set[str]" = set()
         self.matched: "set[str]" = set()
         self.facts: "dict[str, object]" = {}
         self.variables: "set[str]" = set()
 
-    @property
-    def present(self) -> "list[str]":
-        return sorted(self._present)
-
-    @property
-    def absent(self) -> "list[str]":
-        return sorted(self._absent)
-
     def stamped(self) -> "list[str]":
         """Return the files that may not change during a build."""
-        return sorted(self._present.union(filter(os.path.isfile, self.looked_at)))
+        return sorted(self.present.union(filter(os.path.isfile, self.looked_at)))
 
     def add(self, *paths: str) -> None:
         """Let files count by their content, or by their absence."""
         for path in paths:
             if os.path.isfile(path):
-                self._present.add(path)
+                self.present.add(path)
             elif os.path.islink(path) and not os.path.exists(path):
                 # It may be replaced, or what it leads to may appear.
                 self.looked_at.add(os.path.dirname(path))
-                self._absent.add(os.path.realpath(path))
+                self.absent.add(os.path.realpath(path))
             elif not os.path.exists(path):
-                self._absent.add(path)
+                self.absent.add(path)
 
     def add_fact(self, name: str, value: object, *paths: str) -> None:
         self.facts[name] = value
@@ -74,8 +67,8 @@ class Inputs:
         return list(self._matches(directory, os.path.normpath(pattern).split(os.sep), skips_packages))
 
     def described(self, root: str) -> "list[str]":
-        names = [os.path.relpath(path, root) if is_within(path, root) else path for path in self.present]
-        return names + sorted(self.facts)
+        names = [os.path.relpath(path, root) if is_within(path, root) else path for path in sorted(self.present)]
+        return names + [name.replace(os.path.join(root, ""), "") for name in sorted(self.facts)]
 
     def _matches(self, directory: str, parts: "list[str]", skips_packages: bool) -> Iterator[str]:
         part, rest, names = parts[0], parts[1:], parts[:1]
@@ -93,24 +86,21 @@ class Inputs:
                 yield from self._matches(directory, rest or ["*"], skips_packages)
                 rest = parts
             else:
-                names = _matching(names, part)
+                found, names = names, []
+                # Older Pythons refuse `[z-a]*`: a script's regular expression, taken for a path.
+                with suppress(re.error):
+                    names = fnmatch.filter(found, part)
         for path in [path_at(directory, name) for name in names]:
             if rest and os.path.isdir(path):
-                yield from self._matches(path, rest, skips_packages)
+                # Links may lead in circles.
+                if part != "**" or not is_within(os.path.realpath(directory), os.path.realpath(path)):
+                    yield from self._matches(path, rest, skips_packages)
             elif not has_wildcard(part):
                 self.add(path)
             if not rest and os.path.isfile(path):
                 self.add(path)
                 self.matched.add(path)
                 yield path
-
-
-def _matching(names: "list[str]", pattern: str) -> "list[str]":
-    try:
-        return fnmatch.filter(names, pattern)
-    except re.error:
-        # Older Pythons refuse `[z-a]*`: a script's regular expression, taken for a path.
-        return []
 
 
 def has_wildcard(text: str) -> bool:

@@ -3,7 +3,7 @@
 import os
 import time
 from importlib.machinery import EXTENSION_SUFFIXES
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
@@ -101,7 +101,7 @@ def build_under_lock(
 
 def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> None:
     inputs, before = request.inputs, request.fingerprint
-    files, changed = inputs.stamped(), list(filter(os.path.lexists, inputs.absent))
+    files, changed = inputs.stamped(), sorted(filter(os.path.lexists, inputs.absent))
     if not request.is_second_try:
         # They may have had another content meanwhile. The second time the build itself seems to write them.
         changed += [path for path, old, new in zip(files, before.stamps, input_stamps(files)) if old != new]
@@ -192,15 +192,15 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "ask for versions that fit together"
             raise InstallError(fault, plan.lock, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
-    compiled = [path for one in plan.projects() if written for path in _compiled_in(one.path, started - 1)]
-    return dict(record, in_checkout=written, carried=carry(path, request.configuration, console) + compiled)
-
-
-def _compiled_in(project: str, since: float) -> "Iterator[str]":
-    for place, directories, names in os.walk(project):
-        directories[:] = [name for name in directories if name[0] != "."]
-        paths = [os.path.join(place, name) for name in names if name.endswith(EXTENSION_SUFFIXES[-1])]
-        yield from (path for path in paths if os.lstat(path).st_ctime >= since)
+    modules = [
+        path
+        for project in plan.projects() * bool(written)
+        for end in (".py", EXTENSION_SUFFIXES[-1])
+        for path in Inputs().add_matching(project.path, "**/*" + end)
+    ]
+    # The clock that dates files lags.
+    made = [path for path in modules if content_of(path) and os.stat(path).st_ctime >= started - 0.02]
+    return dict(record, in_checkout=written, carried=carry(path, request.configuration, console) + made)
 
 
 def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[str, str]]") -> None:

@@ -12,7 +12,7 @@ from protoprimer.system.interpreter import Interpreter
 __all__ = ["Fingerprint", "changed_parts", "explain_change", "fingerprint_of", "input_stamps", "path_from"]
 
 # Grows when this kernel builds other environments from the same inputs.
-KERNEL_FORMAT = 4
+KERNEL_FORMAT = 5
 
 
 class Fingerprint(NamedTuple):
@@ -21,9 +21,6 @@ class Fingerprint(NamedTuple):
     digest: str
     parts: "dict[str, str]"
     stamps: "Sequence[tuple[int, ...]]" = ()
-
-    def __str__(self) -> str:
-        return self.digest
 
 
 def fingerprint_of(
@@ -34,31 +31,29 @@ def fingerprint_of(
     :raises InstallError: an input cannot be read
     """
     # Not the dates of the interpreter's files, which differ between equal images.
-    free_threaded = " free-threaded" if interpreter.free_threaded else ""
-    full = {
-        "interpreter": "%s %s%s" % (interpreter.implementation, interpreter.version, free_threaded),
+    parts = {
+        "interpreter": "%s %s" % (interpreter.implementation, interpreter.version)
+        + " free-threaded" * interpreter.free_threaded,
         "base prefix": interpreter.base_prefix,
         "platform": interpreter.platform,
         "C library": interpreter.libc,
         "clone": clone_path,
         "format": str(KERNEL_FORMAT),
     }
-    shown, stamps = dict(full), input_stamps(inputs.stamped())
+    stamps = input_stamps(inputs.stamped())
     for path in inputs.present:
         try:
-            content_hash = sha256_of(read_file(path))
+            parts["file:" + path_from(clone_path, path)] = sha256_of(read_file(path))[:12]
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise disk_failure("read an input of the environment", path, error) from error
-        name = "file:" + path_from(clone_path, path)
-        full[name], shown[name] = content_hash, content_hash[:12]
     for key, value in settings.items():
-        name, text = "setting:" + key, json.dumps(value, sort_keys=True)
+        text = json.dumps(value, sort_keys=True)
         # A long value or a URL may hold credentials.
         is_readable = len(text) <= 40 and "://" not in text and "@" not in text
-        full[name], shown[name] = text, text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
-    return Fingerprint(sha256_of(json.dumps(full, sort_keys=True).encode("utf-8"))[:16], shown, stamps)
+        parts["setting:" + key] = text if is_readable else "#" + sha256_of(text.encode("utf-8"))[:12]
+    return Fingerprint(sha256_of(json.dumps(parts, sort_keys=True).encode("utf-8"))[:16], parts, stamps)
 
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":

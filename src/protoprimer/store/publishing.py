@@ -1,6 +1,5 @@
 """Making a generation known to the clone and its entry scripts."""
 
-import json
 import os
 import sys
 
@@ -12,7 +11,7 @@ from protoprimer.store.generations import Generation, point_link, record_of
 from protoprimer.store.in_use import note_use
 from protoprimer.store.ready import is_fresh, read_ready, write_ready
 from protoprimer.store.state_directory import remember_environment
-from protoprimer.system.files import link_target, write_atomically
+from protoprimer.system.files import link_target, write_json
 from protoprimer.system.paths import environment_python
 
 __all__ = ["Environment", "environment_facts", "environment_of_ready", "publish_environment"]
@@ -66,7 +65,14 @@ def publish_environment(request: BuildRequest, generation: Generation, read_at_n
     environment = Environment(generation.path, client_paths, generation.is_new)
     try:
         if configuration.cell:
-            _tell_matrix(request, generation)
+            told = {
+                "interpreter": request.interpreter.version,
+                "executable": request.interpreter.executable,
+                "environment": generation.path,
+                "built": generation.is_new,
+                "fingerprint": request.fingerprint.digest,
+            }
+            write_json(configuration.cell["note"], told, durable=False)
         else:
             _announce(request, environment, read_at_ns)
     except (OSError, InstallError) as error:
@@ -107,14 +113,3 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
         read_at_ns,
         links,
     )
-
-
-def _tell_matrix(request: BuildRequest, generation: Generation) -> None:
-    told = {
-        "interpreter": request.interpreter.version,
-        "executable": request.interpreter.executable,
-        "environment": generation.path,
-        "built": generation.is_new,
-        "fingerprint": request.fingerprint.digest,
-    }
-    write_atomically(request.configuration.cell["note"], json.dumps(told).encode("ascii"))

@@ -225,7 +225,7 @@ class _MatrixRun:
             cell.reason = str(error)
             return
         cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if found else "")
-        cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": str(fingerprint),
+        cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": fingerprint.digest,
                       "environment": found.path if found else None, "built": False}  # fmt: skip
 
     def _look_at(self, cell: MatrixCell) -> None:
