@@ -1,7 +1,6 @@
 """Which projects an installer's cache may be trusted with.
 
-uv keeps what it has built of a directory until its `pyproject.toml`, `setup.py` or `setup.cfg` has another date, which
-is wrong where a build reads more, or writes into the checkout.
+uv keeps what it has built until a file of the metadata has another date; a build may read more, or write.
 """
 
 import os
@@ -18,9 +17,9 @@ _BUILD_BACKENDS: "dict[str, tuple[str, list[tuple[str, ...]]]]" = {
     "pdm.backend": ("pdm-backend", [("pdm", "build"), ("pdm", "version")]),
     "poetry.core.masonry.api": ("poetry-core", [("poetry",)]),
     "setuptools.build_meta": ("setuptools", [("setuptools",)]),
-    "uv_build": ("uv-build", []),
+    "uv_build": ("uv-build", [("uv", "build-backend")]),
 }
-_FURTHER_FILES = ("setup.py", "setup.cfg", "MANIFEST.in", "hatch.toml", "hatch_build.py", "pdm_build.py", "build.py")
+_FURTHER_FILES = ("setup.py", "setup.cfg", "MANIFEST.in", "hatch.toml", "pdm_build.py")
 
 
 def is_declarative(project: ProjectToInstall) -> bool:
@@ -31,12 +30,14 @@ def is_declarative(project: ProjectToInstall) -> bool:
         return False
     distribution, tables = _BUILD_BACKENDS.get(str(system.get("build-backend")), ("", []))
     required = {asked and asked.normal_name for asked in map(read_requirement, metadata.build_requires)}
-    # A plug-in works by being required. Without a `src`, setuptools writes down which packages it has found.
-    further = ("src",) if distribution == "setuptools" else ()
+    code = [place + metadata.module + end for place in ("", "src/") for end in (".py", "/__init__.py")]
+    # Without a `src`, setuptools writes down which packages it has found; others refuse what they miss.
+    code = {"setuptools": ["src"], "uv-build": code[3:]}.get(distribution, code)
+    # A plug-in works by being required.
     return (
         bool(distribution)
         and required <= {distribution, "wheel"}
         and not any(os.path.exists(os.path.join(project.path, name)) for name in _FURTHER_FILES)
-        and all(os.path.isdir(os.path.join(project.path, name)) for name in further)
+        and sum(os.path.exists(os.path.join(project.path, name)) for name in code) == 1
         and not any(metadata.table("tool", *keys) for keys in tables)
     )

@@ -428,14 +428,23 @@ PROJECTS: list[Project] = [
         "hatchling finds the package",
         {TOML: STATIC + HATCHLING, "app/__init__.py": "VALUE = 1\n"},
         APP,
-        {**COMMON, "the package moves into src": move_into("src", "app/__init__.py", "VALUE = 2\n")},
+        {
+            **COMMON,
+            "the package moves into src": move_into("src", "app/__init__.py", "VALUE = 2\n"),
+            # A build backend refuses that, and an installer's cache does not know it.
+            "the package is renamed": move("app", "other"),
+        },
         backend="uv",
     ),
     Project(
         "flit finds the module",
         {TOML: STATIC + FLIT, **MODULE},
         APP,
-        {**COMMON, "the module moves into src": move_into("src", "app.py", '"""It."""\nVALUE = 2\n')},
+        {
+            **COMMON,
+            "the module moves into src": move_into("src", "app.py", '"""It."""\nVALUE = 2\n'),
+            "the module is in two places": put("src/app.py", '"""It."""\nVALUE = 2\n'),
+        },
         backend="uv",
     ),
     Project(

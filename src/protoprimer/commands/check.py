@@ -79,7 +79,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         graph.evaluate("readable_lock")
         store, fingerprint = graph.evaluate("store"), graph.evaluate("fingerprint")
         files = graph.evaluate("inputs").described(configuration.root)
-        # By content, not by what `ready` says: an edit whose time was set back is found here.
+        # By content, where ./prime goes by dates.
         found = store.newest(fingerprint)
         faults = found.faults() if found else []
         health = "broken" if faults else "current" if found else "not built for what the repository asks now"
@@ -92,7 +92,6 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         if health == "current" and ready and not is_for_this_run_only(configuration):
             health = "current" if ready["environment"] == found.path else "built, but another one is in use"
         record = found.record if found else record
-        # ./prime goes by dates.
         helps = "reboot makes it anew" if faults or facts["environment-path"] else "makes it ready"
         advice = None if health == "current" else "./prime " + helps
     except PrimerError as error:
@@ -103,7 +102,6 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         **facts,
         "backend": record.get("backend"),
         "built": record.get("built"),
-        # Such as `3 days, 4:05:06`.
         "age": built and str(timedelta(seconds=int(time.time()) - built)),
         "stale": stale,
         "broken": first_of(faults, 20),

@@ -122,10 +122,9 @@ def _add_value(file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
     directory = metadata.directory
-    names = ["setup.py", "hatch_build.py", "pdm_build.py"]
     # Of other languages' builds, which nothing names.
     others = {"CMakeLists.txt", "Cargo.lock", "Cargo.toml", "meson.build"}.intersection(names_in(directory))
-    names += others
+    names = ["setup.py", "hatch_build.py", "pdm_build.py", *others]
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
     names += _strings_under(metadata.table("tool", "hatch"), "path")
     paths = [os.path.join(directory, name) for name in names]
@@ -188,7 +187,7 @@ def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:
         for name in (told, "%s_FOR_%s" % (told, metadata.normal_name.replace("-", "_").upper()), "PBR_VERSION"):
             inputs.add_variable(name)
     if metadata.build_backend.startswith("flit") and metadata.dynamic:
-        module = str(metadata.table("tool", "flit", "module").get("name") or metadata.name or "").replace("-", "_")
+        module = metadata.table("tool", "flit", "module").get("name") or metadata.module
         for name in ("__doc__", "__version__"):
             _add_attribute(metadata, "%s.%s" % (module, name), inputs)
 
@@ -213,6 +212,7 @@ def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
         path, found, files = path_at(metadata.directory, place), Inputs(), []
         for pattern in ["*/*.py", "*/*/*.py"] if lists_all else metadata.places_of_code:
             files += found.add_matching(path, pattern)
-        packages = {os.path.relpath(file, path).split(os.sep)[0] for file in files}
+        packages = {os.path.relpath(file, path).split(os.sep)[0]: file for file in reversed(files)}
+        inputs.kept.update(packages.values())
         found.looked_at -= set(map(os.path.dirname, files))
         inputs.add_fact("the packages in " + path, sorted(packages), *found.looked_at, *found.absent)

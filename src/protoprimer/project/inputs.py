@@ -20,6 +20,7 @@ class Inputs:
     :ivar variables: of the process, those that facts follow from
     :ivar projects: those that are in already, and whether they are editable
     :ivar matched: files that patterns match
+    :ivar kept: files whose loss counts
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
     """
 
@@ -31,6 +32,7 @@ class Inputs:
         self.matched: "set[str]" = set()
         self.facts: "dict[str, object]" = {}
         self.variables: "set[str]" = set()
+        self.kept: "set[str]" = set()
 
     def stamped(self) -> "list[str]":
         """Return the files that may not change during a build."""
@@ -67,8 +69,7 @@ class Inputs:
         return list(self._matches(directory, os.path.normpath(pattern).split(os.sep), skips_packages))
 
     def described(self, root: str) -> "list[str]":
-        names = [os.path.relpath(path, root) if is_within(path, root) else path for path in sorted(self.present)]
-        return names + [name.replace(os.path.join(root, ""), "") for name in sorted(self.facts)]
+        return [name.replace(os.path.join(root, ""), "") for name in sorted(self.present) + sorted(self.facts)]
 
     def _matches(self, directory: str, parts: "list[str]", skips_packages: bool) -> Iterator[str]:
         part, rest, names = parts[0], parts[1:], parts[:1]
@@ -87,7 +88,7 @@ class Inputs:
                 rest = parts
             else:
                 found, names = names, []
-                # Older Pythons refuse `[z-a]*`: a script's regular expression, taken for a path.
+                # Older Pythons refuse `[z-a]*`, of a regular expression.
                 with suppress(re.error):
                     names = fnmatch.filter(found, part)
         for path in [path_at(directory, name) for name in names]:

@@ -49,6 +49,7 @@ class ProjectMetadata:
         self.requires_python_note: "str | None" = None
         self._range_place: "tuple[str, ...] | str | None" = None
         self.is_package = False
+        self.module = ""
         self.places_of_code: "list[str]" = []
         self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
         self.has_setup_py = has_file(directory, "setup.py")
@@ -230,7 +231,7 @@ def _read_setup_py(project: ProjectMetadata) -> None:
 
 def _is_package(project: ProjectMetadata) -> bool:
     """Decide as pip and uv do; where they differ, by whether the code is where setuptools looks."""
-    module = re.sub("[-.]", "_", project.name or "src")
+    module = project.module = re.sub("[-.]", "_", project.name or "src")
     places = ["src", module, module.lower(), module + ".py"]
     project.places_of_code = [one + end for one in places for end in ("", "/*.py", "/*/*.py")]
     explicit = project.table("tool", "uv").get("package", project.table("tool", "poetry").get("package-mode"))

@@ -30,7 +30,7 @@ def fingerprint_of(
 
     :raises InstallError: an input cannot be read
     """
-    # Not the dates of the interpreter's files, which differ between equal images.
+    # Not dates, which differ between equal images.
     parts = {
         "interpreter": "%s %s" % (interpreter.implementation, interpreter.version)
         + " free-threaded" * interpreter.free_threaded,
