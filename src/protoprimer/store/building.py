@@ -25,7 +25,7 @@ from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationSto
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import has_file, sha256_of, write_atomically
+from protoprimer.system.files import content_of, has_file, sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import owner_of
 
