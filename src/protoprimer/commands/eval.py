@@ -1,6 +1,7 @@
 """`./prime eval`."""
 
 import json
+from typing import Any
 
 from protoprimer.project.plan import Plan
 from protoprimer.pythons.required_python import RequiredPython
@@ -33,7 +34,7 @@ def eval_command(
         ]
         configuration.derive("install", steps, "the root")
     facts = environment_facts(configuration)
-    values = {}  # type: dict[str, dict[str, Any]]
+    values: "dict[str, dict[str, Any]]" = {}
     for key in [key for key in CLIENT_SCHEMA["properties"] if key != "env"]:
         leap = settings[key].leap if key in settings else LEAPS[-1]
         values[key] = {"value": configuration.get(key), "leap": leap, "place": configuration.place_of(key)}
