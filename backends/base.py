@@ -146,7 +146,7 @@ class Backend:
         known = [project.path for project in plan.projects()] if locking else []
         for step, deep in commands_of(plan, locking):
             if deep:
-                sources = sources_of_step(step, plan.root, self.markers(job.interpreter), of_lines_only)
+                sources = sources_of_step(step, plan, self.markers(job.interpreter), of_lines_only)
                 for line, index in sources.indexes:
                     if locking:
                         cause = "%s cannot lock %s from one index, %s, alone"

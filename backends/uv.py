@@ -163,7 +163,7 @@ class UvBackend(Backend):
 
     def _built_anew(self, job: Job, projects: "list[ProjectToInstall]") -> "list[str]":
         step = NO_STEP._replace(members=projects)
-        found = projects + sources_of_step(step, job.plan.root, self.markers(job.interpreter)).projects
+        found = projects + sources_of_step(step, job.plan, self.markers(job.interpreter)).projects
         # Not those of the plan.
         own = [one.path for one in job.plan.members()]
         found += _projects_at([place for one in found for place in local_sources(one.metadata) if place[0] not in own])

@@ -277,7 +277,7 @@ def test_a_line_of_a_group_comes_from_the_sources_of_its_own_member(tmp_path: Pa
     files["app/pyproject.toml"] = '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n'
     files["protoprimer.toml"] = 'install = { projects = ["one", { path = "two", groups = ["dev"] }, "app"] }\n'
     plan = plan_of(tmp_path, files)
-    sources = sources_of_step(plan.steps[0], plan.root, {}, of_lines_only)
+    sources = sources_of_step(plan.steps[0], plan, {}, of_lines_only)
     assert plan.steps[0].lines == ["lib"]
     assert sources.lines == ["lib @ https://host.invalid/two.zip"]
 
@@ -304,7 +304,7 @@ def test_a_source_that_no_member_of_the_workspace_is_is_told_with_its_place(tmp_
     member = PACKAGE.replace("demo", "library")
     plan = plan_of(tmp_path, {"pyproject.toml": WORKSPACE, "packages/library/pyproject.toml": member})
     with pytest.raises(ConfigurationError) as caught:
-        sources_of_step(plan.steps[0], plan.root, {})
+        sources_of_step(plan.steps[0], plan, {})
     assert caught.value.cause == "the source of lib is no project to install: no member of the workspace"
     assert str(caught.value.place).endswith("pyproject.toml:13 (tool.uv.sources.lib)")
 

@@ -222,7 +222,7 @@ class _Collector(NamedTuple):
             self._fetch(["--no-deps", "--require-hashes"], lines, pinned=True)
 
     def _add_step(self, step: InstallStep) -> None:
-        sources = sources_of_step(step, self.plan.root, self._markers())
+        sources = sources_of_step(step, self.plan, self._markers())
         words = with_option("-r", step.requirements) + step.args
         lines = sources.lines + step.lines
         for project in step.projects + sources.projects:

@@ -7,7 +7,6 @@ from protoprimer.errors import ConfigurationError
 from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
 from protoprimer.formats.toml import TomlTable
-from protoprimer.project.build_inputs import member_directories
 from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, lines_of_groups, requirements_of_member
 from protoprimer.project.requirement_files import RequirementLine
@@ -31,7 +30,7 @@ def asked_of_plan(
     """
     asked = []
     for step in plan.steps:
-        sources = sources_of_step(step, plan.root, markers)
+        sources = sources_of_step(step, plan, markers)
         step = step._replace(members=step.members + sources.projects, lines=step.lines + sources.lines)
         lines = step.lines_of_projects(plan.root) + ([] if projects_only else step.lines_of_files(plan.root))
         for name, project in [(project.metadata.name, project) for project in sources.projects]:
@@ -62,16 +61,16 @@ class Sources(NamedTuple):
     indexes: "list[tuple[str, str]]"
 
 
-def sources_of_step(step: InstallStep, root: str, markers: TomlTable, of_lines_only: bool = False) -> Sources:
+def sources_of_step(step: InstallStep, plan: Plan, markers: TomlTable, of_lines_only: bool = False) -> Sources:
     """Return the sources of all that a step's projects require, and of what those require in their turn.
 
     :param of_lines_only: uv knows the sources of packages, but not whose the step's lines are
     :raises ConfigurationError: a source leads nowhere
     """
     lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
-    workspace = read_project(root)
-    directories = [root] + member_directories(workspace)
-    members = {one.normal_name: one for one in map(read_project, directories) if one}
+    workspace = next(iter(plan.workspace()), None)
+    directories = [one.directory for one in plan.workspace()]
+    members = {one.normal_name: one for one in plan.workspace()}
     # It grows while it is read.
     for member in projects:
         owners = [workspace, member.metadata] if workspace and member.path in directories else [member.metadata]

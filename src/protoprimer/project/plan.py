@@ -120,6 +120,7 @@ class Plan:
         self.is_configured = False
         self.rebuild = False
         self._inputs: "Inputs | None" = None
+        self._workspace: "list[ProjectMetadata] | None" = None
 
     @property
     def lock_kind(self) -> "str | None":
@@ -138,6 +139,13 @@ class Plan:
 
     def all_metadata(self) -> "list[ProjectMetadata]":
         return [member.metadata for member in self.members()]
+
+    def workspace(self) -> "list[ProjectMetadata]":
+        """What the root's project and the members of its workspace say."""
+        if self._workspace is None:
+            root = read_project(self.root)
+            self._workspace = [one for one in [root] + list(map(read_project, member_directories(root))) if one]
+        return self._workspace
 
     def summary(self) -> str:
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]

@@ -5,8 +5,7 @@ from typing import Iterable, NamedTuple
 
 from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
-from protoprimer.project.build_inputs import member_directories
-from protoprimer.project.metadata import ProjectMetadata, read_project
+from protoprimer.project.metadata import ProjectMetadata
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.paths import with_parents
@@ -44,10 +43,9 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     present = next(filter(os.path.isfile, files), None)
     # One that appears nearer than the first counts from then on.
     absent = files[: files.index(present)] if present else files
-    root = read_project(configuration.root)
-    members = [root] + list(map(read_project, member_directories(root)))
-    asking = plan.all_metadata() + [one for one in members if one and len(members) > 1]
-    projects = asking or list(filter(None, [root]))
+    members = plan.workspace()
+    asking = plan.all_metadata() + (members if len(members) > 1 else [])
+    projects = asking or members
     text, sources = _python_that_is_asked_for(configuration, projects, present)
     try:
         request = parse_python_request(text)
