@@ -5,7 +5,7 @@ import re
 import shutil
 from typing import Iterable, Iterator, NamedTuple, Optional
 
-from protoprimer.backends.installed import fault_of_installed
+from protoprimer.backends.installed import fault_of_installed, installed_distributions
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.formats.requirements import normalized_project_name
@@ -144,6 +144,7 @@ class Backend:
         """
         plan = job.plan
         known = [project.path for project in plan.projects()] if locking else []
+        taken = []  # type: list[str]
         for step, deep in commands_of(plan, locking):
             if deep:
                 sources = sources_of_step(step, plan, self.markers(job.interpreter), of_lines_only)
@@ -152,10 +153,12 @@ class Backend:
                         cause = "%s cannot lock %s from one index, %s, alone"
                         advice = 'set lock = "uv.lock", and let the backend uv write it'
                         raise BackendError(cause % (self.name, line, self.console.mask(index)), None, advice)
-                    # What is there and satisfies what is asked for is left as it is by the step itself.
                     yield Command(NO_STEP._replace(lines=[line]), False, index)
+                    # Another index may have a newer one.
+                    name = normalized_project_name(re.split(r"[^\w.-]", line)[0])
+                    taken.append("%s==%s" % (name, installed_distributions(job.environment or "")[name][0]))
                 found = [project for project in sources.projects if project.path not in known]
-                step = step._replace(members=step.members + found, lines=step.lines + sources.lines)
+                step = step._replace(members=step.members + found, lines=step.lines + sources.lines + taken)
             known += [project.path for project in step.projects]
             yield Command(step, deep)
 

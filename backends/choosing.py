@@ -40,7 +40,7 @@ def select_backend(
     :param failed: why those cannot that seemed to, by their names
     :raises BackendError
     """
-    refusals: "list[str]" = []
+    refusals = []  # type: list[str]
     for factory in wanted:
         backend = factory(toolbox, console, toolbox.settings)
         reason = (failed or {}).get(backend.name) or _why_not(backend, interpreter, plan)
@@ -81,7 +81,7 @@ def probe_backends(
     interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
 ) -> "dict[str, str | None]":
     """Return why each backend cannot serve, the repository's own first."""
-    answers: "dict[str, str | None]" = {}
+    answers = {}  # type: dict[str, str | None]
     for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
         try:
             (factory,) = wanted_backends(name, configuration)
@@ -96,7 +96,7 @@ def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> 
 
     :raises ConfigurationError: a file is no backend
     """
-    found: "list[type[Backend]]" = []
+    found = []  # type: list[type[Backend]]
     for name in _as_list(wanted):
         if _is_backend_file(name):
             found.append(_backend_of_file(configuration.path_of(name), configuration))

@@ -11,14 +11,14 @@ from protoprimer.project.plan import ProjectToInstall
 __all__ = ["is_declarative"]
 
 # Each with its distribution and the tables that make it do more than `[project]` says.
-_BUILD_BACKENDS: "dict[str, tuple[str, list[tuple[str, ...]]]]" = {
+_BUILD_BACKENDS = {
     "flit_core.buildapi": ("flit-core", []),
     "hatchling.build": ("hatchling", [("hatch", "build"), ("hatch", "metadata"), ("hatch", "version")]),
     "pdm.backend": ("pdm-backend", [("pdm", "build"), ("pdm", "version")]),
     "poetry.core.masonry.api": ("poetry-core", [("poetry",)]),
     "setuptools.build_meta": ("setuptools", [("setuptools",)]),
     "uv_build": ("uv-build", [("uv", "build-backend")]),
-}
+}  # type: dict[str, tuple[str, list[tuple[str, ...]]]]
 _FURTHER_FILES = ("setup.py", "setup.cfg", "MANIFEST.in", "hatch.toml", "pdm_build.py")
 
 

@@ -29,7 +29,7 @@ _INSTEAD = " instead of "
 
 def site_packages_directories(environment: str) -> "list[str]":
     """Return the directories of an environment's packages."""
-    found: "dict[str, str]" = {}
+    found = {}  # type: dict[str, str]
     for pattern in _PLACES_OF_PACKAGES:
         for place in sorted(glob.glob(os.path.join(glob.escape(environment), pattern))):
             # lib64 may be a link to lib.
@@ -107,7 +107,7 @@ def _sources_of_pth(path: str) -> "list[str]":
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
     """Return version and metadata's path by normal name."""
-    found: "dict[str, tuple[str, str]]" = {}
+    found = {}  # type: dict[str, tuple[str, str]]
     for path in _paths_in_packages(environment):
         stem, extension = os.path.splitext(os.path.basename(path))
         if extension == ".dist-info" or (extension == ".egg-info" and "-" in stem):

@@ -6,21 +6,14 @@ import re
 import tempfile
 from typing import Any, Sequence
 
-from protoprimer.backends.base import (
-    Backend,
-    Command,
-    Job,
-    file_options,
-    path_to_keyring,
-    run_installer,
-    with_option,
-)
+from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
 from protoprimer.backends.editables import adopt_editable, is_beyond_builds, why_not_buildable, write_editable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.formats.toml import load_toml
 from protoprimer.formats.versions import version_numbers
+from protoprimer.project.asked import index_options
 from protoprimer.project.locks_read import read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import NO_STEP, InstallStep, Plan, ProjectToInstall
@@ -176,7 +169,7 @@ class PipBackend(Backend):
             # pip takes that for an error; uv locks nothing.
             return {"environment": self.markers(job.interpreter), "install": []}
         result = self.run_pip(job, "resolve", _LOOK + arguments, lines, pins, locking=True)
-        report: "dict[str, Any]" = json.loads(result.output)
+        report = json.loads(result.output)  # type: dict[str, Any]
         if hashed:
             # The same versions once more: these have hashes.
             result = self.run_pip(job, "resolve", _LOOK + ["--no-deps"] + hashed, locking=True)
@@ -205,6 +198,7 @@ class PipBackend(Backend):
             environ["PIP_FIND_LINKS"] = environ.get("PIP_FIND_LINKS", "") + " " + file_url(self.toolbox.beside_pip)
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
+            lines = index_options(job.plan, self.markers(job.interpreter)) + list(lines)
         else:
             pins = list(pins) + self.settings.constraint_lines()
         if index:

@@ -7,25 +7,19 @@ from protoprimer.backends.installed import installed_distributions, metadata_val
 from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import normalized_project_name, read_requirement
 from protoprimer.formats.versions import SpecifierSet
-from protoprimer.project.asked import asked_of_plan
+from protoprimer.project.asked import asked_of_plan, names_overridden
 from protoprimer.project.plan import Plan
 
 __all__ = ["unsatisfied_requirement"]
 
 
-def unsatisfied_requirement(
-    environment: str, plan: Plan, markers: "dict[str, Any]", settings: "dict[str, list[str]]"
-) -> "str | None":
-    """Return who requires what is not installed as wanted.
-
-    :param settings: `IndexSettings.facts`; what is overridden on purpose is left out
-    """
-    if "no-deps" in settings or any("--no-deps" in step.args for step in plan.steps):
+def unsatisfied_requirement(environment: str, plan: Plan, markers: "dict[str, Any]") -> "str | None":
+    """Return who requires what is not installed as wanted; what is overridden on purpose is left out."""
+    if "no-deps" in plan.settings or any("--no-deps" in step.args for step in plan.steps):
         return None
-    overridden = settings.get("override-dependencies", []) + settings.get("exclude-dependencies", [])
-    free = {asked.normal_name for asked in map(read_requirement, overridden) if asked}
-    restated = re.findall('"name": "([^"]+)"', " ".join(settings.get("dependency-metadata", [])))
-    restated = list(map(normalized_project_name, restated))
+    free = names_overridden(plan)
+    stated = " ".join(plan.settings.get("dependency-metadata", []))
+    restated = set(map(normalized_project_name, re.findall('"name": "([^"]+)"', stated)))
     installed = installed_distributions(environment)
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":

@@ -5,24 +5,17 @@ import re
 import shutil
 from typing import Sequence
 
-from protoprimer.backends.base import (
-    Backend,
-    Command,
-    Job,
-    file_options,
-    path_to_keyring,
-    run_installer,
-    with_option,
-)
+from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
-from protoprimer.project.asked import sources_of_step
+from protoprimer.project.asked import index_options, sources_of_step
 from protoprimer.project.build_inputs import local_sources
 from protoprimer.project.locks_read import load_lock, read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import NO_STEP, Plan, ProjectToInstall
-from protoprimer.system.files import text_of
+from protoprimer.project.requirement_files import lines_of_arguments
+from protoprimer.system.files import path_at, text_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import is_utf8_path
 
@@ -120,7 +113,7 @@ class UvBackend(Backend):
             self._pip_install(job, ["--requirements", lock] + anew, [], pinned=True)
             return
         pins = read_lock(job.plan, self.markers(job.interpreter))
-        for lines, options in ((pins.hashed, ["--no-deps", "--require-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
+        for lines, options in ((pins.hashed, ["--no-deps", "--verify-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
             if lines:
                 self._pip_install(job, options, lines, pinned=True)
 
@@ -152,6 +145,7 @@ class UvBackend(Backend):
             options = options + ["--no-config"]
         if pinned:
             environ.pop("UV_CONSTRAINT", None)
+            lines = lines and index_options(plan, self.markers(job.interpreter)) + lines
         arguments = ["pip", "install", "--python", job.python] + options + arguments
         arguments += ["--requirements", "-"] if lines else []
         arguments += ["--resolution", plan.resolution] if plan.resolution != "highest" else []
@@ -180,13 +174,18 @@ class UvBackend(Backend):
         options, environ = self.settings.for_uv(locking=True)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
         arguments += ["--output-file", temporary] + python + options + upgrades + ["-"]
-        lines: "list[str]" = []
+        lines = []  # type: list[str]
         for step, _, _ in self.commands(job, of_lines_only=True, locking=True):
             # `compile` has no option for requirement files.
             arguments += step.requirements + with_option("-c", step.constraints)
-            arguments += [arg for arg in step.args if arg.startswith("-")]
-            lines += [" ".join(_words_for_uv(project, plan.root)) for project in step.projects]
-            lines += step.lines + [arg for arg in step.args if not arg.startswith("-")]
+            lines += [" ".join(_words_for_uv(project, plan.root)) for project in step.projects] + step.lines
+            for line in lines_of_arguments(step.args, plan.root):
+                if line.is_constraint:
+                    arguments += [] if line.text else ["-c", line.path]
+                elif line.text.startswith("-") and not line.is_editable:
+                    arguments += line.text.split(" ", 1)
+                else:
+                    lines.append(line.text)
         names = [project.metadata.name for project in plan.projects()]
         arguments += with_option("--no-emit-package", list(filter(None, names)))
         try:
@@ -206,16 +205,12 @@ def _words_for_uv(project: ProjectToInstall, root: str) -> "list[str]":
 
 
 def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
-    document, base = load_lock(lock), os.path.dirname(lock)
-    directories = [package["directory"] for package in document.get("packages", []) if "directory" in package]
-    found = [(one["path"], bool(one.get("editable"))) for one in directories]
-    sources = [package["source"] for package in document.get("package", [])]
-    found += [(one[key], key == "editable") for one in sources for key in ("editable", "directory") if key in one]
-    return _projects_at([(os.path.join(base, path), editable) for path, editable in found])
+    found = re.findall(r'\b(path|directory|editable) *= *"([^"]+)"(, *editable *= *true)?', text_of(lock))
+    return _projects_at([(path_at(lock, "..", path), key == "editable" or mark != "") for key, path, mark in found])
 
 
 def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
-    found = [(read_project(os.path.normpath(path)), editable) for path, editable in places]
+    found = [(read_project(path), editable) for path, editable in places]
     return [ProjectToInstall(one.directory, editable, [], [], one) for one, editable in found if one is not None]
 
 

@@ -188,12 +188,25 @@ def options_table(common: bool) -> str:
     return "\n".join(rows)
 
 
+# What the kernel's own table does not say, since nothing depends on it.
+WITH_PIP = {
+    "constraint-dependencies": "further constraints",
+    "override-dependencies": "exact pins are constraints, others refused",
+    "uploaded-prior-to": "PIP_UPLOADED_PRIOR_TO, as a moment",
+    "target": "its environment is given",
+    "prefix": "its environment is given",
+    "required-version": "has no uv",
+    "offline": "PIP_NO_INDEX, but for local indexes",
+    "system-certs": "has them anyway",
+}
+
+
 def settings_table() -> str:
     """Return a table of pip's and uv's settings, and of what pip and uv get of each."""
     rows = ["| setting | uv's variables | uv's keys | with pip | with uv |", "|---|---|---|---|---|"]
     for one in SETTINGS.values():
         names = [", ".join(f"`{name}`" for name in cell.split()) for cell in (one.variables, one.keys)]
-        rows.append(f"| `{one.name}` | {' | '.join(names)} | {one.pip} | {one.uv} |")
+        rows.append(f"| `{one.name}` | {' | '.join(names)} | {WITH_PIP.get(one.name, one.pip)} | {one.uv} |")
     return "\n".join(rows)
 
 

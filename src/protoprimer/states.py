@@ -98,9 +98,10 @@ def configuration(
     return found
 
 
-def plan(configuration: Configuration, command_line: CommandLine) -> Plan:
+def plan(configuration: Configuration, command_line: CommandLine, index_settings: IndexSettings) -> Plan:
     """What is to be installed, and from which files that follows."""
     planned = make_plan(configuration)
+    planned.settings = index_settings.facts()
     return planned.from_scratch() if command_line.command == "reboot" else planned
 
 
@@ -216,7 +217,7 @@ def inputs(
     for source in (configuration, required_python):
         found.add(*(source.files + source.absent_files))
     found.look_at(*index_settings.files)
-    found.facts.update(index_settings.facts())
+    found.facts.update(plan.settings)
     found.variables.update(VARIABLES)
     found.facts["required Python"] = required_python.narrowed.text
     for path in map(path_of_file_url, index_settings.constraints):

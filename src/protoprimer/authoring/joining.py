@@ -10,13 +10,7 @@ import textwrap
 import tokenize
 from typing import Iterable, Iterator, NamedTuple
 
-from protoprimer.authoring.entry import (
-    DEFAULT_STATE_DIRECTORY,
-    KERNEL_PLACE,
-    SERVING_CALL,
-    SERVING_FUNCTION,
-    sh_half,
-)
+from protoprimer.authoring.entry import DEFAULT_STATE_DIRECTORY, KERNEL_PLACE, SERVING_CALL, SERVING_FUNCTION, sh_half
 from protoprimer.authoring.header import KERNEL_END, hash_below
 from protoprimer.authoring.kernel import KernelError
 from protoprimer.template_text import template

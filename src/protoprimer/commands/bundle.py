@@ -277,12 +277,12 @@ class _Collector(NamedTuple):
 def _build_requires_of_source(source: str) -> "list[str]":
     import tarfile
 
-    table: Any = {}
+    table = {}  # type: Any
     if tarfile.is_tarfile(source):
         with tarfile.open(source) as archive:
             for one in archive:
                 if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]:
-                    file: Any = archive.extractfile(one)
+                    file = archive.extractfile(one)  # type: Any
                     table = parse_toml(file.read().decode("utf-8"))
     return table.get("build-system", {}).get("requires", _DEFAULT_BUILD_REQUIREMENTS)  # type: ignore[no-any-return]
 

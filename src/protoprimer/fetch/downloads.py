@@ -47,7 +47,7 @@ runpy.run_path(sys.argv[1])["read_for_another_python"]()
 class _TransientError(Exception):
     """Worth another try, after `pause` seconds if the server asks for that."""
 
-    pause: "float | None" = None
+    pause = None  # type: float | None
 
 
 class UrlReader:

@@ -255,11 +255,7 @@ class ToolBox:
             return paths + list(pool.map(fetch, others))
 
     def _first_usable(
-        self,
-        name: str,
-        candidates: Iterable[_Candidate],
-        refusals: "list[str]",
-        newest: "tuple[int, ...]" = _ANY_NEWER,
+        self, name: str, candidates: Iterable[_Candidate], refusals: "list[str]", newest: "tuple[int, ...]" = _ANY_NEWER
     ) -> Tool:
         """Return the first whose version is in range; why the others cannot serve is added to `refusals`."""
         try:

@@ -1,6 +1,7 @@
 """What a plan asks for, and where `[tool.uv.sources]` takes it from, for installers that do not read that."""
 
 import os
+import re
 from typing import Any, Iterator, NamedTuple
 
 from protoprimer.errors import ConfigurationError
@@ -15,7 +16,7 @@ from protoprimer.settings.index_sources import with_credentials
 from protoprimer.system.files import path_at
 from protoprimer.system.paths import file_url
 
-__all__ = ["Sources", "asked_of_plan", "refuse_bare_name", "sources_of_step"]
+__all__ = ["Sources", "asked_of_plan", "index_options", "names_overridden", "refuse_bare_name", "sources_of_step"]
 
 # The public index has a project of that name by others.
 _OWN_NAME = "protoprimer"
@@ -51,6 +52,21 @@ def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
                 cause = "%r names no place: on the public index, that name is another project's" % line.text
                 advice = "say where ours is: %s @ file:///… or git+https://…, or [tool.uv.sources]"
                 raise ConfigurationError(cause, line.place, advice % asked.name_with_extras)
+
+
+def names_overridden(plan: Plan) -> "set[str]":
+    """Return whose requirements uv's settings set aside."""
+    lines = plan.settings.get("override-dependencies", []) + plan.settings.get("exclude-dependencies", [])
+    return {asked.normal_name for asked in map(read_requirement, lines) if asked}
+
+
+def index_options(plan: Plan, markers: TomlTable) -> "list[str]":
+    """Return the indexes that files, arguments and sources name, as options for pins."""
+    texts = [line.text for step in plan.steps for line in step.lines_of_files(plan.root)]
+    texts = [text for text in texts if re.match("(-i|-f|--.*index-url|--find-links)[= ]", text)]
+    sources = [sources_of_step(step, plan, markers) for step in plan.steps]
+    texts += ["--extra-index-url " + url for one in sources for _, url in one.indexes]
+    return [re.sub("^(-i|--index-url)", "--extra-index-url", text) for text in texts]
 
 
 class Sources(NamedTuple):

@@ -68,7 +68,7 @@ def local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
 
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    named: "dict[str, list[str]]" = {"file": [], "attr": []}
+    named = {"file": [], "attr": []}  # type: dict[str, list[str]]
     builders = normalized_project_name(" ".join(metadata.build_requires) or "setuptools")
     for tool, table in metadata.table("tool").items():
         if normalized_project_name(tool) in builders and isinstance(table, dict):

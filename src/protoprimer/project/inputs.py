@@ -25,14 +25,14 @@ class Inputs:
     """
 
     def __init__(self) -> None:
-        self.present: "set[str]" = set()
-        self.absent: "set[str]" = set()
-        self.projects: "set[tuple[str, bool]]" = set()
-        self.looked_at: "set[str]" = set()
-        self.matched: "set[str]" = set()
-        self.facts: "dict[str, object]" = {}
-        self.variables: "set[str]" = set()
-        self.kept: "set[str]" = set()
+        self.present = set()  # type: set[str]
+        self.absent = set()  # type: set[str]
+        self.projects = set()  # type: set[tuple[str, bool]]
+        self.looked_at = set()  # type: set[str]
+        self.matched = set()  # type: set[str]
+        self.facts = {}  # type: dict[str, object]
+        self.variables = set()  # type: set[str]
+        self.kept = set()  # type: set[str]
 
     def stamped(self) -> "list[str]":
         """Return the files that may not change during a build."""

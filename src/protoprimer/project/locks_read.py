@@ -13,8 +13,9 @@ from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import Requirement, normalized_project_name
 from protoprimer.formats.toml import TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
-from protoprimer.project.asked import asked_of_plan
+from protoprimer.project.asked import asked_of_plan, names_overridden
 from protoprimer.project.plan import Plan, ProjectToInstall
+from protoprimer.project.requirement_files import RequirementLine
 from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
@@ -168,7 +169,7 @@ def _packages_of_pylock(plan: Plan, document: TomlTable, environment: TomlTable)
     groups = [group for member in plan.members() for group in member.groups] + document.get("default-groups", [])
     chosen = dict(environment, extras=frozenset(map(normalized_project_name, extras)))
     chosen["dependency_groups"] = frozenset(map(normalized_project_name, groups))
-    found: "dict[str, TomlTable]" = {}
+    found = {}  # type: dict[str, TomlTable]
     for package in document.get("packages", []):
         if "marker" not in package or marker_holds(package["marker"], chosen):
             _choose(plan, found, normalized_project_name(package["name"]), package)
@@ -183,7 +184,8 @@ def _choose(plan: Plan, found: "dict[str, TomlTable]", name: str, package: TomlT
 def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
     """Return, in PEP 751's form, what the plan's projects lead to over the edges whose markers hold here."""
     if document.get("conflicts"):
-        raise InstallError("uv.lock declares conflicts, which only uv can resolve", plan.lock, "use the backend uv")
+        cause = "uv.lock declares conflicts, which only uv can resolve, with no index set"
+        raise InstallError(cause, plan.lock, "set `lock` to a pylock.toml")
     pending = [edge for member in plan.members() for edge in _edges_of_member(plan, document, member)]
     chosen, done = {}, set()  # type: dict[str, TomlTable], set[tuple[str, str]]
     while pending:
@@ -201,7 +203,7 @@ def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable
 
 
 def _package_of_edge(document: TomlTable, edge: TomlTable, environment: TomlTable) -> TomlTable:
-    found: "list[TomlTable]" = []
+    found = []  # type: list[TomlTable]
     for package in document.get("package", []):
         fits = all(edge[key] == package.get(key) for key in ("name", "version", "source") if key in edge)
         markers = [] if "version" in edge else package.get("resolution-markers", [])
@@ -235,7 +237,7 @@ def _place_of_source(source: TomlTable) -> "str | None":
 
 def _as_pylock(package: TomlTable) -> TomlTable:
     source = package["source"]
-    entry: TomlTable = {key: package[key] for key in ("name", "version") if key in package}
+    entry = {key: package[key] for key in ("name", "version") if key in package}  # type: TomlTable
     files = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
     hashes = [{"hashes": dict([one["hash"].split(":", 1)])} for one in files if "hash" in one]
     if "registry" in source:
@@ -256,10 +258,15 @@ def _as_pylock(package: TomlTable) -> TomlTable:
 
 
 def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: TomlTable) -> None:
-    own = {project.metadata.normal_name for project in plan.projects()}
-    for line, wanted in asked_of_plan(plan, environment, projects_only=plan.lock_kind == "uv.lock"):
+    own = {project.metadata.normal_name for project in plan.projects()} | names_overridden(plan)
+    asked = asked_of_plan(plan, environment, projects_only=plan.lock_kind == "uv.lock")
+    asked = [(line, wanted) for line, wanted in asked if wanted.normal_name not in own]
+    for key in ("override-dependencies", "constraint-dependencies"):
+        lines = [RequirementLine(text, key, 0, True) for text in plan.settings.get(key, [])]
+        asked += [(line, wanted) for line in lines for wanted in [line.requirement(plan.root)] if wanted]
+    for line, wanted in asked:
         name, fault = wanted.normal_name, ""
-        if name in own or (wanted.marker and not marker_holds(wanted.marker, environment)):
+        if wanted.marker and not marker_holds(wanted.marker, environment):
             continue
         if name in packages:
             fault = _fault_of_pin(plan, wanted, packages[name])

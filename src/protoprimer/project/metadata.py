@@ -42,15 +42,15 @@ class ProjectMetadata:
         scripts = dict(self.table("tool", "poetry", "scripts"), **self.table("project", "scripts"))
         self.scripts = {name: entry for name, entry in scripts.items() if isinstance(entry, str)}
         self.groups = dict(self.table("dependency-groups"))
-        self.default_groups: "list[str]" = []
-        self.unread_groups: "list[str]" = []
+        self.default_groups = []  # type: list[str]
+        self.unread_groups = []  # type: list[str]
         self.uv_sources = self.table("tool", "uv", "sources")
-        self.requires_python: "str | None" = None
-        self.requires_python_note: "str | None" = None
-        self._range_place: "tuple[str, ...] | str | None" = None
+        self.requires_python = None  # type: str | None
+        self.requires_python_note = None  # type: str | None
+        self._range_place = None  # type: tuple[str, ...] | str | None
         self.is_package = False
         self.module = ""
-        self.places_of_code: "list[str]" = []
+        self.places_of_code = []  # type: list[str]
         self.setup_cfg = _setup_cfg_sections(os.path.join(directory, "setup.cfg"))
         self.has_setup_py = has_file(directory, "setup.py")
         computed = {"dependencies", "optional-dependencies"} & set(self.dynamic)
@@ -79,7 +79,7 @@ class ProjectMetadata:
 
     def table(self, *keys: str) -> TomlTable:
         """Return a table of `pyproject.toml`, empty if absent; ConfigurationError if it is none."""
-        found: Any = self.data
+        found = self.data  # type: Any
         for end, key in enumerate(keys, 1):
             found = found.get(key, {})
             if not isinstance(found, dict):
@@ -137,7 +137,7 @@ def _read_poetry(project: ProjectMetadata) -> None:
 
 def _read_development_groups(project: ProjectMetadata) -> None:
     keys = ("tool", "poetry", "group")
-    found: "list[tuple[str, str, Any]]" = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]
+    found = [("uv", "dev", project.strings("tool", "uv", "dev-dependencies"))]  # type: list[tuple[str, str, Any]]
     found += [("pdm", name, entries) for name, entries in project.table("tool", "pdm", "dev-dependencies").items()]
     found += [("poetry", name, project.table(*keys, name).get("dependencies")) for name in project.table(*keys)]
     found.append(("poetry", "dev", project.table("tool", "poetry").get("dev-dependencies")))
@@ -254,7 +254,7 @@ def expand_group(
     :param above: the groups that include it; `keys` lead to where they do
     :raises ConfigurationError: it is missing, ambiguous, circular or malformed
     """
-    names: "dict[str, str]" = {}
+    names = {}  # type: dict[str, str]
     for name in project.groups:
         first = names.setdefault(normalized_project_name(name), name)
         if first != name:

@@ -84,7 +84,7 @@ class InstallStep(NamedTuple):
         return found + list(lines_of_arguments(self.args, root))
 
     def lines_of_projects(self, root: str) -> "list[RequirementLine]":
-        places: "dict[str, str]" = {}
+        places = {}  # type: dict[str, str]
         for one in self.members:
             places.update((text, one.metadata.pyproject) for text in lines_of_groups(one) + requirements_of_member(one))
         texts = [text for one in self.members for text in requirements_of_member(one)] + self.lines
@@ -100,6 +100,7 @@ class Plan:
 
     :ivar lock: the lock file to install from; the command line `lock_command` writes `lock_to_write`
     :ivar resolution: as for `uv pip install --resolution`
+    :ivar settings: `IndexSettings.facts`
     :ivar hint: what is left out since it cannot be read
     :ivar patterns: of further files that count
     :ivar is_configured: whether the configuration says what is to be installed
@@ -112,15 +113,16 @@ class Plan:
         self.lock = lock
         self.lock_to_write = lock or os.path.join(root, "pylock.toml")
         self.lock_command = "./prime lock"
-        self.build_constraints: "str | None" = None
+        self.build_constraints = None  # type: str | None
         self.seed_pip = False
         self.resolution = "highest"
-        self.hint: "str | None" = None
-        self.patterns: "list[str]" = []
+        self.settings = {}  # type: dict[str, list[str]]
+        self.hint = None  # type: str | None
+        self.patterns = []  # type: list[str]
         self.is_configured = False
         self.rebuild = False
-        self._inputs: "Inputs | None" = None
-        self._workspace: "list[ProjectMetadata] | None" = None
+        self._inputs = None  # type: Inputs | None
+        self._workspace = None  # type: list[ProjectMetadata] | None
 
     @property
     def lock_kind(self) -> "str | None":
@@ -195,7 +197,7 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
 
     :raises ConfigurationError: something that is named does not exist
     """
-    configured: "list[TomlTable] | None" = configuration.get("install")
+    configured = configuration.get("install")  # type: list[TomlTable] | None
     steps = _default_steps(configuration) if configured is None else configured
     plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
     plan.is_configured = configured is not None
@@ -231,7 +233,7 @@ def _default_steps(configuration: Configuration) -> "list[TomlTable]":
             raise NothingChosenError(cause, None, advice % (place, ", ".join(globs_of(root, below))))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
     items = [dict(defaults, path=path) for path in projects]
-    step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}
+    step = {"projects": items, "requirements": files, "constraints": [], "args": []}  # type: TomlTable
     return [step] if items or files else []
 
 
@@ -243,7 +245,7 @@ def projects_of_glob(root: str, pattern: str) -> "list[str]":
 
 def projects_below(root: str) -> "list[str]":
     """Return the projects one or two levels below `root`, relative to it."""
-    found: "list[str]" = []
+    found = []  # type: list[str]
     for path in projects_of_glob(root, "*") + projects_of_glob(root, "*/*"):
         parts = os.path.relpath(path, root).split(os.sep)
         if not _NOT_OURS.intersection(parts) and parts[0] not in found:

@@ -61,7 +61,7 @@ def arguments_of_setup(tree: "ast.Module") -> "dict[str | None, tuple[object, in
     import ast
 
     constants = literals_of(tree)
-    arguments: "dict[str | None, tuple[object, int]]" = {}
+    arguments = {}  # type: dict[str | None, tuple[object, int]]
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) == "setup":
             for keyword in call.keywords:

@@ -81,7 +81,10 @@ def lines_of_file(
     seen = set() if seen is None else seen
     seen.add((path, is_constraint))
     yield RequirementLine("", path, 0, is_constraint)
-    text = read_configured(path).decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    content = read_configured(path)
+    # From Windows' shell.
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = content.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
     number = 1
     # A comment line ends a continuation, as it does for pip.
     for logical in re.findall(r"(?:(?!\s*#).*\\\n)*.*\n?", text + "\n")[:-1]:

@@ -238,7 +238,7 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: st
 def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
-    reasons: "dict[str, list[InterpreterRefusal]]" = {}
+    reasons = {}  # type: dict[str, list[InterpreterRefusal]]
     refusals.sort(key=lambda one: version_numbers(one.version), reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)

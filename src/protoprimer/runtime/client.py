@@ -154,14 +154,14 @@ class Primer:
         self.configuration: Configuration = graph.evaluate("configuration")
         self.command_line = command_line
         self.environment = environment
-        self.root: str = self.configuration.root
+        self.root = self.configuration.root  # type: str
         self.default_target = "environment"
         self.arguments = command_line.client_arguments
-        self._parser: Any = ArgumentParser(prog=command_line.program, add_help=False, allow_abbrev=False)
+        self._parser = ArgumentParser(prog=command_line.program, add_help=False, allow_abbrev=False)  # type: Any
         self._parser.error = self._refuse  # type: ignore[method-assign]
         self._own_options = [name for option in OPTIONS for name in option.names]
-        self._client_options: "list[str]" = []
-        self._options: Any = None
+        self._client_options = []  # type: list[str]
+        self._options = None  # type: Any
         advice = "this environment was made with it already; set it in the configuration, or replace `environment`"
         graph.fixed = {one.name: advice for one, status in graph.status("environment") if status != DONE}
         self._add_states_for_clients()

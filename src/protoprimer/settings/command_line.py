@@ -103,7 +103,7 @@ class CommandLine:
         self.program = program
         self.command = command
         self.options: "dict[str, Any]" = {}
-        self.operands: "list[str]" = []
+        self.operands = []  # type: list[str]
         self.client_arguments = client_arguments or []
 
     def has(self, name: str) -> bool:

@@ -141,7 +141,7 @@ class IndexSettings:
                 env[name] = text
         if self._environ.get("UV_CONFIG_FILE"):
             env["UV_CONFIG_FILE"] = os.path.abspath(self._environ["UV_CONFIG_FILE"])
-        if (indexes if project else self.extra_index_urls) and not self.one("index-strategy"):
+        if (indexes or not project) and not self.one("index-strategy"):
             env["UV_INDEX_STRATEGY"] = "unsafe-best-match"
         if is_true_text(self.one("pre")) and not self.one("prerelease"):
             env["UV_PRERELEASE"] = "allow"
@@ -171,7 +171,7 @@ class IndexSettings:
 
     def _options(self, installer: str, project: bool = False) -> "list[str]":
         """Use options where the table says so: as variables these would hold for isolated builds, too."""
-        args: "list[str]" = []
+        args = []  # type: list[str]
         for name, setting in SETTINGS.items():
             option = getattr(setting, installer)
             for value in self._values(name, installer) if option.startswith("--") else []:

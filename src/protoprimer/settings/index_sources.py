@@ -38,14 +38,14 @@ no-index | UV_NO_INDEX | no-index | what | PIP_NO_INDEX | --no-index
 index-strategy | UV_INDEX_STRATEGY | index-strategy | what uv | refused unless unsafe-best-match | reads it
 constraint | UV_CONSTRAINT | | what list | PIP_CONSTRAINT | UV_CONSTRAINT
 build-constraint | UV_BUILD_CONSTRAINT | | what list | PIP_BUILD_CONSTRAINT | UV_BUILD_CONSTRAINT
-constraint-dependencies | | constraint-dependencies | what list uv | further constraints | reads it
+constraint-dependencies | | constraint-dependencies | what list uv | | reads it
 build-constraint-dependencies
 override | UV_OVERRIDE | | what list uv | refused | refused
 exclude | UV_EXCLUDE | | what list uv | refused | refused
-override-dependencies | | override-dependencies | what list uv | exact pins are constraints, others refused | reads it
+override-dependencies
 exclude-dependencies
 dependency-metadata
-uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO, as a moment | UV_EXCLUDE_NEWER
+uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO | UV_EXCLUDE_NEWER
 exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE
 pre | | | what | PIP_PRE | UV_PRERELEASE=allow
 all-releases | | | what list | PIP_ALL_RELEASES | refused
@@ -69,14 +69,14 @@ no-sources-package
 torch-backend | UV_TORCH_BACKEND
 python-platform
 python-version
-target | | target | what uv | its environment is given | refused
-prefix | | prefix | what uv | its environment is given | refused
-required-version | | required-version | how uv | has no uv | reads it
-offline | UV_OFFLINE | offline | how uv | PIP_NO_INDEX, but for local indexes | reads it
+target | | target | what uv | | refused
+prefix | | prefix | what uv | | refused
+required-version | | required-version | how uv | | reads it
+offline | UV_OFFLINE | offline | how uv | | reads it
 trusted-host | UV_INSECURE_HOST | allow-insecure-host | how list | PIP_TRUSTED_HOST | UV_INSECURE_HOST
 cert | | | how | PIP_CERT | SSL_CERT_FILE
 client-cert | | | how | PIP_CLIENT_CERT | SSL_CLIENT_CERT
-system-certs | UV_SYSTEM_CERTS UV_NATIVE_TLS | system-certs native-tls | how uv | has them anyway | reads it
+system-certs | UV_SYSTEM_CERTS UV_NATIVE_TLS | system-certs native-tls | how uv | | reads it
 proxy | | https-proxy http-proxy | how | http_proxy, https_proxy | http_proxy, https_proxy
 no-proxy | | no-proxy | how | no_proxy | no_proxy
 keyring-provider | UV_KEYRING_PROVIDER | keyring-provider | how | PIP_KEYRING_PROVIDER | UV_KEYRING_PROVIDER
@@ -238,14 +238,15 @@ def _uv_file(path: str, environ: "dict[str, str]") -> "dict[str, list[str]]":
     table: Any = load_toml(path)
     for name in ("tool", "uv") if os.path.basename(path) == "pyproject.toml" else ():
         table = table.get(name, {}) if isinstance(table, dict) else {}
-    told: "dict[str, list[str]]" = {name: [] for name in SETTINGS}
+    told = {name: [] for name in SETTINGS}  # type: dict[str, list[str]]
     if not isinstance(table, dict):
         return told
     indexes = table.get("index", [])
     for index in indexes if isinstance(indexes, list) else []:
         if isinstance(index, dict) and isinstance(index.get("url"), str) and not index.get("explicit"):
             url = with_credentials(index["url"], str(index.get("name", "")), environ)
-            told["index-url" if index.get("default") else "extra-index-url"].append(url)
+            kind = "find-links" if index.get("format") == "flat" else "extra-index-url"
+            told["index-url" if index.get("default") else kind].append(url)
     if isinstance(table.get("pip"), dict):
         table = dict(table, **table["pip"])
     for name, setting in SETTINGS.items():

@@ -29,13 +29,7 @@ from protoprimer.system.files import content_of, has_file, sha256_of, write_atom
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import owner_of
 
-__all__ = [
-    "BuildRequest",
-    "InputsChangedError",
-    "build_under_lock",
-    "environment_lock",
-    "is_for_this_run_only",
-]
+__all__ = ["BuildRequest", "InputsChangedError", "build_under_lock", "environment_lock", "is_for_this_run_only"]
 
 
 class _NotCreatedError(InstallError):
@@ -130,7 +124,7 @@ def _tell_beforehand(request: BuildRequest) -> None:
 def _built_by_first_able(
     request: BuildRequest, why: str, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
-    failed: "dict[str, str]" = {}
+    failed = {}  # type: dict[str, str]
     while True:
         backend, why_this = select_backend(
             backends, request.interpreter, request.plan, toolbox, request.console, request.configuration, failed
@@ -187,7 +181,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         record = dict(backend.install(interpreter, path, plan))
         _refuse_unknown_extras(request, installed_distributions(path))
         markers = marker_environment(interpreter.executable, console)
-        fault = unsatisfied_requirement(path, plan, markers, backend.settings.facts())
+        fault = unsatisfied_requirement(path, plan, markers)
         if fault is not None:
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "ask for versions that fit together"
             raise InstallError(fault, plan.lock, advice)

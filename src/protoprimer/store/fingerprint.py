@@ -58,7 +58,7 @@ def fingerprint_of(
 
 def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
     """Return for each file what changes whenever its content does."""
-    stamps: "list[tuple[int, ...]]" = []
+    stamps = []  # type: list[tuple[int, ...]]
     for path in inputs:
         try:
             status = os.stat(path)

@@ -42,7 +42,7 @@ def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
     others = set(moments).union([_place_of(record)] if record.get("machine") else []) - {_place_of(here)}
     if not others and here["namespace"] in ("", _FIRST_NAMESPACE):
         return False
-    last: "float" = max([record.get("built_seconds", 0), *moments.values()])
+    last = max([record.get("built_seconds", 0), *moments.values()])  # type: float
     return time.time() - last < (_SECONDS_OTHERS_ARE_SPARED if others else _SECONDS_SIBLINGS_ARE_SPARED)
 
 
@@ -69,7 +69,7 @@ def paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
         spellings = {re.escape(os.fsencode(one)) for one in (path, os.path.realpath(path))}
         # `x` is not in use because `x.2` is.
         patterns[path] = re.compile(b"(?:" + b"|".join(spellings) + b")[/\\0\\s\"']")
-    used: "set[str]" = set()
+    used = set()  # type: set[str]
     for text in _texts_of_processes(ready) if paths else ():
         used.update(path for path in paths if patterns[path].search(text))
     return used

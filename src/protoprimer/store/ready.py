@@ -56,7 +56,7 @@ def write_ready(
     # Without its pyvenv.cfg an interpreter starts, but in no environment.
     exact += [os.path.join(environment, name) for name in ("pyvenv.cfg", RECORD_NAME)]
     exact += record_of(environment).get("carried", [])
-    facts: "dict[str, Any]" = {
+    facts = {
         "state": os.path.abspath(state_directory),
         "boot": boot_identifier(),
         "environment": environment,
@@ -67,7 +67,7 @@ def write_ready(
         "variables": sorted(inputs.variables),
         "told": _told_by(sorted(inputs.variables)),
         "links": [list(pair) for pair in links],
-    }
+    }  # type: dict[str, Any]
     facts["stamps"] = _write_stamps(facts["state"], {moment for _, moment in facts["inputs"] + facts["exact"]})
     facts["moment"] = _safe_moment(read_at_ns, [moment for _, moment in facts["inputs"]])
     write_launcher(facts["state"])

@@ -10,12 +10,7 @@ from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.files import link_target, remove_tree, text_of, write_atomically
 from protoprimer.system.paths import is_own, owner_of
 
-__all__ = [
-    "prepare_state_directory",
-    "remember_environment",
-    "remembered_environment",
-    "remove_unused_state_directory",
-]
+__all__ = ["prepare_state_directory", "remember_environment", "remembered_environment", "remove_unused_state_directory"]
 
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}

@@ -109,9 +109,9 @@ class _MatrixRun:
         self.cells = cells
         self.command = command
         self.invocation: Invocation = graph.evaluate("invocation")
-        self.line: CommandLine = graph.evaluate("command_line")
-        self.configuration: Configuration = graph.evaluate("configuration")
-        self.console: Console = graph.evaluate("console")
+        self.line = graph.evaluate("command_line")  # type: CommandLine
+        self.configuration = graph.evaluate("configuration")  # type: Configuration
+        self.console = graph.evaluate("console")  # type: Console
         self.view = MatrixView(self.console, cells)
         self.directory = os.path.join(self.configuration.state_directory, "log", "matrix")
         # Where each child leaves word of its environment.

@@ -1,0 +1,174 @@
+"""What lies at the edges of locks and settings: one index for one package, overrides, options in files, other encodings."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from truth.oracle import Place, booted, distributions_of
+from truth.projects import APP, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, swap, wheel
+from truth.samples import WITH_PIP, WITH_UV
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import clones
+
+pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX")]
+
+OTHER = '\n[[tool.uv.index]]\nname = "other"\nurl = "@OTHER@"\nexplicit = true\n'
+FROM_OTHER = '\n[tool.uv.sources]\nalpha = { index = "other" }\n' + OTHER
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(place: Place) -> Iterator[None]:
+    """Take out of the index what a test has put there."""
+    served = dict(place.index.files)
+    yield
+    place.index.files.clear()
+    place.index.files.update(served)
+
+
+def made(place: Place, dependencies: str, more: str = "", files: dict[str, str] | None = None) -> clones.Clone:
+    """Return a clone of a project with these dependencies."""
+    text = HEAD + f"dependencies = [{dependencies}]\n\n" + FLIT + more
+    return place.clone(Project("edges", {TOML: text, **MODULE, **(files or {})}, {}, {}))
+
+
+def versions(clone: clones.Clone) -> dict[str, str]:
+    """Return what is installed beside the project itself."""
+    found = distributions_of(clone.root / ".venv")
+    return {name: one["version"] for name, one in found.items() if name != "app"}
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+def test_what_comes_from_one_index_is_never_taken_from_another_one(place: Place, installer: str) -> None:
+    """Else whoever publishes a newer release elsewhere gets in, once something requires it."""
+    place.index.add("greedy", "1.0", metadata="Requires-Dist: alpha>=2\n")
+    clone = made(place, '"alpha", "greedy"', FROM_OTHER)
+    done = clone.prime("--backend", installer, status=6)
+    assert "alpha" in done.errors
+    swap(TOML, '"alpha", "greedy"', '"alpha", "beta"')(clone.root, place)
+    clone.prime("--backend", installer)
+    assert versions(clone)["alpha"] == "1.7"
+
+
+@pytest.mark.parametrize("installer", WITH_UV)
+def test_what_a_group_takes_from_one_index_is_never_taken_from_another_one(place: Place, installer: str) -> None:
+    place.index.add("greedy", "1.0", metadata="Requires-Dist: alpha>=2\n")
+    clone = made(place, '"greedy"', FROM_OTHER + '\n[dependency-groups]\ndev = ["alpha"]\n')
+    assert "alpha" in clone.prime("--backend", installer, status=6).errors
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+def test_constraints_of_uv_that_came_after_the_lock_make_it_stale(place: Place, installer: str) -> None:
+    clone = made(place, '"beta"', '\n[tool.uv]\nconstraint-dependencies = ["alpha<2"]\n')
+    clone.prime("lock", "--backend", installer)
+    clone.prime("--backend", installer)
+    assert versions(clone)["alpha"] == "1.5"
+    swap(TOML, "alpha<2", "alpha<1.2")(clone.root, place)
+    for words, status in ((["lock", "--check"], 1), (["check"], 1), ([], 6)):
+        clone.prime(*words, "--backend", installer, status=status)
+    done = clone.prime("--backend", installer, status=6)
+    assert "alpha<1.2" in done.errors
+    assert "./prime lock" in done.errors
+    clone.prime("lock", "--backend", installer)
+    clone.prime("--backend", installer)
+    assert versions(clone)["alpha"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("setting", "later", "wanted"),
+    [
+        ('override-dependencies = ["alpha==1.0"]', 'override-dependencies = ["alpha==1.7rc1"]', {"alpha": "1.0"}),
+        ('exclude-dependencies = ["alpha"]', "", {}),
+    ],
+    ids=["override", "exclude"],
+)
+def test_a_lock_serves_where_uv_overrides_what_is_required(
+    place: Place, setting: str, later: str, wanted: dict[str, str]
+) -> None:
+    clone = made(place, '"beta", "alpha>=1.5"', f"\n[tool.uv]\n{setting}\n")
+    for lock in ("pylock.toml", "uv.lock"):
+        clone.write({"protoprimer.toml": f'lock = "{lock}"\n'})
+        clone.prime("lock", "--backend", "uv")
+        clone.prime("lock", "--check", "--backend", "uv")
+        clone.prime("--backend", "uv")
+        assert versions(clone) == {"beta": "1.1", **wanted}
+        (clone.root / lock).unlink()
+    if later:
+        clone.write({"protoprimer.toml": ""})
+        clone.prime("lock", "--backend", "uv")
+        swap(TOML, setting, later)(clone.root, place)
+        assert "alpha==1.7rc1" in clone.prime("--backend", "uv", status=6).errors
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+def test_requirements_in_utf_16_are_read(place: Place, installer: str) -> None:
+    """Windows' shell writes them so. uv cannot read them, and says so."""
+    clone = made(place, '"alpha<2"')
+    clone.write({"protoprimer.toml": "install = [{ projects = ['.'], requirements = ['needs.txt'] }]\n"})
+    clone.write({"needs.txt": "delta\n"})
+    clone.prime("lock", "--backend", installer)
+    (clone.root / "needs.txt").write_bytes("delta\nepsilon\n".encode("utf-16"))
+    assert "epsilon" in clone.prime("--backend", installer, status=6).errors
+    (clone.root / "pylock.toml").unlink()
+    if installer == "venv":
+        clone.prime("--backend", installer)
+        assert versions(clone).keys() == {"alpha", "delta", "epsilon"}
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+def test_a_flat_index_serves_each_backend(place: Place, installer: str) -> None:
+    text = STATIC + FLIT + '\n[[tool.uv.index]]\nname = "flat"\nurl = "wheels"\nformat = "flat"\n'
+    wheels = {"wheels/alpha-1.9-py3-none-any.whl": wheel("alpha", "1.9", 9)}
+    project = Project("flat", {TOML: text, **MODULE}, {}, {}, wheels=wheels)
+    assert booted(place.clone(project), project, installer).names() == {**APP, "alpha": "1.9"}
+
+
+@pytest.mark.parametrize("installer", WITH_UV)
+def test_indexes_in_arguments_and_files_serve_a_lock_too(place: Place, installer: str) -> None:
+    """The best version of all indexes wins: `alpha` of the first one, `zeta` of the other."""
+    for step in (
+        "args = ['--extra-index-url', '@OTHER@', '--only-binary', 'zeta', 'zeta']",
+        "requirements = ['needs.txt']",
+    ):
+        clone = made(place, '"alpha>=1.6"', files={"needs.txt": "--extra-index-url @OTHER@\nzeta\n"})
+        add("protoprimer.toml", f"install = [{{ projects = ['.'], {step} }}]\n")(clone.root, place)
+        clone.prime("--backend", installer)
+        assert versions(clone) == {"alpha": "2.0", "zeta": "1.0"}
+        clone.prime("lock", "--backend", installer)
+        for other in ("uv", "venv"):
+            clone.prime("--backend", other)
+            assert versions(clone) == {"alpha": "2.0", "zeta": "1.0"}
+
+
+def test_a_lock_with_an_index_for_one_package_serves_each_backend(place: Place) -> None:
+    clone = made(place, '"alpha", "delta"', FROM_OTHER)
+    for lock in ("pylock.toml", "uv.lock"):
+        clone.write({"protoprimer.toml": f'lock = "{lock}"\n'})
+        clone.prime("lock", "--backend", "uv")
+        for installer in ("uv", "venv"):
+            clone.prime("--backend", installer)
+            assert versions(clone) == {"alpha": "1.7", "delta": "1.0"}
+        (clone.root / lock).unlink()
+
+
+def test_a_lock_with_conflicts_is_refused_with_what_helps(place: Place) -> None:
+    """uv alone reads it, and only without an index of the host's."""
+    extras = '\n[project.optional-dependencies]\na = ["beta==1.0"]\nb = ["beta==1.1"]\n'
+    conflicts = '\n[tool.uv]\nconflicts = [[{ extra = "a" }, { extra = "b" }]]\n'
+    clone = made(place, '"alpha"', extras + conflicts)
+    install = 'install = [{ projects = [{ path = ".", extras = ["a"] }] }]\n'
+    clone.write({"protoprimer.toml": f'lock = "uv.lock"\n{install}'})
+    clone.prime("lock", "--backend", "uv")
+    for installer in ("uv", "venv"):
+        assert "set `lock` to a pylock.toml" in clone.prime("--backend", installer, status=6).errors
+    clone.write({"protoprimer.toml": f'lock = "pylock.toml"\n{install}'})
+    assert "./prime lock" in clone.prime(status=3).errors
+    clone.prime("lock", "--backend", "uv")
+    for installer in ("uv", "venv"):
+        clone.prime("--backend", installer)
+        assert versions(clone)["beta"] == "1.0"
