@@ -86,6 +86,14 @@ def test_a_copied_project_counts_with_all_its_files_but_what_builds_leave(tmp_pa
     assert names(tmp_path, inputs_of(tmp_path, files, editable=False)) == {"src/app/__init__.py"}
 
 
+def test_what_builds_of_other_languages_read_is_an_input_wherever_it_lies(tmp_path: Path) -> None:
+    read = {"CMakeLists.txt", "src/CMakeLists.txt", "cmake/find.cmake", "part/meson.build", "crates/one/Cargo.toml"}
+    read |= {"src/core.c", "crates/one/src/lib.rs", "meson.options"}
+    other = {"src/app/__init__.py", "docs/CMakeLists.txt.md", "data.txt"}
+    found = inputs_of(tmp_path, {"pyproject.toml": TABLE, **dict.fromkeys(read | other, "")})
+    assert names(tmp_path, found) == read
+
+
 def test_links_to_where_they_lie_have_an_end_and_others_are_followed(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name, target in {"docs/one": ".", "docs/two": "..", "three": "docs", "four": "src"}.items():

@@ -17,7 +17,10 @@ __all__ = ["add_project_inputs", "local_sources", "member_directories"]
 _TEXT_FILE = r"[\w./-]+\.(txt|in|toml|cfg|ini|json|py)\Z"
 # Who takes a version from the repository's tags.
 _VERSION_FROM_TAGS = r"[-_](vcs|scm|versioning)\b|\b(pbr|dunamai|versioneer|versioningit)\b|[\"']git[\"' ]"
-_COMPILED = r"(?!.*[/\\]target[/\\]).*\.(c|cc|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)"
+_COMPILED = (
+    r"(?!.*[/\\]target[/\\]).*(\.(c|cc|cmake|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)"
+    r"|[/\\](CMakeLists\.txt|Cargo\.toml|meson(\.build|\.options|_options\.txt)))"
+)
 
 
 def add_project_inputs(path: str, editable: bool, inputs: Inputs) -> None:
