@@ -65,6 +65,22 @@ def test_what_a_build_wrote_is_built_under_every_name(place: Place, installer: s
     assert booted(clone, project, installer, "-e", "other").probe == first.probe
 
 
+@pytest.mark.parametrize("link", ["src", "app"])
+def test_a_link_to_the_code_that_leads_elsewhere_is_noticed(place: Place, link: str) -> None:
+    project = BY_NAME["hatchling finds the package"]
+    clone = place.clone(project)
+    shutil.rmtree(clone.root / "app")
+    below = "app/__init__.py" if link == "src" else "__init__.py"
+    clone.write({f"one/{below}": "VALUE = 1\n", f"two/{below}": "VALUE = 2\n"})
+    (clone.root / link).symlink_to("one")
+    assert booted(clone, project, "uv").probe == "1"
+    (clone.root / link).unlink()
+    (clone.root / link).symlink_to("two")
+    clone.prime("check", "--backend", "uv", status=1)
+    assert booted(clone, project, "uv").probe == "2"
+    clone.prime("check", "--backend", "uv")
+
+
 @pytest.mark.parametrize("installer", WITH_UV)
 @pytest.mark.parametrize("words", [["boot"], ["reboot"]], ids=["boot", "reboot"])
 def test_a_wheel_rebuilt_under_its_name_is_installed_anew(place: Place, installer: str, words: list[str]) -> None:

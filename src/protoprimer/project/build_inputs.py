@@ -217,5 +217,8 @@ def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
             files += found.add_matching(path, pattern)
         packages = {os.path.relpath(file, path).split(os.sep)[0]: file for file in reversed(files)}
         inputs.kept.update(packages.values())
+        behind_links = set(map(os.path.realpath, packages.values())).difference(packages.values())
         found.looked_at -= set(map(os.path.dirname, files))
-        inputs.add_fact("the packages in " + path, sorted(packages), *found.looked_at, *found.absent)
+        inputs.add_fact(
+            "the packages in " + path, sorted(packages) + sorted(behind_links), *found.looked_at, *found.absent
+        )

@@ -103,7 +103,8 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
         if os.path.exists(link):
             # What is not ours counts too: where it is taken away, the link is made.
             links.append((link, path if link_target(link) == path else link))
-    links += [(one, one) for one in [*editable_sources(path), *request.inputs.kept] if os.path.exists(one)]
+    kept = filter(os.path.exists, [*editable_sources(path), *request.inputs.kept])
+    links += [(one, os.path.realpath(one)) for one in kept]
     write_ready(
         configuration.state_directory,
         path,
