@@ -227,6 +227,22 @@ def test_requirements_that_are_gone_are_told_instead_of_installing_nothing(place
 # Inputs are listed
 
 
+def test_a_project_that_appears_below_a_root_that_installs_nothing_is_told(place: Place) -> None:
+    clone = place.clone(Project("nothing yet", {"README": ""}, {}, {}))
+    clone.prime()
+    clone.write({"tools/one/app.py": ""})
+    clone.prime("check")
+    clone.write({"tools/one/pyproject.toml": STATIC + FLIT})
+    assert "tools/one" in clone.prime("check", status=1).output
+    assert "tools/one" in clone.prime(status=3).errors
+    (clone.root / "tools/one/pyproject.toml").unlink()
+    clone.prime()
+    clone.write({"protoprimer.toml": "install = []\n"})
+    clone.prime()
+    clone.write({"tools/one/pyproject.toml": STATIC + FLIT})
+    assert clone.prime().errors == ""
+
+
 def test_check_lists_the_inputs(place: Place) -> None:
     clone = place.clone(BY_NAME["setup.py that reads requirements in a loop"])
     clone.prime("--backend", "uv")
