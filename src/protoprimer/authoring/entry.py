@@ -12,7 +12,6 @@ __all__ = [
     "KINDS",
     "SERVING_CALL",
     "SERVING_FUNCTION",
-    "entry_main",
     "entry_text",
     "names_function",
     "relative_path",
@@ -50,12 +49,6 @@ def names_function(main: str) -> bool:
     """Tell whether this is `package.module:function`."""
     module, _, function = main.partition(":")
     return all(part.isidentifier() for part in module.split(".") + [function])
-
-
-def entry_main(text: str) -> "str | None":
-    """Return the client's function that an entry script names."""
-    _, found, literal = text.rpartition('\nserve("')
-    return literal.partition('"')[0] if found else None
 
 
 def relative_path(path: str, directory: str) -> str:

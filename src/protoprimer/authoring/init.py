@@ -2,7 +2,7 @@
 
 import os
 
-from protoprimer.authoring.entry import KINDS, entry_main, entry_text, names_function, relative_path
+from protoprimer.authoring.entry import KINDS, entry_text, names_function, relative_path
 from protoprimer.authoring.findings import findings, finds_modules_itself
 from protoprimer.authoring.header import kernel_version
 from protoprimer.authoring.kernel import author_program, kernel_text, running_kernel
@@ -98,7 +98,7 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     refuse_foreign_file(here.kernel, force)
     if here.kernel != here.entry:
         refuse_foreign_file(here.entry, force, by_kernel=False)
-        main = main or entry_main(here.text(ENTRY_NAME))
+        main = main or here.text(ENTRY_NAME).partition('\nserve("')[2].partition('"')[0] or None
     found = findings(here.configuration)
     if "/" in here.kernel_name and running_kernel() is None:
         found.append(("kernel", "in tools, as the build would take one beside it for a module of the project"))

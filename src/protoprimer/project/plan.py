@@ -202,7 +202,7 @@ def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Pla
     plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
     plan.is_configured = configured is not None
     globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
-    # Where nothing is installed, a project that appears is to be told.
+    # Projects that appear there are told.
     globs += [] if steps or plan.is_configured else ["*", "*/*"]
     plan.patterns = [os.path.join(one, name) for one in globs for name in METADATA_FILES]
     plan.seed_pip = configuration.get("seed-pip")
