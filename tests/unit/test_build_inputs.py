@@ -94,6 +94,19 @@ def test_what_builds_of_other_languages_read_is_an_input_wherever_it_lies(tmp_pa
     assert names(tmp_path, found) == read
 
 
+def test_tags_are_inputs_in_each_format_of_a_repository(tmp_path: Path) -> None:
+    table = TABLE.replace('version = "1"', 'dynamic = ["version"]')
+    table += '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n'
+    files = {
+        "pyproject.toml": table,
+        ".git/HEAD": "ref: refs/heads/.invalid\n",
+        ".git/reftable/tables.list": "0x1.ref\n",
+    }
+    files[".git/refs/tags/v1"] = "0\n"
+    found = inputs_of(tmp_path, files)
+    assert names(tmp_path, found) == {".git/HEAD", ".git/reftable/tables.list", ".git/refs/tags/v1"}
+
+
 def test_links_to_where_they_lie_have_an_end_and_others_are_followed(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name, target in {"docs/one": ".", "docs/two": "..", "three": "docs", "four": "src"}.items():

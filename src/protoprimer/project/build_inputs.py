@@ -125,7 +125,7 @@ def _add_value(file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
     directory = metadata.directory
-    # Of other languages' builds, which nothing names.
+    # Of other languages: named nowhere.
     others = {"CMakeLists.txt", "Cargo.lock", "Cargo.toml", "meson.build"}.intersection(names_in(directory))
     names = ["setup.py", "hatch_build.py", "pdm_build.py", *others]
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
@@ -205,11 +205,12 @@ def _add_commit(directory: str, inputs: Inputs) -> None:
     common = path_at(place, first_line_of(os.path.join(place, "commondir")))
     reference = os.path.join(common, first_line_of(head).partition("ref:")[2].strip())
     inputs.add(head, os.path.join(common, "packed-refs"), reference, os.path.join(directory, ".git_archival.txt"))
-    inputs.add_matching(os.path.join(common, "refs", "tags"), "**")
+    for one in ("refs/tags", "reftable"):
+        inputs.add_matching(os.path.join(common, one), "**")
 
 
 def _add_packages(metadata: ProjectMetadata, inputs: Inputs) -> None:
-    # An editable project leads to where its code was; setuptools may list packages.
+    # An editable project leads to its code; setuptools may list packages.
     lists_all = metadata.is_package and metadata.build_backend.startswith("setuptools")
     for place in [".", "src"] + _strings_under(metadata.table("tool", "setuptools"), "where"):
         path, found, files = path_at(metadata.directory, place), Inputs(), []
