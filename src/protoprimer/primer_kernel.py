@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -119,17 +120,17 @@ def pip_main() -> "NoReturn":
 
 
 def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoReturn":
-    console = Console()
     if script is not None:
         names = {"PROTOPRIMER_ENTRY": True, "PROTOPRIMER_SCRIPT": os.path.realpath(script)}
         vars(sys.modules["__main__"]).update(names)
-    in_neo = is_neo_runtime()
+    in_neo, graph = is_neo_runtime(), bootstrap_graph(invocation_of_process(kind, main))
     try:
-        status = _serve_neo(kind, main, console) if in_neo else _serve_proto(kind, main, console)
+        status = _serve_neo(graph, kind, main) if in_neo else _serve_proto(graph, kind, main)
     except DryRunEnds as ended:
-        console.say(str(ended))
+        _console_of(graph).say(str(ended))
         status = 0
     except PrimerError as error:
+        console = _console_of(graph)
         console.root = console.root or str(record_of(sys.prefix).get("root", ""))
         console.error(error)
         status = error.exit_code
@@ -137,21 +138,28 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
         if in_neo:
             # The client's to show, as in any program.
             raise
-        console.error("interrupted")
+        _console_of(graph).error("interrupted")
         status = INTERRUPTED
     except Terminated as ended:
         ended.end_this_process()
     except Exception as error:
         if in_neo:
             raise
-        status = tell_unexpected(error, console)
+        status = tell_unexpected(error, _console_of(graph))
     if in_neo or not is_isolated():
         # Others' code runs in this process.
         sys.exit(status)
     sys.exit(status_once_printed(status))
 
 
-def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
+def _console_of(graph: StateGraph) -> Console:
+    """Return where failures are told as loudly as all the rest, and logged; a plain one if arguments are wrong."""
+    with suppress(PrimerError):
+        return graph.evaluate("console")  # type: ignore[no-any-return]
+    return Console()
+
+
+def _serve_proto(graph: StateGraph, kind: str, main: "str | None") -> int:
     if is_isolated():
         import gc
 
@@ -159,12 +167,8 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
         gc.disable()
     keep_only_standard_library_on_path()
     answer_to_import()
-    invocation = invocation_of_process(kind, main)
-    drop_torn_bytecode(invocation.kernel_path)
-    graph = bootstrap_graph(invocation)
+    drop_torn_bytecode(graph.evaluate("invocation").kernel_path)
     line: CommandLine = graph.evaluate("command_line")
-    # Failures are told as loudly as all the rest, and logged.
-    console.__dict__ = graph.evaluate("console").__dict__
     if line.has("version"):
         print_out("protoprimer " + VERSION)
         return 0
@@ -188,7 +192,7 @@ def _serve_proto(kind: str, main: "str | None", console: Console) -> int:
     elif line.command == "graph":
         _show_by_client(graph, main)
         if main is not None:
-            console.say(_HOW_TO_SEE_MORE % "states")
+            _console_of(graph).say(_HOW_TO_SEE_MORE % "states")
     return graph.call(COMMAND_FUNCTIONS[line.command])  # type: ignore[no-any-return]
 
 
@@ -201,7 +205,7 @@ def _show_by_client(graph: StateGraph, main: "str | None") -> None:
             enter_client(graph, ready)
 
 
-def _serve_neo(kind: str, main: "str | None", console: Console) -> Any:
+def _serve_neo(graph: StateGraph, kind: str, main: "str | None") -> Any:
     package = _package_here()
     if package is None:
         answer_to_import()
@@ -212,12 +216,10 @@ def _serve_neo(kind: str, main: "str | None", console: Console) -> Any:
             vars(sys.modules["__main__"]).setdefault("PROTOPRIMER_KERNEL", __file__)
             return getattr(installed, KINDS[kind])(main)
     if main is None:
-        return _serve_proto(kind, main, console)
-    invocation = invocation_of_process(kind, main)
-    graph = bootstrap_graph(invocation)
+        return _serve_proto(graph, kind, main)
     line: CommandLine = graph.evaluate("command_line")
     try:
-        function = client_function(invocation, main, line.client_arguments)
+        function = client_function(graph.evaluate("invocation"), main, line.client_arguments)
     except ClientImportFailed as failure:
         return heal_or_explain(graph, failure)
     return boot_client(graph, function) if kind == "boot" else call_client(function)

@@ -723,7 +723,8 @@ def test_a_state_directory_that_others_use_is_left_where_no_backend_can_serve(ne
 
 def test_gc_makes_no_state_directory(new_clone: NewClone) -> None:
     clone = new_clone().entry("prime", None, "boot")
-    assert clone.prime("gc").errors == "removed 0 generations\n"
+    # What else it removes is of the cache, which all tests share.
+    assert clone.prime("gc").errors.splitlines()[0] == "removed 0 generations"
     assert not clone.state.exists()
 
 
