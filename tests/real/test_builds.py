@@ -203,6 +203,20 @@ def test_a_build_that_changes_its_own_input_each_time_is_a_fault(new_clone: Call
     assert clone.generations() == []
 
 
+def test_a_source_that_each_build_writes_otherwise_is_removed_as_the_advice_says(
+    new_clone: Callable[..., clones.Clone],
+) -> None:
+    clone = new_clone().project("demo").entry("prime", None, "boot").write({"meson.build": ""})
+    builder = clone.root / "builder.py"
+    builder.write_text(builder.read_text() + SWITCHING % "open('made.c', 'a').write('x')")
+    clone.prime()
+    builder.write_text(builder.read_text() + "\n")
+    assert "remove what the build itself writes" in clone.prime(status=6).errors
+    (clone.root / "made.c").unlink()
+    clone.prime()
+    assert clone.prime().errors == ""
+
+
 def test_a_build_that_writes_the_same_again_is_no_fault(new_clone: Callable[..., clones.Clone]) -> None:
     clone = new_clone().project("demo").entry("prime", None, "boot")
     clone.write({"protoprimer.toml": 'watch = ["data"]\n', "data": "x"})

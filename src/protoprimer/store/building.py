@@ -107,7 +107,7 @@ def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> Non
         changed = [name for name in changed if name in before.parts or name in counted]
     if changed:
         names = [name.partition("file:")[2] or name for name in changed[:3]]
-        advice = "run again once it no longer changes; what the build itself writes cannot be an input (`watch`)"
+        advice = "run again once it no longer changes; remove what the build itself writes, and do not `watch` it"
         raise InputsChangedError("%s changed while the environment was built from it" % ", ".join(names), None, advice)
 
 
