@@ -89,6 +89,9 @@ def test_absent_file_counts_as_absent_and_is_explained_when_it_appears(root: Pat
     (root / "uv.lock").write_text("")
     after = fingerprint_with(root, "pyproject.toml", "uv.lock")
     assert explain_change(before.parts, after.parts) == "because uv.lock appeared"
+    # Such as a branch's file in `.git`, after another branch was taken.
+    assert explain_change(after.parts, before.parts) == "because uv.lock counts no longer"
+    (root / "uv.lock").unlink()
     assert explain_change(after.parts, before.parts) == "because uv.lock is gone"
 
 

@@ -80,16 +80,18 @@ def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
 
 def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:
     """Return `because …`, or nothing if no part changed."""
-    reasons = [_explain_part(name, old.get(name), new.get(name)) for name in changed_parts(old, new)]
+    root = new.get("clone", "")
+    reasons = [_explain_part(name, old.get(name), new.get(name), root) for name in changed_parts(old, new)]
     if len(reasons) > 3:
         reasons[2:] = ["%d more changes" % (len(reasons) - 2)]
     return "because " + " and ".join(reasons) if reasons else ""
 
 
-def _explain_part(name: str, old: "str | None", new: "str | None") -> str:
+def _explain_part(name: str, old: "str | None", new: "str | None", root: str) -> str:
     kind, _colon, rest = name.partition(":")
     if kind == "file":
-        return rest + (" appeared" if old is None else " is gone" if new is None else " changed")
+        lost = " counts no longer" if os.path.lexists(os.path.join(root, rest)) else " is gone"
+        return rest + (" appeared" if old is None else lost if new is None else " changed")
     label = "setting " + rest if kind == "setting" else "the kernel's format" if kind == "format" else name
     if "#" in (str(old)[:1], str(new)[:1]):
         return label + " changed"
