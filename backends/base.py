@@ -30,8 +30,6 @@ __all__ = [
     "with_option",
 ]
 
-_LINES_OF_OUTPUT_SHOWN = 40
-
 
 class Job(NamedTuple):
     """What an installer works on; without an environment it resolves or downloads."""
@@ -122,14 +120,13 @@ class Backend:
     ) -> None:
         """Resolve the plan and write the pins to `output` (`uv.lock` or `pylock.toml`), whole or not at all.
 
-        :param upgrade_all: forget earlier pins
-        :param upgrade_packages: names whose earlier pins are forgotten
+        :param upgrade_packages: whose earlier pins are forgotten; with `upgrade_all` all are
         :raises BackendError: this backend cannot write that kind of lock
         """
         raise NotImplementedError
 
     def check_lock(self, interpreter: Interpreter, plan: Plan) -> None:
-        """Fail unless the plan's lock has all that the plan asks for."""
+        """Fail unless the plan's lock has all that it asks for."""
         read_lock(plan, self.markers(interpreter))
 
     def markers(self, interpreter: Interpreter) -> TomlTable:
@@ -139,7 +136,7 @@ class Backend:
         """Yield what is installed at once, with what `[tool.uv.sources]` says of it.
 
         :param of_lines_only: as for `sources_of_step`
-        :param locking: as if there were no lock yet
+        :param locking: as if there were no lock
         :raises BackendError: a requirement that has an index of its own is to be locked
         """
         plan = job.plan
@@ -154,7 +151,7 @@ class Backend:
                         advice = 'set lock = "uv.lock", and let the backend uv write it'
                         raise BackendError(cause % (self.name, line, self.console.mask(index)), None, advice)
                     yield Command(NO_STEP._replace(lines=[line]), False, index)
-                    # Another index may have a newer one.
+                    # Another may have a newer one.
                     name = normalized_project_name(re.split(r"[^\w.-]", line)[0])
                     taken.append("%s==%s" % (name, installed_distributions(job.environment or "")[name][0]))
                 found = [project for project in sources.projects if project.path not in known]
@@ -217,7 +214,7 @@ def run_installer(
     output = result.everything()
     beside = ("Using ", "Resolved ", "hint: To update the lock")
     lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith(beside)]
-    told = re.sub(_BESIDE_THE_CAUSE, "", "\n".join(lines + [""])).splitlines()[-_LINES_OF_OUTPUT_SHOWN:]
+    told = re.sub(_BESIDE_THE_CAUSE, "", "\n".join(lines + [""])).splitlines()[-40:]
     shown = ["  | " + line for line in told]
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
@@ -271,4 +268,4 @@ _ADVICE = (
         "failed to build|subprocess-exited-with-error|build backend",
         "mend the build if the project is yours, else install what it needs, or ask for a version with a wheel",
     ),
-)  # the installers' own words, in lower case
+)  # their words, in lower case

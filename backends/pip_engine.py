@@ -29,7 +29,6 @@ __all__ = ["PipBackend", "requirement_for_pip"]
 _INSTALL = ["install", "--no-compile", "--no-warn-script-location"]
 _AS_LOCKED = ["--no-deps", "--require-hashes"]
 _LOOK = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-_ADVICE_ON_LOCKS = "use the backend uv, or set `lock` to a pylock.toml"
 
 
 class PipBackend(Backend):
@@ -139,7 +138,9 @@ class PipBackend(Backend):
     ) -> None:
         version = self.toolbox.pip(interpreter).version
         if os.path.basename(output) == "uv.lock":
-            raise BackendError("only uv can write uv.lock", output, _ADVICE_ON_LOCKS)
+            raise BackendError(
+                "only uv can write uv.lock", output, "use the backend uv, or set `lock` to a pylock.toml"
+            )
         if version_numbers(version) < (22, 2):
             cause = "pip %s, which Python %s can have, reports no resolution" % (version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")

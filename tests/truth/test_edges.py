@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import os
+import tempfile
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import support
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, swap, wheel
 from truth.samples import WITH_PIP, WITH_UV
@@ -172,3 +179,57 @@ def test_a_lock_with_conflicts_is_refused_with_what_helps(place: Place) -> None:
     for installer in ("uv", "venv"):
         clone.prime("--backend", installer)
         assert versions(clone)["beta"] == "1.0"
+
+
+@pytest.mark.parametrize("installer", WITH_UV)
+def test_a_hash_that_changed_after_the_lock_makes_it_stale(place: Place, installer: str) -> None:
+    line = "alpha==1.5 --hash=sha256:@SHA:alpha-{}-py3-none-any.whl@\n"
+    clone = place.clone(Project("hashes", {"requirements.txt": line.format("1.5")}, {}, {}))
+    clone.prime("lock", "--backend", installer)
+    clone.prime("--backend", installer)
+    clone.write({"requirements.txt": place.fill(line.format("1.0"))})
+    done = clone.prime("--backend", installer, status=6)
+    assert "no such hash" in done.errors
+    clone.write({"requirements.txt": place.fill(line.format("1.5"))})
+    clone.prime("lock", "--check", "--backend", installer)
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+def test_another_revision_of_a_repository_makes_the_lock_stale(place: Place, installer: str) -> None:
+    with serving_repository(place) as url:
+        clone = made(place, f'"fromgit @ git+{url}@v1"')
+        clone.prime("lock", "--backend", installer)
+        clone.prime("--backend", installer)
+        assert versions(clone) == {"fromgit": "1.0"}
+        swap(TOML, "@v1", "@v2")(clone.root, place)
+        assert "@v2" in clone.prime("--backend", installer, status=6).errors
+        clone.prime("lock", "--backend", installer)
+        clone.prime("--backend", installer)
+        assert versions(clone) == {"fromgit": "2.0"}
+
+
+@pytest.mark.parametrize("installer", WITH_UV)
+def test_a_repository_that_only_this_host_has_is_not_locked(place: Place, installer: str) -> None:
+    clone = made(place, '"fromgit @ git+@GIT@@v1"')
+    assert "only this host has" in clone.prime("lock", "--backend", installer, status=6).errors
+    assert not (clone.root / "pylock.toml").exists()
+
+
+@contextlib.contextmanager
+def serving_repository(place: Place) -> Iterator[str]:
+    """Serve the git repository of the place by HTTP; give its URL."""
+    with tempfile.TemporaryDirectory(dir=place.base) as directory:
+        support.git("clone", "-q", "--bare", str(place.base / "repository"), "r.git", where=Path(directory))
+        support.git("update-server-info", where=Path(directory) / "r.git")
+        handler = functools.partial(_QuietHandler, directory=directory)
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}/r.git"
+            server.shutdown()
+            thread.join()
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_args: object) -> None:
+        """Keep quiet."""

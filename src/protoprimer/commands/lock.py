@@ -110,13 +110,12 @@ def _name_nothing_of_this_host(path: str) -> None:
 
     def relative(found: "re.Match[str]") -> str:
         target = os.path.relpath(path_of_file_url(found.group(1)), base)
-        is_elsewhere = target.startswith(os.pardir) or os.path.isabs(target)
-        if is_elsewhere and "archive" not in text[: found.start()].rpartition("\n")[2]:
-            return ""
-        if is_elsewhere:
-            advice = "take it from an index, or from a directory of the repository"
+        if not target.startswith(os.pardir) and not os.path.isabs(target):
+            return 'path = "%s"%s' % (target.replace(os.sep, "/"), found.group(2))
+        if re.search("archive|vcs", text[: found.start()].rpartition("\n")[2]):
+            advice = "take it from an index, or put it into the repository"
             raise InstallError("a lock cannot name a file that only this host has: " + found.group(1), path, advice)
-        return 'path = "%s"%s' % (target.replace(os.sep, "/"), found.group(2))
+        return ""
 
     text = text_of(path)
     changed = re.sub(r'\burl = "(file:[^"]*)"(,? ?)', relative, text)

@@ -261,15 +261,18 @@ def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: 
     own = {project.metadata.normal_name for project in plan.projects()} | names_overridden(plan)
     asked = asked_of_plan(plan, environment, projects_only=plan.lock_kind == "uv.lock")
     asked = [(line, wanted) for line, wanted in asked if wanted.normal_name not in own]
-    for key in ("override-dependencies", "constraint-dependencies"):
-        lines = [RequirementLine(text, key, 0, True) for text in plan.settings.get(key, [])]
-        asked += [(line, wanted) for line in lines for wanted in [line.requirement(plan.root)] if wanted]
+    keys = ("override-dependencies", "constraint-dependencies")
+    lines = [RequirementLine(text, key, 0, True) for key in keys for text in plan.settings.get(key, [])]
+    asked += [(line, wanted) for line in lines for wanted in [line.requirement("")] if wanted]
     for line, wanted in asked:
         name, fault = wanted.normal_name, ""
         if wanted.marker and not marker_holds(wanted.marker, environment):
             continue
         if name in packages:
             fault = _fault_of_pin(plan, wanted, packages[name])
+            hashes = re.findall(r"\bsha\d+:(\w+)", line.text)
+            if hashes and not any(one in str(packages[name]) for one in hashes):
+                fault = fault or "has no such hash for"
         elif not line.is_constraint:
             fault = "has no pin for"
         if fault:

@@ -46,7 +46,8 @@ def _remote(item: TomlTable, info: TomlTable) -> TomlTable:
     source = {"subdirectory": info["subdirectory"]} if info.get("subdirectory") else {}
     if "vcs_info" in info:
         vcs = info["vcs_info"]
-        return {"version": version, "vcs": dict(source, type=vcs["vcs"], url=url, **{"commit-id": vcs["commit_id"]})}
+        source.update({key.replace("_", "-"): vcs[key] for key in ("requested_revision", "commit_id") if key in vcs})
+        return {"version": version, "vcs": dict(source, type=vcs["vcs"], url=url)}
     archive = info["archive_info"]
     hashes = archive.get("hashes") or dict([archive["hash"].split("=", 1)])
     if item.get("is_direct"):

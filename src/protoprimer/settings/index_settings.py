@@ -50,7 +50,8 @@ class IndexSettings:
         self.constraints = self._values("constraint") + self._values("build-constraint")
         self.ca_file = self._of_person("cert", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
         self.client_certificate = self._of_person("client-cert", "SSL_CLIENT_CERT")
-        self.timeout = _seconds(self.one("timeout") or self.one("default-timeout"))
+        told = re.match(r"\d+\.?\d*\Z", self.one("timeout") or self.one("default-timeout") or "")
+        self.timeout = float(told.group()) if told else None
         self.uploaded_prior_to = self.one("uploaded-prior-to")
         self.proxies = self._proxies()
         # As with pip that may ask nobody: only if it was chosen.
@@ -111,7 +112,6 @@ class IndexSettings:
                 "extra-index-url": " ".join(indexes),
                 "find-links": " ".join(self._places(self.find_links, locking)),
                 "no-index": "1" if self.no_index or (self.offline and not index_url) else None,
-                "offline": None,
                 "pre": "1" if is_pre else None,
                 "prerelease": None,
                 "timeout": "%g" % self.timeout if self.timeout else None,
@@ -269,10 +269,3 @@ def _moment_of(text: str, days: int) -> "str | None":
         return None
     past = dt.timedelta(seconds=sum(int(count) * _SECONDS[unit[0]] for count, unit in spans))
     return (dt.datetime.now(dt.timezone.utc) - past).isoformat(timespec="seconds")
-
-
-def _seconds(text: "str | None") -> "float | None":
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
