@@ -24,7 +24,7 @@ __all__ = [
     "tell_unexpected",
 ]
 
-_SECONDS_OF_A_START = 60
+_SECONDS_OF_A_START = 10
 
 
 def invocation_of_process(kind: str, main: "str | None") -> Invocation:
