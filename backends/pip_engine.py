@@ -283,5 +283,7 @@ def _words_for_pip(project: ProjectToInstall) -> "list[str]":
 
 def _earlier_pins(output: str, forgotten: "set[str]") -> "list[str]":
     packages = load_toml(output).get("packages", []) if os.path.isfile(output) else []
-    pins = [(package["name"], package["version"]) for package in packages if "version" in package]
+    # What a URL leads to has another version once the URL is another.
+    packages = [package for package in packages if "version" in package and not {"vcs", "archive"} & set(package)]
+    pins = [(package["name"], package["version"]) for package in packages]
     return ["%s==%s" % pin for pin in pins if normalized_project_name(pin[0]) not in forgotten]

@@ -233,3 +233,16 @@ def serving_repository(place: Place) -> Iterator[str]:
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_args: object) -> None:
         """Keep quiet."""
+
+
+@pytest.mark.parametrize("installer", WITH_PIP)
+def test_another_revision_of_a_repository_moves_no_other_pin(place: Place, installer: str) -> None:
+    with serving_repository(place) as url:
+        clone = made(place, f'"fromgit @ git+{url}@v1", "delta"')
+        clone.prime("lock", "--backend", installer)
+        place.index.add("delta", "1.1")
+        swap(TOML, "@v1", "@v2")(clone.root, place)
+        # An index may be kept for some minutes by its clients.
+        clone.prime("lock", "--backend", installer, environ={"UV_CACHE_DIR": str(place.base / "another")})
+        clone.prime("--backend", installer)
+        assert versions(clone) == {"fromgit": "2.0", "delta": "1.0"}
