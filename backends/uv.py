@@ -9,6 +9,7 @@ from protoprimer.backends.base import Backend, Command, Job, file_options, path_
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
 from protoprimer.errors import BackendError, InstallError
+from protoprimer.fetch.wheels import remove_unused
 from protoprimer.project.asked import index_options, sources_of_step
 from protoprimer.project.build_inputs import local_sources
 from protoprimer.project.locks_read import load_lock, read_lock
@@ -170,7 +171,10 @@ class UvBackend(Backend):
     def _compile(self, job: Job, output: str, upgrades: "list[str]") -> None:
         plan, python = job.plan, ["--python", job.python, "--python-version", _oldest_python(job)]
         # Beside the lock, since its paths count from there.
-        temporary = os.path.join(os.path.dirname(output), "pylock.protoprimer-%s.toml" % os.urandom(8).hex())
+        directory, stem = os.path.dirname(output), "pylock.protoprimer-"
+        # Those of runs that were killed.
+        remove_unused(directory, 3600, lambda name: name.startswith(stem))
+        temporary = os.path.join(directory, "%s%s.toml" % (stem, os.urandom(8).hex()))
         options, environ = self.settings.for_uv(locking=True)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
         arguments += ["--output-file", temporary] + python + options + upgrades + ["-"]

@@ -104,6 +104,31 @@ def test_a_lock_of_uv_for_other_platforms_is_refused_by_each_backend(place: Plac
     clone.prime("--backend", installer)
 
 
+@pytest.mark.parametrize("setting", ['exclude-newer = "2020-01-01T00:00:00Z"', 'prerelease = "allow"'])
+@pytest.mark.parametrize("installer", ["uv", "venv"])
+def test_a_lock_of_uv_that_was_resolved_by_other_rules_is_refused_by_each_backend(
+    place: Place, setting: str, installer: str
+) -> None:
+    clone = place.clone(BY_NAME["uv.lock"])
+    add(TOML, f"\n[tool.uv]\n{setting}\n")(clone.root, place)
+    done = clone.prime("--backend", installer, status=6)
+    assert "./prime lock" in done.errors
+    if setting.startswith("prerelease"):
+        clone.prime("lock")
+        clone.prime("--backend", installer)
+
+
+def test_locking_takes_away_what_a_killed_run_left_beside_the_lock(place: Place) -> None:
+    clone = place.clone(LOCKED)
+    left, other = (clone.root / f"pylock.{name}.toml" for name in ("protoprimer-0123456789abcdef", "other"))
+    for path in (left, other):
+        path.write_text("")
+        os.utime(path, (1, 1))
+    clone.prime("lock", "--backend", "uv")
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_lock_check_says_whether_the_lock_is_stale_and_changes_nothing(place: Place) -> None:
     clone = locked(place)
     before = (clone.root / "pylock.toml").read_bytes()

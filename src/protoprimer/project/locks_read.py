@@ -38,6 +38,12 @@ markers = {
 """
 # No tool writes over what it cannot read.
 _RESTORE = "restore it, or remove it and run: ./prime lock (for uv.lock: ./prime uv -- lock)"
+# By what they are in `IndexSettings.facts`, with the values that say nothing.
+_OPTIONS = (
+    ("resolution", "resolution-mode", ("", "highest")),
+    ("prerelease", "prerelease-mode", ("", "if-necessary", "if-necessary-or-explicit")),
+    ("uploaded-prior-to", "exclude-newer", ("",)),
+)
 
 
 # Texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
@@ -51,6 +57,7 @@ _LOCK = {
     "requires-python": str,
     "environments": [str],
     "supported-markers": [str],
+    "options": {},
     "default-groups": [str],
     "package": [dict(_PACKAGE, **{"source!": {}, "wheels": [_FILE], "sdist": _FILE})],
     "packages": [dict(_PACKAGE, wheels=[_PINNED_FILE], sdist=_PINNED_FILE)],
@@ -186,6 +193,7 @@ def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable
     if document.get("conflicts"):
         cause = "uv.lock declares conflicts, which only uv can resolve, with no index set"
         raise InstallError(cause, plan.lock, "set `lock` to a pylock.toml")
+    _refuse_other_options(plan, document.get("options", {}))
     pending = [edge for member in plan.members() for edge in _edges_of_member(plan, document, member)]
     chosen, done = {}, set()  # type: dict[str, TomlTable], set[tuple[str, str]]
     while pending:
@@ -200,6 +208,16 @@ def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable
                 optional = package.get("optional-dependencies", {}).get(extra, [])
                 pending += optional if extra else package.get("dependencies", [])
     return {name: _as_pylock(chosen[name]) for name in sorted(chosen)}
+
+
+def _refuse_other_options(plan: Plan, options: TomlTable) -> None:
+    # uv would resolve anew.
+    for name, key, usual in _OPTIONS:
+        now, then = "".join(plan.settings.get(name, [])[:1]), str(options.get(key, ""))
+        is_moment = re.match(r"\d{4}-\d\d-\d\dT.*Z", now)
+        if (now in usual) != (then in usual) or (is_moment and now != then):
+            cause = "uv.lock was resolved with another %s: %s, not %s"
+            raise _refused_lock(plan, cause % (key, then or "none", now or "none"))
 
 
 def _package_of_edge(document: TomlTable, edge: TomlTable, environment: TomlTable) -> TomlTable:
