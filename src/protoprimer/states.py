@@ -100,9 +100,7 @@ def configuration(
 
 def plan(configuration: Configuration, command_line: CommandLine, index_settings: IndexSettings) -> Plan:
     """What is to be installed, and from which files that follows."""
-    planned = make_plan(configuration)
-    planned.settings = index_settings.facts()
-    return planned.from_scratch() if command_line.command == "reboot" else planned
+    return make_plan(configuration, index_settings.facts(), rebuild=command_line.command == "reboot")
 
 
 def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:

@@ -41,7 +41,7 @@ def names_of(table: dict[str, Any], *arguments: str, pythons: tuple[str, ...] = 
 
 
 def expanded(asked: Any, tmp_path: Path) -> list[str]:
-    plan = Plan(str(tmp_path), [], None)
+    plan = Plan(str(tmp_path), [])
     return expanded_pythons(asked, plan, str(tmp_path), Console(stream=io.StringIO()), here=False, place="here")
 
 

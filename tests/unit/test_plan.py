@@ -35,7 +35,7 @@ def plan_of(root: Path, files: dict[str, str], *, lock_must_exist: bool = True) 
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content, encoding="utf-8")
     (root / "prime").touch()
-    return make_plan(configuration_of(root), lock_must_exist)
+    return make_plan(configuration_of(root), lock_must_exist=lock_must_exist)
 
 
 def test_root_project_is_installed_editable_by_default(tmp_path: Path) -> None:

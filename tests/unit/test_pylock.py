@@ -16,7 +16,7 @@ from protoprimer.formats.toml import parse_toml
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.metadata import read_project
-from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall
+from protoprimer.project.plan import InstallStep, LockChoice, Plan, ProjectToInstall
 from protoprimer.system.console import Console
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def plan_with(
     assert metadata is not None
     metadata.groups.update({group: [] for group in groups})
     member = ProjectToInstall(str(lock.parent), True, list(extras), list(groups), metadata)
-    return Plan(str(lock.parent), [InstallStep([member], [], [], list(arguments), list(lines))], str(lock))
+    chosen = LockChoice(str(lock), str(lock), "./prime lock")
+    return Plan(str(lock.parent), [InstallStep([member], [], [], list(arguments), list(lines))], chosen)
 
 
 def lock_of(directory: Path, text: str, name: str = "pylock.toml") -> Path:

@@ -30,7 +30,7 @@ def test_a_program_of_the_environment_is_its_own_whatever_ending_it_is_found_wit
     (tmp_path / "pyvenv.cfg").write_text("")
     scripts = scripts_directory(str(tmp_path))
     monkeypatch.setattr("shutil.which", lambda name, path: os.path.join(path, name + ".EXE"))
-    plan = Plan(str(tmp_path), [], None)
+    plan = Plan(str(tmp_path), [])
     refuse_python_program_of_host("python", scripts, str(tmp_path), str(tmp_path), lambda: plan)
 
 

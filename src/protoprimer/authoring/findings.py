@@ -29,7 +29,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     try:
         plan, missing, advice = make_plan(configuration, lock_must_exist=False), "", None
     except NothingChosenError as error:
-        plan, missing, advice = Plan(root, [], None), error.cause, error.advice
+        plan, missing, advice = Plan(root, []), error.cause, error.advice
     required = required_python_of(configuration, plan)
     asked = "%s, from %s" % (required.request.text, required)
     lines = [

@@ -23,8 +23,7 @@ __all__ = ["lock_command"]
 
 def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
     """Write the lock file; pins stay unless they are to be upgraded. `--check` writes nothing."""
-    plan = make_plan(configuration, lock_must_exist=False)
-    plan.settings = graph.evaluate("index_settings").facts()
+    plan = make_plan(configuration, graph.evaluate("index_settings").facts(), lock_must_exist=False)
     graph.provide("plan", plan)
     if command_line.has("check"):
         return _check_lock(graph, plan, console)

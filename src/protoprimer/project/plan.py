@@ -25,6 +25,7 @@ from protoprimer.system.files import path_at, text_of
 __all__ = [
     "NO_STEP",
     "InstallStep",
+    "LockChoice",
     "NothingChosenError",
     "Plan",
     "ProjectToInstall",
@@ -95,32 +96,50 @@ class InstallStep(NamedTuple):
 NO_STEP = InstallStep([], [], [], [], [])
 
 
+class LockChoice(NamedTuple):
+    """The lock file to install from, if there is one; the command line that writes the one at `to_write`."""
+
+    path: "str | None"
+    to_write: str
+    command: str
+
+
+_NO_LOCK = LockChoice(None, "", "./prime lock")
+
+
 class Plan:
     """What is to be installed, from which pins.
 
-    :ivar lock: the lock file to install from; the command line `lock_command` writes `lock_to_write`
-    :ivar resolution: as for `uv pip install --resolution`
-    :ivar settings: `IndexSettings.facts`
-    :ivar hint: what is left out since it cannot be read
-    :ivar patterns: of further files that count
-    :ivar is_configured: whether the configuration says what is to be installed
-    :ivar rebuild: build projects although an earlier build would do
+    :param resolution: as for `uv pip install --resolution`
+    :param settings: `IndexSettings.facts`
+    :param patterns: of further files that count
+    :param is_configured: whether the configuration says what is to be installed
+    :param rebuild: build projects although an earlier build would do
     """
 
-    def __init__(self, root: str, steps: "list[InstallStep]", lock: "str | None" = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        steps: "list[InstallStep]",
+        lock: LockChoice = _NO_LOCK,
+        build_constraints: "str | None" = None,
+        seed_pip: bool = False,
+        resolution: str = "highest",
+        settings: "dict[str, list[str]] | None" = None,
+        patterns: Iterable[str] = (),
+        is_configured: bool = False,
+        rebuild: bool = False,
+    ) -> None:
         self.root = root
         self.steps = steps
-        self.lock = lock
-        self.lock_to_write = lock or os.path.join(root, "pylock.toml")
-        self.lock_command = "./prime lock"
-        self.build_constraints = None  # type: str | None
-        self.seed_pip = False
-        self.resolution = "highest"
-        self.settings = {}  # type: dict[str, list[str]]
-        self.hint = None  # type: str | None
-        self.patterns = []  # type: list[str]
-        self.is_configured = False
-        self.rebuild = False
+        self.lock, self.lock_to_write, self.lock_command = lock
+        self.build_constraints = build_constraints
+        self.seed_pip = seed_pip
+        self.resolution = resolution
+        self.settings = settings or {}
+        self.patterns = patterns
+        self.is_configured = is_configured
+        self.rebuild = rebuild
         self._inputs = None  # type: Inputs | None
         self._workspace = None  # type: list[ProjectMetadata] | None
 
@@ -132,6 +151,11 @@ class Plan:
         anew = copy(self)
         anew.rebuild = True
         return anew
+
+    @property
+    def hint(self) -> "str | None":
+        """What is left out since it cannot be read."""
+        return "; ".join(note for one in self.all_metadata() for note in one.unread_groups) or None
 
     def members(self) -> "list[ProjectToInstall]":
         return [member for step in self.steps for member in step.members]
@@ -192,27 +216,37 @@ class Plan:
         return found
 
 
-def make_plan(configuration: Configuration, lock_must_exist: bool = True) -> Plan:
+def make_plan(
+    configuration: Configuration,
+    settings: "dict[str, list[str]] | None" = None,
+    lock_must_exist: bool = True,
+    rebuild: bool = False,
+) -> Plan:
     """Return what the configuration, or without any the repository itself, asks to be installed.
 
     :raises ConfigurationError: something that is named does not exist
     """
     configured = configuration.get("install")  # type: list[TomlTable] | None
-    steps = _default_steps(configuration) if configured is None else configured
-    plan = Plan(configuration.root, [_step(configuration, step) for step in steps])
-    plan.is_configured = configured is not None
+    asked = _default_steps(configuration) if configured is None else configured
+    steps = [_step(configuration, step) for step in asked]
     globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
     # Projects that appear there are told.
-    globs += [] if steps or plan.is_configured else ["*", "*/*"]
-    plan.patterns = [os.path.join(one, name) for one in globs for name in METADATA_FILES]
-    plan.seed_pip = configuration.get("seed-pip")
-    plan.resolution = configuration.get("resolution")
+    globs += [] if asked or configured is not None else ["*", "*/*"]
     build_constraints = configuration.text("build-constraints")
     if build_constraints:
-        plan.build_constraints = _existing_file(configuration, "build-constraints", build_constraints)
-    plan.hint = "; ".join(note for one in plan.all_metadata() for note in one.unread_groups) or None
-    _settle_lock(plan, configuration, lock_must_exist)
-    return plan
+        build_constraints = _existing_file(configuration, "build-constraints", build_constraints)
+    return Plan(
+        configuration.root,
+        steps,
+        _chosen_lock(configuration, any(step.members for step in steps), lock_must_exist),
+        build_constraints=build_constraints,
+        seed_pip=configuration.get("seed-pip"),
+        resolution=configuration.get("resolution"),
+        settings=settings,
+        patterns=[os.path.join(one, name) for one in globs for name in METADATA_FILES],
+        is_configured=configured is not None,
+        rebuild=rebuild,
+    )
 
 
 def _default_steps(configuration: Configuration) -> "list[TomlTable]":
@@ -359,32 +393,29 @@ def requirements_of_member(member: ProjectToInstall) -> "list[str]":
     return lines
 
 
-def _settle_lock(plan: Plan, configuration: Configuration, must_exist: bool) -> None:
+def _chosen_lock(configuration: Configuration, has_projects: bool, must_exist: bool) -> LockChoice:
     # A cell of a matrix has a name of its own behind it.
     name, cell = configuration.environment_name, "." + str(configuration.cell.get("name"))
     name = name[: -len(cell)] if name.endswith(cell) else name
     table = configuration.leaps["env"] if name != DEFAULT_ENVIRONMENT else {}
     own = "pylock.%s.toml" % name.replace(".", "-") if {"install", "python"} & set(table) else "pylock.toml"
-    plan.lock_to_write = os.path.join(plan.root, own)
-    plan.lock_command += (" -e " + name) * (name != DEFAULT_ENVIRONMENT)
-    if configuration.get("lock") is False or plan.resolution != "highest":
-        return
+    path, command = configuration.path_of(own), "./prime lock" + (" -e " + name) * (name != DEFAULT_ENVIRONMENT)
+    if configuration.get("lock") is False or configuration.get("resolution") != "highest":
+        return LockChoice(None, path, command)
     configured = configuration.text("lock")
     if configured:
-        plan.lock = plan.lock_to_write = configuration.path_of(configured)
-        if not re.match(r"(uv\.lock|pylock(\..+)?\.toml)$", os.path.basename(plan.lock)):
+        path = configuration.path_of(configured)
+        if not re.match(r"(uv\.lock|pylock(\..+)?\.toml)$", os.path.basename(path)):
             cause, advice = "%s is not a lock file of a known kind", "name it uv.lock, pylock.toml or pylock.NAME.toml"
             raise configuration.error("lock", cause % configured, advice)
-        if must_exist and not os.path.isfile(plan.lock):
-            cause = "the lock file %s does not exist" % plan.lock
-            raise configuration.error("lock", cause, "write it: " + plan.lock_command)
-        return
+        if must_exist and not os.path.isfile(path):
+            raise configuration.error("lock", "the lock file %s does not exist" % path, "write it: " + command)
+        return LockChoice(path, path, command)
     is_same = table.get("install") in (None, configuration.leaps["client"].get("install"))
     # uv.lock pins projects: where none is installed it is somebody else's.
-    names = [own] + ["pylock.toml"] * is_same + ["uv.lock"] * bool(plan.members())
-    plan.lock = next(filter(os.path.isfile, (os.path.join(plan.root, name) for name in names)), None)
-    if plan.lock_kind == "uv.lock":
-        plan.lock_to_write = str(plan.lock)
+    names = [own] + ["pylock.toml"] * is_same + ["uv.lock"] * has_projects
+    found = next(filter(os.path.isfile, map(configuration.path_of, names)), None)
+    return LockChoice(found, found if found and found.endswith("uv.lock") else path, command)
 
 
 def prompt_label(configuration: Configuration) -> str:
