@@ -193,7 +193,8 @@ def _applies(point: Point, fault: str) -> bool:
 def _faults_of_end(fault: str, status: int, errors: str, with_children: bool) -> list[str]:
     """Return what is wrong with the disturbed run's own end."""
     found = []
-    if "Traceback" in errors:
+    # A build's own is quoted behind a bar.
+    if any("Traceback" in line for line in errors.splitlines() if not line.startswith("  | ")):
         found.append(f"a traceback: {errors}")
     if with_children or fault in ERRORS:
         allowed: tuple[int, ...] = (
