@@ -230,8 +230,6 @@ def make_plan(
     asked = _default_steps(configuration) if configured is None else configured
     steps = [_step(configuration, step) for step in asked]
     globs = [item["path"] for step in configured or [] for item in step["projects"] if has_wildcard(item["path"])]
-    # Projects that appear there are told.
-    globs += [] if asked or configured is not None else ["*", "*/*"]
     build_constraints = configuration.text("build-constraints")
     if build_constraints:
         build_constraints = _existing_file(configuration, "build-constraints", build_constraints)
