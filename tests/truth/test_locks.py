@@ -12,7 +12,7 @@ import pytest
 import simple_index
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, put, swap, wheel
-from truth.samples import WITH_UV
+from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_a_lock_of_uv_that_lacks_a_selected_extra_is_refused_by_pip_too(place: P
     assert "delta" in done.errors
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_lock_of_uv_for_other_platforms_is_refused_by_each_backend(place: Place, installer: str) -> None:
     """uv leaves out of it what only this platform needs, and the markers of what is in it."""
     clone = place.clone(BY_NAME["uv.lock"])
@@ -105,7 +105,7 @@ def test_a_lock_of_uv_for_other_platforms_is_refused_by_each_backend(place: Plac
 
 
 @pytest.mark.parametrize("setting", ['exclude-newer = "2020-01-01T00:00:00Z"', 'prerelease = "allow"'])
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_lock_of_uv_that_was_resolved_by_other_rules_is_refused_by_each_backend(
     place: Place, setting: str, installer: str
 ) -> None:
