@@ -40,3 +40,12 @@ def place(
     with placed(base, shared_directory / "cache", build_backends) as made:
         yield made
     shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def index_as_it_was(place: Place) -> Iterator[None]:
+    """Take out of the index what a test has put there."""
+    served = dict(place.index.files)
+    yield
+    place.index.files.clear()
+    place.index.files.update(served)

@@ -23,19 +23,14 @@ if TYPE_CHECKING:
 
     import clones
 
-pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX")]
+pytestmark = [
+    pytest.mark.index,
+    pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX"),
+    pytest.mark.usefixtures("index_as_it_was"),
+]
 
 OTHER = '\n[[tool.uv.index]]\nname = "other"\nurl = "@OTHER@"\nexplicit = true\n'
 FROM_OTHER = '\n[tool.uv.sources]\nalpha = { index = "other" }\n' + OTHER
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(place: Place) -> Iterator[None]:
-    """Take out of the index what a test has put there."""
-    served = dict(place.index.files)
-    yield
-    place.index.files.clear()
-    place.index.files.update(served)
 
 
 def made(place: Place, dependencies: str, more: str = "", files: dict[str, str] | None = None) -> clones.Clone:

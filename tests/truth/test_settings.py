@@ -18,9 +18,13 @@ from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Proje
 from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
-pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX")]
+pytestmark = [
+    pytest.mark.index,
+    pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX"),
+    pytest.mark.usefixtures("index_as_it_was"),
+]
 
 
 def asking(requirement: str, more: str = "") -> Project:
@@ -403,15 +407,6 @@ def test_a_host_that_has_the_names_of_the_workspace_in_its_index_is_no_source_of
     for backend in support.BACKENDS:
         project = BY_NAME["no build-system, and a source"]
         assert booted(place.clone(project), project, backend).names()["inner"] == "5 editable"
-
-
-@pytest.fixture(autouse=True)
-def as_it_was(place: Place) -> Iterator[None]:
-    """Take out of the index what a test has put there."""
-    served = dict(place.index.files)
-    yield
-    place.index.files.clear()
-    place.index.files.update(served)
 
 
 @pytest.mark.parametrize("installer", WITH_PIP)

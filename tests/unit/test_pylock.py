@@ -368,6 +368,21 @@ def test_arguments_are_requirements_files_and_values_of_options(
             read_lock(plan_with(lock, arguments=arguments), HERE)
 
 
+def test_uv_lock_that_was_resolved_up_to_the_same_moment_is_taken_however_that_is_written(tmp_path: Path) -> None:
+    """uv leaves out the zeros after the second."""
+    text = (
+        'version = 1\n[options]\nexclude-newer = "2026-10-01T00:00:00Z"\n'
+        '[[package]]\nname = "demo"\nversion = "1"\nsource = { editable = "." }\n'
+    )
+    plan = plan_with(lock_of(tmp_path, text, "uv.lock"))
+    for moment in ("2026-10-01T00:00:00Z", "2026-10-01T00:00:00.000Z"):
+        plan.settings = {"uploaded-prior-to": [moment]}
+        assert read_lock(plan, HERE).hashed == []
+    plan.settings = {"uploaded-prior-to": ["2026-10-02T00:00:00Z"]}
+    with pytest.raises(InstallError, match="resolved with another exclude-newer"):
+        read_lock(plan, HERE)
+
+
 def test_uv_lock_with_conflicts_is_left_to_uv(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match="only uv can resolve"):
         read_lock(plan_with(lock_of(tmp_path, "version = 1\nconflicts = [[]]\n", "uv.lock")), HERE)

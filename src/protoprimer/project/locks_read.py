@@ -213,7 +213,9 @@ def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable
 def _refuse_other_options(plan: Plan, options: TomlTable) -> None:
     # uv would resolve anew.
     for name, key, usual in _OPTIONS:
-        now, then = "".join(plan.settings.get(name, [])[:1]), str(options.get(key, ""))
+        told = "".join(plan.settings.get(name, [])[:1]), str(options.get(key, ""))
+        # uv writes no zeros after the second.
+        now, then = (re.sub(r"\.\d+(?=Z)", "", one) for one in told)
         is_moment = re.match(r"\d{4}-\d\d-\d\dT.*Z", now)
         if (now in usual) != (then in usual) or (is_moment and now != then):
             cause = "uv.lock was resolved with another %s: %s, not %s"

@@ -193,7 +193,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         for path in Inputs().add_matching(project.path, "**/*" + end)
     ]
     # The clock that dates files lags.
-    made = [path for path in modules if content_of(path) and os.stat(path).st_ctime >= started - 0.02]
+    made = [path for path in modules if os.stat(path).st_ctime >= started - 0.02 and content_of(path)]
     return dict(record, in_checkout=written, carried=carry(path, request.configuration, console) + made)
 
 
