@@ -4,73 +4,45 @@ import glob
 import os
 import re
 import sys
-from typing import Iterator, NamedTuple
+from typing import Iterator
 
-from protoprimer.formats.versions import PythonRequest
-from protoprimer.pythons.probe import version_in_name
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import has_file, paths_in, start_of
+from protoprimer.system.files import paths_in, start_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import directories_on_path, user_cache_directory
 from protoprimer.system.platform import is_windows
 
-__all__ = ["InterpreterCandidate", "interpreter_candidates", "places_of_uv_pythons"]
-
-# What stands for a number of the version that no name tells.
-_ANY = 99
+__all__ = ["interpreter_candidates", "places_of_uv_pythons"]
 
 
-class InterpreterCandidate(NamedTuple):
-    """A file that may be an interpreter; `limit` is the newest version that it can be, as far as its names tell."""
-
-    path: str
-    origin: str
-    is_pypy: bool
-    limit: "tuple[int, ...]"
-
-    def may_fit(self, request: PythonRequest) -> bool:
-        if self.is_pypy != (request.implementation == "pypy"):
-            return False
-        major, minor, patch = self.limit
-        versions = ["%d.%d.%d" % (major, minor, last) for last in ([patch] if patch != _ANY else range(30))]
-        return major == _ANY or any(request.specifiers.contains(version) for version in versions)
-
-
-def interpreter_candidates(wild: Interpreter, console: Console) -> "list[InterpreterCandidate]":
-    """Return what may be an interpreter, in the documented order, each real file once."""
-    candidates = {}  # type: dict[str, InterpreterCandidate]
-    for path, origin, installation in _interpreter_paths(wild, console):
+def interpreter_candidates(wild: Interpreter, console: Console) -> "list[tuple[str, str]]":
+    """Return path and origin of what may be an interpreter, in the documented order, each real file once."""
+    candidates = {}  # type: dict[str, tuple[str, str]]
+    for path, origin in _interpreter_paths(wild, console):
         real = os.path.realpath(path)
-        if real in candidates or not os.access(real, os.X_OK) or not os.path.isfile(real) or _is_shim(path, real):
-            continue
-        # One of an environment stands for the base; of a copy the probe finds it.
-        shown = real if has_file(os.path.dirname(path), "..", "pyvenv.cfg") else path
-        names = [installation, os.path.basename(real), os.path.basename(path)]
-        numbers = next(filter(None, map(version_in_name, names)), ())
-        is_pypy = any(name.startswith("pypy") for name in names)
-        candidates[real] = InterpreterCandidate(shown, origin, is_pypy, (numbers + (_ANY, _ANY, _ANY))[:3])
+        if real not in candidates and os.access(real, os.X_OK) and os.path.isfile(real) and not _is_shim(path, real):
+            candidates[real] = path, origin
     return list(candidates.values())
 
 
-def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str, str]]":
-    """Yield path, origin and the name of the directory that it is installed in alone, if it is."""
-    yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin, ""
+def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str]]":
+    yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin
     search = [os.path.normpath(entry) for entry in directories_on_path()]
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
     managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
     for origin, directory in _installation_roots(managers):
         for prefix in sorted(paths_in(directory), key=os.path.islink):
             for path in _python_files(prefix if is_windows() else os.path.join(prefix, "bin")):
-                yield path, origin, os.path.basename(prefix)
+                yield path, origin
     for directory in search:
         for path in _python_files(directory):
-            yield path, "PATH", ""
+            yield path, "PATH"
     for path in _registered_pythons(search, console) if is_windows() else []:
-        yield path, "registry", ""
+        yield path, "registry"
     for directory in _system_directories():
         for path in _python_files(directory):
-            yield path, "system", ""
+            yield path, "system"
 
 
 def places_of_uv_pythons() -> "list[str]":

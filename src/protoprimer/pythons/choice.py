@@ -12,7 +12,7 @@ from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.versions import PythonRequest, Version, version_numbers
-from protoprimer.pythons.candidates import InterpreterCandidate, interpreter_candidates, places_of_uv_pythons
+from protoprimer.pythons.candidates import interpreter_candidates, places_of_uv_pythons
 from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
 from protoprimer.system.children import run_child, scrubbed_environment
 from protoprimer.system.console import Console
@@ -53,13 +53,18 @@ def choose_interpreter(
     if is_candidate and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
     refusals = []  # type: list[InterpreterRefusal]
-    candidates = interpreter_candidates(wild, toolbox.console)
-    # A name is only evidence: before nothing fits, what it speaks against is probed too.
-    for is_likely in (True, False):
-        some = [candidate for candidate in candidates if candidate.may_fit(request) == is_likely]
-        newest = _newest_fitting(some, request, toolbox, refusals)
-        if newest is not None:
-            return newest
+    fitting = []  # type: list[Interpreter]
+    for probed in all_interpreters(toolbox.cache_directory, toolbox.console):
+        misfit = interpreter_misfit(probed, request) if isinstance(probed, Interpreter) else None
+        if isinstance(probed, InterpreterRefusal):
+            refusals.append(probed)
+        elif misfit is None:
+            fitting.append(probed)
+        else:
+            refusals.append(InterpreterRefusal(probed.executable, misfit, probed.version, probed.origin))
+    if fitting:
+        # Among equals the first.
+        return max(fitting, key=lambda one: Version(one.version))
     bundle = toolbox.settings.bundle
     if not downloads:
         no_download = "not tried: " + ("this run only looks" if downloads is None else "python-downloads is false")
@@ -93,33 +98,11 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
 def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
     """Return all that is or claims to be an interpreter, the running one first."""
     found = {}  # type: dict[str, Interpreter | InterpreterRefusal]
-    for candidate in interpreter_candidates(wild_interpreter(), console):
-        probed = probe_interpreter(candidate.path, cache_directory, console, candidate.origin)
+    for candidate, origin in interpreter_candidates(wild_interpreter(), console):
+        probed = probe_interpreter(candidate, cache_directory, console, origin)
         path = probed.executable if isinstance(probed, Interpreter) else probed.path
         found.setdefault(os.path.realpath(path), probed)
     return list(found.values())
-
-
-def _newest_fitting(
-    candidates: "list[InterpreterCandidate]",
-    request: PythonRequest,
-    toolbox: ToolBox,
-    refusals: "list[InterpreterRefusal]",
-) -> "Interpreter | None":
-    """Return the earliest found of the newest that fit; why others do not is added to `refusals`."""
-    fitting = {}  # type: dict[int, Interpreter]
-    for candidate in sorted(candidates, key=lambda one: one.limit, reverse=True):
-        if any(candidate.limit < one.version_info for one in fitting.values()):
-            break
-        probed = probe_interpreter(candidate.path, toolbox.cache_directory, toolbox.console, candidate.origin)
-        if isinstance(probed, Interpreter):
-            misfit = interpreter_misfit(probed, request)
-            if misfit is None:
-                fitting[candidates.index(candidate)] = probed
-                continue
-            probed = InterpreterRefusal(candidate.path, misfit, probed.version, candidate.origin)
-        refusals.append(probed)
-    return max((fitting[place] for place in sorted(fitting)), key=lambda one: Version(one.version), default=None)
 
 
 def _wanted_python(request: PythonRequest) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from typing import Any
 
 from protoprimer.errors import InstallError, PrimerError
@@ -14,17 +13,13 @@ from protoprimer.system.paths import environment_python
 from protoprimer.system.platform import is_windows
 
 __all__ = [
-    "MATRIX_VARIABLE",
     "ORIGIN_OF_WILD",
     "probe_interpreter",
     "verify_environment_interpreter",
-    "version_in_name",
     "wild_interpreter",
 ]
 
 ORIGIN_OF_WILD = "this Python"
-# Set by a matrix for its children: which run of it they belong to.
-MATRIX_VARIABLE = "PROTOPRIMER_MATRIX"
 PROBE_SECONDS = 5.0
 OLDEST_PYTHON = (3, 6)
 
@@ -91,33 +86,18 @@ def probe_interpreter(
     """Return what the interpreter at `path` is, or why it cannot serve; it is asked anew where its files changed."""
     path = os.path.abspath(path)
     memory = os.path.join(cache_directory, "interpreters", sha256_of(os.fsencode(path))[:32] + ".json")
-    kept, matrix = json_table(content_of(memory)), os.environ.get(MATRIX_VARIABLE)
-    facts = _remembered_facts(kept)
+    facts = _remembered_facts(json_table(content_of(memory)))
     if facts is None:
         try:
-            if matrix and kept.get("matrix") == matrix:
-                raise PrimerError(str(kept.get("cause")))
             facts = _facts_at_home(_answer_of(path, _PROBE_ARGUMENTS, console), console)
         except PrimerError as error:
-            if matrix:
-                # For the cells of this matrix only: each would wait for what never answers.
-                _remember(memory, matrix=matrix, cause=error.cause)
             console.detail("%s cannot serve: %s" % (path, error.cause))
             return InterpreterRefusal(path, error.cause, origin=origin)
         _remember_facts(memory, path, facts)
     version = str(facts["version"])
     if tuple(facts["version_info"]) < OLDEST_PYTHON:
         return InterpreterRefusal(path, "older than %d.%d, the oldest that can serve" % OLDEST_PYTHON, version, origin)
-    named = version_in_name(os.path.basename(path))
-    if list(named) != facts["version_info"][: len(named)]:
-        return InterpreterRefusal(path, "its name says %s" % ".".join(map(str, named)), version, origin)
     return Interpreter(facts, origin or path)
-
-
-def version_in_name(name: str) -> "tuple[int, ...]":
-    """Return the numbers in a name such as `python3.11`, `3.11.7` or `cpython-3.11.7-...`."""
-    found = re.match(r"(?:cpython-?|python|pypy)?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?", name)
-    return tuple(int(one) for one in found.groups() if one) if found else ()
 
 
 def _answer_of(python: str, arguments: "list[str]", console: Console, seconds: float = 0) -> "dict[str, Any]":
@@ -207,10 +187,7 @@ def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     deciding = [path, os.path.join(directory, "pyvenv.cfg"), os.path.join(os.path.dirname(directory), "pyvenv.cfg")]
     if "stdlib" in facts:
         deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
-    _remember(memory, format=_CACHE_FORMAT, stamps={name: _file_stamp(name) for name in deciding}, facts=facts)
-
-
-def _remember(memory: str, **kept: Any) -> None:
+    kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
     keep_in_cache(memory, json.dumps(kept, indent=1, sort_keys=True).encode("ascii"))
 
 

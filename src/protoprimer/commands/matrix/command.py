@@ -16,7 +16,6 @@ from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.graph import StateGraph
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import Plan, check_choices
-from protoprimer.pythons.probe import MATRIX_VARIABLE
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import CELL_VARIABLE, Configuration
 from protoprimer.states import Invocation, bootstrap_graph
@@ -38,7 +37,6 @@ _WAYS_TO_END = (("SIGINT", 5.0), ("SIGTERM", 3.0), ("SIGKILL", 3.0))
 
 def matrix_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
     """Serve `matrix`, as told in docs/reference/matrix.md."""
-    os.environ[MATRIX_VARIABLE] = "%d at %r" % (os.getpid(), time.time())
     line, table, cells = command_line, configuration.get("matrix") or {}, graph.call(wanted_cells)
     if line.has("github"):
         entries = [dict({axis: value for axis, value in cell.axes.items() if value}, cell=cell.name) for cell in cells]
