@@ -110,9 +110,7 @@ def test_without_any_wish_every_supported_minor_is_meant(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["bananas", "/usr/bin/python3", ">=three"])
 def test_what_names_no_python_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"names no Python|is a path, not a version|is not a version specifier"
-    ):
+    with pytest.raises(ConfigurationError, match=r"names no Python|is not a version specifier"):
         expanded(text, tmp_path)
 
 

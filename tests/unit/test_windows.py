@@ -55,20 +55,6 @@ def test_a_junction_is_made_where_it_can_and_no_directory_left_where_not(
     assert os.path.lexists(link) != is_refused
 
 
-def test_where_only_cmd_makes_junctions_its_words_are_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cmd = tmp_path / "bin" / "cmd"
-    cmd.parent.mkdir()
-    cmd.write_text("#!/bin/sh\necho 'Local volumes are required' >&2; exit 1\n")
-    cmd.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{cmd.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setitem(sys.modules, "_winapi", None)
-    monkeypatch.setattr(files, "is_windows", lambda: True)
-    with pytest.raises(OSError, match="Local volumes are required"):
-        files.link_directory(str(tmp_path), str(tmp_path / "link"), str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("told", "ended_with"), [(0, 0), (7, 7), (0x7FFFFFFF, 0x7FFFFFFF), (0xC000013A, -1073741510), (0xFFFFFFFF, -1)]
 )

@@ -148,10 +148,7 @@ class TomlReader:
 
     def error(self, message: str, at: "int | None" = None) -> TomlError:
         at = self.at if at is None else at
-        found = self.text[at : at + 1]
-        if found and found not in "\t\n" and (found < " " or found == "\x7f"):
-            message = "the control character U+%04X is not allowed here" % ord(found)
-        elif found == "\ufeff" and at == 0:
+        if at == 0 and self.text.startswith("\ufeff"):
             message = "it starts with a byte order mark"
         return TomlError(message, self.text.count("\n", 0, at) + 1)
 

@@ -124,11 +124,9 @@ def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
         is_valid = is_equality and not stem.strip("vV0123456789!.")
     else:
         is_valid = (not named.local or is_equality) and (operator != "~=" or len(named.release) > 1)
-    if operator and is_valid:
-        return operator, stem + (wildcard or ""), named
-    if operator and wildcard:
-        raise InvalidSpecifier("%r is not a version specifier: .* goes with == and != only" % clause)
-    raise InvalidSpecifier("%r is not a version specifier (PEP 440), such as >=3.8 or ==3.11.*" % clause)
+    if not (operator and is_valid):
+        raise InvalidSpecifier("%r is not a version specifier (PEP 440), such as >=3.8 or ==3.11.*" % clause)
+    return operator, stem + (wildcard or ""), named
 
 
 def _meets_clause(written: str, candidate: Version, operator: str, text: str, named: "Version | None") -> bool:
@@ -192,9 +190,8 @@ def parse_python_request(text: str) -> PythonRequest:
     text = text.strip()
     if text.lower() in ("any", "system"):
         return PythonRequest(text, SpecifierSet(), None, False, False)
-    if text.startswith(("/", ".", "~/")) or "\\" in text:
-        raise InvalidSpecifier("%r is a path, not a version such as 3.11 or a range such as >=3.8,<4" % text)
-    for name in text.split("/"):
+    is_path = text.startswith(("/", ".", "~/")) or "\\" in text
+    for name in [] if is_path else text.split("/"):
         found = re.match(_PYTHON_NAME, name)
         implementation, wanted, version, pre, wildcard, threads, rest = found.groups() if found else (None,) * 7
         if found and (implementation or not rest):
@@ -229,12 +226,15 @@ def poetry_python_range(text: str) -> "str | None":
     ranges = []
     for alternative in re.split(r"\|\|?", text):
         clauses = re.findall(r"[^\s,]+", re.sub(r"([<>=!~^])\s+", r"\1", alternative))
-        ranges.append(",".join(filter(None, map(_poetry_clause, clauses))))
+        # Of `~2.7 || ^3.5` the second counts.
+        if alternative == text or not re.match(r"[\s~^=>]*2(?!\d)", alternative):
+            ranges.append(",".join(filter(None, map(_poetry_clause, clauses))))
     try:
-        alternatives = [SpecifierSet(one) for one in ranges]
+        SpecifierSet(",".join(ranges))
     except InvalidSpecifier:
         return None
-    return min(ranges, key=len) if len(ranges) == 1 or "" in ranges else _union_of_ranges(alternatives)
+    # Other alternatives cannot be said in one range.
+    return ranges[0] if len(ranges) == 1 else None
 
 
 def _poetry_clause(clause: str) -> str:
@@ -250,18 +250,3 @@ def _poetry_clause(clause: str) -> str:
     last = len(parts) - 1
     changed = min(1, last) if operator == "~" else next((index for index, part in enumerate(parts) if part), last)
     return ">=%s,<%s" % (version, ".".join(map(str, parts[:changed] + [parts[changed] + 1])))
-
-
-def _union_of_ranges(ranges: "list[SpecifierSet]") -> "str | None":
-    # Clauses that tell whole minor versions apart can be tried on each.
-    clauses = ",".join(map(str, ranges)).split(",")
-    if not all(re.match(r"(?:(?:>=|<)\d+(\.\d+)?|[=!]=\d+(\.\d+)?\.\*)\Z", clause) for clause in clauses):
-        return None
-    admitted = [minor for minor in range(100) if any(one.contains("3.%d" % minor) for one in ranges)]
-    if not admitted:
-        return None
-    missing = [minor for minor in range(admitted[0], admitted[-1]) if minor not in admitted]
-    text = ">=3.%d" % admitted[0] + "".join(",!=3.%d.*" % minor for minor in missing)
-    if admitted[-1] < 99:
-        return text + ",<3.%d" % (admitted[-1] + 1)
-    return text if any(one.contains("4.0") for one in ranges) else text + ",<4"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 import time
 from contextlib import suppress
 from typing import Any
@@ -210,13 +209,10 @@ def link_directory(target: str, link: str, staging: str) -> None:
 
 def _junction_directory(target: str, link: str) -> None:
     # Unlike symbolic links, these need no privilege.
+    from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
+
     if link_target(link) is not None:
         os.rmdir(link)
-    try:
-        # cmd, for mklink, would take a path with & or % apart, and may be forbidden.
-        from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
-    except ImportError:
-        CreateJunction = _junction_by_cmd  # noqa: N806 - it stands in for a function of that name
     try:
         CreateJunction(target, link)
     except OSError:
@@ -224,10 +220,3 @@ def _junction_directory(target: str, link: str) -> None:
         if os.path.isdir(link) and not os.listdir(link):
             os.rmdir(link)
         raise
-
-
-def _junction_by_cmd(target: str, link: str) -> None:
-    command = ["cmd", "/d", "/c", "mklink", "/J", link, target]
-    made = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if made.returncode != 0:
-        raise OSError(made.stderr.decode("utf-8", "replace").strip() or "mklink failed")
