@@ -59,7 +59,7 @@ class UrlReader:
         self.only_looks = False
         self._console = console
         self._context = functools.lru_cache(None)(functools.partial(_tls_context, settings))
-        self._closed_servers: dict[str, RoadClosed] = {}
+        self._closed_servers = {}  # type: dict[str, RoadClosed]
 
     def links(self, source: str) -> "dict[str, str]":
         """Return file name -> URL for what a directory or page offers; an `OSError` if it lists no files."""
@@ -224,7 +224,7 @@ class UrlReader:
         request = urllib.request.Request(bare_url, headers=headers, method=method)  # noqa: S310 - the scheme was just looked at
         is_direct = urllib.request.proxy_bypass_environment(server, proxies)  # type: ignore[attr-defined]
         proxies = {} if is_direct else {name: one for name, one in proxies.items() if name != "no"}
-        handlers: list[Any] = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]
+        handlers = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]  # type: list[Any]
         if parts.scheme == "https":
             trusted = bool({server, parts.hostname} & set(self.settings.trusted_hosts))
             handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))
@@ -239,7 +239,7 @@ def read_for_another_python() -> None:
     import ssl  # noqa: F401 - whoever has not is not asked again
 
     root, url, path, is_page, only_looks = json.load(sys.stdin)
-    answer: tuple[object, ...] = ()
+    answer = ()  # type: tuple[object, ...]
     try:
         with open(path, "w+b") as target:
             reader = UrlReader(read_index_settings(root), Console(-1))

@@ -88,11 +88,11 @@ class ToolBox:
         self.cache_directory = cache_directory
         self.console = console
         self.uv_pin = uv_pin or UvPin(pinned_wheels("uv"), [])
-        self.records: list[RoadRecord] = []
+        self.records = []  # type: list[RoadRecord]
         self._reader = UrlReader(self.settings, console)
         # A directory of the host's wheels.
         self.beside_pip = ""
-        self.found: dict[tuple[str, ...], Tool | ToolAbsent] = {}
+        self.found = {}  # type: dict[tuple[str, ...], Tool | ToolAbsent]
 
     @_once
     def uv(self) -> Tool:

@@ -58,7 +58,7 @@ def parse_toml(text: str) -> TomlTable:
 def place_of_key(path: str, keys: TomlPath) -> str:
     """Return `file:line (key)` of a key in a TOML file, or of the table above it; indexes lead into arrays."""
     reader, at = TomlReader(read_configured(path).decode("utf-8")), 0
-    value: Any = reader.read()
+    value = reader.read()  # type: Any
     for key in keys:
         if (id(value), key) not in reader.offsets:
             break
@@ -125,9 +125,9 @@ class TomlReader:
         self.text = text.replace("\r\n", "\n")
         self.at = 0
         self.root = _OpenTable()
-        self.offsets: dict[tuple[int, str | int], int] = {}
+        self.offsets = {}  # type: dict[tuple[int, str | int], int]
         # Declared by this section's dotted keys once it ends.
-        self.dotted: list[_OpenTable] = []
+        self.dotted = []  # type: list[_OpenTable]
 
     def read(self) -> TomlTable:
         table = self.root
@@ -214,7 +214,7 @@ class TomlReader:
         table[keys[-1]] = self.value()
 
     def keys(self) -> "list[str]":
-        keys: list[str] = []
+        keys = []  # type: list[str]
         while not keys or self.take("."):
             self.skip(_TOML_SPACE)
             quote = self.text[self.at : self.at + 1]
@@ -251,7 +251,7 @@ class TomlReader:
 
     def array(self) -> "list[Any]":
         start = self.text.count("\n", 0, self.at) + 1
-        items: list[Any] = []
+        items = []  # type: list[Any]
         self.skip(_TOML_GAP)
         while not self.take("]"):
             self.offsets[id(items), len(items)] = self.at
@@ -263,7 +263,7 @@ class TomlReader:
         return items
 
     def inline_table(self) -> TomlTable:
-        table: TomlTable = {}
+        table = {}  # type: TomlTable
         self.skip(_TOML_SPACE)
         while not self.take("}"):
             if table and not self.take(","):

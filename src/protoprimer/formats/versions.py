@@ -114,7 +114,7 @@ def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
     found = re.match(r"(===|[=!~<>]=|[<>])\s*([^\s;)]*?)(\.\*)?\Z", clause)
     operator, stem, wildcard = found.groups() if found else ("", clause, None)
     try:
-        named: Version | None = Version(stem)
+        named = Version(stem)  # type: Version | None
     except InvalidVersion:
         named = None
     is_equality = operator in ("==", "!=")

@@ -18,7 +18,7 @@ __all__ = ["interpreter_candidates", "places_of_uv_pythons"]
 
 def interpreter_candidates(wild: Interpreter, console: Console) -> "list[tuple[str, str]]":
     """Return path and origin of what may be an interpreter, in the documented order, each real file once."""
-    candidates: dict[str, tuple[str, str]] = {}
+    candidates = {}  # type: dict[str, tuple[str, str]]
     for path, origin in _interpreter_paths(wild, console):
         real = os.path.realpath(path)
         if real not in candidates and os.access(real, os.X_OK) and os.path.isfile(real) and not _is_shim(path, real):

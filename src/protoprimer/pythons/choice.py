@@ -52,8 +52,8 @@ def choose_interpreter(
     is_candidate = wild.executable and not wild.found_in_environment and not take_newest
     if is_candidate and interpreter_misfit(wild, request, is_wild=True) is None:
         return wild
-    refusals: list[InterpreterRefusal] = []
-    fitting: list[Interpreter] = []
+    refusals = []  # type: list[InterpreterRefusal]
+    fitting = []  # type: list[Interpreter]
     for probed in all_interpreters(toolbox.cache_directory, toolbox.console):
         misfit = interpreter_misfit(probed, request) if isinstance(probed, Interpreter) else None
         if isinstance(probed, InterpreterRefusal):
@@ -97,7 +97,7 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
 
 def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
     """Return all that is or claims to be an interpreter, the running one first."""
-    found: dict[str, Interpreter | InterpreterRefusal] = {}
+    found = {}  # type: dict[str, Interpreter | InterpreterRefusal]
     for candidate, origin in interpreter_candidates(wild_interpreter(), console):
         probed = probe_interpreter(candidate, cache_directory, console, origin)
         path = probed.executable if isinstance(probed, Interpreter) else probed.path
@@ -221,7 +221,7 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: st
 def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
-    reasons: dict[str, list[InterpreterRefusal]] = {}
+    reasons = {}  # type: dict[str, list[InterpreterRefusal]]
     refusals.sort(key=lambda one: version_numbers(one.version), reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)

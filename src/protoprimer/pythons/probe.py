@@ -74,7 +74,7 @@ _CACHE_FORMAT = 2
 
 def wild_interpreter() -> Interpreter:
     """Return the interpreter that runs this, or the base of its environment."""
-    answers: dict[str, Any] = {}
+    answers = {}  # type: dict[str, Any]
     exec(_PROBE, answers)  # noqa: S102 - our own constant text, the same that other interpreters are given
     home = _executable_at_home(answers["facts"])
     return Interpreter(dict(answers["facts"], executable=home, base_executable=home), ORIGIN_OF_WILD)

@@ -103,7 +103,7 @@ class CommandLine:
         self.program = program
         self.command = command
         self.options: "dict[str, Any]" = {}
-        self.operands: list[str] = []
+        self.operands = []  # type: list[str]
         self.client_arguments = client_arguments or []
 
     def has(self, name: str) -> bool:
@@ -185,7 +185,7 @@ def _take_option(line: CommandLine, option: Option, value: "str | None", rest: "
     if not option.metavar:
         if value is not None:
             raise UsageError(name + " takes no value")
-        found: bool | str = True
+        found = True  # type: bool | str
     elif value is None and not rest:
         raise UsageError(name + " needs a value", None, advice)
     else:

@@ -65,18 +65,18 @@ class Configuration:
         # A variable selects another one than the clone's; it stands in for one that this branch lacks.
         self.is_for_once = False
         self.is_fallback = False
-        self.environment_names: list[str] = []
+        self.environment_names = []  # type: list[str]
         self.offline = False
         # What `matrix` says of the cell that this run is, if it is one.
-        self.cell: dict[str, str] = {}
-        self.settings: dict[str, Setting] = {}
+        self.cell = {}  # type: dict[str, str]
+        self.settings = {}  # type: dict[str, Setting]
         # Absolute: what was read, and what is not there but would count.
-        self.files: list[str] = []
-        self.absent_files: list[str] = []
+        self.files = []  # type: list[str]
+        self.absent_files = []  # type: list[str]
         # The file, and the keys to our table there.
-        self.client: tuple[str, _Path] = ("protoprimer.toml", ())
-        self.leaps: dict[str, dict[str, Any]] = {leap: {} for leap in LEAPS}
-        self._state_directory: str | None = None
+        self.client = ("protoprimer.toml", ())  # type: tuple[str, _Path]
+        self.leaps = {leap: {} for leap in LEAPS}  # type: dict[str, dict[str, Any]]
+        self._state_directory = None  # type: str | None
 
     def get(self, key: str) -> Any:
         return self.settings[key].value if key in self.settings else default_of_key(key)
@@ -325,7 +325,7 @@ def _refuse_two(tables: "list[_Table]") -> None:
 
 
 def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]") -> _Table:
-    keys: tuple[str, ...] = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()
+    keys = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()  # type: tuple[str, ...]
     data = _load_json(file) if file.endswith(".json") else load_toml(file)
     configuration.files.append(file)
     for depth, key in enumerate(keys, 1):

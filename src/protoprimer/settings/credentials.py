@@ -26,7 +26,7 @@ class Credentials:
         self.uses_keyring = uses_keyring
         # Why it is asked no more, for the end of a message.
         self.keyring_fault = ""
-        self._keyring_answers: dict[tuple[str, str], str] = {}
+        self._keyring_answers = {}  # type: dict[tuple[str, str], str]
 
     def of_url(self, url: str, ask_keyring: bool = True) -> "tuple[str, str, str] | None":
         """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring."""

@@ -171,7 +171,7 @@ class IndexSettings:
 
     def _options(self, installer: str, project: bool = False) -> "list[str]":
         """Use options where the table says so: as variables these would hold for isolated builds, too."""
-        args: list[str] = []
+        args = []  # type: list[str]
         for name, setting in SETTINGS.items():
             option = getattr(setting, installer)
             for value in self._values(name, installer) if option.startswith("--") else []:

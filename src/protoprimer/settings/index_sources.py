@@ -238,7 +238,7 @@ def _uv_file(path: str, environ: "dict[str, str]") -> "dict[str, list[str]]":
     table: Any = load_toml(path)
     for name in ("tool", "uv") if os.path.basename(path) == "pyproject.toml" else ():
         table = table.get(name, {}) if isinstance(table, dict) else {}
-    told: dict[str, list[str]] = {name: [] for name in SETTINGS}
+    told = {name: [] for name in SETTINGS}  # type: dict[str, list[str]]
     if not isinstance(table, dict):
         return told
     indexes = table.get("index", [])

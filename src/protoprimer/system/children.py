@@ -135,7 +135,7 @@ class _Reader(threading.Thread):
     def __init__(self, stream: "IO[bytes]") -> None:
         super().__init__(daemon=True)
         self._stream = stream
-        self._parts: list[bytes] = []
+        self._parts = []  # type: list[bytes]
         self.start()
 
     def run(self) -> None:

@@ -37,12 +37,12 @@ class Console:
         self.root = ""
         self._stream = stream
         self._color = color
-        self._log_directory: str | None = None
-        self._prepare_log: Callable[[], None] | None = None
-        self._log: TextIO | None = None
-        self._lines_for_log: list[str] = []
-        self._secrets: set[str] = set()
-        self._steps: list[Step] = []
+        self._log_directory = None  # type: str | None
+        self._prepare_log = None  # type: Callable[[], None] | None
+        self._log = None  # type: TextIO | None
+        self._lines_for_log = []  # type: list[str]
+        self._secrets = set()  # type: set[str]
+        self._steps = []  # type: list[Step]
         self._last_words = self._last_drawn = time.monotonic()
         self._drawn_lines = 0
 

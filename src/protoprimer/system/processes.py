@@ -54,7 +54,7 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
 
 def processes_below(ancestor: int) -> "list[int]":
     """Return the ids of all that a process and its children have started, where the host tells."""
-    children: dict[int, list[int]] = {}
+    children = {}  # type: dict[int, list[int]]
     for name in filter(str.isdigit, names_in("/proc")):
         # proc(5): after the name in parentheses come the state and the parent.
         fields = first_line_of("/proc/%s/stat" % name).rpartition(")")[2].split()
