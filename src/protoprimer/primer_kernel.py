@@ -149,7 +149,8 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
     if in_neo or not is_isolated():
         # Others' code runs in this process.
         sys.exit(status)
-    sys.exit(status_once_printed(status))
+    # Python would first take apart, object by object, what ends with the process anyway.
+    os._exit(status_once_printed(status))
 
 
 def _console_of(graph: StateGraph) -> Console:

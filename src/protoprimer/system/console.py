@@ -240,7 +240,6 @@ def status_once_printed(status: int) -> int:
         try:
             _put(stream, "")
         except (OSError, ValueError) as error:
-            _forget_unwritten(stream)
             # Who reads no more has had enough.
             if not isinstance(error, BrokenPipeError):
                 status = OutputLost.exit_code
