@@ -56,7 +56,7 @@ def select_backend(
     advice = [what + " (./prime check shows what this host can do)"]
     advice += ["take another backend: --backend auto"] * (configuration.get("backend") != "auto")
     advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
-    raise BackendError(cause, configuration.place_set("backend"), "\n  or: ".join(dict.fromkeys(advice)))
+    raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
 
 
 def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | None":

@@ -126,9 +126,9 @@ def bundle(
     return OpenedBundle(os.path.abspath(path), cache_directory)
 
 
-def index_settings(configuration: Configuration, console: Console) -> IndexSettings:
+def index_settings(configuration: Configuration, console: Console, command_line: CommandLine) -> IndexSettings:
     """Where packages come from, unless there is a bundle."""
-    settings = read_index_settings(configuration.root, configuration.offline)
+    settings = read_index_settings(configuration.root, configuration.offline or command_line.has("dry-run"))
     for secret in settings.credentials.secrets():
         console.add_secret(secret)
     return settings
@@ -149,12 +149,11 @@ def toolbox(
     bundle: "OpenedBundle | None",
     cache_directory: str,
     console: Console,
-    command_line: CommandLine,
 ) -> ToolBox:
     """The tools of this host, and those that can be fetched."""
     pin = read_uv_pin(configuration, index_settings)
     settings = index_settings.of_bundle(bundle.directory) if bundle else index_settings
-    return ToolBox(settings, cache_directory, console, command_line.has("dry-run"), pin)
+    return ToolBox(settings, cache_directory, console, pin)
 
 
 def lock(configuration: Configuration, console: Console) -> FileLock:

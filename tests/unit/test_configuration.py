@@ -45,7 +45,7 @@ def refusal(root: Path, *arguments: str, kind: type[PrimerError] = Configuration
 def test_nothing_has_to_be_configured(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert (found.root, found.environment_name, found.environment_names) == (str(tmp_path), "default", ["default"])
-    assert (found.get("keep"), found.place_of("keep"), found.files) == (3, "default", [])
+    assert (found.get("keep"), found.place_of("keep"), found.files) == (3, "", [])
     assert {os.path.basename(path) for path in found.absent_files} == {
         *["proto_kernel.toml", "proto_kernel.json", "protoprimer.toml", "protoprimer.json", "pyproject.toml"]
     }

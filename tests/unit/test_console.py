@@ -47,6 +47,6 @@ def test_a_place_that_only_names_the_repository_is_left_out() -> None:
 
 
 def test_one_package_is_no_figure() -> None:
-    assert _figures_of(b"Collecting one\n") == ""
-    assert _figures_of(b"Collecting one\nCollecting two\n") == "2 packages"
-    assert _figures_of(b"Resolved 95 packages in 1 s\nBuilt one\nBuilt two\nmore\n") == "2 of 95 packages"
+    assert _figures_of("Collecting one\n") == ""
+    assert _figures_of("Collecting one\nCollecting two\n") == "2 packages"
+    assert _figures_of("Resolved 95 packages in 1 s\nBuilt one\nBuilt two\nmore\n") == "2 of 95 packages"

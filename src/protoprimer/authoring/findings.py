@@ -34,7 +34,7 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     asked = "%s, from %s" % (required.request.text, required)
     lines = [
         ("project", (project.name if project else None) or "none in this directory"),
-        ("Python", "any, since nothing requires one" if str(required) == "default" else asked),
+        ("Python", asked if str(required) else "any, since nothing requires one"),
         ("", required.note),
         ("installs", missing or plan.summary()),
         ("", plan.hint),

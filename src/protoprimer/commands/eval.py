@@ -37,7 +37,7 @@ def eval_command(
     values: "dict[str, dict[str, Any]]" = {}
     for key in [key for key in CLIENT_SCHEMA["properties"] if key != "env"]:
         leap = settings[key].leap if key in settings else LEAPS[-1]
-        values[key] = {"value": configuration.get(key), "leap": leap, "place": configuration.place_of(key)}
+        values[key] = {"value": configuration.get(key), "leap": leap, "place": configuration.place_of(key) or "default"}
     if command_line.has("json"):
         document = {
             "root": root,

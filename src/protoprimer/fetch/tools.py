@@ -7,8 +7,7 @@ import re
 import sys
 import time
 from contextlib import suppress
-from copy import copy
-from typing import Callable, Iterable, Iterator, NamedTuple, TypeVar
+from typing import Callable, Iterable, Iterator, NamedTuple
 
 from protoprimer.errors import PrimerError
 from protoprimer.fetch.downloads import UrlReader
@@ -34,7 +33,6 @@ SECONDS_UNTIL_ASKED_AGAIN = 3600
 OLDEST_TOOLS = {"uv": (0, 8), "pip": (19, 0), "virtualenv": (20, 17)}
 _ANY_NEWER = (1000,)
 _OF_WHEEL = "verified wheel"
-_Find = TypeVar("_Find", bound="Callable[..., Tool]")
 
 _RUN_VIRTUALENV = "import runpy\n\nrunpy.run_module('virtualenv', run_name='__main__', alter_sys=True)\n"
 
@@ -55,7 +53,7 @@ class _Candidate(NamedTuple):
     origin: str
 
 
-def _once(find: _Find) -> _Find:
+def _once(find: "Callable[..., Tool]") -> "Callable[..., Tool]":
     @functools.wraps(find)
     def remembered(box: "ToolBox", *interpreters: Interpreter) -> Tool:
         key = (find.__name__,) + tuple(one.executable for one in interpreters)
@@ -69,22 +67,16 @@ def _once(find: _Find) -> _Find:
             raise found
         return found
 
-    return remembered  # type: ignore[return-value]
+    return remembered
 
 
 class ToolBox:
     """Finds or fetches each tool once, or raises `ToolAbsent`; `records` tell what could not be fetched."""
 
     def __init__(
-        self,
-        settings: IndexSettings,
-        cache_directory: str,
-        console: Console,
-        offline: bool = False,
-        uv_pin: "UvPin | None" = None,
+        self, settings: IndexSettings, cache_directory: str, console: Console, uv_pin: "UvPin | None" = None
     ) -> None:
-        self.settings = copy(settings)
-        self.settings.offline = settings.offline or offline
+        self.settings = settings
         self.cache_directory = cache_directory
         self.console = console
         self.uv_pin = uv_pin or UvPin(pinned_wheels("uv"), [])

@@ -40,7 +40,7 @@ def choose_interpreter(
     request: PythonRequest,
     toolbox: ToolBox,
     downloads: "bool | None" = True,
-    place: object = None,
+    place: object = "",
     take_newest: bool = False,
 ) -> Interpreter:
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
@@ -225,10 +225,9 @@ def _no_interpreter_error(
     refusals.sort(key=lambda one: version_numbers(one.version), reverse=True)
     for refusal in refusals:
         reasons.setdefault(refusal.reason, []).append(refusal)
-    asks = None if place is None or str(place) == "default" else str(place)
     lines = ["no interpreter for " + _wanted_python(request)]
     for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
         lines.append("  %s:" % reason)
         lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
     lines.append("  download through uv: " + no_download)
-    return InterpreterError("\n".join(lines), asks, "install such a Python, or change what is asked for")
+    return InterpreterError("\n".join(lines), str(place), "install such a Python, or change what is asked for")

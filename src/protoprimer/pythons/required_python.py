@@ -16,7 +16,7 @@ OLDEST_SUPPORTED_PYTHON = ">=3.6"
 
 
 class RequiredPython(NamedTuple):
-    """What the repository wants; its `str()` is where it says so."""
+    """What the repository wants; its `str()` is where it says so, empty where it does not."""
 
     request: PythonRequest
     # Within the range of each project that is installed: an installer would refuse others.
@@ -55,7 +55,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
         cause = "the range %s contradicts itself: no Python is in it" % request.text
         raise ConfigurationError(cause, _places_of(sources), "write a range such as >=3.8,<4")
     narrowing = {text: project for text, project in _ranges_of(asking).items() if text not in request.text}
-    note = next((project.requires_python_note for project in projects if sources == ["default"]), None)
+    note = next((project.requires_python_note for project in projects if not sources), None)
     sources, narrowed = sources + list(narrowing.values()), request.narrowed(list(narrowing))
     return RequiredPython(request, narrowed, sources, [present] if present else [], absent, note)
 
@@ -81,7 +81,7 @@ def _python_that_is_asked_for(
             shown = os.path.basename(version_file) if is_ours else version_file
             return asked, ["%s:%d" % (shown, number)]
     ranges = _ranges_of(projects)
-    return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, ["default"])
+    return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, [])
 
 
 def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":

@@ -86,13 +86,9 @@ class Configuration:
         return value if isinstance(value, str) else None
 
     def place_of(self, key: str, *path: "str | int") -> str:
-        """Return where `key`, or the part of its value at `path`, was set."""
+        """Return where `key`, or the part of its value at `path`, was set; empty where it was not."""
         setting = self.settings.get(key)
-        return self.place_in(setting.source, setting.keys + path) if setting else "default"
-
-    def place_set(self, key: str) -> "str | None":
-        """Return where the value of `key` was set, if anywhere."""
-        return self.place_of(key) if key in self.settings else None
+        return self.place_in(setting.source, setting.keys + path) if setting else ""
 
     def place_in(self, file: str, keys: _Path = ()) -> str:
         """Return `file:line (key)`, or the file alone; relative to the root where it lies below it."""
@@ -109,7 +105,7 @@ class Configuration:
 
     def error(self, key: str, cause: str, advice: "str | None" = None) -> ConfigurationError:
         """Return the error that the value of `key` is wrong."""
-        return ConfigurationError(cause, self.place_set(key), advice)
+        return ConfigurationError(cause, self.place_of(key), advice)
 
     def path_of(self, relative: str) -> str:
         return path_at(self.root, relative)

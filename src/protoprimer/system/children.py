@@ -45,16 +45,12 @@ class ChildResult(NamedTuple):
 
 
 class Terminated(BaseException):
-    """A signal asks this process to end while a child is at work, which must not be an orphan."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    """A signal, its argument, asks this process to end while a child is at work, which must not be an orphan."""
 
     def end_this_process(self) -> None:
         """End by the signal, so that this process's parent sees it. Does not return."""
-        signal.signal(self.number, signal.SIG_DFL)
-        os.kill(os.getpid(), self.number)
+        signal.signal(self.args[0], signal.SIG_DFL)
+        os.kill(os.getpid(), self.args[0])
 
 
 def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
@@ -89,16 +85,19 @@ def run_child(
         child = subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=variables)
     except (OSError, ValueError) as error:
         raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
+    # Not `communicate` again and again: Python 3.6 cannot once the child has closed one of its pipes (bpo-35182).
+    readers = [_Reader(stream) for stream in (child.stdout, child.stderr) if stream is not None]
     with _raised_terminations():
         try:
-            status, printed = _watched_child(
-                child, console, (input_text or "").encode("utf-8"), time.monotonic() + timeout
-            )
+            if child.stdin is not None:
+                # The child may end without having read all of it.
+                with suppress(OSError), child.stdin:
+                    child.stdin.write((input_text or "").encode("utf-8"))
+            status = _status_of_child(child, readers, console, time.monotonic() + timeout)
         except BaseException:
             _end_family(child)
             raise
-    output, errors = (part.decode("utf-8", "replace") for part in printed)
-    result = ChildResult(status, output, errors)
+    result = ChildResult(status, *[reader.printed() for reader in readers])
     for line in result.everything().splitlines():
         console.record("  " + line)
     if status != 0:
@@ -106,15 +105,9 @@ def run_child(
     return result
 
 
-def _watched_child(
-    child: "subprocess.Popen[bytes]", console: Console, given: bytes, deadline: float
-) -> "tuple[int, tuple[bytes, bytes]]":
-    # Not `communicate` again and again: Python 3.6 cannot once the child has closed one of its pipes (bpo-35182).
-    readers = [_Reader(stream) for stream in (child.stdout, child.stderr) if stream is not None]
-    if child.stdin is not None:
-        # The child may end without having read all of it.
-        with suppress(OSError), child.stdin:
-            child.stdin.write(given)
+def _status_of_child(
+    child: "subprocess.Popen[bytes]", readers: "list[_Reader]", console: Console, deadline: float
+) -> int:
     while time.monotonic() < deadline:
         at_work = [reader for reader in readers if reader.is_alive()]
         patience = min(SECONDS_BETWEEN_PICTURES, max(0.0, deadline - time.monotonic()))
@@ -122,11 +115,11 @@ def _watched_child(
             at_work[0].join(patience)
         else:
             with suppress(subprocess.TimeoutExpired):
-                return child.wait(patience), (readers[0].printed(), readers[1].printed())
-        console.progress(_figures_of(b"\n".join(reader.printed() for reader in readers)))
+                return child.wait(patience)
+        console.progress(_figures_of("\n".join(reader.printed() for reader in readers)))
     # What a wrapper has started would go on without it, and keep the pipes open for ever.
     _end_family(child)
-    return STATUS_OF_LATE, (readers[0].printed(), readers[1].printed())
+    return STATUS_OF_LATE
 
 
 class _Reader(threading.Thread):
@@ -143,8 +136,8 @@ class _Reader(threading.Thread):
             for part in iter(lambda: os.read(self._stream.fileno(), 1 << 16), b""):
                 self._parts.append(part)
 
-    def printed(self) -> bytes:
-        return b"".join(self._parts)
+    def printed(self) -> str:
+        return b"".join(self._parts).decode("utf-8", "replace")
 
 
 @contextmanager
@@ -165,12 +158,11 @@ def _raised_terminations() -> "Iterator[None]":
             signal.signal(number, signal.SIG_DFL)
 
 
-def _figures_of(printed: bytes) -> str:
+def _figures_of(printed: str) -> str:
     # pip names each package, uv only large ones, and how many there are.
-    text = printed.decode("utf-8", "replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     done = {line.split()[1] for line in lines if line.startswith(("Collecting ", "Downloaded ", "Built "))}
-    total = re.findall(r"(?m)^(?:Resolved|Installing) (\d+) packages", text)
+    total = re.findall(r"(?m)^(?:Resolved|Installing) (\d+) packages", printed)
     figures = "%d%s packages" % (len(done), " of " + total[-1] if total else "") if len(done) > 1 else ""
     last = lines[-1][:60] if lines and lines[-1].startswith(("Downloading ", "Building ", "Resolved ")) else ""
     return ", ".join(filter(None, [figures, last]))
