@@ -491,6 +491,11 @@ class TestSelector:
         assert told.value.exit_code == 3
         assert told.value.place == str(host.root / "choose.py") + (f":{line}" if line else "")
 
+    def test_its_module_has_a_spec_without_which_python_3_15_warns_in_tracebacks(self, host: Host) -> None:
+        host.has(f"{FAR}.1.0")
+        selector = self.write(host, "told = __spec__.loader.name\ndef select_python(required): print(told)\n")
+        assert host.choose(f"{FAR}.1", selector=selector).version == f"{FAR}.1.0"
+
     def test_its_module_stays_out_of_the_way(self, host: Host) -> None:
         before = set(sys.modules)
         with pytest.raises(InterpreterError):

@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import tempfile
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from typing import Any, Callable
 
 from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
@@ -142,11 +144,12 @@ def selected_interpreter(
 def with_client_file(path: str, use: Callable[[Any], Any]) -> Any:
     """Return what `use` makes of the client's Python file; what it prints goes to stderr."""
     name = "protoprimer_client:" + path
+    loader = SourceFileLoader(name, path)
+    spec = spec_from_loader(name, loader)  # type: Any
     # Where dataclasses look for it.
-    module = sys.modules[name] = type(sys)(name)
-    module.__file__ = path
-    with contextlib.redirect_stdout(sys.stderr), open(path, "rb") as stream:
-        exec(compile(stream.read(), path, "exec"), vars(module))  # noqa: S102 - the repository's own code
+    module = sys.modules[name] = module_from_spec(spec)
+    with contextlib.redirect_stdout(sys.stderr):
+        exec(loader.source_to_code(loader.get_data(path), path), vars(module))  # noqa: S102 - the repository's own code
         return use(module)
 
 
