@@ -266,8 +266,9 @@ def test_https_is_checked_against_the_configured_authority(
         with pytest.raises(ToolAbsent, match="certificate verify failed"):
             fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path / "b", wheel)
         assert fetch(settings_for(PIP_INDEX_URL=index.url, PIP_TRUSTED_HOST="127.0.0.1"), tmp_path / "c", wheel)
-        with pytest.raises(ToolAbsent, match=r"missing\.pem"):
+        with pytest.raises(ToolAbsent, match=r"missing\.pem cannot be loaded: No such file") as told:
             fetch(settings_for(PIP_INDEX_URL=index.url, PIP_CERT=str(tmp_path / "missing.pem")), tmp_path / "d", wheel)
+        assert str(told.value.advice).endswith("PIP_CERT or SSL_CERT_FILE is the path of that file")
 
 
 def test_processes_that_fetch_and_unpack_at_once_all_succeed(index: SimpleIndex, tmp_path: Path) -> None:

@@ -273,7 +273,8 @@ def _tls_context(settings: IndexSettings, trusted: bool) -> Any:
             context.load_cert_chain(settings.client_certificate)
     except OSError as error:
         # ssl does not name the file.
-        raise OSError("certificates of %s: %s" % (settings.client_certificate or bundle, error)) from error
+        said = "the certificates of %s cannot be loaded: %s" % (settings.client_certificate or bundle, error.strerror)
+        raise RoadClosed("TLS", said) from error
     if trusted:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
