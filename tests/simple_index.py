@@ -56,7 +56,6 @@ class SimpleIndex:
         # What a page of HTML says of its links: nobody who knows better may take it for true.
         self.wrong_hashes = True
         self.credentials: tuple[str, str] | None = None
-        self.base_href = ""
         self.file_host = ""
         self.truncated_answers = 0
         self.failures: list[int] = []
@@ -114,13 +113,11 @@ class SimpleIndex:
             files = [{"filename": one, "url": f"../../files/{one}", "hashes": hashes[one]} for one in found]
             body = json.dumps({"meta": {"api-version": "1.0"}, "name": parts[1], "files": files}).encode()
             return 200, "application/vnd.pypi.simple.v1+json", body, {}
-        base = f'<base href="{self.base_href}">' if self.base_href else ""
-        prefix = "" if self.base_href else "../../files/"
         links = "".join(
-            f'<a\n class="x" href="{prefix}{one}#sha256={self._told_hash(one)}" data-requires-python="&gt;=3">{one}</a>\n'
+            f'<a\n class="x" href="../../files/{one}#sha256={self._told_hash(one)}" data-requires-python="&gt;=3">{one}</a>\n'
             for one in found
         )
-        return 200, "text/html", f"<!DOCTYPE html><html><head>{base}</head><body>\n{links}</body></html>".encode(), {}
+        return 200, "text/html", f"<!DOCTYPE html><html><body>\n{links}</body></html>".encode(), {}
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -41,7 +41,7 @@ SEEDS: dict[str, list[bytes]] = {
         b"1!2.0",
     ],
     "pages": [
-        b'<a href="../a-1-py3-none-any.whl#sha256=00">a</a><base href="/x/">',
+        b'<a href="../a-1-py3-none-any.whl#sha256=00">a</a>',
         b'{"files": [{"filename": "a.whl", "url": "a", "hashes": {}}], "meta": {"api-version": "1.0"}}',
     ],
     "wheels": [b"a/b.py\na-1.data/scripts/x\na-1.dist-info/RECORD", b"../x\n/etc/y\nC:\\z\na/../../b", b"a\na/b\n\n."],

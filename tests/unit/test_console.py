@@ -40,12 +40,6 @@ def test_a_command_to_run_has_the_whole_path() -> None:
     assert _said(str(failure)).splitlines()[1:] == ["  where: .protoprimer", "  next: " + str(failure.advice)]
 
 
-def test_a_place_that_only_names_the_repository_is_left_out() -> None:
-    failure = PrimerError("it failed", "/home/you/repo", "mend it")
-    assert _said(str(failure)) == "it failed\n  next: mend it"
-    assert _said(str(PrimerError("it failed", "/home/you/repo/"))) == "it failed"
-
-
 def test_one_package_is_no_figure() -> None:
     assert _figures_of("Collecting one\n") == ""
     assert _figures_of("Collecting one\nCollecting two\n") == "2 packages"

@@ -70,12 +70,6 @@ def test_a_wheel_is_fetched_once_and_then_comes_from_the_cache(
     assert len(index.requests) == asked == 2
 
 
-def test_links_count_from_the_base_of_an_html_page(index: SimpleIndex, settings_for: Reading, tmp_path: Path) -> None:
-    index.json, index.base_href = False, "/files/"
-    wheel = index.add("sample", "1.0")
-    assert fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path, wheel)
-
-
 def test_a_name_of_several_words_is_asked_for_as_indexes_spell_it(
     index: SimpleIndex, settings_for: Reading, tmp_path: Path
 ) -> None:

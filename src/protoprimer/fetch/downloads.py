@@ -292,9 +292,6 @@ def _links_of_html(text: str) -> "dict[str, str]":
     import html
 
     # A real parser needs a second for the two megabytes of a large project.
-    tag = r"<(a|base)\s[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))"
-    found = re.findall(tag, re.sub(r"(?s)<!--.*?-->", "", text), re.IGNORECASE)
-    targets = [(kind.lower(), html.unescape("".join(forms)).strip()) for kind, *forms in found]
-    base = next((target for kind, target in targets if kind == "base"), "")
-    links = [target for kind, target in targets if kind == "a"]
-    return {unquote(re.split("[?#]", link)[0].rsplit("/", 1)[-1]): urljoin(base, link) for link in links}
+    found = re.findall(r"(?is)<a\s[^>]*?\bhref\s*=\s*([\"'])(.*?)\1", text)
+    links = [html.unescape(link).strip() for _, link in found]
+    return {unquote(re.split("[?#]", link)[0].rsplit("/", 1)[-1]): link for link in links}

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 from protoprimer.errors import ConfigurationError, UsageError, no_such_file, which_are_known
 from protoprimer.formats.toml import load_toml, place_of_key
 from protoprimer.settings.command_line import CommandLine
+from protoprimer.settings.index_sources import is_false_text, is_true_text
 from protoprimer.settings.schema import CLIENT_SCHEMA, ENV_SCHEMA, PRIMER_SCHEMA, default_of_key, first_violation
 from protoprimer.system.files import names_in, path_at, read_configured, sha256_of, text_of
 from protoprimer.system.paths import can_be_made, is_own, is_utf8_path, user_cache_directory, with_parents
@@ -42,7 +43,6 @@ _NAMING = "an environment's name is made of at most 64 letters, digits, '.' and 
 _INPUT_SCHEMA = dict(
     CLIENT_SCHEMA, properties=dict(CLIENT_SCHEMA["properties"], env={"type": "string"}, offline={"type": "boolean"})
 )
-_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _Path = Tuple[Union[str, int], ...]
 
 
@@ -160,24 +160,24 @@ def read_configuration(
     :raises ConfigurationError: a file, key or value is wrong; nothing has been written
     """
     inputs = _input_leap(command_line, environ)
-    configuration = Configuration(find_root(os.path.dirname(entry_path)), kernel_path)
-    configuration.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
-    primer = _primer_leap(configuration)
-    client = _client_leap(configuration, primer)
-    configuration.settings.update((key, inputs[key]) for key in ("state-dir",) if key in inputs)
-    _refuse_bad_place(configuration, "state-dir")
-    _select_environment(configuration, inputs.get("env"), remembered_environment)
-    _env_leap(configuration, client, primer)
-    configuration.settings.update(pair for pair in inputs.items() if pair[0] not in ("env", "offline"))
-    configuration.offline = bool(configuration.leaps["input"].get("offline"))
-    _refuse_bad_place(configuration, "venv-link")
-    install = configuration.settings.get("install")
+    config = Configuration(find_root(os.path.dirname(entry_path)), kernel_path)
+    config.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
+    primer = _primer_leap(config)
+    client = _client_leap(config, primer)
+    config.settings.update((key, inputs[key]) for key in ("state-dir",) if key in inputs)
+    _refuse_bad_place(config, "state-dir")
+    _select_environment(config, inputs.get("env"), remembered_environment)
+    _env_leap(config, client, primer)
+    config.settings.update(pair for pair in inputs.items() if pair[0] not in ("env", "offline"))
+    config.offline = bool(config.leaps["input"].get("offline"))
+    _refuse_bad_place(config, "venv-link")
+    install = config.settings.get("install")
     if install:
         steps = install.value if isinstance(install.value, list) else [install.value]
-        configuration.settings["install"] = install._replace(value=list(map(_full_step, steps)))
+        config.settings["install"] = install._replace(value=list(map(_full_step, steps)))
     if environ.get(CELL_VARIABLE):
-        _become_cell(configuration, environ[CELL_VARIABLE])
-    return configuration
+        _become_cell(config, environ[CELL_VARIABLE])
+    return config
 
 
 def _input_leap(command_line: CommandLine, environ: "dict[str, str]") -> "dict[str, Setting]":
@@ -202,7 +202,7 @@ def _value_from_text(key: str, text: str) -> object:
     if key == "backend" and "," in text:
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind == "boolean" or (key == "lock" and text.lower() == "false"):
-        return _BOOLEANS.get(text.lower(), text)
+        return is_true_text(text) if is_true_text(text) or is_false_text(text) else text
     with suppress(ValueError):
         return {"integer": int, "number": float}.get(kind, str)(text)
     return text
@@ -214,53 +214,53 @@ def find_root(entry_directory: str) -> str:
     return os.path.dirname(next(filter(os.path.exists, marks), "")) or entry_directory
 
 
-def _primer_leap(configuration: Configuration) -> "dict[str, str]":
-    directory, name = os.path.split(configuration.kernel_path)
+def _primer_leap(config: Configuration) -> "dict[str, str]":
+    directory, name = os.path.split(config.kernel_path)
     # A kernel under another name has a primer file of that name; the usual one serves it too.
     stems = dict.fromkeys([os.path.splitext(name)[0], "proto_kernel"])
-    files = _present_files(configuration, directory, [stem + end for stem in stems for end in (".toml", ".json")])
-    tables = [_read_table(configuration, file, PRIMER_SCHEMA) for file in files]
+    files = _present_files(config, directory, [stem + end for stem in stems for end in (".toml", ".json")])
+    tables = [_read_table(config, file, PRIMER_SCHEMA) for file in files]
     _refuse_two(tables)
     primer = tables[0].data if tables else {}
     paths = {key: path_at(directory, path) for key, path in primer.items()}
-    root = configuration.root = paths.get("root", configuration.root)
-    configuration.leaps["primer"] = dict(primer, root=root, kernel=configuration.kernel_path)
+    root = config.root = paths.get("root", config.root)
+    config.leaps["primer"] = dict(primer, root=root, kernel=config.kernel_path)
     if "root" in primer and not os.path.isdir(root):
         raise ConfigurationError(
-            "the root %s is not a directory: correct it" % root, configuration.place_in(files[0], ("root",))
+            "the root %s is not a directory: correct it" % root, config.place_in(files[0], ("root",))
         )
     if "client" in primer and not os.path.isfile(paths["client"]):
-        raise no_such_file(paths["client"], configuration.place_in(files[0], ("client",)))
+        raise no_such_file(paths["client"], config.place_in(files[0], ("client",)))
     return paths
 
 
-def _client_leap(configuration: Configuration, primer: "dict[str, str]") -> _Table:
+def _client_leap(config: Configuration, primer: "dict[str, str]") -> _Table:
     files = [primer["client"]] if "client" in primer else []
-    files = files or _present_files(configuration, configuration.root, _CLIENT_FILES)
-    tables = [_read_table(configuration, file, CLIENT_SCHEMA) for file in files]
+    files = files or _present_files(config, config.root, _CLIENT_FILES)
+    tables = [_read_table(config, file, CLIENT_SCHEMA) for file in files]
     # A project's file need not hold ours.
     tables = [table for table in tables if table.data or not table.keys]
     _refuse_two(tables)
     if tables:
-        configuration.client = tables[0][1:]
-    tables.append(_Table({}, os.path.join(configuration.root, "pyproject.toml"), ("tool", "protoprimer")))
+        config.client = tables[0][1:]
+    tables.append(_Table({}, os.path.join(config.root, "pyproject.toml"), ("tool", "protoprimer")))
     client = tables[0]
-    configuration.leaps["client"] = client.data
+    config.leaps["client"] = client.data
     for name in client.data.get("env", {}):
         if not is_environment_name(name):
-            place = configuration.place_in(client.file, client.keys + ("env", name))
+            place = config.place_in(client.file, client.keys + ("env", name))
             raise ConfigurationError(_NAMING % name, place, "choose another name")
-    _apply(configuration, client, "client")
+    _apply(config, client, "client")
     return client
 
 
 def _select_environment(
-    configuration: Configuration, asked: Optional[Setting], remembered: "Callable[[str], str | None]"
+    config: Configuration, asked: Optional[Setting], remembered: "Callable[[str], str | None]"
 ) -> None:
-    places = (configuration.state_directory, configuration.own_state_directory)
+    places = (config.state_directory, config.own_state_directory)
     chosen = next(filter(None, map(remembered, places)), DEFAULT_ENVIRONMENT)
-    configuration.environment_name = name = asked.value if asked else chosen
-    configuration.is_for_once = bool(asked and name != chosen and not asked.source.startswith("--"))
+    config.environment_name = name = asked.value if asked else chosen
+    config.is_for_once = bool(asked and name != chosen and not asked.source.startswith("--"))
     if not is_environment_name(name):
         raise UsageError(_NAMING % name, asked.source if asked else None)
 
@@ -270,27 +270,27 @@ def is_environment_name(name: str) -> bool:
     return re.match(r"[A-Za-z0-9_][A-Za-z0-9._]{0,63}\Z", name) is not None
 
 
-def _env_leap(configuration: Configuration, client: _Table, primer: "dict[str, str]") -> None:
-    tables, pattern, name = client.data.get("env", {}), primer.get("env", ""), configuration.environment_name
+def _env_leap(config: Configuration, client: _Table, primer: "dict[str, str]") -> None:
+    tables, pattern, name = client.data.get("env", {}), primer.get("env", ""), config.environment_name
     found = [_Table(tables[name], client.file, client.keys + ("env", name))] if name in tables else []
     file = pattern.replace("{env}", name)
     if os.path.exists(file):
-        found.append(_read_table(configuration, file, ENV_SCHEMA))
+        found.append(_read_table(config, file, ENV_SCHEMA))
     elif file:
         _refuse_dangling(file)
-        configuration.absent_files.append(file)
+        config.absent_files.append(file)
     _refuse_two(found)
-    names = configuration.environment_names = sorted({DEFAULT_ENVIRONMENT, *tables, *_names_by_file(pattern)})
-    if not found and "env" in configuration.leaps["input"] and name != DEFAULT_ENVIRONMENT:
-        place = "%s [%s]" % (configuration.place_in(client.file), ".".join(client.keys + ("env",)))
+    names = config.environment_names = sorted({DEFAULT_ENVIRONMENT, *tables, *_names_by_file(pattern)})
+    if not found and "env" in config.leaps["input"] and name != DEFAULT_ENVIRONMENT:
+        place = "%s [%s]" % (config.place_in(client.file), ".".join(client.keys + ("env",)))
         raise ConfigurationError("there is no environment %r" % name, place, which_are_known(name, names))
     if not found and name != DEFAULT_ENVIRONMENT:
         # A branch may lack it; the choice stays for those that have it.
-        configuration.environment_name, configuration.is_fallback = DEFAULT_ENVIRONMENT, True
-        _env_leap(configuration, client, primer)
+        config.environment_name, config.is_fallback = DEFAULT_ENVIRONMENT, True
+        _env_leap(config, client, primer)
     for table in found:
-        configuration.leaps["env"] = table.data
-        _apply(configuration, table, "env")
+        config.leaps["env"] = table.data
+        _apply(config, table, "env")
 
 
 def _names_by_file(pattern: str) -> "list[str]":
@@ -307,9 +307,9 @@ def _refuse_dangling(file: str) -> None:
             raise ConfigurationError(cause, path, "point it elsewhere")
 
 
-def _present_files(configuration: Configuration, directory: str, names: "tuple[str, ...] | list[str]") -> "list[str]":
+def _present_files(config: Configuration, directory: str, names: "tuple[str, ...] | list[str]") -> "list[str]":
     paths = [os.path.join(directory, name) for name in names]
-    configuration.absent_files += [path for path in paths if not os.path.lexists(path)]
+    config.absent_files += [path for path in paths if not os.path.lexists(path)]
     return [path for path in paths if os.path.lexists(path)]
 
 
@@ -320,19 +320,19 @@ def _refuse_two(tables: "list[_Table]") -> None:
         raise ConfigurationError(cause, places[1], "keep one of them")
 
 
-def _read_table(configuration: Configuration, file: str, schema: "dict[str, Any]") -> _Table:
+def _read_table(config: Configuration, file: str, schema: "dict[str, Any]") -> _Table:
     keys = ("tool", "protoprimer") if os.path.basename(file) == "pyproject.toml" else ()  # type: tuple[str, ...]
     data = _load_json(file) if file.endswith(".json") else load_toml(file)
-    configuration.files.append(file)
+    config.files.append(file)
     for depth, key in enumerate(keys, 1):
         data = data.get(key, {})
         if not isinstance(data, dict):
             name = ".".join(keys[:depth])
             cause = "%s must be a table: write [%s] above its keys" % (name, name)
-            raise ConfigurationError(cause, configuration.place_in(file, keys[:depth]))
+            raise ConfigurationError(cause, config.place_in(file, keys[:depth]))
     violation = first_violation(data, schema)
     if violation:
-        place = configuration.place_in(file, keys + violation.path)
+        place = config.place_in(file, keys + violation.path)
         raise ConfigurationError(violation.cause, place, violation.advice)
     return _Table(data, file, keys)
 
@@ -346,27 +346,27 @@ def _load_json(path: str) -> "dict[str, Any]":
         raise ConfigurationError(cause, place, "correct the file") from None
 
 
-def _apply(configuration: Configuration, table: _Table, leap: str) -> None:
+def _apply(config: Configuration, table: _Table, leap: str) -> None:
     for key, value in table.data.items():
-        earlier = configuration.get(key) if key in configuration.settings else None
+        earlier = config.get(key) if key in config.settings else None
         # Scalars and lists replace what an earlier leap said; tables merge key by key.
         if isinstance(value, dict) and isinstance(earlier, dict):
             value = dict(earlier, **value)
         if key != "env":
-            configuration.settings[key] = Setting(value, leap, table.file, table.keys + (key,))
+            config.settings[key] = Setting(value, leap, table.file, table.keys + (key,))
 
 
-def _refuse_bad_place(configuration: Configuration, key: str) -> None:
+def _refuse_bad_place(config: Configuration, key: str) -> None:
     """Refuse a place where files of ours would hide the user's, or no tool can work."""
-    root, state = os.path.join(configuration.root, ""), os.path.join(configuration.own_state_directory, "")
-    value = configuration.text(key)
+    root, state = os.path.join(config.root, ""), os.path.join(config.own_state_directory, "")
+    value = config.text(key)
     if value is not None:
-        path = os.path.join(configuration.path_of(value), "")
+        path = os.path.join(config.path_of(value), "")
         is_in_state = key == "venv-link" and (path.startswith(state) or state.startswith(path))
         fault = "this is no path" if "\0" in value else "the root lies in it" if root.startswith(path) else ""
         if fault or is_in_state:
             cause = "%s cannot be %r: %s" % (key, value, fault or "it is in the way of the state directory")
-            raise configuration.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
+            raise config.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
     if not is_utf8_path(state):
         cause = "no environment can be made in %s: this path is not UTF-8" % os.path.dirname(state.rstrip(os.sep))
         raise ConfigurationError(cause, None, "rename it, or set state-dir")
@@ -381,20 +381,20 @@ def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
     return full
 
 
-def _become_cell(configuration: Configuration, text: str) -> None:
+def _become_cell(config: Configuration, text: str) -> None:
     try:
-        configuration.cell = cell = {key: str(value) for key, value in json.loads(text).items()}
-        configuration.environment_name += "." + cell["name"]
+        config.cell = cell = {key: str(value) for key, value in json.loads(text).items()}
+        config.environment_name += "." + cell["name"]
     except (ValueError, AttributeError, KeyError):
         cause = "%s is set by `matrix` for its children, not by hand" % CELL_VARIABLE
         raise ConfigurationError(cause, None, "unset it") from None
     chosen = {key: [name for name in cell.get(key, "").split(",") if name] for key in ("extras", "groups")}
     if not any(chosen.values()):
         return
-    steps = configuration.get("install") or [_full_step({"projects": [{"path": ".", "default-groups": True}]})]
+    steps = config.get("install") or [_full_step({"projects": [{"path": ".", "default-groups": True}]})]
     first = next((project for step in steps for project in step["projects"]), None)
     if first is None:
-        raise configuration.error("install", "extras and groups of a matrix need a project in `install`")
+        raise config.error("install", "extras and groups of a matrix need a project in `install`")
     for key, names in chosen.items():
         first[key] = list(dict.fromkeys(first[key] + names))
-    configuration.derive("install", steps, "the cell " + cell["name"])
+    config.derive("install", steps, "the cell " + cell["name"])

@@ -29,7 +29,6 @@ __all__ = [
 # Name, uv's variables, uv's names in files, kind, what pip gets, what uv gets. The name is pip's, but of the kind `uv`,
 # which pip does not know. `what` bears on what is installed, `how` only on the way there; a `list` has several values.
 # uv reads its own variables and files; what it gets is for pip's settings. Who cannot do what is asked refuses.
-# Of a row that ends early the rest is: the same name, what list uv, refused, reads it.
 _TABLE = """
 index-url | UV_DEFAULT_INDEX UV_INDEX_URL | index-url | what | PIP_INDEX_URL | UV_DEFAULT_INDEX
 extra-index-url | UV_INDEX UV_EXTRA_INDEX_URL | extra-index-url | what list | PIP_EXTRA_INDEX_URL | UV_INDEX
@@ -39,19 +38,14 @@ index-strategy | UV_INDEX_STRATEGY | index-strategy | what uv | refused unless u
 constraint | UV_CONSTRAINT | | what list | PIP_CONSTRAINT | UV_CONSTRAINT
 build-constraint | UV_BUILD_CONSTRAINT | | what list | PIP_BUILD_CONSTRAINT | UV_BUILD_CONSTRAINT
 constraint-dependencies | | constraint-dependencies | what list uv | | reads it
-build-constraint-dependencies
 override | UV_OVERRIDE | | what list uv | refused | refused
 exclude | UV_EXCLUDE | | what list uv | refused | refused
-override-dependencies
-exclude-dependencies
-dependency-metadata
 uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO | UV_EXCLUDE_NEWER
-exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE
+exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE | exclude-newer-package | what list uv | refused | reads it
 pre | | | what | PIP_PRE | UV_PRERELEASE=allow
 all-releases | | | what list | PIP_ALL_RELEASES | refused
 only-final | | | what list | PIP_ONLY_FINAL | refused
 prerelease | UV_PRERELEASE | prerelease | what uv | PIP_PRE, refused unless allow if-necessary if-necessary-or-explicit | reads it
-prerelease-package
 resolution | UV_RESOLUTION | resolution | what uv | refused unless highest | reads it
 only-binary | UV_NO_BUILD UV_NO_BUILD_PACKAGE | no-build no-build-package only-binary | what list | PIP_ONLY_BINARY | --only-binary
 no-binary | UV_NO_BINARY UV_NO_BINARY_PACKAGE | no-binary no-binary-package | what list | PIP_NO_BINARY | --no-binary
@@ -59,16 +53,9 @@ prefer-binary | | | what | PIP_PREFER_BINARY | refused
 require-hashes | UV_REQUIRE_HASHES | require-hashes | what | --require-hashes | --require-hashes
 no-deps | | no-deps | what | --no-deps | --no-deps
 config-settings | | config-settings | what list | --config-settings | --config-setting
-config-settings-package
 no-build-isolation | UV_NO_BUILD_ISOLATION | no-build-isolation | what | --no-build-isolation | UV_NO_BUILD_ISOLATION
-no-build-isolation-package
-extra-build-dependencies
-extra-build-variables
 no-sources | UV_NO_SOURCES | no-sources | what uv | refused | reads it
-no-sources-package
-torch-backend | UV_TORCH_BACKEND
-python-platform
-python-version
+torch-backend | UV_TORCH_BACKEND | torch-backend | what list uv | refused | reads it
 target | | target | what uv | | refused
 prefix | | prefix | what uv | | refused
 required-version | | required-version | how uv | | reads it
@@ -83,6 +70,12 @@ keyring-provider | UV_KEYRING_PROVIDER | keyring-provider | how | PIP_KEYRING_PR
 timeout | UV_HTTP_TIMEOUT UV_REQUEST_TIMEOUT | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
 default-timeout | | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
 """  # noqa: E501
+# uv's settings without a variable that pip has nothing like.
+_UV_ALONE = """
+build-constraint-dependencies override-dependencies exclude-dependencies dependency-metadata prerelease-package
+config-settings-package no-build-isolation-package extra-build-dependencies extra-build-variables no-sources-package
+python-platform python-version
+"""
 
 
 class PackageSetting(NamedTuple):
@@ -96,12 +89,9 @@ class PackageSetting(NamedTuple):
     uv: str
 
 
-def _setting_of_row(row: str) -> PackageSetting:
-    cells = [cell.strip() for cell in row.split("|")]
-    return PackageSetting(*(cells + ["", cells[0], "what list uv", "refused", "reads it"][len(cells) - 1 :]))
-
-
-SETTINGS = {setting.name: setting for setting in map(_setting_of_row, _TABLE.strip().splitlines())}
+_ROWS = [[cell.strip() for cell in row.split("|")] for row in _TABLE.strip().splitlines()]
+_ROWS += [[name, "", name, "what list uv", "refused", "reads it"] for name in _UV_ALONE.split()]
+SETTINGS = {row[0]: PackageSetting(*row) for row in _ROWS}
 # What they say bears on what is installed.
 VARIABLES = [
     variable
@@ -186,7 +176,7 @@ def _uv_variables(environ: "dict[str, str]") -> "dict[str, list[str]]":
 
 
 def _pip_values(texts: "dict[str, str]") -> "dict[str, list[str]]":
-    of_pip = [name for name, setting in SETTINGS.items() if "uv" not in setting.kind.split()]
+    of_pip = [name for name, setting in SETTINGS.items() if "uv" not in setting.kind]
     return {name: _split(name, texts[name]) for name in of_pip if name in texts}
 
 

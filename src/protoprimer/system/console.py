@@ -125,12 +125,10 @@ class Console:
     def shown(self, text: str) -> str:
         """Return `text` as it is printed: without secrets, paths of the repository relative."""
         if self.root:
-            root = re.escape(self.root)
-            # A place that says no more than that it is this repository is none.
-            text = re.sub(r"\n  where: %s[/\\]?(?=\n|\Z)" % root, "", text)
-            lines, below = text.split("\n"), r"(?<![\w.:/\\-])%s[/\\](?=[^\s'\"`,;:)])" % root
+            below = r"(?<![\w.:/\\-])%s[/\\](?=[^\s'\"`,;:)])" % re.escape(self.root)
             # A command may be run anywhere.
-            text = "\n".join(line if "  next: run: " in line else re.sub(below, "", line) for line in lines)
+            lines = [line if "  next: run: " in line else re.sub(below, "", line) for line in text.split("\n")]
+            text = "\n".join(lines)
         return self.mask(text)
 
     def draw(self, text: str) -> None:
