@@ -28,48 +28,49 @@ __all__ = [
 
 # Name, uv's variables, uv's names in files, kind, what pip gets, what uv gets. The name is pip's, but of the kind `uv`,
 # which pip does not know. `what` bears on what is installed, `how` only on the way there; a `list` has several values.
+# `*` is a setting's usual name there, such as UV_FIND_LINKS, find-links, PIP_FIND_LINKS.
 # uv reads its own variables and files; what it gets is for pip's settings. Who cannot do what is asked refuses.
 _TABLE = """
-index-url | UV_DEFAULT_INDEX UV_INDEX_URL | index-url | what | PIP_INDEX_URL | UV_DEFAULT_INDEX
-extra-index-url | UV_INDEX UV_EXTRA_INDEX_URL | extra-index-url | what list | PIP_EXTRA_INDEX_URL | UV_INDEX
-find-links | UV_FIND_LINKS | find-links | what list | PIP_FIND_LINKS | UV_FIND_LINKS
-no-index | UV_NO_INDEX | no-index | what | PIP_NO_INDEX | --no-index
-index-strategy | UV_INDEX_STRATEGY | index-strategy | what uv | refused unless unsafe-best-match | reads it
-constraint | UV_CONSTRAINT | | what list | PIP_CONSTRAINT | UV_CONSTRAINT
-build-constraint | UV_BUILD_CONSTRAINT | | what list | PIP_BUILD_CONSTRAINT | UV_BUILD_CONSTRAINT
-constraint-dependencies | | constraint-dependencies | what list uv | | reads it
-override | UV_OVERRIDE | | what list uv | refused | refused
-exclude | UV_EXCLUDE | | what list uv | refused | refused
-uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | PIP_UPLOADED_PRIOR_TO | UV_EXCLUDE_NEWER
-exclude-newer-package | UV_EXCLUDE_NEWER_PACKAGE | exclude-newer-package | what list uv | refused | reads it
-pre | | | what | PIP_PRE | UV_PRERELEASE=allow
-all-releases | | | what list | PIP_ALL_RELEASES | refused
-only-final | | | what list | PIP_ONLY_FINAL | refused
-prerelease | UV_PRERELEASE | prerelease | what uv | PIP_PRE, refused unless allow if-necessary if-necessary-or-explicit | reads it
-resolution | UV_RESOLUTION | resolution | what uv | refused unless highest | reads it
-only-binary | UV_NO_BUILD UV_NO_BUILD_PACKAGE | no-build no-build-package only-binary | what list | PIP_ONLY_BINARY | --only-binary
-no-binary | UV_NO_BINARY UV_NO_BINARY_PACKAGE | no-binary no-binary-package | what list | PIP_NO_BINARY | --no-binary
-prefer-binary | | | what | PIP_PREFER_BINARY | refused
-require-hashes | UV_REQUIRE_HASHES | require-hashes | what | --require-hashes | --require-hashes
-no-deps | | no-deps | what | --no-deps | --no-deps
-config-settings | | config-settings | what list | --config-settings | --config-setting
-no-build-isolation | UV_NO_BUILD_ISOLATION | no-build-isolation | what | --no-build-isolation | UV_NO_BUILD_ISOLATION
-no-sources | UV_NO_SOURCES | no-sources | what uv | refused | reads it
-torch-backend | UV_TORCH_BACKEND | torch-backend | what list uv | refused | reads it
-target | | target | what uv | | refused
-prefix | | prefix | what uv | | refused
-required-version | | required-version | how uv | | reads it
-offline | UV_OFFLINE | offline | how uv | | reads it
-trusted-host | UV_INSECURE_HOST | allow-insecure-host | how list | PIP_TRUSTED_HOST | UV_INSECURE_HOST
-cert | | | how | PIP_CERT | SSL_CERT_FILE
-client-cert | | | how | PIP_CLIENT_CERT | SSL_CLIENT_CERT
-system-certs | UV_SYSTEM_CERTS UV_NATIVE_TLS | system-certs native-tls | how uv | | reads it
+index-url | UV_DEFAULT_INDEX * | * | what | * | UV_DEFAULT_INDEX
+extra-index-url | UV_INDEX * | * | what list | * | UV_INDEX
+find-links | * | * | what list | * | *
+no-index | * | * | what | * | --no-index
+index-strategy | * | * | what uv | refused unless unsafe-best-match | reads it
+constraint | * | | what list | * | *
+build-constraint | * | | what list | * | *
+constraint-dependencies | | * | what list uv | | reads it
+override | * | | what list uv | refused | refused
+exclude | * | | what list uv | refused | refused
+uploaded-prior-to | UV_EXCLUDE_NEWER | exclude-newer | what | * | UV_EXCLUDE_NEWER
+exclude-newer-package | * | * | what list uv | refused | reads it
+pre | | | what | * | UV_PRERELEASE=allow
+all-releases | | | what list | * | refused
+only-final | | | what list | * | refused
+prerelease | * | * | what uv | PIP_PRE, refused unless allow if-necessary if-necessary-or-explicit | reads it
+resolution | * | * | what uv | refused unless highest | reads it
+only-binary | UV_NO_BUILD UV_NO_BUILD_PACKAGE | no-build no-build-package * | what list | * | --only-binary
+no-binary | * UV_NO_BINARY_PACKAGE | * no-binary-package | what list | * | --no-binary
+prefer-binary | | | what | * | refused
+require-hashes | * | * | what | --require-hashes | --require-hashes
+no-deps | | * | what | --no-deps | --no-deps
+config-settings | | * | what list | --config-settings | --config-setting
+no-build-isolation | * | * | what | --no-build-isolation | *
+no-sources | * | * | what uv | refused | reads it
+torch-backend | * | * | what list uv | refused | reads it
+target | | * | what uv | | refused
+prefix | | * | what uv | | refused
+required-version | | * | how uv | | reads it
+offline | * | * | how uv | | reads it
+trusted-host | UV_INSECURE_HOST | allow-insecure-host | how list | * | UV_INSECURE_HOST
+cert | | | how | * | SSL_CERT_FILE
+client-cert | | | how | * | SSL_CLIENT_CERT
+system-certs | * UV_NATIVE_TLS | * native-tls | how uv | | reads it
 proxy | | https-proxy http-proxy | how | http_proxy, https_proxy | http_proxy, https_proxy
-no-proxy | | no-proxy | how | no_proxy | no_proxy
-keyring-provider | UV_KEYRING_PROVIDER | keyring-provider | how | PIP_KEYRING_PROVIDER | UV_KEYRING_PROVIDER
+no-proxy | | * | how | no_proxy | no_proxy
+keyring-provider | * | * | how | * | *
 timeout | UV_HTTP_TIMEOUT UV_REQUEST_TIMEOUT | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
-default-timeout | | | how | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT
-"""  # noqa: E501
+default-timeout | | | how | * | UV_HTTP_TIMEOUT
+"""
 # uv's settings without a variable that pip has nothing like.
 _UV_ALONE = """
 build-constraint-dependencies override-dependencies exclude-dependencies dependency-metadata prerelease-package
@@ -89,9 +90,15 @@ class PackageSetting(NamedTuple):
     uv: str
 
 
-_ROWS = [[cell.strip() for cell in row.split("|")] for row in _TABLE.strip().splitlines()]
-_ROWS += [[name, "", name, "what list uv", "refused", "reads it"] for name in _UV_ALONE.split()]
-SETTINGS = {row[0]: PackageSetting(*row) for row in _ROWS}
+def _setting_of_row(row: str) -> PackageSetting:
+    name, *cells = (cell.strip() for cell in row.split("|"))
+    variable = name.upper().replace("-", "_")
+    usual = ("UV_" + variable, name, "", "PIP_" + variable, "UV_" + variable)
+    return PackageSetting(name, *[cell.replace("*", own) for cell, own in zip(cells, usual)])
+
+
+_ROWS = _TABLE.strip().splitlines() + [name + "| | * | what list uv | refused | reads it" for name in _UV_ALONE.split()]
+SETTINGS = {setting.name: setting for setting in map(_setting_of_row, _ROWS)}
 # What they say bears on what is installed.
 VARIABLES = [
     variable
