@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import ssl
 import stat
 import subprocess
@@ -77,6 +78,11 @@ def test_a_name_of_several_words_is_asked_for_as_indexes_spell_it(
     settings = settings_for(PIP_INDEX_URL=index.url)
     assert fetch_wheel(filename, digest, str(tmp_path), UrlReader(settings, Console(-1)))
     assert index.paths()[0] == "/simple/two-words/"
+
+
+def test_a_url_that_is_none_is_told_as_any_that_cannot_be_read(settings_for: Reading, tmp_path: Path) -> None:
+    with pytest.raises(ToolAbsent, match=re.escape("http://[::1/simple/sample/: Invalid IPv6 URL")):
+        fetch(settings_for(PIP_INDEX_URL="http://[::1/simple"), tmp_path, ("sample-1.0-py3-none-any.whl", "0" * 64))
 
 
 def test_an_extra_index_without_the_page_is_no_failure(

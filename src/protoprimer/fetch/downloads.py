@@ -15,7 +15,8 @@ import zlib
 from typing import Any, BinaryIO, Iterator
 from urllib.parse import unquote, urljoin, urlsplit
 
-from protoprimer.fetch.roads import RoadClosed, server_of
+from protoprimer.fetch.roads import RoadClosed
+from protoprimer.settings.credentials import server_of
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console

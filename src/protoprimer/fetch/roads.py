@@ -2,11 +2,11 @@
 
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+from protoprimer.settings.credentials import server_of
 from protoprimer.system.console import mask_urls
 
-__all__ = ["RoadClosed", "RoadRecord", "reason_in_short", "road_record", "server_of"]
+__all__ = ["RoadClosed", "RoadRecord", "reason_in_short", "road_record"]
 
 _REACH = "let this host reach %(server)s, or set proxy or index-url to what it can reach"
 # By the kind of a closed road; `%(server)s` is whom we asked, `%(file)s` what for.
@@ -51,12 +51,6 @@ def road_record(tool: str, filename: str, tried: str, error: Exception) -> RoadR
     detail = "%s%s: %s" % (tried, by, str(error) or type(error).__name__)
     opens = _OPENS.get(closed, "") % {"server": server, "file": filename}
     return RoadRecord(tool, mask_urls(tried), closed, mask_urls(detail), opens)
-
-
-def server_of(url: str) -> str:
-    """Return a URL's scheme, host and port; a directory as it is."""
-    parts = urlsplit(url)
-    return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]) if parts.netloc else url
 
 
 def reason_in_short(reason: str) -> str:

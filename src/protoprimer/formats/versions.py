@@ -174,10 +174,9 @@ class PythonRequest(NamedTuple):
 
 
 _PYTHON_NAME = r"""(?aisx)
-    (?: (c?python|cp|pypy|pp) (?:[-@](?=.))? | (?=.) )
+    (?: (c?python|pypy) (?:[-@](?=.))? | (?=.) )
     (?: ([<>=!~].*) | v?(\d+(?:\.\d+)*) (?:((?:a|b|rc)\d+)|(\.[*x]|-dev))? (t|\+freethreaded)? (-.*)? )? \Z
     """
-_PYTHON_IMPLEMENTATIONS = {"cpython": "cpython", "cp": "cpython", "pypy": "pypy", "pp": "pypy"}
 
 
 def parse_python_request(text: str) -> PythonRequest:
@@ -196,14 +195,13 @@ def parse_python_request(text: str) -> PythonRequest:
         implementation, wanted, version, pre, wildcard, threads, rest = found.groups() if found else (None,) * 7
         if found and (implementation or not rest):
             if version:
-                # The 313 of tags such as cp313.
-                version = re.sub(r"\A([23])(\d\d?)\Z", r"\1.\2", version)
                 is_whole = pre or (version.count(".") > 1 and not wildcard)
                 wanted = "==" + version + (pre or "") + ("" if is_whole else ".*")
             specifiers = SpecifierSet(wanted or "")
             prereleases = specifiers.prereleases or wildcard in ("-dev", "-DEV")
-            named = _PYTHON_IMPLEMENTATIONS.get((implementation or "").lower())
-            return PythonRequest(text, specifiers, named, threads is not None, prereleases)
+            named = (implementation or "").lower()
+            wanted = named if named in ("cpython", "pypy") else None
+            return PythonRequest(text, specifiers, wanted, threads is not None, prereleases)
     raise InvalidSpecifier("%r names no Python: write a version such as 3.11, or a range such as >=3.8,<4" % text)
 
 

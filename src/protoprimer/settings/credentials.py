@@ -11,7 +11,7 @@ from contextlib import suppress
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
 
-__all__ = ["Credentials", "home_path", "url_credentials", "without_credentials"]
+__all__ = ["Credentials", "home_path", "server_of", "url_credentials", "without_credentials"]
 
 
 class Credentials:
@@ -30,14 +30,14 @@ class Credentials:
 
     def of_url(self, url: str, ask_keyring: bool = True) -> "tuple[str, str, str] | None":
         """Return user, password and source: a URL itself, a configured one on the same host, netrc, the keyring."""
-        server, user = _server(url), ""
+        server, user = server_of(url), ""
         for known in [url] + self._urls:
             found = url_credentials(known)
-            if found and _server(known) == server:
+            if found and server_of(known) == server:
                 if found[1]:
                     return found[0], found[1], "the URL"
                 user = user or found[0]
-        in_netrc = self._of_netrc(server[1]) if server else None
+        in_netrc = self._of_netrc(url)
         if in_netrc and user in ("", in_netrc[0]):
             return in_netrc
         if user and self.uses_keyring:
@@ -53,9 +53,9 @@ class Credentials:
 
     def _of_keyring(self, url: str, user: str) -> "str | None":
         """Ask the command `keyring` as pip does: for the index, then for its host."""
-        services = [without_credentials(one) for one in self._indexes or [url] if _server(one) == _server(url)]
-        program = shutil.which("keyring")
-        for service in services + [urllib.parse.urlsplit(url).netloc.rpartition("@")[2]]:
+        server, program = server_of(url), shutil.which("keyring")
+        services = [without_credentials(one) for one in self._indexes or [url] if server_of(one) == server]
+        for service in services + [server.partition("://")[2]]:
             if program and self.uses_keyring and (service, user) not in self._keyring_answers:
                 # It may have to be unlocked by whoever sits at the terminal.
                 patience = 60.0 if sys.stderr is not None and sys.stderr.isatty() else 10.0
@@ -69,11 +69,12 @@ class Credentials:
                 return self._keyring_answers[service, user]
         return None
 
-    def _of_netrc(self, host: str) -> "tuple[str, str, str] | None":
+    def _of_netrc(self, url: str) -> "tuple[str, str, str] | None":
         usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
         for path in [self._environ.get("NETRC", "")] + usual:
             with suppress(OSError, ValueError, netrc.NetrcParseError):
-                found = netrc.netrc(path).authenticators(host) if os.path.isfile(path) else None
+                host = urllib.parse.urlsplit(url).hostname
+                found = netrc.netrc(path).authenticators(host) if host and os.path.isfile(path) else None
                 if found:
                     return found[0], found[2] or "", path
         return None
@@ -94,13 +95,13 @@ def url_credentials(url: str) -> "tuple[str, str] | None":
 
 def without_credentials(url: str) -> str:
     """Return a URL, or other text, without its user and password."""
-    before, mark, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    return before + mark + place.rpartition("@")[2] + slash + path if mark else url
+    return re.sub("(://)[^/]*@", r"\1", url, count=1)
 
 
-def _server(url: str) -> "tuple[str, str, int | None] | None":
+def server_of(url: str) -> str:
+    """Return a URL's scheme, host and port; what has none as it is."""
     with suppress(ValueError):
         parts = urllib.parse.urlsplit(url)
-        return (parts.scheme, parts.hostname, parts.port) if parts.hostname else None
-    return None
+        if parts.netloc:
+            return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2].lower())
+    return url

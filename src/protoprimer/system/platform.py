@@ -63,8 +63,8 @@ def boot_identifier() -> str:
 
 def machine_identifier() -> str:
     """Return what tells this machine from others; without better, its name."""
-    found = first_line_of("/etc/machine-id") or first_line_of("/var/lib/dbus/machine-id")
-    return found or (os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"))
+    named = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host")
+    return first_line_of("/etc/machine-id") or named
 
 
 def first_line_of(path: str) -> str:
