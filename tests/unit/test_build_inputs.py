@@ -94,6 +94,42 @@ def test_what_builds_of_other_languages_read_is_an_input_wherever_it_lies(tmp_pa
     assert names(tmp_path, found) == read
 
 
+def test_what_a_build_of_another_language_reads_beside_the_project_is_an_input(tmp_path: Path) -> None:
+    read = {
+        "python/Cargo.toml": '[dependencies]\none = { path = "../one" }\n',
+        "python/src/lib.rs": 'const TEXT: &str = include_str!("../../told.txt");\n',
+        "one/Cargo.toml": '[dependencies]\ntwo = { path = "../two" }\n',
+        "one/src/lib.rs": "",
+        "two/src/lib.rs": "",
+        "told.txt": "",
+        "Cargo.toml": "[workspace]\n",
+        "Cargo.lock": "",
+        ".cargo/config.toml": "",
+        "rust-toolchain.toml": "",
+    }
+    other = {"three/src/lib.rs": "", "two/README": "", "two/target/made.rs": ""}
+    inputs_of(tmp_path, {**read, **other})
+    found = inputs_of(tmp_path / "python", {"pyproject.toml": TABLE})
+    assert {os.path.relpath(path, tmp_path) for path in found.present} == {"python/pyproject.toml", *read}
+    assert str(tmp_path / "python" / "rust-toolchain.toml") in found.absent
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("setup.py", "setup(ext_modules=[Extension('app', ['app.c'], include_dirs=['../include'])])"),
+        ("CMakeLists.txt", "include_directories(../include)\n"),
+        ("app.c", '#include "../include/deep/app.h"\n'),
+        ("pyproject.toml", TABLE + '[build-system]\nrequires = ["maturin"]\n[tool.maturin]\nmanifest-path = "../include"\n'),
+    ],
+)
+def test_headers_beside_the_project_are_inputs(tmp_path: Path, file: str, text: str) -> None:
+    files = {"pyproject.toml": TABLE, "meson.build": "", file: text}
+    inputs_of(tmp_path, {"include/deep/app.h": "", "include/deep/notes.txt": "", "other/app.h": ""})
+    found = {os.path.relpath(path, tmp_path) for path in inputs_of(tmp_path / "app", files).present}
+    assert {name for name in found if not name.startswith("app/")} == {"include/deep/app.h"}
+
+
 def test_tags_are_inputs_in_each_format_of_a_repository(tmp_path: Path) -> None:
     table = TABLE.replace('version = "1"', 'dynamic = ["version"]')
     table += '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\nbuild-backend = "hatchling.build"\n'

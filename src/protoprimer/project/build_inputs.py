@@ -8,7 +8,7 @@ from protoprimer.formats.requirements import normalized_project_name
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
-from protoprimer.system.files import is_within, names_in, path_at, text_of
+from protoprimer.system.files import has_file, is_within, names_in, path_at, text_of
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import first_line_of
 
@@ -21,6 +21,8 @@ _COMPILED = (
     r"(?!.*[/\\]target[/\\]).*(\.(c|cc|cmake|cpp|cxx|cu|f90|h|hh|hpp|hxx|pxd|pxi|pyx|rs)"
     r"|[/\\](CMakeLists\.txt|Cargo\.toml|meson(\.build|\.options|_options\.txt)))"
 )
+
+_OF_CARGO = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml")
 
 
 def add_project_inputs(path: str, editable: bool, inputs: Inputs) -> None:
@@ -125,9 +127,7 @@ def _add_value(file: str, names: "tuple[str, ...]", inputs: Inputs) -> None:
 
 def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inputs) -> None:
     directory = metadata.directory
-    # Of other languages: named nowhere.
-    others = {"CMakeLists.txt", "Cargo.lock", "Cargo.toml", "meson.build"}.intersection(names_in(directory))
-    names = ["setup.py", "hatch_build.py", "pdm_build.py", *others]
+    names = ["setup.py", "hatch_build.py", "pdm_build.py"]
     names += _strings_under(metadata.table("tool", "poetry").get("build"), "build", "script", key="build")
     names += _strings_under(metadata.table("tool", "hatch"), "path")
     paths = [os.path.join(directory, name) for name in names]
@@ -141,11 +141,31 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
             # They differ between terminals.
             if named.isupper() and "'%s'" % named in reading and named not in ("PATH", "VIRTUAL_ENV"):
                 inputs.add_variable(named)
-    texts = "".join(map(text_of, paths + [metadata.pyproject]))
-    if others or re.search(r"(ext|cffi).modules|cythonize|Extension\(", texts):
-        files = Inputs().add_matching(directory, "**")
+    scripts, others = paths + [metadata.pyproject], {"CMakeLists.txt", "Cargo.toml", "meson.build"}
+    is_compiled = re.search(r"(ext|cffi).modules|cythonize|Extension\(|maturin", "".join(map(text_of, scripts)))
+    if is_compiled or others.intersection(names_in(directory)):
+        _add_compiled(directory, scripts, inputs)
+
+
+def _add_compiled(directory: str, scripts: "list[str]", inputs: Inputs) -> None:
+    # Named nowhere; what lies beside the project is named by `../`.
+    places = [directory]
+    for place in places:
+        files = Inputs().add_matching(place, "**")
         generated = [file[:-3] + end for file in files if file.endswith(".pyx") for end in ("c", "cpp", "h")]
-        inputs.add(*set(filter(re.compile(_COMPILED).fullmatch, files)).difference(generated))
+        found = set(filter(re.compile(_COMPILED).fullmatch, files)).difference(generated)
+        inputs.add(*found)
+        for one in with_parents(place):
+            if has_file(one, "Cargo.toml"):
+                inputs.add(*(os.path.join(one, name) for name in _OF_CARGO))
+        for file in found.union(scripts):
+            for named in re.findall(r"(?:\.\./)+\w[\w./-]*", text_of(file)):
+                path = path_at(file, "..", named)
+                if os.path.isfile(path):
+                    inputs.add(path)
+                    path = os.path.dirname(path)
+                is_known = any(is_within(path, one) for one in places) or is_within(directory, path)
+                places += [path] * (os.path.isdir(path) and not is_known)
 
 
 def _add_named(directory: str, named: str, editable: bool, inputs: Inputs) -> None:
