@@ -197,6 +197,10 @@ def test_files_whose_appearance_would_change_the_plan_are_absent_inputs(tmp_path
         "demo.py",
         "hatch_build.py",
         "pdm_build.py",
+        "Cargo.lock",
+        "config.toml",
+        "rust-toolchain",
+        "rust-toolchain.toml",
     }
 
 
@@ -323,6 +327,22 @@ def test_a_workspace_takes_a_python_that_each_of_its_members_takes(tmp_path: Pat
     ]
     assert str(required).startswith("%s, " % (tmp_path / "pyproject.toml:8 (project.requires-python)"))
     assert str(tmp_path / "packages" / "lib" / "pyproject.toml:8") in str(required)
+
+
+@pytest.mark.parametrize("group", ["dev", "included"])
+def test_a_group_that_uv_is_told_a_python_for_narrows_the_range_where_it_is_installed(
+    tmp_path: Path, group: str
+) -> None:
+    text = PACKAGE + '[dependency-groups]\ndev = [{ include-group = "included" }]\nincluded = []\nother = []\n'
+    text += '[tool.uv.dependency-groups]\n%s = { requires-python = ">=3.12" }\nother = { requires-python = ">=4" }\n'
+    plan = plan_of(tmp_path, {"pyproject.toml": text % group})
+    required = required_python_of(configuration_of(tmp_path), plan)
+    assert [one for one in ("3.8.1", "3.11.1", "3.12.1") if required.narrowed.admits(one)] == ["3.12.1"]
+    assert f"(tool.uv.dependency-groups.{group})" in str(required)
+    plan = plan_of(tmp_path, {"pyproject.toml": (text % group).replace(">=3.12", "three")})
+    with pytest.raises(ConfigurationError, match="three") as caught:
+        required_python_of(configuration_of(tmp_path), plan)
+    assert f"(tool.uv.dependency-groups.{group})" in str(caught.value.place)
 
 
 CONFIGURED = {

@@ -1,7 +1,7 @@
 """Which Python the repository wants, and where it says so."""
 
 import os
-from typing import Iterable, NamedTuple
+from typing import Iterable, Iterator, NamedTuple
 
 from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_python_request, python_version_line
@@ -47,16 +47,18 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     asking = plan.all_metadata() + (members if len(members) > 1 else [])
     projects = asking or members
     text, sources = _python_that_is_asked_for(configuration, projects, present)
+    note = next((project.requires_python_note for project in projects if not sources), None)
     try:
         request = parse_python_request(text)
+        ranges = [*_ranges_of(asking).items(), *_ranges_of_groups(plan)]
+        narrowing = {text: source for text, source in ranges if text not in request.text}
+        sources += narrowing.values()
+        narrowed = request.narrowed(list(narrowing))
     except InvalidSpecifier as error:
         raise ConfigurationError(str(error), _places_of(sources)) from None
     if not request.specifiers.admits_some_python():
         cause = "the range %s contradicts itself: no Python is in it" % request.text
         raise ConfigurationError(cause, _places_of(sources), "write a range such as >=3.8,<4")
-    narrowing = {text: project for text, project in _ranges_of(asking).items() if text not in request.text}
-    note = next((project.requires_python_note for project in projects if not sources), None)
-    sources, narrowed = sources + list(narrowing.values()), request.narrowed(list(narrowing))
     return RequiredPython(request, narrowed, sources, [present] if present else [], absent, note)
 
 
@@ -86,6 +88,19 @@ def _python_that_is_asked_for(
 
 def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":
     return {project.requires_python: project for project in projects if project.requires_python}
+
+
+def _ranges_of_groups(plan: Plan) -> "Iterator[tuple[str, str]]":
+    """Yield what uv is told of the chosen groups and those they include, and where."""
+    for member in plan.members():
+        groups = list(member.groups)
+        # It grows while it is read.
+        for group in groups:
+            keys = ("tool", "uv", "dependency-groups", group)
+            text = member.metadata.text(*keys, "requires-python")
+            if text:
+                yield text, member.metadata.place(*keys)
+            groups += [one["include-group"] for one in member.metadata.groups[group] if isinstance(one, dict)]
 
 
 def _places_of(sources: "list[str | ProjectMetadata]") -> str:
