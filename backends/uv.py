@@ -35,11 +35,20 @@ class UvBackend(Backend):
         has_files = plan.lock or any(step.requirements or step.constraints for step in plan.steps)
         if (has_files or has_editable) and not is_utf8_path(plan.root):
             return "uv takes no file and no editable project whose path is not UTF-8"
-        reason = self.settings.refusal("uv") or why_not_buildable(interpreter, plan)
+        reason = self.settings.refusal("uv") or self._refused_line(plan) or why_not_buildable(interpreter, plan)
         if reason is None:
             # Last, as this may download it.
             self.toolbox.uv()
         return reason
+
+    def _refused_line(self, plan: Plan) -> "str | None":
+        # Of these in a file uv heeds the host's index, or nothing; pip does what the file says.
+        index_url, others = self.settings.index_url or "", self.settings.extra_index_urls
+        for line in [line for step in plan.steps for line in step.lines_of_files(plan.root)]:
+            is_other = re.match("-i|--index-url", line.text) and (others or not line.text.endswith(index_url))
+            if line.path != plan.root and (is_other or line.text.startswith("--pre")):
+                return "uv cannot do what %s asks (%s)" % (re.split("[= ]", line.text)[0], line.place)
+        return None
 
     def create(self, interpreter: Interpreter, environment: str) -> None:
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable]

@@ -176,6 +176,26 @@ def test_a_lock_with_conflicts_is_refused_with_what_helps(place: Place) -> None:
         assert versions(clone)["beta"] == "1.0"
 
 
+@pytest.mark.parametrize(("line", "version"), [("--index-url @OTHER@", "1.7"), ("-i @OTHER@", "1.7"), ("--pre", "3.0rc1")])
+def test_what_uv_does_not_heed_in_a_requirement_file_is_left_to_pip(place: Place, line: str, version: str) -> None:
+    """uv takes the host's index before the file's, and says of other options only that it ignores them."""
+    clone = place.clone(Project("lines", {"requirements.txt": f"-r more.txt\n{line}\n", "more.txt": "alpha\n"}, {}, {}))
+    done = clone.prime("--backend", "uv", status=5)
+    assert f"uv cannot do what {line.partition(' ')[0]} asks (requirements.txt:2)" in done.errors
+    clone.prime()
+    assert versions(clone) == {"alpha": version}
+    clone.prime("check")
+
+
+def test_uv_serves_where_a_requirement_file_names_the_hosts_own_index(place: Place) -> None:
+    files = {"requirements.txt": "--index-url @INDEX@\nalpha\n"}
+    clone = place.clone(Project("lines", files, {}, {}))
+    clone.prime("--backend", "uv")
+    assert versions(clone) == {"alpha": "2.0"}
+    clone.environ["PIP_EXTRA_INDEX_URL"] = place.other.url
+    assert "--index-url" in clone.prime("--backend", "uv", status=5).errors
+
+
 @pytest.mark.parametrize("installer", WITH_UV)
 def test_a_hash_that_changed_after_the_lock_makes_it_stale(place: Place, installer: str) -> None:
     line = "alpha==1.5 --hash=sha256:@SHA:alpha-{}-py3-none-any.whl@\n"

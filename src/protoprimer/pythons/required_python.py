@@ -50,7 +50,7 @@ def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPyth
     note = next((project.requires_python_note for project in projects if not sources), None)
     try:
         request = parse_python_request(text)
-        ranges = [*_ranges_of(asking).items(), *_ranges_of_groups(plan)]
+        ranges = [*_ranges_of(asking).items(), *_ranges_of_groups(plan)]  # type: list[tuple[str, str | ProjectMetadata]]
         narrowing = {text: source for text, source in ranges if text not in request.text}
         sources += narrowing.values()
         narrowed = request.narrowed(list(narrowing))
