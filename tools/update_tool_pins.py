@@ -26,7 +26,7 @@ from protoprimer.settings.index_settings import read_index_settings  # noqa: E40
 
 TARGET = REPOSITORY / "src" / "protoprimer" / "fetch" / "pins.py"
 # The lowest minor version of Python 3 in each band; a band ends where the next begins.
-BANDS = {"pip": (10, 9, 8, 7, 6), "virtualenv": (9, 8, 7, 6)}
+BANDS = {"pip": (10, 9, 8, 7, 6), "virtualenv": (9, 6)}
 
 
 def project_files(name: str) -> list[dict[str, object]]:

@@ -161,11 +161,11 @@ def fuzz_versions(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     # The standard has ASCII digits and letters, and what control characters around them mean is nobody's concern.
     is_comparable = text.isascii() and text.isprintable() and "===" not in text
-    found = _or_none(lambda: str(Version(text)), InvalidVersion)
+    found = _or_none(lambda: Version(text), InvalidVersion)
     expected = _or_none(lambda: str(version.Version(text)), version.InvalidVersion)
-    if is_comparable and found is not None and found != expected and version.Version(found) != version.Version(text):
+    if is_comparable and (found is None if expected else found is not None):
         raise FindingError(f"version {text!r}: {found!r}, expected {expected!r}")
-    if is_comparable and (found is None) != (expected is None):
+    if is_comparable and expected is not None and found != Version(expected):
         raise FindingError(f"version {text!r}: {found!r}, expected {expected!r}")
     ours = _or_none(lambda: SpecifierSet(text), InvalidSpecifier)
     theirs = _or_none(lambda: specifiers.SpecifierSet(text), specifiers.InvalidSpecifier)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import zlib
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urljoin, urlsplit
 
 from protoprimer.fetch.roads import RoadClosed
@@ -20,7 +20,7 @@ from protoprimer.settings.credentials import server_of
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import names_in
+from protoprimer.system.files import paths_in
 from protoprimer.system.paths import directories_on_path, file_url, path_of_file_url
 
 __all__ = ["UrlReader", "read_for_another_python"]
@@ -103,7 +103,8 @@ class UrlReader:
     def _read_by_another_python(self, url: str, target: BinaryIO, is_page: bool) -> "tuple[str, str]":
         with tempfile.NamedTemporaryFile(prefix="protoprimer-") as content:
             asked = json.dumps([self.settings.root, url, content.name, is_page, self.only_looks])
-            for python in _pythons_on_path():
+            paths = [path for directory in directories_on_path() for path in paths_in(directory)]
+            for python in filter(re.compile(r".*[/\\]python3(\.\d+)?(\.exe)?\Z").match, paths):
                 command = [python, "-I", "-c", _READ_FOR_ANOTHER, os.path.abspath(__file__)]
                 # The variables say where the indexes are.
                 done = run_child(command, self._console, environ=dict(os.environ), input_text=asked)
@@ -249,15 +250,6 @@ def read_for_another_python() -> None:
     except OSError as error:
         answer = (getattr(error, "kind", ""), str(error), getattr(error, "closes_server", False))
     print(json.dumps(answer))
-
-
-def _pythons_on_path() -> Iterator[str]:
-    this = os.path.realpath(sys.executable)
-    for directory in directories_on_path():
-        for name in filter(re.compile(r"python3(\.\d+)?(\.exe)?\Z").match, names_in(directory)):
-            path = os.path.join(directory, name)
-            if os.path.realpath(path) != this:
-                yield path
 
 
 def _tls_context(settings: IndexSettings, trusted: bool) -> Any:

@@ -31,6 +31,8 @@ SECONDS_TO_PRINT_A_VERSION = 5.0
 # What stopped it may be no part of its file.
 SECONDS_UNTIL_ASKED_AGAIN = 3600
 OLDEST_TOOLS = {"uv": (0, 8), "pip": (19, 0), "virtualenv": (20, 17)}
+# By the minor version of Python 3, since newer ones make no environments of it.
+NEWEST_VIRTUALENVS = {6: (20, 21), 7: (20, 26), 8: (21, 4)}
 _ANY_NEWER = (1000,)
 _OF_WHEEL = "verified wheel"
 
@@ -106,8 +108,7 @@ class ToolBox:
         """Return virtualenv, told to make environments of `interpreter`."""
         python, pins = interpreter.executable, pinned_wheels("virtualenv", interpreter.version_info)
         version = _wheel_version("virtualenv", pins)
-        # A virtualenv newer than the pin has given up this old Python.
-        newest = _ANY_NEWER if pins == pinned_wheels("virtualenv", _ANY_NEWER) else version_numbers(version)
+        newest = NEWEST_VIRTUALENVS.get(interpreter.version_info[1], _ANY_NEWER)
         candidates = [_Candidate([path], path, "PATH") for path in _on_path("virtualenv")]
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
         if has_file(library, "__main__.py"):

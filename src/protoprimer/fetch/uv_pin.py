@@ -47,14 +47,14 @@ def read_uv_pin(configuration: Configuration, settings: IndexSettings) -> UvPin:
         return pin
     version, place = pinned["version"], configuration.place_of("tools", "uv", "version")
     try:
-        exactly = SpecifierSet("==" + str(Version(version)))
+        Version(version)
     except InvalidVersion as error:
         raise ConfigurationError(str(error), place) from None
     contradicted = pin.misfit(version)
     if contradicted:
         raise ConfigurationError("uv %s %s" % (version, contradicted), place, "let both say the same")
     wheels = {name: _checked_hash(configuration, name, version, text) for name, text in pinned["hashes"].items()}
-    return UvPin(wheels, pin.allowed + [(exactly, place)])
+    return UvPin(wheels, pin.allowed + [(SpecifierSet("==" + version), place)])
 
 
 def _checked_hash(configuration: Configuration, filename: str, version: str, text: str) -> str:

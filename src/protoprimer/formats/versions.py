@@ -46,31 +46,22 @@ class Version:
             raise InvalidVersion("%r is not a version (PEP 440)" % text)
         epoch, release, letter, number, bare_post, post, dev, local = found.groups()
         post, letter = bare_post or post, (letter or "").lower()
-        self.epoch = int(epoch or 0)
+        self.local = local
         self.release = tuple(map(int, release.split(".")))
         self.pre = (_PRE_RELEASE_LETTERS.get(letter, letter), int(number or 0)) if letter else None
         self.post = None if post is None else int(post or 0)
         self.dev = None if dev is None else int(dev or 0)
         self.is_prerelease = self.pre is not None or self.dev is not None
-        # Its normal form without the local part.
-        self.public = "%d!" % self.epoch if self.epoch else ""
-        self.public += ".".join(map(str, self.release)) + ("%s%d" % self.pre if self.pre else "")
-        self.public += "" if self.post is None else ".post%d" % self.post
-        self.public += "" if self.dev is None else ".dev%d" % self.dev
-        parts = [int(part) if part.isdigit() else part for part in re.split("[._-]", (local or "").lower())]
-        self.local = ".".join(map(str, parts))
         # 1.0 is 1.
         trimmed = tuple(map(int, re.sub(r"(?:\.0+)*\Z", "", release).split(".")))
         # 1.0.dev1 < 1.0a1.dev1 < 1.0a1 < 1.0a1.post1 < 1.0 < 1.0+local < 1.0.post1.dev1 < 1.0.post1
         last = "" if self.post is None and self.dev is not None else "z"
-        local_key = tuple((part, "") if isinstance(part, int) else (-1, part) for part in parts if self.local)
-        self.base = (self.epoch, trimmed)
+        parts = re.split("[._-]", local.lower()) if local else []
+        local_key = tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+        self.base = (int(epoch or 0), trimmed)
         post_key = -1 if self.post is None else self.post
         dev_key = float("inf") if self.dev is None else self.dev
         self._key = (self.base, self.pre or (last, 0), post_key, dev_key, local_key)
-
-    def __str__(self) -> str:
-        return self.public + ("+" + self.local if self.local else "")
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -104,7 +95,7 @@ class SpecifierSet:
 
     def admits_some_python(self) -> bool:
         """Tell whether a Python could meet every clause: a range may contradict itself."""
-        named = [str(named) for _, _, named in self._clauses if named] + ["4.0"]
+        named = [text.replace(".*", "") for _, text, named in self._clauses if named] + ["4.0"]
         known = ("%d.%d.%d" % (major, minor, patch) for major in (3, 2) for minor in range(60) for patch in range(40))
         return any(map(self.contains, chain(named, known)))
 
@@ -132,7 +123,7 @@ def _specifier_clause(clause: str) -> "tuple[str, str, Version | None]":
 def _meets_clause(written: str, candidate: Version, operator: str, text: str, named: "Version | None") -> bool:
     if operator == "===" or named is None:
         return written.strip().lower() == text.lower()
-    public = Version(candidate.public) if candidate.local else candidate
+    public = Version(written.partition("+")[0])
     if text.endswith(".*"):
         return _shares_release(candidate, named, len(named.release)) == (operator == "==")
     if operator in ("==", "!="):
@@ -150,7 +141,7 @@ def _meets_clause(written: str, candidate: Version, operator: str, text: str, na
 
 def _shares_release(candidate: Version, named: Version, parts: int) -> bool:
     padded = candidate.release + (0,) * parts
-    return candidate.epoch == named.epoch and padded[:parts] == named.release[:parts]
+    return candidate.base[0] == named.base[0] and padded[:parts] == named.release[:parts]
 
 
 class PythonRequest(NamedTuple):
