@@ -352,7 +352,7 @@ def test_a_cache_of_environments_by_fingerprint_is_used_in_the_same_place(reposi
 def test_a_full_disk_ends_one_cell_with_its_reason(repository: Repository) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this host has no /dev/full")
-    code = f"import sys; '%d.%d' % sys.version_info[:2] == '{OLD}' and open('/dev/full', 'w').write('x' * 99999)"
+    code = f"import sys; '%d.%d' % sys.version_info[:2] == '{OLD}' and open('/dev/full', 'w').write('x' * 9999999)"
     cells = repository.report("--python", TWO, *python_code(code), status=1)
     assert [cell["status"] for cell in cells.values()] == ["failed", "passed"]
     assert "No space left on device" in (repository.state / "log" / "matrix" / f"py{OLD}.log").read_text()

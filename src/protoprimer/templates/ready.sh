@@ -11,16 +11,17 @@ protoprimer_boot() {
 # As in an activated environment: its programs first on PATH, nothing of another one.
 protoprimer_activate() {
     protoprimer_rest=${PATH-/bin:/usr/bin}
-    PATH=$protoprimer_programs
+    # PATH itself changes last: to a shell in POSIX mode, `[` is a builtin only while a program of that name is on it.
+    protoprimer_kept=$protoprimer_programs
     [ -z "$protoprimer_rest" ] || protoprimer_rest=$protoprimer_rest:
     while [ -n "$protoprimer_rest" ]; do
         case ${protoprimer_rest%%:*} in
             "$protoprimer_programs" | "${VIRTUAL_ENV:-/}/bin") ;;
-            *) PATH=$PATH:${protoprimer_rest%%:*} ;;
+            *) protoprimer_kept=$protoprimer_kept:${protoprimer_rest%%:*} ;;
         esac
         protoprimer_rest=${protoprimer_rest#*:}
     done
-    export PATH VIRTUAL_ENV="$protoprimer_environment"
+    export PATH="$protoprimer_kept" VIRTUAL_ENV="$protoprimer_environment"
     unset PYTHONHOME PYTHONPATH PYTHONEXECUTABLE __PYVENV_LAUNCHER__ VIRTUAL_ENV_PROMPT
 }
 
