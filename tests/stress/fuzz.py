@@ -128,7 +128,7 @@ def fuzz_toml(data: bytes) -> None:
     """The reader here and the standard library's refuse the same texts, and understand the others alike."""
     import tomllib  # type: ignore[import-not-found,unused-ignore]
 
-    from protoprimer.formats.toml import TomlError, parse_toml
+    from protoprimer.formats.toml import TomlError, TomlReader
 
     try:
         text = data.decode("utf-8")
@@ -139,7 +139,7 @@ def fuzz_toml(data: bytes) -> None:
     except (ValueError, RecursionError):
         expected = None
     try:
-        found: Any = parse_toml(text)
+        found: Any = TomlReader(text).read()
     except TomlError:
         found = None
     if repr(found) != repr(expected):

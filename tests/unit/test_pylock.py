@@ -12,7 +12,7 @@ from packaging.markers import Marker, default_environment
 
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.toml import parse_toml
+from protoprimer.formats.toml import TomlReader
 from protoprimer.project.locks_read import marker_environment, read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.metadata import read_project
@@ -404,7 +404,7 @@ def test_report_of_pip_becomes_a_lock_without_own_projects_and_credentials(tmp_p
     ]
     environment = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64"}
     text = pylock_text({"environment": environment, "install": install}, str(tmp_path), [str(tmp_path)], ">=3.8")
-    document = parse_toml(text)
+    document = TomlReader(text).read()
     assert "secret" not in text
     assert str(tmp_path) not in text
     packages = {package["name"]: package for package in document["packages"]}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import support
 from protoprimer.errors import ConfigurationError
-from protoprimer.formats.toml import TomlError, TomlReader, load_toml, parse_toml, place_of_key
+from protoprimer.formats.toml import TomlError, TomlReader, load_toml, place_of_key
 
 tomllib = pytest.importorskip("tomllib", reason="the reference is in the standard library from 3.11 on")
 # On every Python ours is what TOML 1.0 says.
@@ -80,7 +80,7 @@ def reference(text: str) -> object:
 
 def ours(text: str) -> object:
     try:
-        return plain(parse_toml(text))
+        return plain(TomlReader(text).read())
     except TomlError as error:
         assert 1 <= error.line <= text.count("\n") + 1
         assert error.message in str(error)
@@ -104,7 +104,7 @@ def test_the_corpus_reads_the_same_on_every_python_of_this_host(python: support.
     program = """
 import sys, json, datetime
 sys.path.insert(0, sys.argv[1])
-from protoprimer.formats.toml import parse_toml
+from protoprimer.formats.toml import TomlReader
 def plain(value):
     if isinstance(value, dict): return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list): return [plain(inner) for inner in value]
@@ -112,7 +112,7 @@ def plain(value):
     return [type(value).__name__, repr(value)]
 results = []
 for text in json.load(sys.stdin):
-    try: results.append(plain(parse_toml(text)))
+    try: results.append(plain(TomlReader(text).read()))
     except ValueError as error: results.append(str(error))
 print(json.dumps(results))
 """
@@ -124,7 +124,7 @@ print(json.dumps(results))
     for text, result in zip(corpus, json.loads(done.stdout)):
         if isinstance(result, str):
             with pytest.raises(TomlError) as caught:
-                parse_toml(text)
+                TomlReader(text).read()
             assert str(caught.value) == result
         else:
             assert result == reference(text), text
@@ -252,7 +252,7 @@ def test_lines_are_those_of_keys_headers_and_elements(tmp_path: Path) -> None:
 )
 def test_errors_tell_the_line_and_the_reason(text: str, line: int, words: str) -> None:
     with pytest.raises(TomlError) as caught:
-        parse_toml(text)
+        TomlReader(text).read()
     assert caught.value.line == line
     assert words in caught.value.message
 

@@ -18,7 +18,7 @@ from protoprimer.fetch.platform_tags import LEGACY_TAGS, platform_tag, tag_of_ho
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import read_requirement
-from protoprimer.formats.toml import parse_toml
+from protoprimer.formats.toml import TomlReader
 from protoprimer.formats.versions import PythonRequest, parse_python_request
 from protoprimer.graph import StateGraph
 from protoprimer.project.asked import sources_of_step
@@ -283,7 +283,7 @@ def _build_requires_of_source(source: str) -> "list[str]":
             for one in archive:
                 if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]:
                     file = archive.extractfile(one)  # type: Any
-                    table = parse_toml(file.read().decode("utf-8"))
+                    table = TomlReader(file.read().decode("utf-8")).read()
     return table.get("build-system", {}).get("requires", _DEFAULT_BUILD_REQUIREMENTS)  # type: ignore[no-any-return]
 
 

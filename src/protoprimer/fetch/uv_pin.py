@@ -33,7 +33,7 @@ class UvPin(NamedTuple):
         return best if rank >= 0 else None
 
 
-def read_uv_pin(configuration: Configuration, settings: IndexSettings) -> UvPin:
+def read_uv_pin(config: Configuration, settings: IndexSettings) -> UvPin:
     """Return this repository's pin; a `ConfigurationError` if its parts are wrong or contradict each other."""
     pin, required = UvPin(pinned_wheels("uv"), []), settings.one("required-version")
     if required:
@@ -42,10 +42,10 @@ def read_uv_pin(configuration: Configuration, settings: IndexSettings) -> UvPin:
             pin.allowed.append((SpecifierSet("==" * required[:1].isdigit() + required), place))
         except InvalidSpecifier as error:
             raise ConfigurationError(str(error), place) from None
-    pinned = (configuration.get("tools") or {}).get("uv")
+    pinned = (config.get("tools") or {}).get("uv")
     if pinned is None:
         return pin
-    version, place = pinned["version"], configuration.place_of("tools", "uv", "version")
+    version, place = pinned["version"], config.place_of("tools", "uv", "version")
     try:
         Version(version)
     except InvalidVersion as error:
@@ -53,12 +53,12 @@ def read_uv_pin(configuration: Configuration, settings: IndexSettings) -> UvPin:
     contradicted = pin.misfit(version)
     if contradicted:
         raise ConfigurationError("uv %s %s" % (version, contradicted), place, "let both say the same")
-    wheels = {name: _checked_hash(configuration, name, version, text) for name, text in pinned["hashes"].items()}
+    wheels = {name: _checked_hash(config, name, version, text) for name, text in pinned["hashes"].items()}
     return UvPin(wheels, pin.allowed + [(SpecifierSet("==" + version), place)])
 
 
-def _checked_hash(configuration: Configuration, filename: str, version: str, text: str) -> str:
-    place = configuration.place_of("tools", "uv", "hashes", filename)
+def _checked_hash(config: Configuration, filename: str, version: str, text: str) -> str:
+    place = config.place_of("tools", "uv", "hashes", filename)
     if filename.split("-")[:2] != ["uv", version] or not filename.endswith(".whl"):
         advice = "name it as the index does, such as uv-%s-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
         raise ConfigurationError("%r is not a wheel of uv %s" % (filename, version), place, advice % version)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Tuple, Union
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.files import content_of, read_configured
 
-__all__ = ["TomlError", "TomlReader", "TomlTable", "has_conflict_marks", "load_toml", "parse_toml", "place_of_key"]
+__all__ = ["TomlError", "TomlReader", "TomlTable", "has_conflict_marks", "load_toml", "place_of_key"]
 
 TomlTable = Dict[str, Any]
 TomlPath = Tuple[Union[str, int], ...]
@@ -39,7 +39,7 @@ def load_toml(path: str, advice: str = "correct the file", merge_advice: "str | 
                 return tomllib.loads(text)  # type: ignore[no-any-return,unused-ignore]
             except (ValueError, RecursionError):
                 pass  # Said again below, in words that are the same on every Python.
-        return parse_toml(text)
+        return TomlReader(text).read()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         message, advice = "it is not UTF-8", "save the file as UTF-8"
@@ -48,11 +48,6 @@ def load_toml(path: str, advice: str = "correct the file", merge_advice: "str | 
         if has_conflict_marks(path):
             message, advice = "a merge left conflict marks", merge_advice or advice
     raise ConfigurationError("the file is not valid TOML: " + message, "%s:%d" % (path, line), advice)
-
-
-def parse_toml(text: str) -> TomlTable:
-    """Return the tables of a TOML 1.0 document, or raise `TomlError`."""
-    return TomlReader(text).read()
 
 
 def place_of_key(path: str, keys: TomlPath) -> str:

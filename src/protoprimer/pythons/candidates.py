@@ -101,7 +101,7 @@ def _python_files(directory: str) -> "list[str]":
 def _is_shim(path: str, real: str) -> bool:
     # A version manager would choose by the current directory, not by our request.
     directories = [os.path.basename(os.path.dirname(name)) for name in (path, real)]
-    if "shims" in directories or os.path.basename(real) in ("mise", "asdf", "rtx", "pyenv"):
+    if "shims" in directories or os.path.basename(real) in ("mise", "asdf", "pyenv"):
         return True
     start = start_of(real)
-    return start.startswith(b"#!") and bool(re.search(rb"/shims/|\b(pyenv|asdf|mise|rtx)\W{1,3}(exec|x)\b", start))
+    return start.startswith(b"#!") and bool(re.search(rb"/shims/|\b(pyenv|asdf|mise)\W{1,3}(exec|x)\b", start))

@@ -31,22 +31,22 @@ class RequiredPython(NamedTuple):
         return _places_of(self.sources)
 
 
-def required_python_of(configuration: Configuration, plan: Plan) -> RequiredPython:
+def required_python_of(config: Configuration, plan: Plan) -> RequiredPython:
     """Return what is asked for: by `python`, `.python-version`, the projects' ranges, in this order.
 
     :raises ConfigurationError: that is no Python, or there is no such selector
     """
-    selector = configuration.text("python-selector")
-    if selector and not os.path.isfile(configuration.path_of(selector)):
-        raise no_such_file(selector, configuration.place_of("python-selector"))
-    files = _version_files(configuration.root)
+    selector = config.text("python-selector")
+    if selector and not os.path.isfile(config.path_of(selector)):
+        raise no_such_file(selector, config.place_of("python-selector"))
+    files = _version_files(config.root)
     present = next(filter(os.path.isfile, files), None)
     # One that appears nearer than the first counts from then on.
     absent = files[: files.index(present)] if present else files
     members = plan.workspace()
     asking = plan.all_metadata() + (members if len(members) > 1 else [])
     projects = asking or members
-    text, sources = _python_that_is_asked_for(configuration, projects, present)
+    text, sources = _python_that_is_asked_for(config, projects, present)
     note = next((project.requires_python_note for project in projects if not sources), None)
     try:
         request = parse_python_request(text)
@@ -71,15 +71,15 @@ def _version_files(root: str) -> "list[str]":
 
 
 def _python_that_is_asked_for(
-    configuration: Configuration, projects: "list[ProjectMetadata]", version_file: "str | None"
+    config: Configuration, projects: "list[ProjectMetadata]", version_file: "str | None"
 ) -> "tuple[str, list[str | ProjectMetadata]]":
-    if configuration.get("python"):
-        return configuration.get("python"), [configuration.place_of("python")]
+    if config.get("python"):
+        return config.get("python"), [config.place_of("python")]
     if version_file is not None:
         with open(version_file, encoding="utf-8-sig", errors="replace") as stream:
             asked, number = python_version_line(stream.read())
         if asked:
-            is_ours = os.path.dirname(version_file) == configuration.root
+            is_ours = os.path.dirname(version_file) == config.root
             shown = os.path.basename(version_file) if is_ours else version_file
             return asked, ["%s:%d" % (shown, number)]
     ranges = _ranges_of(projects)

@@ -176,7 +176,7 @@ def _options_in(word: str) -> "list[tuple[Option | None, str | None]]":
         return [(named.get(name), value if equals else None)]
     option, rest = named.get(word[:2]), word[2:]
     if option is not None and option.metavar and rest:
-        return [(option, rest[1:] if rest[0] == "=" else rest)]
+        return [(option, rest)]
     return [(named.get("-" + letter), None) for letter in word[1:]]
 
 
