@@ -45,7 +45,7 @@ CONFIGURATION = {
     "invalid TOML of our own": Bad({"protoprimer.toml": 'python = "3\n'}, 3, ["protoprimer.toml:1"]),
     "TOML that is not UTF-8": Bad({"pyproject.toml": b"x = '\xff'\n"}, 3, ["UTF-8", "pyproject.toml"]),
     "invalid JSON": Bad({"protoprimer.json": '{"python": }'}, 3, ["JSON", "protoprimer.json:1"]),
-    "a list for a document": Bad({"protoprimer.json": "[]"}, 3, ["must be a table, not a list", "protoprimer.json"]),
+    "a list for a document": Bad({"protoprimer.json": "[]"}, 3, ["must be a table, not []", "protoprimer.json"]),
     "an unknown key": Bad(table('# one\npyton = "3.9"\n'), 3, ["pyton", "pyproject.toml:3", "python"]),
     "an unknown key of an environment": Bad(
         table('[tool.protoprimer.env.ci]\nbakend = "uv"\n'), 3, ["bakend", "pyproject.toml:3", "backend"]

@@ -177,7 +177,7 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "not a table within": ({"pyproject.toml": "[tool]\nprotoprimer = 1\n"}, "tool.protoprimer must be a table"),
     "no TOML": ({"protoprimer.toml": "keep = \n"}, "not valid TOML"),
     "no JSON": ({"protoprimer.json": "{"}, "not valid JSON"),
-    "JSON, no table": ({"protoprimer.json": "[]"}, "must be a table, not a list"),
+    "JSON, no table": ({"protoprimer.json": "[]"}, "must be a table, not []"),
     "unknown key of the primer": ({"proto_kernel.toml": "rot = '.'\n"}, "unknown key 'rot'"),
     "wrong in an environment's file": (
         {"proto_kernel.toml": "env = 'e.toml'\n", "e.toml": "keep = ''\n"},

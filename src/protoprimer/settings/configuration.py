@@ -164,7 +164,8 @@ def read_configuration(
     config.leaps["input"] = {key: setting.value for key, setting in inputs.items()}
     primer = _primer_leap(config)
     client = _client_leap(config, primer)
-    config.settings.update((key, inputs[key]) for key in ("state-dir",) if key in inputs)
+    if "state-dir" in inputs:
+        config.settings["state-dir"] = inputs["state-dir"]
     _refuse_bad_place(config, "state-dir")
     _select_environment(config, inputs.get("env"), remembered_environment)
     _env_leap(config, client, primer)

@@ -109,7 +109,8 @@ def _violations(value: Any, schema: _Schema, path: _Keys) -> Iterator[SchemaViol
     fitting = [one for one in kinds if _has_type(value, one["type"]) and not (one == _FALSE and value)]
     if not fitting:
         expected = " or ".join("false" if one == _FALSE else _TYPES[one["type"]][1] for one in kinds)
-        yield _violation(path, "must be %s, not %s" % (expected, _described(value)))
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)[:60]
+        yield _violation(path, "must be %s, not %s" % (expected, shown))
         return
     schema = fitting[0]
     allowed, minimum = schema.get("enum", [value]), schema.get("minimum")
@@ -147,11 +148,3 @@ def _violation(path: _Keys, cause: str, advice: Optional[str] = None) -> SchemaV
 
 def _has_type(value: object, name: str) -> bool:
     return isinstance(value, _TYPES[name][0]) and (name == "boolean" or not isinstance(value, bool))
-
-
-def _described(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float, str)):
-        return repr(value)
-    return next((told for kind, told in _TYPES.values() if isinstance(value, kind)), type(value).__name__)
