@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from typing import Iterable, Iterator, NamedTuple, Optional
 
 from protoprimer.backends.installed import fault_of_installed, installed_distributions
@@ -204,7 +203,7 @@ def run_installer(
     environ: "dict[str, str]",
     input_text: "str | None" = None,
 ) -> ChildResult:
-    """Run an installer's command; `what` completes "could not …" if it fails.
+    """Run an installer's command; `what` completes "could not ..." if it fails.
 
     :raises InstallError: its status is not 0
     """
@@ -226,6 +225,8 @@ def run_installer(
 
 def path_to_keyring(python: str) -> "dict[str, str]":
     """Return PATH with the `keyring` that an earlier step put beside `python`."""
+    import shutil
+
     directory, path = os.path.dirname(python), os.environ.get("PATH", "")
     return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
 

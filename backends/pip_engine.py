@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from typing import Any, Sequence
 
 from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
@@ -103,6 +102,8 @@ class PipBackend(Backend):
         return ["--no-index"] + ["--find-links " + file_url(place) for place in places.values()]
 
     def _download(self, job: Job, places: "dict[str, str]", store: str) -> None:
+        import tempfile
+
         remove_leftovers(os.path.join(store, "download"))
         with tempfile.TemporaryDirectory(prefix="download.tmp-", dir=store) as directory:
             arguments = ["download", "-d", directory] + _AS_LOCKED
@@ -114,6 +115,8 @@ class PipBackend(Backend):
                     os.replace(path, os.path.join(place, name))
 
     def _install(self, job: Job, command: Command, pinned: bool = False) -> None:
+        import tempfile
+
         step, adopted, is_old = command.step, [], is_beyond_builds(job.interpreter)
         arguments = _INSTALL + ([] if command.deep else ["--no-deps"])
         # Else the pip for 3.6 builds a mere `setup.py` in the environment, without setuptools.
@@ -193,6 +196,8 @@ class PipBackend(Backend):
 
         :param pinned: the lines are a lock's, which knows of no constraints
         """
+        import tempfile
+
         tool = self.toolbox.pip(job.interpreter)
         options, environ = self.settings.for_pip(locking=locking)
         if self.toolbox.beside_pip and not locking:

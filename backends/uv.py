@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from typing import Sequence
 
 from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
@@ -178,6 +177,8 @@ class UvBackend(Backend):
         return options + ["--refresh"] * (None in names and not self.settings.offline)
 
     def _compile(self, job: Job, output: str, upgrades: "list[str]") -> None:
+        import shutil
+
         plan, python = job.plan, ["--python", job.python, "--python-version", _oldest_python(job)]
         # Beside the lock, since its paths count from there.
         directory, stem = os.path.dirname(output), "pylock.protoprimer-"

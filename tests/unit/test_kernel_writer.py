@@ -241,6 +241,10 @@ def test_what_happened_to_a_kernel_is_told_and_nobody_takes_it(change: Callable[
         refuse_bad_kernel(text, "there")
 
 
+def test_the_kernel_is_of_letters_that_are_read_and_hashed_in_half_the_time() -> None:
+    assert kernel_text().isascii()
+
+
 def test_what_is_whole_and_no_python_is_not_taken_for_a_kernel() -> None:
     text = kernel_text() + "def"
     text = text.replace(text.splitlines()[1][-64:], hash_below(text), 1)

@@ -23,7 +23,6 @@ def hash_below(text: str) -> str:
 
 def kernel_damage(text: str) -> "str | None":
     """Return what has happened to a kernel since it was written, if anything."""
-    text = text.replace("\r\n", "\n")
     header = re.match(_HEADER, text)
     if header and hash_below(text) == header.group(1):
         return None

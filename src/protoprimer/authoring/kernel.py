@@ -1,7 +1,6 @@
 """The kernel file: written, verified, and renewed where it is older than what is installed."""
 
 import os
-import tempfile
 from contextlib import suppress
 from importlib import import_module
 from shlex import quote
@@ -131,6 +130,8 @@ def _has_newer(environment: str) -> bool:
 
 
 def _given_kernel(root: str, environment: str, console: Console) -> str:
+    import tempfile
+
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "proto_kernel.py")
         command = [environment_python(environment), "-I", "-m", "protoprimer", "kernel", "write", path]

@@ -3,8 +3,6 @@
 import errno
 import itertools
 import os
-import shutil
-import tempfile
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -58,6 +56,8 @@ def bundle_command(
     toolbox: ToolBox,
 ) -> int:
     """Put what a host without network needs into one directory or file, as told in docs/how-to/bundle.md."""
+    import tempfile
+
     target = os.path.abspath(command_line.operands[0])
     if is_within(os.path.realpath(target), os.path.realpath(configuration.state_directory)):
         raise ConfigurationError("a bundle cannot be in the state directory", target, "name another place")
@@ -199,6 +199,8 @@ class _Collector(NamedTuple):
         os.rmdir(self.directory)
 
     def _add_tools(self) -> None:
+        import shutil
+
         uv_wheel = self.toolbox.uv_pin.wheel_for(self.platform.name)
         if uv_wheel is None:
             self.console.warn("there is no uv for %s; the backends venv and virtualenv serve it" % self.platform.name)
@@ -244,6 +246,8 @@ class _Collector(NamedTuple):
             self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
 
     def _make_buildable(self, source: str) -> None:
+        import tempfile
+
         self._add_what_builds(_build_requires_of_source(source))
         lines = ["--no-index", "--find-links " + file_url(self.directory), file_url(source)]
         # From the bundle alone: what else it needs shows here.
@@ -299,6 +303,7 @@ def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:
 
 
 def _write_bundle_file(staging: str, path: str) -> None:
+    import shutil
     import zipfile
 
     names, unfinished = names_in(staging), os.path.join(staging, "bundle")

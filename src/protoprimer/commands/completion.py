@@ -14,7 +14,7 @@ from protoprimer.system.console import print_out
 
 __all__ = ["completion_command", "words_that_follow"]
 
-# What the scripts call: `completion words -- WORD…`, of which the last is being typed. It prints `word<TAB>meaning`
+# What the scripts call: `completion words -- WORD...`, of which the last is being typed. It prints `word<TAB>meaning`
 # lines, or `!N`: the words from the Nth on are a command of its own.
 _SCRIPTS = {
     "bash": """\

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import tempfile
 from shlex import quote
 
 from protoprimer.errors import UsageError, which_are_known
@@ -80,7 +78,7 @@ sh) protoprimer_mark ;;
 esac
 unset protoprimer_kind protoprimer_files protoprimer_user
 """
-# Where the user's files are read before a command, or before commands from a pipe. Quoted values stand for @…@.
+# Where the user's files are read before a command, or before commands from a pipe. Quoted values stand for @...@.
 _ACTIVATE_ONCE = (
     "export PATH=@SCRIPTS@:$PATH VIRTUAL_ENV=@ENVIRONMENT@ VIRTUAL_ENV_PROMPT=@NAME@; unset PYTHONHOME PYTHONPATH; "
 )
@@ -143,6 +141,8 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
 
     :raises UsageError: it is unknown, or not on this host
     """
+    import shutil
+
     usual = os.environ.get("SHELL") or ""
     typed_in = first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
     defaults = [usual, typed_in, "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"]
@@ -205,6 +205,8 @@ def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":
 
 
 def _directory_of_file() -> str:
+    import tempfile
+
     content = _SHELL_FILE.encode("ascii")
     directory = os.path.join(user_cache_directory(), "shell", sha256_of(content)[:12])
     path = os.path.join(directory, _SHELL_FILE_NAME)

@@ -1,17 +1,13 @@
 """Reading pages and files by URL, the way the settings say: proxies, certificates, credentials, patience."""
 
 import functools
-import gzip
 import importlib.util
 import io
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 import time
-import zlib
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -82,6 +78,8 @@ class UrlReader:
 
         A transfer that was cut off goes on where it ended, if the server can do that.
         """
+        import shutil
+
         if url.startswith("file:"):
             try:
                 with open(path_of_file_url(url), "rb") as stream:
@@ -101,6 +99,9 @@ class UrlReader:
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
 
     def _read_by_another_python(self, url: str, target: BinaryIO, is_page: bool) -> "tuple[str, str]":
+        import shutil
+        import tempfile
+
         with tempfile.NamedTemporaryFile(prefix="protoprimer-") as content:
             asked = json.dumps([self.settings.root, url, content.name, is_page, self.only_looks])
             paths = [path for directory in directories_on_path() for path in paths_in(directory)]
@@ -134,6 +135,7 @@ class UrlReader:
     def _answer(self, url: str, target: BinaryIO, is_page: bool, redirections: int) -> "tuple[str, str | None]":
         import http.client
         import socket
+        import zlib
         from urllib.error import URLError
 
         try:
@@ -184,6 +186,8 @@ class UrlReader:
         return RoadClosed(kind, said, closes_server=True)
 
     def _receive(self, response: Any, target: BinaryIO, most: int) -> None:
+        import gzip
+
         start = target.tell()
         if start and response.status != 206:
             start = 0

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import shutil
 import stat
 import time
 from typing import Any, Callable
@@ -164,6 +163,8 @@ def _unpacked_size(directory: str) -> int:
 
 
 def _unpack_member(archive: Any, member: Any, directory: str) -> None:
+    import shutil
+
     name, mode = member.filename, member.external_attr >> 16
     parts = name.split("/")
     if ".." in parts or not parts[0] or set(name) & set("\\:\0") or stat.S_ISLNK(mode):

@@ -50,7 +50,7 @@ def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
             asked = line.requirement(plan.root)
             if asked is not None and asked.normal_name == _OWN_NAME and asked.url is None:
                 cause = "%r names no place: on the public index, that name is another project's" % line.text
-                advice = "say where ours is: %s @ file:///… or git+https://…, or [tool.uv.sources]"
+                advice = "say where ours is: %s @ file:///... or git+https://..., or [tool.uv.sources]"
                 raise ConfigurationError(cause, line.place, advice % asked.name_with_extras)
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from contextlib import suppress
-from copy import copy
 from typing import Iterable, NamedTuple
 
 from protoprimer.errors import ConfigurationError, no_such_file, which_are_known
@@ -148,6 +147,8 @@ class Plan:
         return self.lock and ("uv.lock" if os.path.basename(self.lock) == "uv.lock" else "pylock.toml")
 
     def from_scratch(self) -> "Plan":
+        from copy import copy
+
         anew = copy(self)
         anew.rebuild = True
         return anew

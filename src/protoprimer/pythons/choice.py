@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import Any, Callable
@@ -179,6 +178,8 @@ def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interprete
 
 def add_python_archive(wanted: str, toolbox: ToolBox, directory: str) -> "dict[str, Any]":
     """Fetch an interpreter's archive into a bundle; return what uv is to be told of it there."""
+    import tempfile
+
     search = ["list", "--only-downloads", "--show-urls", "--all-platforms", "--output-format", "json", wanted]
     before = set(os.listdir(directory))
     try:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from typing import Callable
 
 from protoprimer.authoring.findings import requirement_files
@@ -19,6 +18,8 @@ def refuse_python_program_of_host(
     name: str, path: str, environment: str, root: str, plan: "Callable[[], Plan]"
 ) -> None:
     """Refuse a name that would start a Python program from outside of the environment, by this PATH."""
+    import shutil
+
     scripts, found = scripts_directory(environment), shutil.which(name, path=path)
     # On Windows it has an ending.
     if os.path.dirname(name) or os.path.dirname(found or "") == scripts:

@@ -1,7 +1,6 @@
 """The switch: the environment's interpreter takes over the entry script, or a command of the user's."""
 
 import os
-import shutil
 import sys
 
 from protoprimer.errors import InstallError, UsageError, did_you_mean
@@ -109,6 +108,8 @@ def _next_hop(earlier: str, root: str, environment: str) -> str:
 
 def enter_command(command: "list[str]", environment: str) -> None:
     """Become `command`, with the environment active."""
+    import shutil
+
     passed, name = activated_environment(dict(os.environ), environment), command[0]
     found = shutil.which(name, path=passed["PATH"])
     if found is None and os.path.dirname(name) and os.path.exists(name):

@@ -1,9 +1,7 @@
 """Users and passwords of indexes: in URLs, in netrc, in the keyring."""
 
-import netrc
 import os
 import re
-import shutil
 import sys
 import urllib.parse
 from contextlib import suppress
@@ -53,6 +51,8 @@ class Credentials:
 
     def _of_keyring(self, url: str, user: str) -> "str | None":
         """Ask the command `keyring` as pip does: for the index, then for its host."""
+        import shutil
+
         server, program = server_of(url), shutil.which("keyring")
         services = [without_credentials(one) for one in self._indexes or [url] if server_of(one) == server]
         for service in services + [server.partition("://")[2]]:
@@ -70,6 +70,8 @@ class Credentials:
         return None
 
     def _of_netrc(self, url: str) -> "tuple[str, str, str] | None":
+        import netrc
+
         usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
         for path in [self._environ.get("NETRC", "")] + usual:
             with suppress(OSError, ValueError, netrc.NetrcParseError):

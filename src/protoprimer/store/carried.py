@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from shlex import quote
 
 from protoprimer.backends.installed import metadata_directories, site_packages_directories
@@ -83,6 +82,8 @@ def installed_package(environment: str) -> "str | None":
     places = [os.path.join(packages, _NAME) for packages in site_packages_directories(environment)]
     if not lists_it and not any(map(os.path.lexists, places)):
         return None
+    import subprocess
+
     command = [environment_python(environment), "-I", "-c", _FIND]
     found = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     origin = os.fsdecode(found.stdout).strip()

@@ -79,7 +79,7 @@ def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
 
 
 def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:
-    """Return `because …`, or nothing if no part changed."""
+    """Return `because ...`, or nothing if no part changed."""
     root = new.get("clone", "")
     reasons = [_explain_part(name, old.get(name), new.get(name), root) for name in changed_parts(old, new)]
     if len(reasons) > 3:

@@ -34,7 +34,7 @@ def interpreter_of_last_generation(
 
 
 def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
-    """Return why there is something to build: `because …`, or `from scratch …`."""
+    """Return why there is something to build: `because ...`, or `from scratch ...`."""
     if from_scratch:
         return "from scratch, as asked"
     interrupted, before = store.was_interrupted(), _record_in_use(store)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import time
 from contextlib import suppress
 from typing import Any, Iterator
@@ -86,5 +85,7 @@ def _texts_of_processes(ready: str) -> "Iterator[bytes]":
                     texts.append(os.fsencode(os.readlink("/proc/%s/cwd" % pid)))
                 yield b"\0".join(texts) + b"\0"
     elif not is_windows():
+        import subprocess
+
         with suppress(OSError, subprocess.CalledProcessError):
             yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)

@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import IO, Iterator, NamedTuple
@@ -12,6 +10,10 @@ from typing import IO, Iterator, NamedTuple
 from protoprimer.errors import InstallError
 from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, Console
 from protoprimer.system.processes import end_processes, processes_below
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed_environment"]
 
@@ -78,6 +80,8 @@ def run_child(
     :raises InstallError: it could not be started
     :raises Terminated: a signal asks this process to end; the child and all that it had started are gone
     """
+    import subprocess
+
     console.record("$ " + " ".join(arguments))
     stdin, pipe = subprocess.DEVNULL if input_text is None else subprocess.PIPE, subprocess.PIPE
     variables = scrubbed_environment() if environ is None else environ
@@ -108,11 +112,13 @@ def run_child(
 def _status_of_child(
     child: "subprocess.Popen[bytes]", readers: "list[_Reader]", console: Console, deadline: float
 ) -> int:
+    import subprocess
+
     while time.monotonic() < deadline:
-        at_work = [reader for reader in readers if reader.is_alive()]
+        at_work = [reader for reader in readers if reader.thread.is_alive()]
         patience = min(SECONDS_BETWEEN_PICTURES, max(0.0, deadline - time.monotonic()))
         if at_work:
-            at_work[0].join(patience)
+            at_work[0].thread.join(patience)
         else:
             with suppress(subprocess.TimeoutExpired):
                 return child.wait(patience)
@@ -122,16 +128,18 @@ def _status_of_child(
     return STATUS_OF_LATE
 
 
-class _Reader(threading.Thread):
+class _Reader:
     """Reads what a child prints, until the last process that can print there has ended."""
 
     def __init__(self, stream: "IO[bytes]") -> None:
-        super().__init__(daemon=True)
+        import threading
+
         self._stream = stream
         self._parts = []  # type: list[bytes]
-        self.start()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
 
-    def run(self) -> None:
+    def _read(self) -> None:
         with self._stream:
             for part in iter(lambda: os.read(self._stream.fileno(), 1 << 16), b""):
                 self._parts.append(part)
@@ -142,6 +150,8 @@ class _Reader(threading.Thread):
 
 @contextmanager
 def _raised_terminations() -> "Iterator[None]":
+    import threading
+
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
 
@@ -169,6 +179,8 @@ def _figures_of(printed: str) -> str:
 
 
 def _end_family(child: "subprocess.Popen[bytes]") -> None:
+    import subprocess
+
     family = processes_below(child.pid)
     end_processes(family + [child.pid], gently=True)
     try:

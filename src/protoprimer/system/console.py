@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import time
 from contextlib import contextmanager, suppress
@@ -132,6 +131,8 @@ class Console:
         return self.mask(text)
 
     def draw(self, text: str) -> None:
+        import shutil
+
         columns = shutil.get_terminal_size().columns
         lines = [line[: columns - 1] for line in self.shown(text).split("\n")]
         undrawn = self._undrawn()

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import stat
 import time
 from contextlib import suppress
@@ -165,6 +164,7 @@ def replace_file(source: str, target: str) -> None:
 
 def remove_tree(path: str) -> None:
     """Remove a file, or a directory with all in it, read-only too; what cannot be removed stays."""
+    import shutil
 
     def make_writable_and_retry(_function: object, failed: str, _error: object) -> None:
         is_directory = os.path.isdir(failed) and not os.path.islink(failed)

@@ -2,11 +2,11 @@
 
 import os
 import sys
-import tempfile
 import urllib.parse
 from typing import Callable
 
 from protoprimer.errors import ConfigurationError
+from protoprimer.system.files import temporary_name
 from protoprimer.system.platform import is_windows
 
 __all__ = [
@@ -109,8 +109,10 @@ def can_lock_in(directory: str) -> bool:
         return True
     import fcntl
 
+    path = temporary_name(os.path.join(nearest_existing(directory), "lock"))
     try:
-        with tempfile.TemporaryFile(dir=nearest_existing(directory)) as stream:
+        with open(path, "xb") as stream:
+            os.unlink(path)
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
@@ -145,6 +147,8 @@ def owner_of(path: str) -> str:
 
 
 def _private_temporary_cache() -> str:
+    import tempfile
+
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     path = os.path.join(tempfile.gettempdir(), "protoprimer-%s" % owner)
     try:

@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 
@@ -46,6 +45,8 @@ def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
         if not is_windows():
             os.killpg(leader, signal.SIGKILL if kill else number)
         elif kill:
+            import subprocess
+
             command = ["taskkill", "/T", "/F", "/PID", str(leader)]
             subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         else:
@@ -99,6 +100,8 @@ def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: 
             stream.flush()
     if not is_windows():
         os.execve(program, arguments, environ)
+    import subprocess
+
     # The console sends Ctrl-C to the child too, which decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = subprocess.Popen([program] + arguments[1:], env=environ)

@@ -1,6 +1,5 @@
 """What only Windows' own library can tell or do of processes, called through `ctypes`."""
 
-import struct
 from typing import Any
 
 __all__ = ["end_child_with_this_process", "windows_pid_is_alive"]
@@ -28,6 +27,8 @@ def windows_pid_is_alive(pid: int) -> bool:
 
 def end_child_with_this_process(child_handle: int) -> bool:
     """Let a child, though not what it starts, end when this process does; tell whether the host could do that."""
+    import struct
+
     kernel32 = _kernel32()
     # The system closes the job's handle with this process, and then ends what is in the job.
     job = kernel32.CreateJobObjectW(None, None)

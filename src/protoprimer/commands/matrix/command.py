@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -25,6 +24,10 @@ from protoprimer.system.console import Console, print_out
 from protoprimer.system.files import content_of, json_table, temporary_name, write_atomically, write_json
 from protoprimer.system.platform import usable_cores, usable_memory
 from protoprimer.system.processes import options_of_process_group, signal_process_group
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["matrix_command", "wanted_cells"]
 
@@ -170,6 +173,8 @@ class _MatrixRun:
             cell.status, cell.reason = "stopped", stops
 
     def _start(self, cell: MatrixCell) -> None:
+        import subprocess
+
         if self.line.has("resume") and cell.name in self.earlier:
             self._look_ahead(cell)
             if cell.facts.get("environment") == self.earlier[cell.name]:

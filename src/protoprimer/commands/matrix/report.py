@@ -3,7 +3,6 @@
 import collections
 import os
 import re
-import shutil
 
 from protoprimer.commands.matrix.cells import FAULTS_OF_CELLS, MatrixCell
 from protoprimer.errors import first_of
@@ -46,6 +45,8 @@ class MatrixView:
 
 
 def _table_of_cells(cells: "list[MatrixCell]") -> str:
+    import shutil
+
     rows = max(1, shutil.get_terminal_size().lines - 2)
     # What is running comes first where not all fit.
     rest = sorted((cell for cell in cells if not cell.ended), key=lambda cell: not cell.started)
