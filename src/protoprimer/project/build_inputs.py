@@ -34,7 +34,7 @@ def add_project_inputs(path: str, editable: bool, inputs: Inputs) -> None:
         return
     inputs.projects.add((path, editable))
     inputs.add(*(os.path.join(path, name) for name in METADATA_FILES))
-    metadata = read_project(path)
+    metadata = inputs.metadata[path] if path in inputs.metadata else read_project(path)
     if metadata is None:
         return
     if not editable:
@@ -133,8 +133,8 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
     paths = [os.path.join(directory, name) for name in names]
     for one in metadata.strings("build-system", "backend-path"):
         paths += inputs.add_matching(os.path.join(directory, one), "*.py" if one in (".", "") else "**/*.py")
-    for path in paths:
-        inputs.add(path)
+    inputs.add(*paths)
+    for path in filter(os.path.isfile, paths):
         reading = str(re.findall(".*(?:environ|getenv).*", text_of(path).replace('"', "'")))
         for named in paths_in_source(path):
             _add_named(directory, named, editable, inputs)

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from typing import Iterator
 
+from protoprimer.project.metadata import ProjectMetadata
 from protoprimer.system.files import has_file, is_within, names_in, path_at, sha256_of
 
 __all__ = ["Inputs", "has_wildcard"]
@@ -19,6 +20,7 @@ class Inputs:
 
     :ivar variables: of the process, those that facts follow from
     :ivar projects: those that are in already, and whether they are editable
+    :ivar metadata: of projects that have been read, by their directories
     :ivar matched: files that patterns match
     :ivar kept: files whose loss counts
     :ivar looked_at: files that facts follow from, and directories in which something that counts could appear
@@ -28,6 +30,7 @@ class Inputs:
         self.present = set()  # type: set[str]
         self.absent = set()  # type: set[str]
         self.projects = set()  # type: set[tuple[str, bool]]
+        self.metadata: "dict[str, ProjectMetadata]" = {}
         self.looked_at = set()  # type: set[str]
         self.matched = set()  # type: set[str]
         self.facts = {}  # type: dict[str, object]

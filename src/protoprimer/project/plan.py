@@ -198,6 +198,7 @@ class Plan:
         if self._inputs is not None:
             return self._inputs
         found = Inputs()
+        found.metadata.update({one.directory: one for one in self.workspace() + self.all_metadata()})
         names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
         found.add(*(os.path.join(self.root, name) for name in names))
         found.add(*filter(None, (self.lock, self.lock_to_write)))
@@ -205,7 +206,7 @@ class Plan:
             add_project_inputs(path_at(self.lock or "", "..", path), bool(editable), found)
         for member in self.members():
             add_project_inputs(member.path, member.editable, found)
-        for path in member_directories(read_project(self.root), found):
+        for path in member_directories(found.metadata.get(self.root), found):
             add_project_inputs(path, True, found)
         for step in self.steps:
             add_requirement_lines(step.lines_of_files(self.root), self.root, found)

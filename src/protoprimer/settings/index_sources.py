@@ -165,15 +165,15 @@ def is_false_text(text: str) -> bool:
 
 
 def _split(name: str, text: str) -> "list[str]":
-    separator = r"[\s,]+" if name in _BINARY else r"\s+" if "list" in SETTINGS[name].kind else "\n"
-    return re.split(separator, text)
+    text = text.replace(",", " ") if name in _BINARY else text
+    return text.split(None if "list" in SETTINGS[name].kind else "\n")
 
 
 def _uv_variables(environ: "dict[str, str]") -> "dict[str, list[str]]":
     told = {}
     for name, setting in SETTINGS.items():
         text = "\n".join(environ.get(variable, "") for variable in setting.variables.split())
-        told[name] = re.split("[,\n]", text) if name == "find-links" else _split(name, text)
+        told[name] = text.replace(",", "\n").split("\n") if name == "find-links" else _split(name, text)
     for name in ("index-url", "extra-index-url"):
         for number, text in enumerate(told[name]):
             index, _, url = text.partition("=")

@@ -117,7 +117,7 @@ class _MatrixRun:
         self.directory = os.path.join(self.configuration.state_directory, "log", "matrix")
         # Where each child leaves word of its environment.
         self.notes = {cell: temporary_name(os.path.join(self.directory, cell.name)) for cell in cells}
-        self.children = {}  # type: dict[MatrixCell, subprocess.Popen[bytes]]
+        self.children: "dict[MatrixCell, subprocess.Popen[bytes]]" = {}
         self.signals = []  # type: list[int]
         # What passed in the last run of this command, with its environment.
         self.journal = os.path.join(self.directory, "passed.json")
