@@ -81,10 +81,11 @@ def build_under_lock(
 
     :raises InstallError: that failed, or an input changed meanwhile
     """
-    store, before = request.store, request.store.find(request.fingerprint)
+    store, known = request.store, request.store.all()
     with lock:
-        now = store.find(request.fingerprint)
-        if now is not None and (now != before or not request.plan.rebuild):
+        now = store.newest(request.fingerprint)
+        # Its builder has just looked at each file of what is not known, and others wait for the lock.
+        if now is not None and (now not in known or not (request.plan.rebuild or now.faults())):
             return now
         # Waiting for the lock may have taken minutes.
         _refuse_changed_inputs(request)

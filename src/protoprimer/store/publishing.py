@@ -89,8 +89,12 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
         remember_environment(configuration.state_directory, configuration.environment_name)
     if is_for_this_run_only(configuration):
         return
+    announced = read_ready(configuration.state_directory)
+    if announced.get("environment") == path and is_fresh(configuration.state_directory, announced):
+        # By whoever built it while this run waited.
+        return
     # The one that is replaced may be about to be started.
-    for used in {path, read_ready(configuration.state_directory).get("environment", path)}:
+    for used in {path, announced.get("environment", path)}:
         if os.path.dirname(used) == request.store.directory and os.path.isdir(used):
             note_use(used)
     # Inputs reached by a link may be elsewhere when that is pointed anew.
