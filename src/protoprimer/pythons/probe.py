@@ -24,13 +24,17 @@ PROBE_SECONDS = 5.0
 OLDEST_PYTHON = (3, 6)
 
 # Run by this process and by every candidate, so that both answer alike; Python 2.6 can parse it.
-_PROBE = r"""
+_PROBE_VERSION = r"""
 import sys
 kind = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info[3], "")
 facts = {
     "version_info": list(sys.version_info[:3]),
     "version": "%d.%d.%d" % sys.version_info[:3] + (kind + str(sys.version_info[4]) if kind else ""),
 }
+"""
+_PROBE = (
+    _PROBE_VERSION
+    + r"""
 if sys.version_info >= (3, 6):
     import encodings, os
     base = getattr(sys, "real_prefix", sys.base_prefix)
@@ -62,7 +66,18 @@ if sys.version_info >= (3, 6):
         found_in_environment=base != sys.prefix or any(map(os.path.isfile, marks)),
     )
 """
+)
 _PROBE_MARK = "protoprimer-probe:"
+# Without `json`, whose import takes as long as the rest of the start.
+_PROBE_INSIDE = (
+    _PROBE_VERSION
+    + """
+import os
+inside = os.path.realpath(sys.prefix) == os.path.realpath(sys.argv[1])
+print("\\n%s%%s %%s %%s" %% (sys.implementation.name, facts["version"], "inside" if inside else ascii(sys.prefix)))
+"""
+    % _PROBE_MARK
+)
 _PROBE_ANSWER = "\nimport json; print('\\n%s' + json.dumps(facts))" % _PROBE_MARK
 # Instead of `-I`, which 2.7 does not know: it is to tell its version too.
 _PROBE_ARGUMENTS = [
@@ -100,8 +115,17 @@ def probe_interpreter(
     return Interpreter(facts, origin or path)
 
 
-def _answer_of(python: str, arguments: "list[str]", console: Console, seconds: float = 0) -> "dict[str, Any]":
-    seconds = seconds or PROBE_SECONDS
+def _answer_of(python: str, arguments: "list[str]", console: Console) -> "dict[str, Any]":
+    try:
+        facts = json.loads(_line_answered(python, arguments, console, PROBE_SECONDS))
+    except ValueError:
+        facts = None
+    if not _are_facts(facts):
+        raise PrimerError("what it answered is not what a Python answers")
+    return dict(facts)
+
+
+def _line_answered(python: str, arguments: "list[str]", console: Console, seconds: float) -> str:
     if not os.path.isfile(python):
         raise PrimerError("it is a dangling link" if os.path.islink(python) else "there is no such file")
     child = run_child([python] + arguments, console, timeout=seconds)
@@ -109,15 +133,8 @@ def _answer_of(python: str, arguments: "list[str]", console: Console, seconds: f
         raise PrimerError("it did not answer within %g s" % seconds)
     if child.status != 0:
         raise PrimerError(_why_child_failed(child.status, child.errors))
-    for line in child.output.splitlines():
-        if line.startswith(_PROBE_MARK):
-            try:
-                facts = json.loads(line[len(_PROBE_MARK) :])
-            except ValueError:
-                break
-            if _are_facts(facts):
-                return dict(facts)
-    raise PrimerError("what it answered is not what a Python answers")
+    lines = [line for line in child.output.splitlines() if line.startswith(_PROBE_MARK)]
+    return lines[0][len(_PROBE_MARK) :] if lines else ""
 
 
 def _why_child_failed(status: int, errors: str) -> str:
@@ -196,12 +213,11 @@ def verify_environment_interpreter(environment: str, interpreter: Interpreter, c
     python, reason = environment_python(environment), ""
     try:
         # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
-        text = _PROBE + "facts['prefix'] = sys.prefix" + _PROBE_ANSWER
-        facts = _answer_of(python, ["-I", "-c", text], console, 60.0)
-        if facts["version"] != interpreter.version or facts["implementation"] != interpreter.implementation:
-            reason = "it is %s %s" % (facts["implementation"], facts["version"])
-        elif os.path.realpath(facts["prefix"]) != os.path.realpath(environment):
-            reason = "its prefix is %s" % facts["prefix"]
+        told = _line_answered(python, ["-I", "-c", _PROBE_INSIDE, environment], console, 60.0).split(" ", 2)
+        if told[:2] != [interpreter.implementation, interpreter.version]:
+            reason = "it is %s" % (" ".join(told[:2]) or "no Python")
+        elif told[2:] != ["inside"]:
+            reason = "its prefix is %s" % " ".join(told[2:])
     except PrimerError as error:
         reason = error.cause
     if reason:
