@@ -174,8 +174,6 @@ def parse_python_request(text: str) -> PythonRequest:
     """Read a request: `3`, `3.11.4`, `3.14rc1`, `3.14-dev`, `>=3.8,<4`, `3.13t`, `cpython@3.12`, `pypy3.10`, `any`.
 
     What pyenv and uv add is ignored: `pypy3.10-7.3.12`, `3.11.7/envs/name`, `cpython-3.12.1-linux-x86_64-gnu`.
-
-    :raises InvalidSpecifier: it is none of these
     """
     text = text.strip()
     if text.lower() in ("any", "system"):

@@ -47,7 +47,6 @@ def choose_interpreter(
     """Return the interpreter to make the environment from; docs/reference/interpreters.md tells the order.
 
     :param place: what asked for this Python, as its `str()`
-    :raises InterpreterError: nothing fits
     """
     wild = wild_interpreter()
     is_candidate = wild.executable and not wild.found_in_environment and not take_newest
@@ -113,11 +112,7 @@ def _wanted_python(request: PythonRequest) -> str:
 def selected_interpreter(
     selector: str, request: PythonRequest, root: str, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    """Return what the client's selector chose, or `None` if it leaves the choice to us.
-
-    :raises ConfigurationError: it fails, or answers with what is no path
-    :raises InterpreterError: what it chose does not fit
-    """
+    """Return what the client's selector chose, or `None` if it leaves the choice to us."""
     path = os.path.join(root, selector)
     try:
         answer = with_client_file(path, lambda module: module.select_python(str(request.specifiers)))

@@ -79,9 +79,7 @@ def _python_that_is_asked_for(
         with open(version_file, encoding="utf-8-sig", errors="replace") as stream:
             asked, number = python_version_line(stream.read())
         if asked:
-            is_ours = os.path.dirname(version_file) == config.root
-            shown = os.path.basename(version_file) if is_ours else version_file
-            return asked, ["%s:%d" % (shown, number)]
+            return asked, ["%s:%d" % (config.place_in(version_file), number)]
     ranges = _ranges_of(projects)
     return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, [])
 

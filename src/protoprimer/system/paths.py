@@ -71,7 +71,7 @@ def path_of_file_url(url: str) -> str:
 def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
     """Return our directory in the user's cache; where that cannot be written, a private one, which `tell` is told.
 
-    :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative: each directory would have its own
+    :raises ConfigurationError: `PROTOPRIMER_CACHE` is relative
     """
     cache = os.environ.get("PROTOPRIMER_CACHE")
     if cache:
