@@ -1,6 +1,5 @@
 """uv, virtualenv and pip: this host's, or from verified wheels; never installed into an interpreter."""
 
-import functools
 import json
 import os
 import re
@@ -56,7 +55,6 @@ class _Candidate(NamedTuple):
 
 
 def _once(find: "Callable[..., Tool]") -> "Callable[..., Tool]":
-    @functools.wraps(find)
     def remembered(box: "ToolBox", *interpreters: Interpreter) -> Tool:
         key = (find.__name__,) + tuple(one.executable for one in interpreters)
         if key not in box.found:
@@ -107,7 +105,6 @@ class ToolBox:
     def virtualenv(self, interpreter: Interpreter) -> Tool:
         """Return virtualenv, told to make environments of `interpreter`."""
         python, pins = interpreter.executable, pinned_wheels("virtualenv", interpreter.version_info)
-        version = _wheel_version("virtualenv", pins)
         newest = NEWEST_VIRTUALENVS.get(interpreter.version_info[1], _ANY_NEWER)
         candidates = [_Candidate([path], path, "PATH") for path in _on_path("virtualenv")]
         library = os.path.join(interpreter.stdlib, "site-packages", "virtualenv")
@@ -117,7 +114,7 @@ class ToolBox:
             found = self._first_usable("virtualenv", candidates, [], newest)
         except ToolAbsent:
             directory = self._unpacked("virtualenv", pins, _RUN_VIRTUALENV)
-            found = Tool([python, "-I", directory], version, _OF_WHEEL, {})
+            found = Tool([python, "-I", directory], _wheel_version("virtualenv", pins), _OF_WHEEL, {})
         data = os.path.join(self.cache_directory, "virtualenv")
         found.environment.update(VIRTUALENV_CONFIG_FILE=os.devnull, VIRTUALENV_OVERRIDE_APP_DATA=data)
         return found._replace(command=found.command + ["--python", python])
