@@ -7,7 +7,7 @@ from typing import Iterable, Iterator, NamedTuple, Optional
 from protoprimer.backends.installed import fault_of_installed, installed_distributions
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import ToolBox
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.asked import asked_of_plan, sources_of_step
 from protoprimer.project.locks_read import marker_environment, read_lock
@@ -102,7 +102,7 @@ class Backend:
         if str(error.advice).startswith("correct "):
             asked = asked_of_plan(plan, self.markers(interpreter))
             words = re.findall(r"[\w.-]*\w", error.cause.lower().partition("error: ")[2])
-            named = set(map(normalized_project_name, words)) - {one.normal_name for _, one in asked if one.url}
+            named = set(map(normalized_name, words)) - {one.normal_name for _, one in asked if one.url}
             places = sorted({line.place for line, one in asked if one.normal_name in named})
             error.place = ", ".join(places) or None
 
@@ -151,7 +151,7 @@ class Backend:
                         raise BackendError(cause % (self.name, line, self.console.mask(index)), None, advice)
                     yield Command(NO_STEP._replace(lines=[line]), False, index)
                     # Another may have a newer one.
-                    name = normalized_project_name(re.split(r"[^\w.-]", line)[0])
+                    name = normalized_name(re.split(r"[^\w.-]", line)[0])
                     taken.append("%s==%s" % (name, installed_distributions(job.environment or "")[name][0]))
                 found = [project for project in sources.projects if project.path not in known]
                 step = step._replace(members=step.members + found, lines=step.lines + sources.lines + taken)

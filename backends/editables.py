@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from protoprimer.backends.installed import installed_distributions
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import has_file, path_at, text_of, write_atomically, write_json
 from protoprimer.system.interpreter import Interpreter
@@ -45,7 +45,7 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
     table = static_project_table(project)
     if table is None:
         return None
-    stem = "%s-%s" % (normalized_project_name(table["name"]).replace("-", "_"), table["version"])
+    stem = "%s-%s" % (normalized_name(table["name"]).replace("-", "_"), table["version"])
     groups = dict(table.get("entry-points", {}), console_scripts=table.get("scripts", {}))
     groups["gui_scripts"] = table.get("gui-scripts", {})
     points = ""

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Iterator
 
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.project.plan import Plan, ProjectToInstall
 from protoprimer.system.files import content_of, is_within, json_table, paths_in, text_of
 from protoprimer.system.paths import environment_python, path_of_file_url
@@ -112,9 +112,9 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
         stem, extension = os.path.splitext(os.path.basename(path))
         if extension == ".dist-info" or (extension == ".egg-info" and "-" in stem):
             name, _, version = stem.partition("-")
-            found[normalized_project_name(name)] = (version.split("-py")[0], path)
+            found[normalized_name(name)] = (version.split("-py")[0], path)
         elif extension == ".egg-link":
-            found[normalized_project_name(stem)] = ("", path)
+            found[normalized_name(stem)] = ("", path)
     return found
 
 

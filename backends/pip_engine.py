@@ -9,7 +9,7 @@ from protoprimer.backends.base import Backend, Command, Job, file_options, path_
 from protoprimer.backends.editables import adopt_editable, is_beyond_builds, why_not_buildable, write_editable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.toml import load_toml
 from protoprimer.formats.versions import version_numbers
 from protoprimer.project.asked import index_options
@@ -148,7 +148,7 @@ class PipBackend(Backend):
             cause = "pip %s, which Python %s can have, reports no resolution" % (version, interpreter.version)
             raise BackendError(cause, output, "use the backend uv to write the lock")
         job = Job(interpreter, plan)
-        pins = [] if upgrade_all else _earlier_pins(output, set(map(normalized_project_name, upgrade_packages)))
+        pins = [] if upgrade_all else _earlier_pins(output, set(map(normalized_name, upgrade_packages)))
         try:
             report = self._resolve(job, pins)
         except InstallError:
@@ -291,4 +291,4 @@ def _earlier_pins(output: str, forgotten: "set[str]") -> "list[str]":
     # What a URL leads to has another version once the URL is another.
     packages = [package for package in packages if "version" in package and not {"vcs", "archive"} & set(package)]
     pins = [(package["name"], package["version"]) for package in packages]
-    return ["%s==%s" % pin for pin in pins if normalized_project_name(pin[0]) not in forgotten]
+    return ["%s==%s" % pin for pin in pins if normalized_name(pin[0]) not in forgotten]

@@ -5,7 +5,7 @@ from typing import Any
 
 from protoprimer.backends.installed import installed_distributions, metadata_values
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.versions import SpecifierSet
 from protoprimer.project.asked import asked_of_plan, names_overridden
 from protoprimer.project.plan import Plan
@@ -19,7 +19,7 @@ def unsatisfied_requirement(environment: str, plan: Plan, markers: "dict[str, An
         return None
     free = names_overridden(plan)
     stated = " ".join(plan.settings.get("dependency-metadata", []))
-    restated = set(map(normalized_project_name, re.findall('"name": "([^"]+)"', stated)))
+    restated = set(map(normalized_name, re.findall('"name": "([^"]+)"', stated)))
     installed = installed_distributions(environment)
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
@@ -30,9 +30,7 @@ def unsatisfied_requirement(environment: str, plan: Plan, markers: "dict[str, An
     # Who requires, what, and under which extra of its own.
     pending = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
     pending += [edge for name in installed for edge in required_by(name)]
-    chosen = {
-        (one.metadata.normal_name, normalized_project_name(extra)) for one in plan.projects() for extra in one.extras
-    }
+    chosen = {(one.metadata.normal_name, normalized_name(extra)) for one in plan.projects() for extra in one.extras}
     pending += [edge for name, extra in chosen if name in installed for edge in required_by(name, extra)]
     while pending:
         who, line, of_extra = pending.pop()
@@ -51,7 +49,7 @@ def unsatisfied_requirement(environment: str, plan: Plan, markers: "dict[str, An
         except ValueError:
             # Old packages have markers and specifiers that cannot be read.
             continue
-        for extra in set(map(normalized_project_name, wanted.extras)):
+        for extra in set(map(normalized_name, wanted.extras)):
             if (name, extra) not in chosen:
                 chosen.add((name, extra))
                 pending += required_by(name, extra)

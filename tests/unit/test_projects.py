@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 import support
 from protoprimer.errors import ConfigurationError
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.versions import InvalidSpecifier, poetry_python_range
 from protoprimer.project.metadata import ProjectMetadata, expand_group, read_project
 
@@ -406,4 +406,4 @@ print(json.dumps(found))
 
 @given(st.text(alphabet="aZ9-_.\u00e9 ") | st.text())
 def test_names_are_normal_as_the_library_makes_them(name: str) -> None:
-    assert normalized_project_name(name) == re.sub("[-_.]+", "-", name).lower() == canonicalize_name(name)
+    assert normalized_name(name) == re.sub("[-_.]+", "-", name).lower() == canonicalize_name(name)

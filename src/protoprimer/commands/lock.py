@@ -6,7 +6,7 @@ import re
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import select_backend
 from protoprimer.errors import ConfigurationError, DryRunEnds, InstallError, PrimerError, UsageError
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.toml import has_conflict_marks
 from protoprimer.graph import StateGraph
 from protoprimer.project.asked import refuse_bare_name
@@ -33,7 +33,7 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
     pinned = {} if before is None or conflict else _versions_of(output)
     upgrades = command_line.texts("upgrade-package")
     for wanted in upgrades:
-        if normalized_project_name(wanted) not in pinned:
+        if normalized_name(wanted) not in pinned:
             advice = "name one of its packages, or run %s alone" % plan.lock_command
             raise UsageError("%s has no package %s" % (name, wanted), "--upgrade-package", advice)
     interpreter = graph.evaluate("interpreter")
@@ -87,7 +87,7 @@ def _check_lock(graph: StateGraph, plan: Plan, console: Console) -> int:
 def _versions_of(path: str) -> "dict[str, str]":
     document, found = load_lock(path), {}  # type: dict[str, object], dict[str, set[str]]
     for package in document.get("packages", document.get("package", [])):  # type: ignore[attr-defined]
-        found.setdefault(normalized_project_name(package["name"]), set()).add(str(package.get("version", "")))
+        found.setdefault(normalized_name(package["name"]), set()).add(str(package.get("version", "")))
     return {name: " and ".join(sorted(versions)) for name, versions in found.items()}
 
 

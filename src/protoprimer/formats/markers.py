@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 
 __all__ = ["marker_holds"]
@@ -54,8 +54,8 @@ def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
 def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]") -> bool:
     """Compare as `packaging` does."""
     if isinstance(right, frozenset) or "extra" in names:
-        left = normalized_project_name(left)
-        right = right if isinstance(right, frozenset) else normalized_project_name(right)
+        left = normalized_name(left)
+        right = right if isinstance(right, frozenset) else normalized_name(right)
     if operator in ("in", "not in"):
         return bool((left in right) == (operator == "in"))
     if names.intersection(_VERSION_VARIABLES):

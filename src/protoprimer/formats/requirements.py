@@ -3,7 +3,7 @@
 import re
 from typing import List, NamedTuple, Optional
 
-__all__ = ["Requirement", "normalized_project_name", "read_requirement"]
+__all__ = ["Requirement", "normalized_name", "read_requirement"]
 
 _REQUIREMENT = (
     r"\s*(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[(?P<extras>[^\]]*)\])?\s*"
@@ -22,7 +22,7 @@ class Requirement(NamedTuple):
 
     @property
     def normal_name(self) -> str:
-        return normalized_project_name(self.name)
+        return normalized_name(self.name)
 
     @property
     def name_with_extras(self) -> str:
@@ -39,6 +39,6 @@ def read_requirement(line: str) -> "Requirement | None":
     return Requirement(name, extras, re.sub(r"[\s()]", "", specifier or ""), url, marker)
 
 
-def normalized_project_name(name: str) -> str:
+def normalized_name(name: str) -> str:
     """Return the normal form (PEP 503) of the name of a distribution, extra or group."""
     return re.sub("[-_.]+", "-", name).lower()

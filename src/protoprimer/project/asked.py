@@ -6,7 +6,7 @@ from typing import Any, Iterator, NamedTuple
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import Requirement, normalized_project_name, read_requirement
+from protoprimer.formats.requirements import Requirement, normalized_name, read_requirement
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.metadata import ProjectMetadata, read_project
 from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, lines_of_groups, requirements_of_member
@@ -43,7 +43,7 @@ def asked_of_plan(
 def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
     """Refuse our name without a place, since an index may be a mirror of the public one: exit code 3."""
     names = [name for one in plan.all_metadata() for name in [one.normal_name] + list(one.uv_sources)]
-    if settings.no_index or _OWN_NAME in map(normalized_project_name, names):
+    if settings.no_index or _OWN_NAME in map(normalized_name, names):
         return
     for step in plan.steps:
         for line in step.lines_of_projects(plan.root) + step.lines_of_files(plan.root):
@@ -119,7 +119,7 @@ def _with_sources(
     lines: "list[str]", owners: "list[ProjectMetadata]", markers: TomlTable
 ) -> "Iterator[tuple[Requirement, str, ProjectMetadata]]":
     """Yield each requirement that holds and has a source, with its key and the last project that has it."""
-    sources = {normalized_project_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
+    sources = {normalized_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
     for asked in filter(None, map(read_requirement, lines if sources else [])):
         is_sought = asked.normal_name in sources and not asked.url
         if is_sought and (not asked.marker or marker_holds(asked.marker, markers)):
@@ -127,10 +127,10 @@ def _with_sources(
 
 
 def _source_that_holds(source: Any, member: ProjectToInstall, markers: TomlTable) -> TomlTable:
-    chosen = {"extra": set(map(normalized_project_name, member.extras))}
-    chosen["group"] = set(map(normalized_project_name, member.groups))
+    chosen = {"extra": set(map(normalized_name, member.extras))}
+    chosen["group"] = set(map(normalized_name, member.groups))
     for one in source if isinstance(source, list) else [source]:
-        choices = [normalized_project_name(one[key]) in chosen[key] for key in chosen if key in one]
+        choices = [normalized_name(one[key]) in chosen[key] for key in chosen if key in one]
         if all(choices) and ("marker" not in one or marker_holds(one["marker"], markers)):
             return dict(one)
     return {}

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any, Iterator
 
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, read_project
 from protoprimer.project.python_source import literals_of, parsed_source, paths_in_source
@@ -74,9 +74,9 @@ def local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
 
 def _add_named_by_metadata(metadata: ProjectMetadata, inputs: Inputs) -> None:
     named = {"file": [], "attr": []}  # type: dict[str, list[str]]
-    builders = normalized_project_name(" ".join(metadata.build_requires) or "setuptools")
+    builders = normalized_name(" ".join(metadata.build_requires) or "setuptools")
     for tool, table in metadata.table("tool").items():
-        if normalized_project_name(tool) in builders and isinstance(table, dict):
+        if normalized_name(tool) in builders and isinstance(table, dict):
             version = table.get("version")
             path = version.get("path") if isinstance(version, dict) else None
             if isinstance(path, str) and not re.search("pattern|expression|'code'", str(version)):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import Requirement, normalized_project_name
+from protoprimer.formats.requirements import Requirement, normalized_name
 from protoprimer.formats.toml import TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, SpecifierSet
 from protoprimer.project.asked import asked_of_plan, names_overridden
@@ -174,12 +174,12 @@ def _refused_lock(plan: Plan, cause: str, place: "str | None" = None) -> Install
 def _packages_of_pylock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
     extras = [extra for member in plan.members() for extra in member.extras]
     groups = [group for member in plan.members() for group in member.groups] + document.get("default-groups", [])
-    chosen = dict(environment, extras=frozenset(map(normalized_project_name, extras)))
-    chosen["dependency_groups"] = frozenset(map(normalized_project_name, groups))
+    chosen = dict(environment, extras=frozenset(map(normalized_name, extras)))
+    chosen["dependency_groups"] = frozenset(map(normalized_name, groups))
     found = {}  # type: dict[str, TomlTable]
     for package in document.get("packages", []):
         if "marker" not in package or marker_holds(package["marker"], chosen):
-            _choose(plan, found, normalized_project_name(package["name"]), package)
+            _choose(plan, found, normalized_name(package["name"]), package)
     return found
 
 
@@ -241,8 +241,8 @@ def _edges_of_member(plan: Plan, document: TomlTable, member: ProjectToInstall) 
         if place is not None and path_at(base, place) == member.path:
             edges = list(package.get("dependencies", []))
             for table, names in (("optional-dependencies", member.extras), ("dev-dependencies", member.groups)):
-                known = {normalized_project_name(name): found for name, found in package.get(table, {}).items()}
-                edges += [edge for name in names for edge in known.get(normalized_project_name(name), [])]
+                known = {normalized_name(name): found for name, found in package.get(table, {}).items()}
+                edges += [edge for name in names for edge in known.get(normalized_name(name), [])]
             return edges
     if member.path == base and not member.metadata.has_project_table:
         # The root of a workspace, which is no package itself.

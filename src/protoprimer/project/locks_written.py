@@ -5,7 +5,7 @@ import os
 import re
 from typing import Any
 
-from protoprimer.formats.requirements import normalized_project_name
+from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.toml import TomlTable
 from protoprimer.system.paths import path_of_file_url
 
@@ -25,7 +25,7 @@ def pylock_text(report: TomlTable, base: str, own: "list[str]", requires_python:
     if requires_python:
         head["requires-python"] = requires_python
     blocks = [_fields(head)]
-    named = {normalized_project_name(item["metadata"]["name"]): item for item in report["install"]}
+    named = {normalized_name(item["metadata"]["name"]): item for item in report["install"]}
     for name in sorted(named):
         info = named[name]["download_info"]
         path = os.path.normpath(path_of_file_url(info["url"])) if "dir_info" in info else None

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from protoprimer.errors import ConfigurationError, which_are_known
-from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.toml import TomlPath, TomlTable, load_toml, place_of_key
 from protoprimer.formats.versions import InvalidSpecifier, SpecifierSet, poetry_python_range
 from protoprimer.project.python_source import arguments_of_setup, parsed_source
@@ -60,7 +60,7 @@ class ProjectMetadata:
 
     @property
     def normal_name(self) -> str:
-        return normalized_project_name(self.name or "")
+        return normalized_name(self.name or "")
 
     @property
     def requires_python_place(self) -> "str | None":
@@ -141,7 +141,7 @@ def _read_development_groups(project: ProjectMetadata) -> None:
     found += [("pdm", name, entries) for name, entries in project.table("tool", "pdm", "dev-dependencies").items()]
     found += [("poetry", name, project.table(*keys, name).get("dependencies")) for name in project.table(*keys)]
     found.append(("poetry", "dev", project.table("tool", "poetry").get("dev-dependencies")))
-    defaults = [name for name in project.groups if normalized_project_name(name) == "dev"]
+    defaults = [name for name in project.groups if normalized_name(name) == "dev"]
     for tool, name, entries in found:
         if not entries:
             continue
@@ -256,11 +256,11 @@ def expand_group(
     """
     names = {}  # type: dict[str, str]
     for name in project.groups:
-        first = names.setdefault(normalized_project_name(name), name)
+        first = names.setdefault(normalized_name(name), name)
         if first != name:
             cause = "the dependency groups %s and %s have the same normal name" % (first, name)
             raise project.error(cause, ("dependency-groups", name), "rename one of them")
-    name = names.get(normalized_project_name(group), "")
+    name = names.get(normalized_name(group), "")
     if not name:
         raise project.error("there is no dependency group " + group, keys, which_are_known(group, names.values()))
     if name in above:

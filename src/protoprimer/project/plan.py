@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Iterable, NamedTuple
 
 from protoprimer.errors import ConfigurationError, no_such_file, which_are_known
-from protoprimer.formats.requirements import normalized_project_name, read_requirement
+from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.toml import TomlTable
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.inputs import Inputs, has_wildcard
@@ -352,7 +352,7 @@ def check_choices(
         known_extras = metadata.extras if metadata.extras_are_static else extras
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
         for name in wanted:
-            if normalized_project_name(name) not in map(normalized_project_name, known):
+            if normalized_name(name) not in map(normalized_name, known):
                 cause = "the project %s has no %s `%s`" % (metadata.name or metadata.directory, kind, name)
                 raise configuration.error(key, cause, which_are_known(name, known))
 
@@ -386,10 +386,10 @@ def lines_of_groups(member: ProjectToInstall) -> "list[str]":
 def requirements_of_member(member: ProjectToInstall) -> "list[str]":
     """Return the dependencies of a project with those of its extras that are asked for."""
     lines = list(member.metadata.dependencies)
-    extras = {normalized_project_name(name): found for name, found in member.metadata.extras.items()}
+    extras = {normalized_name(name): found for name, found in member.metadata.extras.items()}
     # An extra may name further extras of its own project: the list grows while it is read.
     for extra in member.extras:
-        lines += _without_references_to([member], extras.get(normalized_project_name(extra), []))
+        lines += _without_references_to([member], extras.get(normalized_name(extra), []))
     return lines
 
 
