@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import simple_index
+import support
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, put, swap, wheel
 from truth.samples import WITH_PIP, WITH_UV
@@ -58,6 +59,20 @@ def locked(place: Place, installer: str = "uv") -> clones.Clone:
     clone.prime("--backend", installer)
     assert distributions_of(clone.root / ".venv").keys() == LOCKED.installed.keys()
     return clone
+
+
+def test_a_lock_that_is_for_newer_pythons_names_the_command_that_writes_it_for_the_older_one_too(place: Place) -> None:
+    """The repository's own Python would be taken again, and the lock be the same."""
+    older, newer = (support.python_of(version) for version in ("3.11", "3.13"))
+    if older is None or newer is None:
+        pytest.skip("needs two Pythons")
+    clone = place.clone(Project("bare", {"requirements.txt": "alpha\n", ".python-version": "3.13\n"}, {}, {}))
+    clone.prime("lock", "--backend", "uv")
+    refused = clone.prime("--backend", "uv", "--python", "3.11", status=6).errors
+    command = re.findall(r"write the lock anew: \./prime (.+?) \(", refused)
+    assert command
+    clone.prime(*command[0].split(), "--backend", "uv")
+    clone.prime("--backend", "uv", "--python", "3.11")
 
 
 @pytest.mark.parametrize("installer", WITH_UV)

@@ -257,38 +257,27 @@ source = { editable = "parts/member" }
 
 
 MISSHAPEN = {
-    "no hashes": ("wheels = [{ url = 'u' }]", "packages[0].wheels[0] needs the key 'hashes'", "5 (packages.wheels)"),
-    "a number for a hash": (
-        "sdist = { hashes = { sha256 = 3 } }",
-        "sha256 must be a string, not 3",
-        "5 (packages.sdist",
-    ),
-    "a text for files": ("wheels = 'u'", "packages[0].wheels must be a list, not 'u'", "5 (packages.wheels)"),
-    "a text for a directory": (
-        "directory = '.'",
-        "packages[0].directory must be a table, not '.'",
-        "5 (packages.directory)",
-    ),
-    "a marker of no kind": (
-        "marker = 3\nwheels = []",
-        "packages[0].marker must be a string, not 3",
-        "5 (packages.marker)",
-    ),
+    "no hashes": "wheels = [{ url = 'u' }]",
+    "a text for files": "wheels = 'u'",
+    "a text for a directory": "directory = '.'",
+    "a marker of no kind": "marker = 3\nwheels = []",
 }
 
 
-@pytest.mark.parametrize(("text", "words", "place"), MISSHAPEN.values(), ids=MISSHAPEN.keys())
-def test_malformed_lock_is_told_with_the_line_of_the_key(tmp_path: Path, text: str, words: str, place: str) -> None:
+@pytest.mark.parametrize("text", MISSHAPEN.values(), ids=MISSHAPEN.keys())
+def test_malformed_lock_is_told_with_its_place(tmp_path: Path, text: str) -> None:
     lock = lock_of(tmp_path, f"# as exported\nlock-version = '1.0'\n[[packages]]\nname = 'a'\n{text}\n")
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(
+        ConfigurationError, match=f"the lock file is malformed: .+\n  where: {lock}\n  next: restore it"
+    ):
         read_lock(plan_with(lock), HERE)
-    assert words in caught.value.cause
-    assert str(caught.value.place).startswith(f"{lock}:{place}")
 
 
-def test_malformed_uv_lock_is_told_with_the_line_of_the_key(tmp_path: Path) -> None:
-    lock = lock_of(tmp_path, "version = 1\n[[package]]\nname = 'a'\nversion = '1'\nsource = 3\n", "uv.lock")
-    with pytest.raises(ConfigurationError, match=r"package\[0\].source must be a table, not 3\n  where: .*uv.lock:5 "):
+def test_a_package_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
+    lock = lock_of(tmp_path, "lock-version = '1.0'\n[[packages]]\nname = 3\n")
+    with pytest.raises(
+        ConfigurationError, match=r"packages\[0\].name must be a string, not 3\n  where: .*pylock.toml:3 "
+    ):
         read_lock(plan_with(lock), HERE)
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from protoprimer.errors import ConfigurationError, InstallError
@@ -46,32 +46,21 @@ _OPTIONS = (
 )
 
 
-# Texts, lists of one shape, tables; `!` marks a required key, `*` is any key.
-_EDGES = [{"name!": str, "marker": str, "extra": [str]}]
-_FILE = {"hash": str, "hashes": {"sha256": str}}
-_PINNED_FILE = {"hashes!": {"sha256": str}}
-_PACKAGE = {"name!": str, "version": str, "marker": str, "resolution-markers": [str], "dependencies": _EDGES}
-_PACKAGE.update({"optional-dependencies": {"*": _EDGES}, "dev-dependencies": {"*": _EDGES}})
-_PACKAGE.update({"directory": {}, "vcs": {}, "archive": {}})
+# What reading relies on before it begins.
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_NAMED = {"required": ["name"], "properties": {"name": {"type": "string"}}, "additionalProperties": True}
+_PACKAGES = {"type": "array", "items": dict(_NAMED, type="object")}
 _LOCK = {
-    "requires-python": str,
-    "environments": [str],
-    "supported-markers": [str],
-    "options": {},
-    "default-groups": [str],
-    "package": [dict(_PACKAGE, **{"source!": {}, "wheels": [_FILE], "sdist": _FILE})],
-    "packages": [dict(_PACKAGE, wheels=[_PINNED_FILE], sdist=_PINNED_FILE)],
+    "type": "object",
+    "properties": {
+        "requires-python": {"type": "string"},
+        "environments": _TEXTS,
+        "supported-markers": _TEXTS,
+        "package": _PACKAGES,
+        "packages": _PACKAGES,
+    },
+    "additionalProperties": True,
 }
-
-
-def _schema_of(shape: Any) -> TomlTable:
-    if isinstance(shape, list):
-        return {"type": "array", "items": _schema_of(shape[0])}
-    if not isinstance(shape, dict):
-        return {"type": "string"}
-    properties = {key.rstrip("!"): _schema_of(value) for key, value in shape.items()}
-    required, others = [key[:-1] for key in shape if key.endswith("!")], properties.pop("*", True)
-    return {"type": "object", "required": required, "properties": properties, "additionalProperties": others}
 
 
 class LockedPins(NamedTuple):
@@ -96,7 +85,7 @@ def marker_environment(python: str, console: Console) -> TomlTable:
 
 
 def load_lock(path: str) -> TomlTable:
-    """Return the document of a lock file; exit code 3 if it is no TOML, misshapen, or of an unknown version."""
+    """Return the document of a lock file; exit code 3 if it is misshapen."""
     document = load_toml(path, _RESTORE, "./prime lock writes it anew, from the pins of the first side")
     version = document.get("version" if os.path.basename(path) == "uv.lock" else "lock-version")
     if version is None:
@@ -104,7 +93,7 @@ def load_lock(path: str) -> TomlTable:
     if str(version).split(".")[0] != "1":
         cause = "the lock's version %s is not known to this kernel" % version
         raise ConfigurationError(cause, path, "update protoprimer, or write the lock anew")
-    violation = first_violation(document, _schema_of(_LOCK))
+    violation = first_violation(document, _LOCK)
     if violation is not None:
         raise _malformed_lock(path, violation.cause, violation.path)
     try:
@@ -120,7 +109,7 @@ def _malformed_lock(path: str, cause: str, keys: "tuple[str | int, ...]" = ()) -
 
 
 def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
-    """Refuse as `read_lock`, before anything is written; a `uv.lock` only for its shape and its Pythons."""
+    """Refuse as `read_lock`; a `uv.lock` only for its shape and its Pythons."""
     if plan.lock_kind == "uv.lock":
         _load_for_python(plan, markers())
     elif plan.lock:
@@ -128,11 +117,7 @@ def check_lock(plan: Plan, markers: Callable[[], TomlTable]) -> None:
 
 
 def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
-    """Return what the plan's lock file wants installed, apart from the plan's own projects.
-
-    :raises ConfigurationError: as `load_lock`, or a marker or an edge leads nowhere
-    :raises InstallError: it is not for this interpreter, or older than what the plan asks for
-    """
+    """Return what the plan's lock file wants installed, apart from the plan's own projects."""
     document = _load_for_python(plan, environment)
     read = _packages_of_uv_lock if plan.lock_kind == "uv.lock" else _packages_of_pylock
     try:
@@ -143,15 +128,18 @@ def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
             _add_pin(plan, name, package, pins)
         return pins
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        cause = str(error) if isinstance(error, ValueError) else repr(error)
+        cause = "it lacks the key %s" % error if isinstance(error, KeyError) else str(error)
         raise _malformed_lock(plan.lock or "", cause) from error
 
 
 def _load_for_python(plan: Plan, environment: TomlTable) -> TomlTable:
     document = load_lock(plan.lock or "")
     wanted, python = document.get("requires-python"), environment["python_full_version"]
+    # Else it would be written for the repository's own Python again.
+    option = " --python " + environment["python_version"]
     if wanted and not SpecifierSet(wanted).contains(python):
-        raise _refused_lock(plan, "the lock is for Python %s, by requires-python, not for %s" % (wanted, python))
+        cause = "the lock is for Python %s, by requires-python, not for %s" % (wanted, python)
+        raise _refused_lock(plan, cause, option=option)
     key = "supported-markers" if plan.lock_kind == "uv.lock" else "environments"
     markers = document.get(key, [])
     try:
@@ -159,16 +147,17 @@ def _load_for_python(plan: Plan, environment: TomlTable) -> TomlTable:
     except ValueError as error:
         raise _malformed_lock(plan.lock or "", str(error), (key,)) from error
     if not is_for_this:
-        refused = _refused_lock(plan, "the lock is not for this interpreter, but for: " + "; ".join(markers))
+        cause = "the lock is not for this interpreter, but for: " + "; ".join(markers)
+        refused = _refused_lock(plan, cause, option=option)
         if plan.lock_kind == "uv.lock":
             refused.advice = "let environments, in [tool.uv], allow it, then run: " + plan.lock_command
         raise refused
     return document
 
 
-def _refused_lock(plan: Plan, cause: str, place: "str | None" = None) -> InstallError:
-    advice = "write the lock anew: %s (uv's serves every Python and platform, pip's its own)" % plan.lock_command
-    return InstallError(cause, place or plan.lock, advice)
+def _refused_lock(plan: Plan, cause: str, place: "str | None" = None, option: str = "") -> InstallError:
+    advice = "write the lock anew: %s (uv's serves every Python and platform, pip's its own)"
+    return InstallError(cause, place or plan.lock, advice % (plan.lock_command + option))
 
 
 def _packages_of_pylock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
@@ -189,7 +178,7 @@ def _choose(plan: Plan, found: "dict[str, TomlTable]", name: str, package: TomlT
 
 
 def _packages_of_uv_lock(plan: Plan, document: TomlTable, environment: TomlTable) -> "dict[str, TomlTable]":
-    """Return, in PEP 751's form, what the plan's projects lead to over the edges whose markers hold here."""
+    """Return, in PEP 751's form, what the plan's projects lead to."""
     if document.get("conflicts"):
         cause = "uv.lock declares conflicts, which only uv can resolve, with no index set"
         raise InstallError(cause, plan.lock, "set `lock` to a pylock.toml")
