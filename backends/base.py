@@ -78,8 +78,8 @@ class Backend:
         """Create an environment without pip in the empty directory `environment`."""
         raise NotImplementedError
 
-    def install(self, interpreter: Interpreter, environment: str, plan: Plan) -> "dict[str, object]":
-        """Install the plan, check what was installed, and return what is worth keeping in `protoprimer.json`."""
+    def install(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
+        """Install the plan, and check what was installed."""
         try:
             self.install_plan(interpreter, environment, plan)
         except InstallError as error:
@@ -95,7 +95,6 @@ class Backend:
         if fault is not None:
             advice = "check the project's build configuration ([build-system], package discovery), or set `install`"
             raise InstallError("the backend %s succeeded, but %s" % (self.name, fault[1]), fault[0], advice)
-        return {"backend": self.name, "tools": self.tools(interpreter)}
 
     def add_places(self, error: InstallError, interpreter: Interpreter, plan: Plan) -> None:
         """Say where the requirements are that an installer wants corrected."""
@@ -109,10 +108,6 @@ class Backend:
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         """Install the plan; `install` checks the result."""
         raise NotImplementedError
-
-    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
-        """Return the versions of the tools it uses, by name."""
-        return {}
 
     def lock(
         self, interpreter: Interpreter, plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -136,7 +131,6 @@ class Backend:
 
         :param of_lines_only: as for `sources_of_step`
         :param locking: as if there were no lock
-        :raises BackendError: a requirement that has an index of its own is to be locked
         """
         plan = job.plan
         known = [project.path for project in plan.projects()] if locking else []
@@ -171,7 +165,7 @@ class Backend:
 
 
 def commands_of(plan: Plan, locking: bool = False) -> "list[tuple[InstallStep, bool]]":
-    """Return what is installed at once after the pins, and whether with dependencies."""
+    """Return what is installed after the pins, and whether with dependencies."""
     commands = []
     for step in plan.steps:
         if locking or not plan.lock:
@@ -203,10 +197,7 @@ def run_installer(
     environ: "dict[str, str]",
     input_text: "str | None" = None,
 ) -> ChildResult:
-    """Run an installer's command; `what` completes "could not ..." if it fails.
-
-    :raises InstallError: its status is not 0
-    """
+    """Run an installer's command; `what` completes "could not ..." if it fails."""
     result = run_child(arguments, console, cwd=cwd, environ=scrubbed_environment(environ), input_text=input_text)
     if result.status == 0:
         return result
@@ -224,7 +215,7 @@ def run_installer(
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":
-    """Return PATH with the `keyring` that an earlier step put beside `python`."""
+    """Return PATH with the `keyring` that an earlier step installed."""
     import shutil
 
     directory, path = os.path.dirname(python), os.environ.get("PATH", "")

@@ -38,7 +38,6 @@ def select_backend(
     """Return the first wanted backend that can serve, and why those before it cannot.
 
     :param failed: why those cannot that seemed to, by their names
-    :raises BackendError
     """
     refusals = []  # type: list[str]
     for factory in wanted:
@@ -50,8 +49,7 @@ def select_backend(
         refusals.append("not %s: %s" % (backend.name, reason))
         console.detail(refusals[-1])
     cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
-    is_absent = " could not be had" in cause
-    what = "put uv on PATH" if is_absent else "mend one of these"
+    what = "put uv on PATH" if " could not be had" in cause else "mend one of these"
     what = "correct the variable UV" if "($UV: " in cause else what
     advice = [what + " (./prime check shows what this host can do)"]
     advice += ["take another backend: --backend auto"] * (configuration.get("backend") != "auto")
@@ -92,10 +90,7 @@ def probe_backends(
 
 
 def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
-    """Return the wanted backends in the order to try.
-
-    :raises ConfigurationError: a file is no backend
-    """
+    """Return the wanted backends in the order to try."""
     found = []  # type: list[type[Backend]]
     for name in _as_list(wanted):
         if _is_backend_file(name):
@@ -141,10 +136,8 @@ def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Cal
         except PrimerError:
             raise
         except (Exception, SystemExit) as error:
-            place = line_in_file(path, error)
-            if place == path and not isinstance(error, NotImplementedError):
-                raise
             cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
-            raise (BackendError if name == "probe" else InstallError)(cause, place, _ADVICE_ON_FILES) from error
+            kind = BackendError if name == "probe" else InstallError
+            raise kind(cause, line_in_file(path, error), _ADVICE_ON_FILES) from error
 
     return told

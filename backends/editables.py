@@ -41,7 +41,7 @@ def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
 
 
 def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
-    """Return the path of the wheel that is written if the project's metadata are static."""
+    """Write a wheel if the project's metadata are static; return its path."""
     table = static_project_table(project)
     if table is None:
         return None
@@ -65,7 +65,7 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
 
 
 def adopt_editable(project: ProjectToInstall, environment: str) -> None:
-    """Record that what was installed from such a wheel is the editable project."""
+    """Record that such a wheel is the editable project."""
     name = project.metadata.normal_name
     metadata = installed_distributions(environment).get(name, ("", ""))[1]
     if not has_file(metadata, "RECORD"):

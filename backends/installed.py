@@ -38,7 +38,7 @@ def site_packages_directories(environment: str) -> "list[str]":
 
 
 def metadata_directories(environment: str) -> "dict[str, str]":
-    """Return the names of the `.dist-info` directories, each with the directory it is in."""
+    """Return the names of the `.dist-info` directories, and where each is."""
     paths = [path for path in _paths_in_packages(environment) if path.endswith(".dist-info")]
     return {os.path.basename(path): os.path.dirname(path) for path in paths}
 
@@ -49,16 +49,14 @@ def interpreter_fault(environment: str) -> "str | None":
     home = re.search(r"(?im)^[ \t]*home[ \t]*=[ \t]*(\S.*?)\s*$", settings.decode("utf-8", "replace"))
     if home is None:
         return "pyvenv.cfg is missing in %s, or damaged" % environment
-    if not os.path.isfile(python):
-        return "its interpreter %s is missing, or a link to nothing" % python
     if not os.access(python, os.X_OK) or not os.path.getsize(python):
-        return "its interpreter %s cannot be started" % python
+        return "its interpreter %s is missing, or cannot be started" % python
     # The launcher on Windows outlives the Python it launches.
     return None if os.path.isdir(home.group(1)) else "the Python it was made from, in %s, is gone" % home.group(1)
 
 
 def faults_of_files(environment: str) -> "list[str]":
-    """Return the files of RECORDs (PEP 376, PEP 627) that are missing, or of another size or none that is recorded."""
+    """Return the files of RECORDs (PEP 376, PEP 627) that are missing, or not of the size that is recorded."""
     found = metadata_directories(environment).items()
     return sorted(fault for name, place in found for fault in _faults_of_record(os.path.join(place, name)))
 
@@ -90,7 +88,7 @@ def _rows_of_record(metadata_directory: str) -> "list[list[str]]":
 
 
 def editable_sources(environment: str) -> "list[str]":
-    """Return the directories outside an environment from which modules are imported."""
+    """Return where outside an environment modules are imported from."""
     return [source for path in _paths_in_packages(environment) for source in _sources_of_pth(path)]
 
 
@@ -119,7 +117,7 @@ def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":
 
 
 def metadata_values(path: str, field: str) -> "list[str]":
-    """Return the values of a field in the METADATA of a `.dist-info` directory."""
+    """Return the values of a field in a METADATA file."""
     # Up to the first line that neither begins a field nor goes on with one.
     head = re.split(r"\n(?![!-9;-~]+:|[ \t])", text_of(path, "METADATA").replace("\r", ""), maxsplit=1)[0]
     return re.findall(r"(?im)^%s:\s*(.*(?:\n[ \t].*)*)" % field, head)

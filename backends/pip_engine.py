@@ -20,7 +20,7 @@ from protoprimer.project.requirement_files import lines_without_hashes
 from protoprimer.system.children import ChildResult
 from protoprimer.system.files import names_in, remove_tree, sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import file_url, is_utf8_path
+from protoprimer.system.paths import file_url
 
 __all__ = ["PipBackend", "requirement_for_pip"]
 
@@ -31,7 +31,7 @@ _LOOK = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-
 
 
 class PipBackend(Backend):
-    """Installs with a pip that the environment's interpreter runs from the cache."""
+    """Installs with a pip from the cache."""
 
     name = "pip"
 
@@ -46,12 +46,7 @@ class PipBackend(Backend):
             return "the pip for Python %s asks no command keyring (keyring-provider)" % interpreter.version
         if plan.resolution != "highest":
             return "pip cannot take the lowest versions (resolution %s)" % plan.resolution
-        if plan.projects() and not is_utf8_path(plan.root):
-            return "pip takes no project whose path is not UTF-8"
         return why_not_buildable(interpreter, plan)
-
-    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
-        return {"pip": self.toolbox.pip(interpreter).version}
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         job = Job(interpreter, plan, environment)

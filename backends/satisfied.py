@@ -14,7 +14,7 @@ __all__ = ["unsatisfied_requirement"]
 
 
 def unsatisfied_requirement(environment: str, plan: Plan, markers: "dict[str, Any]") -> "str | None":
-    """Return who requires what is not installed as wanted; what is overridden on purpose is left out."""
+    """Return who requires what is not installed as wanted, unless it is overridden."""
     if "no-deps" in plan.settings or any("--no-deps" in step.args for step in plan.steps):
         return None
     free = names_overridden(plan)

@@ -7,19 +7,21 @@ from typing import Sequence
 from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
-from protoprimer.errors import BackendError, InstallError
+from protoprimer.errors import BackendError
 from protoprimer.fetch.wheels import remove_unused
 from protoprimer.project.asked import index_options, sources_of_step
 from protoprimer.project.build_inputs import local_sources
-from protoprimer.project.locks_read import load_lock, read_lock
+from protoprimer.project.locks_read import read_lock
 from protoprimer.project.metadata import read_project
 from protoprimer.project.plan import NO_STEP, Plan, ProjectToInstall
 from protoprimer.project.requirement_files import lines_of_arguments
-from protoprimer.system.files import path_at, text_of
+from protoprimer.system.files import text_of
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import is_utf8_path
 
 __all__ = ["UvBackend"]
+
+# What uv does not take from a pylock.toml: markers for chosen extras and groups, and files that have no URL.
+_ONLY_OURS = r" in (extras|dependency_groups)|wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes"
 
 
 class UvBackend(Backend):
@@ -28,12 +30,8 @@ class UvBackend(Backend):
     name = "uv"
 
     def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
-        has_editable = any(project.editable for project in plan.projects())
-        if has_editable and is_beyond_builds(interpreter):
+        if any(project.editable for project in plan.projects()) and is_beyond_builds(interpreter):
             return "uv cannot install an editable project into Python 3.6"
-        has_files = plan.lock or any(step.requirements or step.constraints for step in plan.steps)
-        if (has_files or has_editable) and not is_utf8_path(plan.root):
-            return "uv takes no file and no editable project whose path is not UTF-8"
         reason = self.settings.refusal("uv") or self._refused_line(plan) or why_not_buildable(interpreter, plan)
         if reason is None:
             # Last, as this may download it.
@@ -54,26 +52,17 @@ class UvBackend(Backend):
         arguments += ["--prompt=" + self.prompt, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
 
-    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
-        return {"uv": self.toolbox.uv().version}
-
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         job = Job(interpreter, plan, environment)
         # Unless a mirror or a bundle is configured.
         follows_lock = "UV_DEFAULT_INDEX" not in self.settings.for_uv(project=True)[1] and not self.settings.no_index
-        is_for_sync = follows_lock and _is_for_sync(plan)
-        try:
-            if is_for_sync:
-                self._sync(job)
-            elif plan.lock:
-                self._install_pins(job, plan.lock, follows_lock)
-        except InstallError:
-            # Only now, since uv reads large locks in no time.
-            load_lock(plan.lock or "")
-            raise
-        if not is_for_sync:
-            for command in self.commands(job, of_lines_only=True):
-                self._install(job, command)
+        if follows_lock and _is_for_sync(plan):
+            self._sync(job)
+            return
+        if plan.lock:
+            self._install_pins(job, plan.lock, follows_lock)
+        for command in self.commands(job, of_lines_only=True):
+            self._install(job, command)
 
     def lock(
         self, interpreter: Interpreter, plan: Plan, output: str, upgrade_all: bool, upgrade_packages: "list[str]"
@@ -117,8 +106,8 @@ class UvBackend(Backend):
         self._run("install from uv.lock", arguments + options, job.plan.root, environ)
 
     def _install_pins(self, job: Job, lock: str, follows_lock: bool) -> None:
-        anew = self._built_anew(job, _projects_of_lock(lock))
-        if follows_lock and job.plan.lock_kind == "pylock.toml" and not _depends_on_choice(lock):
+        anew = self._built_anew(job, _projects_at(job.plan.paths_in_lock()))
+        if follows_lock and job.plan.lock_kind == "pylock.toml" and not re.search(_ONLY_OURS, text_of(lock)):
             self._pip_install(job, ["--requirements", lock] + anew, [], pinned=True)
             return
         pins = read_lock(job.plan, self.markers(job.interpreter))
@@ -218,21 +207,9 @@ def _words_for_uv(project: ProjectToInstall, root: str) -> "list[str]":
     return ["-e", path] if project.editable else [path]
 
 
-def _projects_of_lock(lock: str) -> "list[ProjectToInstall]":
-    found = re.findall(r'\b(path|directory|editable) *= *"([^"]+)"(, *editable *= *true)?', text_of(lock))
-    return _projects_at([(path_at(lock, "..", path), key == "editable" or mark != "") for key, path, mark in found])
-
-
 def _projects_at(places: "list[tuple[str, bool]]") -> "list[ProjectToInstall]":
     found = [(read_project(path), editable) for path, editable in places]
     return [ProjectToInstall(one.directory, editable, [], [], one) for one, editable in found if one is not None]
-
-
-def _depends_on_choice(lock: str) -> bool:
-    text = text_of(lock)
-    # uv cannot read files that have no URL.
-    has_mere_hashes = re.search(r"wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes", text)
-    return " in extras" in text or " in dependency_groups" in text or has_mere_hashes is not None
 
 
 def _oldest_python(job: Job) -> str:

@@ -12,7 +12,7 @@ __all__ = ["VenvBackend"]
 
 
 class VenvBackend(PipBackend):
-    """Environments by `python -m venv`, without ensurepip, which some distributions split off."""
+    """Environments by `python -m venv`, without ensurepip."""
 
     name = "venv"
 

@@ -11,7 +11,7 @@ __all__ = ["VirtualenvBackend"]
 
 
 class VirtualenvBackend(PipBackend):
-    """Environments by virtualenv, which serves interpreters whose venv is missing."""
+    """Environments by virtualenv."""
 
     name = "virtualenv"
 
@@ -24,6 +24,3 @@ class VirtualenvBackend(PipBackend):
         # It names the interpreter already.
         command = tool.command + ["--no-seed", "--no-download", "--no-periodic-update", "--prompt=" + self.prompt]
         run_installer(self.console, self.name, "create an environment", command + [environment], cwd, tool.environment)
-
-    def tools(self, interpreter: Interpreter) -> "dict[str, str]":
-        return dict(super().tools(interpreter), virtualenv=self.toolbox.virtualenv(interpreter).version)

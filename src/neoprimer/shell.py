@@ -60,7 +60,7 @@ def shell_activated(
     os.environ.update(shell_settings.variables)
     label = shell_settings.label or prompt_label(configuration)
     shell = chosen_shell(shell_settings.name, console)
-    enter_shell(shell, shell_settings.command, environment.path, label, console)
+    enter_shell(shell, shell_settings.command, environment.path, label)
 
 
 def main(primer: Primer) -> None:

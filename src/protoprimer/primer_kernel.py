@@ -107,7 +107,7 @@ def get_config(leap: str = "derived") -> "dict[str, Any]":
 
 
 def pip_main() -> "NoReturn":
-    """Be pip for this environment: what its command `pip` starts, where it has no pip."""
+    """Be pip for this environment, where it has none."""
     console = Console()
     try:
         known = record_of(sys.prefix).get("interpreter", {})
@@ -154,18 +154,13 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
 
 
 def _console_of(graph: StateGraph) -> Console:
-    """Return where failures are told as loudly as all the rest, and logged; a plain one if arguments are wrong."""
+    """Return the run's console, or a plain one if arguments are wrong."""
     with suppress(PrimerError):
         return graph.evaluate("console")  # type: ignore[no-any-return]
     return Console()
 
 
 def _serve_proto(graph: StateGraph, kind: str, main: "str | None") -> int:
-    if is_isolated():
-        import gc
-
-        # A process of ours alone ends before there is garbage worth looking for.
-        gc.disable()
     keep_only_standard_library_on_path()
     answer_to_import()
     drop_torn_bytecode(graph.evaluate("invocation").kernel_path)
@@ -198,7 +193,7 @@ def _serve_proto(graph: StateGraph, kind: str, main: "str | None") -> int:
 
 
 def _show_by_client(graph: StateGraph, main: "str | None") -> None:
-    """Let the client show what it has extended, if its environment is ready."""
+    """Let the client show what it has added, if its environment is ready."""
     ready = environment_of_ready(graph.evaluate("configuration"))
     if ready is not None:
         graph.provide("environment", ready)

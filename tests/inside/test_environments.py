@@ -85,7 +85,7 @@ def test_env_lists_the_named_environments_and_chooses_one(new_clone: NewClone) -
     clone.prime("env", "default")
     assert not has_pip(clone)
     assert "did you mean 'docs'" in clone.prime("env", "dcs", status=2).errors
-    assert "is default already" in clone.prime("env", "default").errors
+    assert "is default from now on" in clone.prime("env", "default").errors
 
 
 def test_a_branch_without_the_chosen_environment_takes_the_default_one_with_one_line(new_clone: NewClone) -> None:

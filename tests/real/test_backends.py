@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import subprocess
 import tarfile
@@ -182,7 +181,8 @@ class Workshop:
         environment = self.root.parent / "envs" / f"{name} {backend}"
         environment.mkdir(parents=True)
         chosen.create(interpreter, str(environment))
-        return Built(environment, plan, chosen.install(interpreter, str(environment), plan))
+        chosen.install(interpreter, str(environment), plan)
+        return Built(environment, plan, chosen.name)
 
     def lock(
         self, backend: str, python: str, settings: str, *, upgrade: bool = False, packages: tuple[str, ...] = ()
@@ -204,7 +204,7 @@ class Workshop:
 class Built:
     directory: Path
     plan: Plan
-    facts: dict[str, Any]
+    backend: str
 
     @property
     def versions(self) -> dict[str, str]:
@@ -250,7 +250,7 @@ def test_root_project_is_editable_and_its_dependencies_are_there(workshop: Works
     built = workshop.build(each, python)
     assert built.versions == {"demo": "1", "lib": "1.5"}
     assert built.run("import demo, lib; print(demo.__file__)") == str(workshop.root / "demo.py")
-    assert built.facts["backend"] == each
+    assert built.backend == each
     script = built.directory / "bin" / "demo"
     assert subprocess.run([str(script)], stdout=subprocess.PIPE, encoding="utf-8").stdout == "hello\n"
 
@@ -937,7 +937,7 @@ def test_backend_of_the_repository_is_loaded_from_its_file(workshop: Workshop) -
     (workshop.root / "ours.py").write_text(
         "from protoprimer.backends.venv import VenvBackend\n\n\nclass Ours(VenvBackend):\n    name = 'ours'\n"
     )
-    assert workshop.build("./ours.py", "3.13").facts["backend"] == "ours"
+    assert workshop.build("./ours.py", "3.13").backend == "ours"
 
 
 @pytest.mark.parametrize(
@@ -964,5 +964,4 @@ def test_venv_refuses_an_interpreter_without_the_module(workshop: Workshop) -> N
 def test_distributions_are_read_without_an_interpreter(workshop: Workshop, each: str) -> None:
     workshop.project("demo")
     built = workshop.build(each, "3.13")
-    assert json.loads(json.dumps(built.facts)) == built.facts
     assert set(installed_distributions(str(built.directory))) == {"demo"}

@@ -60,8 +60,8 @@ def test_it_makes_the_environment_and_serves_the_client(clone: clones.Clone) -> 
     assert clone.builds() == 1
     assert "--loud" in clone.prime("--help").output
     shown = clone.prime("graph", "--format", "text").output
-    for docstring in ("Of the repository.", "The repository's root directory.", "The ready environment: remembered"):
-        assert docstring in shown
+    for words in ("Of the repository.", "<- root, arguments", "The ready environment: remembered"):
+        assert words in shown
     assert clone.prime("--nonsense", status=2).output == ""
     assert json.loads(clone.prime("eval", "--json").output)
     assert not list(clone.root.glob("**/proto_kernel*.pyc"))

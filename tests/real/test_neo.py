@@ -409,7 +409,7 @@ def test_eval_and_check_print_what_their_schemas_say(new_clone: NewClone, what: 
             "the option --a cannot be added: argument --a: conflicting option string: --a",
             "app.py:3",
         ),
-        ("async def main(primer): pass\n", 3, "a coroutine, which nobody runs", "app.py:1"),
+        ("async def main(primer): pass\n", 3, "awaits or yields: nobody runs it", "app.py:1"),
         ("def main(primer): primer.default_target = 'gone'\n", 2, "no target 'gone'", "where: primer.default_target"),
     ],
 )

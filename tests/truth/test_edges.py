@@ -176,7 +176,9 @@ def test_a_lock_with_conflicts_is_refused_with_what_helps(place: Place) -> None:
         assert versions(clone)["beta"] == "1.0"
 
 
-@pytest.mark.parametrize(("line", "version"), [("--index-url @OTHER@", "1.7"), ("-i @OTHER@", "1.7"), ("--pre", "3.0rc1")])
+@pytest.mark.parametrize(
+    ("line", "version"), [("--index-url @OTHER@", "1.7"), ("-i @OTHER@", "1.7"), ("--pre", "3.0rc1")]
+)
 def test_what_uv_does_not_heed_in_a_requirement_file_is_left_to_pip(place: Place, line: str, version: str) -> None:
     """uv takes the host's index before the file's, and says of other options only that it ignores them."""
     clone = place.clone(Project("lines", {"requirements.txt": f"-r more.txt\n{line}\n", "more.txt": "alpha\n"}, {}, {}))

@@ -120,7 +120,10 @@ def test_what_a_build_of_another_language_reads_beside_the_project_is_an_input(t
         ("setup.py", "setup(ext_modules=[Extension('app', ['app.c'], include_dirs=['../include'])])"),
         ("CMakeLists.txt", "include_directories(../include)\n"),
         ("app.c", '#include "../include/deep/app.h"\n'),
-        ("pyproject.toml", TABLE + '[build-system]\nrequires = ["maturin"]\n[tool.maturin]\nmanifest-path = "../include"\n'),
+        (
+            "pyproject.toml",
+            TABLE + '[build-system]\nrequires = ["maturin"]\n[tool.maturin]\nmanifest-path = "../include"\n',
+        ),
     ],
 )
 def test_headers_beside_the_project_are_inputs(tmp_path: Path, file: str, text: str) -> None:

@@ -123,7 +123,7 @@ class TestPublishing:
         assert found is not None
         assert (found.path, found.record["fingerprint"]) == (built.path, "a" * 16)
         assert os.path.exists(environment_python(found.path))
-        for key in ("backend", "tool", "parts", "fingerprint", "protoprimer", "built", "host", "environment"):
+        for key in ("backend", "tool", "parts", "fingerprint", "protoprimer", "since", "host", "environment"):
             assert found.record[key], key
         assert not any(name.endswith(".building") for name in os.listdir(store.directory))
         assert store.find(fingerprint_named("b")) is None
@@ -276,7 +276,10 @@ class TestReasons:
     def test_an_interrupted_build_and_a_base_interpreter_that_is_gone_are_named(self, store: GenerationStore) -> None:
         begun = store.begin(fingerprint_named())
         Path(begun + ".building").unlink()
-        assert reason_to_build(store, fingerprint_named()) == "because the last build was interrupted"
+        assert (
+            reason_to_build(store, fingerprint_named())
+            == "because nothing was built yet, and the last build was interrupted"
+        )
         build(store, fingerprint_named("b"), interpreter={"executable": "/nowhere/bin/python3"})
         told = "because its base interpreter /nowhere/bin/python3 is gone, and the last build was interrupted"
         assert reason_to_build(store, fingerprint_named("c")) == told
@@ -433,16 +436,16 @@ class TestCollection:
 
     def test_cache_loses_what_nobody_used_for_long(self, tmp_path: Path) -> None:
         old = [tmp_path / "pins" / "a" / "a.whl", tmp_path / "pyc" / "home" / "clone" / "kernel.pyc"]
-        old += [tmp_path / "tools" / "uv-1" / "uv", tmp_path / "kernels" / "k"]
+        old += [tmp_path / "tools" / "uv-1" / "uv"]
         old += [tmp_path / "tools" / "known" / "x", tmp_path / "shell" / "f" / ".zshrc"]
         new = [tmp_path / "pins" / "b" / "b.whl", tmp_path / "pyc" / "home" / "other" / "kernel.pyc"]
         for path in old + new:
             path.parent.mkdir(parents=True)
             path.touch()
-        for path in [old[0].parent, old[1], old[2].parent, old[4], old[5].parent]:
+        for path in [old[0].parent, old[1], old[2].parent, old[3], old[4].parent]:
             os.utime(path, (1, 1))
-        assert collect_cache(str(tmp_path)) == 6
-        assert [path.exists() for path in old + new] == [False] * 6 + [True] * 2
+        assert collect_cache(str(tmp_path)) == 5
+        assert [path.exists() for path in old + new] == [False] * 5 + [True] * 2
         assert not old[1].parent.exists()
 
 

@@ -18,7 +18,7 @@ __all__ = [
     "sh_half",
 ]
 
-# Kind of entry script to the kernel's function that serves it.
+# By the kinds of entry scripts, the kernel's functions.
 KINDS = {"run": "run_main", "boot": "boot_env", "start": "start_app"}
 DEFAULT_STATE_DIRECTORY = ".protoprimer"
 
@@ -32,17 +32,12 @@ SERVING_CALL = 'serve("app.cli:main", __file__)'
 
 
 def entry_text(kind: str, main: "str | None", kernel: str, state_directory: str = DEFAULT_STATE_DIRECTORY) -> str:
-    """Return the text of an entry script; the paths are relative to its directory, with slashes."""
+    """Return the text of an entry script; the paths are relative to it, with slashes."""
     title = "Entry script of %s, written by protoprimer." % (main or "this repository")
     python = template("entry.py").replace(KERNEL_PLACE, "os.path.realpath(__file__ + %s)" % _literal("/../" + kernel))
     python = python.replace(SERVING_FUNCTION, "kernel." + KINDS[kind])
-    text = sh_half(kind, main, state_directory, title) + python.replace(
-        SERVING_CALL, "serve(%s, __file__)" % _literal(main)
-    )
-    if text != text.encode("ascii", "replace").decode("ascii"):
-        # For Python 2, and in the place of an empty line.
-        text = text.replace("\n", "\n# coding: utf-8\n", 1).replace("\n\n", "\n", 1)
-    return text
+    python = python.replace(SERVING_CALL, "serve(%s, __file__)" % _literal(main))
+    return sh_half(kind, main, state_directory, title) + python
 
 
 def names_function(main: str) -> bool:

@@ -51,15 +51,13 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
         foreign = [name + " is not read; " for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
         lines.append(("lock", "%s./prime lock pins the versions" % "".join(foreign)))
     link = configuration.text("venv-link")
-    path = configuration.path_of(link) if link else ""
+    path = configuration.path_of(link or "")
     if link and os.path.lexists(path) and not is_our_link(path, configuration.own_state_directory):
-        text = (
-            "is another tool's environment, which stays and editors use; to hand the name over, remove it, then ./prime"
-        )
-        lines.append((link, text))
+        told = "is another tool's environment, which editors use; to hand the name over, remove it, then ./prime"
+        lines.append((link, told))
     for name, function in sorted(project.scripts.items()) if project else []:
-        script = "%s; for an entry script of it: %s entry %s %s" % (name, author_program(), name, function)
-        lines.append(("script", script))
+        told = "%s; for an entry script of it: %s entry %s %s" % (name, author_program(), name, function)
+        lines.append(("script", told))
     return [(label, text) for label, text in lines if text]
 
 
@@ -94,7 +92,7 @@ def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple
 
 
 def finds_modules_itself(directory: str) -> bool:
-    """Tell whether the build of a project would take a kernel beside it for one of its modules."""
+    """Tell whether a project's build would take a kernel beside it for a module."""
     project = read_project(directory)
     names = ("pyproject.toml", "setup.cfg", "setup.py")
     text = "".join(repository_text(os.path.join(directory, name)) or "" for name in names)

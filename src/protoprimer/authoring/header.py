@@ -11,7 +11,7 @@ _HEADER = r"#!.*\n# The kernel of protoprimer\. .*: ([0-9a-f]{64})\n# version: (
 
 
 def kernel_version(text: str) -> "str | None":
-    """Return the version in a kernel's header, or `None` if this is no kernel of ours."""
+    """Return the version of a kernel, `None` if this is none."""
     header = re.match(_HEADER, text[:2000].replace("\r\n", "\n"))
     return header.group(2) if header else None
 
@@ -22,7 +22,7 @@ def hash_below(text: str) -> str:
 
 
 def kernel_damage(text: str) -> "str | None":
-    """Return what has happened to a kernel since it was written, if anything."""
+    """Return what has happened to a kernel, if anything."""
     header = re.match(_HEADER, text)
     if header and hash_below(text) == header.group(1):
         return None
@@ -32,7 +32,7 @@ def kernel_damage(text: str) -> "str | None":
 
 
 def refuse_damaged_kernel(path: str) -> None:
-    """End the process (exit code 3) if the kernel that is being loaded is not whole."""
+    """End the process if the kernel that is being loaded is not whole."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             damage = kernel_damage(stream.read())

@@ -28,11 +28,10 @@ KERNEL_NAME = "proto_kernel.py"
 _KERNEL_PLACES = (KERNEL_NAME, "tools/" + KERNEL_NAME)
 # For sh a script must keep LF, on Windows too.
 _ATTRIBUTES = "text eol=lf linguist-generated"
-_WINDOWS_ATTRIBUTES = "text eol=crlf linguist-generated"
 
 
 class _Adoption:
-    """Where the files of protoprimer are in a repository, or are to be."""
+    """Where protoprimer's files are, or are to be, in a repository."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory = _existing(os.path.abspath(directory))
@@ -48,7 +47,7 @@ class _Adoption:
         return repository_text(self.path(name)) or ""
 
     def attributes(self, windows: bool) -> "dict[str, str]":
-        more = {COMMAND_NAME: _WINDOWS_ATTRIBUTES} if windows else {}
+        more = {COMMAND_NAME: _ATTRIBUTES.replace("=lf", "=crlf")} if windows else {}
         return dict(dict.fromkeys([ENTRY_NAME, self.kernel_name], _ATTRIBUTES), **more)
 
     def files(self, main: "str | None", windows: bool) -> "list[RepositoryFile]":
@@ -63,7 +62,7 @@ class _Adoption:
 
     def our_paths(self) -> "list[str]":
         texts = {path: repository_text(path) or "" for path in (self.entry, self.kernel)}
-        paths = [path for path, text in texts.items() if _is_entry(text) or kernel_version(text) is not None]
+        paths = [path for path, text in texts.items() if _is_entry(text) or kernel_version(text)]
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):
             paths.append(self.path(COMMAND_NAME))
         state, link = self.configuration.own_state_directory, self.configuration.path_of(self.link or ".venv")
@@ -83,32 +82,31 @@ class _Adoption:
 
 
 def initialise(directory: str, console: Console, main: "str | None", windows: bool, dry_run: bool, force: bool) -> None:
-    """Write `prime` and the kernel into a repository, and tell what was found there.
+    """Write `prime` and the kernel into a repository, and tell what is there.
 
     :param main: the client's function; without one, `prime` keeps the one it has
     """
     if main is not None:
         _check_main(main)
-    console.root = os.path.abspath(directory)
     here = _Adoption(directory)
-    if main is not None and here.kernel == here.entry:
-        raise UsageError(
-            "the kernel itself is %s, which takes no main" % ENTRY_NAME, "--main", "give the kernel another name"
-        )
+    console.root = here.directory
     refuse_foreign_file(here.kernel, force)
     if here.kernel != here.entry:
         refuse_foreign_file(here.entry, force, by_kernel=False)
         main = main or here.text(ENTRY_NAME).partition('\nserve("')[2].partition('"')[0] or None
+    elif main is not None:
+        cause = "the kernel itself is %s, which takes no main" % ENTRY_NAME
+        raise UsageError(cause, "--main", "give the kernel another name")
     found = findings(here.configuration)
     if "/" in here.kernel_name and running_kernel() is None:
         found.append(("kernel", "in tools, as the build would take one beside it for a module of the project"))
     elif "/" not in here.kernel_name and finds_modules_itself(here.directory):
-        advice = "the build takes it for a module of the project: move it to tools, and run init with that one"
-        found.append(("kernel", advice))
+        told = "the build takes it for a module of the project: move it to tools, and run init with that one"
+        found.append(("kernel", told))
     hooks = here.text(".pre-commit-config.yaml").replace("\\", "")
     if "check-added-large-files" in hooks and "maxkb" not in hooks and here.kernel_name not in hooks:
-        advice = "check-added-large-files refuses the kernel, which has more than 500 KB: add args: [--maxkb=800]"
-        found.append(("pre-commit", advice))
+        told = "check-added-large-files refuses the kernel, which has more than 500 KB: add args: [--maxkb=800]"
+        found.append(("pre-commit", told))
     found.append(("main", main or "none: ./prime only makes the environment ready"))
     files = here.files(main, windows or os.path.isfile(here.path(COMMAND_NAME)))
     names = {file.path: os.path.relpath(file.path, here.directory).replace(os.sep, "/") for file in files}
@@ -127,8 +125,8 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
 
 def remove_all(directory: str, console: Console, dry_run: bool) -> None:
     """Take away what `init` and `./prime` have written."""
-    console.root = os.path.abspath(directory)
     here = _Adoption(directory)
+    console.root = here.directory
     paths, changed = here.our_paths(), here.files_without_our_lines()
     told = ", ".join(paths + ["lines of " + file.path for file in changed]) or "nothing: there is nothing of ours"
     if dry_run:
@@ -146,7 +144,7 @@ def remove_all(directory: str, console: Console, dry_run: bool) -> None:
 
 
 def add_entry(path: str, main: str, kind: str, console: Console, kernel: "str | None", force: bool) -> None:
-    """Write another entry script, by default for the nearest kernel upwards, within the repository."""
+    """Write another entry script, by default for the nearest kernel upwards."""
     _check_main(main)
     path = os.path.abspath(path)
     directory, name = os.path.split(path)
@@ -202,7 +200,7 @@ def _configuration(entry: str, kernel: str) -> Configuration:
 
 
 def _kernel_place(directory: str) -> str:
-    """Return where a repository's kernel lies, or is to; one that runs this stays where it is, under its own name."""
+    """Return where a repository's kernel lies, or is to; one that runs this stays where it is."""
     running = running_kernel()
     own = relative_path(running, directory) if running is not None else ".."
     if not own.startswith("..") and not os.path.isabs(own):

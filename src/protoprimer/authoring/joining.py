@@ -184,12 +184,12 @@ def join_modules(sources: "list[tuple[str, str]]", version: str) -> str:
 
 def _kernel_head(title: str) -> str:
     """Return the lines, after `#!`, that make the kernel an entry script itself."""
-    # Python would compile the whole file each time, so what entry scripts have for Python is a program of its own.
-    program = template("entry.py").replace("import sys\n", "import sys\n\nsys.argv.pop(0)", 1)
-    program = program.replace(KERNEL_PLACE, "os.path.realpath(sys.argv[0])").replace(
-        SERVING_FUNCTION, "kernel.boot_env"
-    )
-    program = program.replace(SERVING_CALL, "serve(None, sys.argv[0])")
+    # Python would compile the whole file each time, so what entry scripts have for Python is a program of its own,
+    # without what sh has seen to: the version, and that it is isolated.
+    _, start, rest = template("entry.py").partition("from importlib")
+    program = "import os\nimport sys\n\nsys.argv.pop(0)\n" + start + rest
+    program = program.replace(KERNEL_PLACE, "os.path.realpath(sys.argv[0])")
+    program = program.replace(SERVING_FUNCTION, "kernel.boot_env").replace(SERVING_CALL, "serve(None, sys.argv[0])")
     text = sh_half("boot", None, DEFAULT_STATE_DIRECTORY, title).partition("\n")[2]
     start, rest = '"$protoprimer_script" "$@"', "\nset -f"
     text = text.replace(rest, "\nprotoprimer_program='%s'%s" % (program, rest))

@@ -14,6 +14,7 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.carried import has_our_mark, installed_package
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
+from protoprimer.system.files import is_within
 from protoprimer.system.paths import environment_python
 from protoprimer.version import VERSION
 
@@ -35,7 +36,7 @@ class KernelError(PrimerError):
 
 
 def kernel_text() -> str:
-    """Return the kernel that the package makes, or the one that runs."""
+    """Return the kernel that runs, or that the package makes."""
     own_path = running_kernel()
     if own_path is not None:
         return _whole_kernel(own_path)
@@ -44,16 +45,16 @@ def kernel_text() -> str:
 
 
 def running_kernel() -> "str | None":
-    """Return the path of the kernel that runs, or `None` for the package."""
+    """Return the path of the kernel that runs, `None` for the package."""
     return None if __name__ == "protoprimer.authoring.kernel" else os.path.realpath(__file__)
 
 
 def author_program() -> str:
     """Return what is typed before an author's command."""
-    own_path, here = running_kernel(), os.path.realpath(os.curdir) + os.sep
+    own_path, here = running_kernel(), os.path.realpath(os.curdir)
     if own_path is None:
         return "python -m protoprimer"
-    return "python3 " + quote(own_path[len(here) :] if own_path.startswith(here) else own_path)
+    return "python3 " + quote(os.path.relpath(own_path, here) if is_within(own_path, here) else own_path)
 
 
 def refuse_bad_kernel(text: str, path: str) -> None:
@@ -87,7 +88,7 @@ def verify_kernel(path: str) -> None:
 
 
 def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> str:
-    """Renew an older kernel file, by default from this protoprimer, unless it was edited; return what to tell of it."""
+    """Renew an older kernel file unless it was edited; return what to tell of it."""
     text = _text_at(path)
     newer = kernel_text() if newer is None else newer
     refuse_bad_kernel(newer, "what protoprimer gives")
@@ -105,7 +106,7 @@ def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> st
 
 
 def renew_kernel(configuration: Configuration, environment: str, console: Console) -> None:
-    """Renew the kernel file from the environment's protoprimer if that is newer; failures are warnings."""
+    """Renew the kernel file if the environment's protoprimer is newer; failures are warnings."""
     mode, path = configuration.text("kernel-update"), configuration.kernel_path
     if mode == "off" or configuration.cell or not _has_newer(environment):
         return

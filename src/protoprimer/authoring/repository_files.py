@@ -1,7 +1,6 @@
 """The files that `init` and `entry` write into a repository."""
 
 import os
-import stat
 from typing import NamedTuple
 
 from protoprimer.errors import ConfigurationError
@@ -47,10 +46,6 @@ def repository_text(path: str) -> "str | None":
     """Return the text of a file, or `None` if there is none."""
     if not os.path.exists(path):
         return None
-    # A shell's own pipe, as of `<(...)`, is a link, and it ends; another one may never do.
-    if os.path.islink(path) and stat.S_ISFIFO(os.stat(path).st_mode):
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return stream.read()
     if not os.path.isfile(path):
         raise ConfigurationError("what is no file is in the way", path, "move it away")
     return read_configured(path).decode("utf-8", "surrogateescape")

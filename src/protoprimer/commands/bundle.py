@@ -55,7 +55,7 @@ def bundle_command(
     plan: Plan,
     toolbox: ToolBox,
 ) -> int:
-    """Put what a host without network needs into one directory or file, as told in docs/how-to/bundle.md."""
+    """Put what a host without network needs into one directory or file (docs/how-to/bundle.md)."""
     import tempfile
 
     target = os.path.abspath(command_line.operands[0])
@@ -70,9 +70,8 @@ def bundle_command(
     whom = "Python %s on %s" % (", ".join(pythons), ", ".join(tags))
     if command_line.has("dry-run"):
         raise DryRunEnds("would bundle %s, and the tools, for %s into %s" % (plan.summary(), whom, target))
-    parent = os.path.dirname(target) if is_file else target
+    parent, files = os.path.dirname(target) if is_file else target, {}  # type: str, dict[str, dict[str, Any]]
     is_new = not os.path.isdir(parent)
-    files = {}  # type: dict[str, dict[str, Any]]
     try:
         os.makedirs(parent, exist_ok=True)
         remove_leftovers(os.path.join(parent, _STAGING))
@@ -138,7 +137,7 @@ def _pythons_to_serve(
 
 
 def _files_of_earlier(target: str, is_file: bool) -> "list[str]":
-    """Return the names in the directory's earlier bundle; refuse to write over anything else."""
+    """Return the names in an earlier bundle; refuse to write over anything else."""
     import zipfile
 
     place, files, fault = nearest_existing(target), [], ""  # type: str, list[str], str
@@ -281,14 +280,14 @@ class _Collector(NamedTuple):
 def _build_requires_of_source(source: str) -> "list[str]":
     import tarfile
 
-    table = {}  # type: Any
     if tarfile.is_tarfile(source):
         with tarfile.open(source) as archive:
             for one in archive:
                 if one.isfile() and one.name.split("/")[1:] == ["pyproject.toml"]:
                     file = archive.extractfile(one)  # type: Any
-                    table = TomlReader(file.read().decode("utf-8")).read()
-    return table.get("build-system", {}).get("requires", _DEFAULT_BUILD_REQUIREMENTS)  # type: ignore[no-any-return]
+                    table = TomlReader(file.read().decode("utf-8")).read().get("build-system", {})
+                    return table.get("requires", _DEFAULT_BUILD_REQUIREMENTS)  # type: ignore[no-any-return]
+    return _DEFAULT_BUILD_REQUIREMENTS
 
 
 def _publish_bundle(staging: str, directory: str, earlier: "list[str]") -> None:

@@ -39,7 +39,7 @@ def check_command(
     cache_directory: str,
     toolbox: ToolBox,
 ) -> int:
-    """Say whether the environment is current (else the status is 1), and what this host can do; change nothing."""
+    """Say whether the environment is current, and what this host can do; change nothing."""
     reader = toolbox.only_look()
     report = dict(_environment_report(graph, configuration), **_host_report())
     state, cache = configuration.state_directory, cache_directory
@@ -72,8 +72,8 @@ def check_command(
 def _environment_report(graph: StateGraph, configuration: Configuration) -> "dict[str, Any]":
     from datetime import timedelta
 
-    facts, faults, stale, files = environment_facts(configuration), [], None, []  # type: Any, list[str], Any, list[str]
-    advice = None
+    facts, faults, files = environment_facts(configuration), [], []  # type: Any, list[str], list[str]
+    stale = advice = None
     record = record_of(facts["environment-path"])
     try:
         graph.evaluate("readable_lock")
@@ -82,15 +82,15 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         # By content, where ./prime goes by dates.
         found = store.newest(fingerprint)
         faults = found.faults() if found else []
-        health = "broken" if faults else "current" if found else "not built for what the repository asks now"
-        stale = None if found and not faults else reason_to_build(store, fingerprint)
-        if found and not faults:
+        if not found or faults:
+            health = "broken" if faults else "not built for what the repository asks now"
+            stale = reason_to_build(store, fingerprint)
+        else:
             added = set(metadata_directories(found.path)).difference(found.record.get("distributions", ()))
             faults = [name + " was added by hand" for name in sorted(added)]
-            health = "changed by hand" if faults else health
-        ready = read_ready(configuration.state_directory)
-        if health == "current" and ready and not is_for_this_run_only(configuration):
-            health = "current" if ready["environment"] == found.path else "built, but another one is in use"
+            used = read_ready(configuration.state_directory).get("environment", found.path)
+            is_other = used != found.path and not is_for_this_run_only(configuration)
+            health = "changed by hand" if faults else "built, but another one is in use" if is_other else "current"
         record = found.record if found else record
         helps = "reboot makes it anew" if faults or facts["environment-path"] else "makes it ready"
         advice = None if health == "current" else "./prime " + helps
@@ -101,7 +101,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
         "environment": health,
         **facts,
         "backend": record.get("backend"),
-        "built": record.get("built"),
+        "built": record.get("since"),
         "age": built and str(timedelta(seconds=int(time.time()) - built)),
         "stale": stale,
         "broken": first_of(faults, 20),
@@ -113,7 +113,7 @@ def _environment_report(graph: StateGraph, configuration: Configuration) -> "dic
 
 def _other_environment(name: str, configuration: Configuration) -> "dict[str, object]":
     found = GenerationStore(configuration.state_directory, name, Console(-1)).last()
-    built = found.record.get("built") if found else None
+    built = found.record.get("since") if found else None
     return {"name": name, "chosen": name == configuration.environment_name, "built": built}
 
 

@@ -72,7 +72,7 @@ complete -c @PROGRAM@ -f -a '(@F@)'
 
 
 def completion_command(graph: StateGraph, command_line: CommandLine) -> int:
-    """Print the script that completes in a shell, or what the script asks for."""
+    """Print the script for a shell, or what it asks for."""
     shell, *words = command_line.operands
     if shell == "words":
         print_out("\n".join(words_that_follow(words or [""], graph)))
@@ -90,7 +90,7 @@ def completion_text(shell: str, program: str) -> str:
 
 
 def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
-    """Return what the last of `words` can become, as the scripts take it."""
+    """Return what the last of `words` can become."""
     command, option, typed = "", "", words[-1]
     for number, word in enumerate(words[:-1], 1):
         if option:

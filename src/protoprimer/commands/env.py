@@ -1,7 +1,6 @@
 """`./prime env`."""
 
 import os
-from contextlib import suppress
 from typing import Dict, NamedTuple
 
 from protoprimer.errors import InstallError, UsageError, which_are_known
@@ -10,13 +9,13 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.store.ready import forget_ready
 from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.console import Console, print_out
-from protoprimer.system.files import path_at, paths_in, temporary_name
+from protoprimer.system.files import link_directory, path_at, paths_in
 
 __all__ = ["env_command"]
 
 
 def env_command(command_line: CommandLine, configuration: Configuration, console: Console) -> int:
-    """Print the environments, with a mark at the chosen one; or choose one for the next run."""
+    """Print the environments, or choose one for the next run."""
     link = _environment_link(configuration)
     names = sorted(link.names) if link else configuration.environment_names
     chosen = link.chosen if link else configuration.environment_name
@@ -27,18 +26,13 @@ def env_command(command_line: CommandLine, configuration: Configuration, console
     wanted = command_line.operands[0]
     if wanted not in names:
         raise UsageError("there is no environment %r" % wanted, None, which_are_known(wanted, names))
-    if wanted == chosen and not configuration.is_fallback:
-        console.say("the environment is %s already" % wanted)
-    elif command_line.has("dry-run"):
+    if command_line.has("dry-run"):
         console.say("would choose the environment " + wanted)
     elif link:
-        unfinished = temporary_name(link.path)
+        directory = os.path.dirname(link.path)
         try:
-            os.symlink(link.names[wanted], unfinished)
-            os.replace(unfinished, link.path)
+            link_directory(path_at(directory, link.names[wanted]), link.path, directory)
         except OSError as error:
-            with suppress(OSError):
-                os.unlink(unfinished)
             raise InstallError("the link cannot be written: %s" % error.strerror, link.path) from None
         console.say("%s leads to %s; ./prime makes it ready" % (link.path, link.names[wanted]))
     else:

@@ -18,7 +18,7 @@ __all__ = ["eval_command"]
 def eval_command(
     command_line: CommandLine, configuration: Configuration, plan: Plan, required_python: RequiredPython
 ) -> int:
-    """Print the configuration, as TOML with the origin of each value or as JSON."""
+    """Print the configuration with the origin of each value."""
     root, settings = configuration.root, configuration.settings
     if "python" not in settings:
         configuration.derive("python", required_python.request.text, str(required_python))

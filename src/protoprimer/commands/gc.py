@@ -20,7 +20,7 @@ def gc_command(
     cache_directory: str,
     console: Console,
 ) -> int:
-    """Remove generations that no process uses, and what of the user's cache nobody has used for long."""
+    """Remove what is no longer used."""
     keep = configuration.get("keep")
     if command_line.has("dry-run"):
         console.say("would keep the newest of each environment: %d" % keep)

@@ -55,9 +55,9 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
             write_atomically(output, before)
         if isinstance(error, InstallError):
             backend.add_places(error, interpreter, plan)
-            left_out = graph.evaluate("index_settings").left_out_of_locks()
-            told = ["a lock leaves this host's directories out: " + ", ".join(left_out)] if left_out else []
-            error.advice = "; ".join(filter(None, [error.advice, *told]))
+            left_out = ", ".join(graph.evaluate("index_settings").left_out_of_locks())
+            told = left_out and "a lock leaves this host's directories out: " + left_out
+            error.advice = "; ".join(filter(None, [error.advice, told]))
         raise
     if before is not None:
         _tell_what_moved(pinned, _versions_of(output), console)

@@ -129,18 +129,15 @@ _POWERSHELL_STATUS = "\nif (-not $?) { if ($LASTEXITCODE) { exit $LASTEXITCODE }
 
 
 def shell_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
-    """Become a shell that reads the user's own files, which may change any variable, and then activates."""
+    """Become a shell that reads the user's own files, and then activates."""
     shell = chosen_shell(command_line.text("shell"), console)
     environment = ready_environment(graph).path
-    enter_shell(shell, command_line.text("command"), environment, prompt_label(configuration), console)
+    enter_shell(shell, command_line.text("command"), environment, prompt_label(configuration))
     return 0
 
 
 def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]]":
-    """Return a shell's kind, its program and arguments: by default `$SHELL`, else the one this was typed in, else sh.
-
-    :raises UsageError: it is unknown, or not on this host
-    """
+    """Return a shell's kind, and its program with arguments: `$SHELL`, else the one this was typed in, else sh."""
     import shutil
 
     usual = os.environ.get("SHELL") or ""
@@ -161,17 +158,10 @@ def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]
     raise UsageError(cause, "--shell", "install it, or choose another" if asked else "name one: --shell PATH")
 
 
-def enter_shell(
-    shell: "tuple[str, list[str]]", command: "str | None", environment: str, label: str, console: Console
-) -> None:
-    """Become a shell with the environment active; without a `command` it reads stdin. Does not return."""
+def enter_shell(shell: "tuple[str, list[str]]", command: "str | None", environment: str, label: str) -> None:
+    """Become a shell with the environment active; without a `command` it reads stdin."""
     kind, arguments = shell[0], list(shell[1])
     is_interactive = command is None and os.isatty(0)
-    active = os.environ.get("VIRTUAL_ENV")
-    if active:
-        is_same = os.path.realpath(active) == os.path.realpath(environment)
-        told = "this environment is active already: a shell within its shell" if is_same else "leaving " + active
-        (console.say if is_interactive else console.detail)(told)
     variables = dict(activated_environment(dict(os.environ), environment), VIRTUAL_ENV_PROMPT=label)
     run = [] if command is None else ["-c", command]
     if kind == "powershell":
@@ -186,14 +176,11 @@ def enter_shell(
         arguments += ["-c", _filled(_ACTIVATE_ONCE, variables, "'\\''") + (again if command is None else command)]
     else:
         arguments += run
-    try:
-        become_command(arguments[0], arguments, variables)
-    except OSError as error:
-        raise UsageError("%s cannot be started: %s" % (arguments[0], error.strerror), "--shell") from None
+    become_command(arguments[0], arguments, variables)
 
 
 def _led_to_our_file(kind: str, variables: "dict[str, str]") -> "list[str]":
-    """Return the arguments, and set the variables, by which a shell reads our file instead of the user's."""
+    """Return the arguments, and set the variables, by which a shell reads our file."""
     hook = "ZDOTDIR" if kind == "zsh" else "ENV"
     directory = _directory_of_file()
     variables.update(protoprimer_kind=kind, protoprimer_files=directory, protoprimer_user=variables.get(hook, ""))

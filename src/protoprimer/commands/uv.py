@@ -15,7 +15,7 @@ __all__ = ["become_pip", "pip_command", "uv_command"]
 
 
 def uv_command(command_line: CommandLine, toolbox: ToolBox) -> int:
-    """Become the uv that this repository is pinned to; no environment is needed."""
+    """Become the uv that this repository is pinned to."""
     uv = toolbox.uv().command[0]
     become_command(uv, [uv] + command_line.operands, leave_protoprimer_variables(dict(os.environ)))
     return 0
@@ -28,7 +28,7 @@ def pip_command(graph: StateGraph, command_line: CommandLine, interpreter: Inter
 
 
 def become_pip(environment: str, interpreter: Interpreter, arguments: "list[str]", toolbox: ToolBox) -> None:
-    """Become the verified pip, in an environment made from `interpreter`. Does not return."""
+    """Become the verified pip, in an environment made from `interpreter`."""
     python, program = environment_python(environment), toolbox.pip(interpreter).command[1:]
     if arguments[:1] in (["install"], ["uninstall"]):
         told = "pip changes this environment only: to keep it in the next one, change the dependencies too"

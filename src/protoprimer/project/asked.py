@@ -34,14 +34,14 @@ def asked_of_plan(
         sources = sources_of_step(step, plan, markers)
         step = step._replace(members=step.members + sources.projects, lines=step.lines + sources.lines)
         lines = step.lines_of_projects(plan.root) + ([] if projects_only else step.lines_of_files(plan.root))
-        for name, project in [(project.metadata.name, project) for project in sources.projects]:
-            lines.append(RequirementLine("%s @ %s" % (name, file_url(project.path)), project.metadata.pyproject))
-        asked += [(line, line.requirement(plan.root)) for line in lines]
-    return [(line, requirement) for line, requirement in asked if requirement is not None]
+        for one in sources.projects:
+            lines.append(RequirementLine("%s @ %s" % (one.metadata.name, file_url(one.path)), one.metadata.pyproject))
+        asked += [(line, wanted) for line in lines for wanted in [line.requirement(plan.root)] if wanted]
+    return asked
 
 
 def refuse_bare_name(plan: Plan, settings: IndexSettings) -> None:
-    """Refuse our name without a place, since an index may be a mirror of the public one: exit code 3."""
+    """Refuse our name without a place: an index may be a mirror of the public one."""
     names = [name for one in plan.all_metadata() for name in [one.normal_name] + list(one.uv_sources)]
     if settings.no_index or _OWN_NAME in map(normalized_name, names):
         return
@@ -78,18 +78,17 @@ class Sources(NamedTuple):
 
 
 def sources_of_step(step: InstallStep, plan: Plan, markers: TomlTable, of_lines_only: bool = False) -> Sources:
-    """Return the sources of all that a step's projects require, and of what those require in their turn.
+    """Return the sources of all that a step's projects require, directly or not.
 
     :param of_lines_only: uv knows the sources of packages, but not whose the step's lines are
-    :raises ConfigurationError: a source leads nowhere
     """
     lines, indexes, projects = [], [], list(step.members)  # type: list[str], list[tuple[str, str]], list[ProjectToInstall]
-    workspace = next(iter(plan.workspace()), None)
-    directories = [one.directory for one in plan.workspace()]
     members = {one.normal_name: one for one in plan.workspace()}
+    root = plan.workspace()[:1]
     # It grows while it is read.
     for member in projects:
-        owners = [workspace, member.metadata] if workspace and member.path in directories else [member.metadata]
+        is_in_workspace = member.path in [one.directory for one in plan.workspace()]
+        owners = root * is_in_workspace + [member.metadata]
         required = [line for line in lines_of_groups(member) if line in step.lines]
         required += [] if of_lines_only and member.metadata.is_package else requirements_of_member(member)
         for asked, key, owner in _with_sources(required, owners, markers):
@@ -97,11 +96,10 @@ def sources_of_step(step: InstallStep, plan: Plan, markers: TomlTable, of_lines_
             what = asked.name_with_extras
             path = path_at(owner.directory, source.get("path", ""))
             if "index" in source:
-                url = _url_of_index(source["index"], [owner, workspace or owner], key)
-                indexes.append((what + asked.specifier, url))
-            elif "path" in source and os.path.isfile(path):
-                lines.append("%s @ %s" % (what, file_url(path)))
-            elif "path" in source or source.get("workspace"):
+                indexes.append((what + asked.specifier, _url_of_index(source["index"], [owner, *root], key)))
+            elif "git" in source or "url" in source or os.path.isfile(path):
+                lines.append("%s @ %s" % (what, _url_of_source(source, path)))
+            elif source:
                 metadata = read_project(path) if "path" in source else members.get(asked.normal_name)
                 if metadata is None or not metadata.is_package:
                     shown = path if "path" in source else "no member of the workspace"
@@ -110,15 +108,13 @@ def sources_of_step(step: InstallStep, plan: Plan, markers: TomlTable, of_lines_
                 if metadata.directory not in [one.path for one in projects]:
                     editable = bool(source.get("editable", source.get("workspace", False)))
                     projects.append(ProjectToInstall(metadata.directory, editable, asked.extras, [], metadata))
-            elif source:
-                lines.append("%s @ %s" % (what, _url_of_source(source)))
     return Sources(projects[len(step.members) :], list(dict.fromkeys(lines)), list(dict.fromkeys(indexes)))
 
 
 def _with_sources(
     lines: "list[str]", owners: "list[ProjectMetadata]", markers: TomlTable
 ) -> "Iterator[tuple[Requirement, str, ProjectMetadata]]":
-    """Yield each requirement that holds and has a source, with its key and the last project that has it."""
+    """Yield each requirement that has a source, with its key and the last project that has it."""
     sources = {normalized_name(key): (key, owner) for owner in owners for key in owner.uv_sources}
     for asked in filter(None, map(read_requirement, lines if sources else [])):
         is_sought = asked.normal_name in sources and not asked.url
@@ -136,10 +132,10 @@ def _source_that_holds(source: Any, member: ProjectToInstall, markers: TomlTable
     return {}
 
 
-def _url_of_source(source: TomlTable) -> str:
+def _url_of_source(source: TomlTable, path: str) -> str:
     subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
     if "git" not in source:
-        return str(source["url"]) + subdirectory
+        return str(source.get("url") or file_url(path)) + subdirectory
     reference = source.get("rev") or source.get("tag") or source.get("branch")
     return "git+%s%s%s" % (source["git"], "@" + reference if reference else "", subdirectory)
 

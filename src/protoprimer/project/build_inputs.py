@@ -26,7 +26,7 @@ _OF_CARGO = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml"
 
 
 def add_project_inputs(path: str, editable: bool, inputs: Inputs) -> None:
-    """Add what decides how a project and its sources are built: all its files unless it is editable, or an archive."""
+    """Add what decides how a project and its sources are built."""
     if os.path.isfile(path) or (path.endswith((".whl", ".tar.gz", ".zip")) and not os.path.isdir(path)):
         inputs.add(path)
         return
@@ -51,7 +51,7 @@ def add_project_inputs(path: str, editable: bool, inputs: Inputs) -> None:
 
 
 def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | None" = None) -> "list[str]":
-    """Return the directories of the members of the uv workspace whose root this project is."""
+    """Return the directories of the members of the workspace whose root this project is."""
     if metadata is None or not metadata.table("tool", "uv", "workspace"):
         return []
     found = []
@@ -63,7 +63,7 @@ def member_directories(metadata: "ProjectMetadata | None", inputs: "Inputs | Non
 
 
 def local_sources(metadata: ProjectMetadata) -> "Iterator[tuple[str, bool]]":
-    """Yield the directories of dependencies, and whether these are editable."""
+    """Yield the paths of dependencies, and whether these are editable."""
     for table in (metadata.uv_sources, metadata.table("tool", "poetry", "dependencies")):
         for source in (one for entry in table.values() for one in (entry if isinstance(entry, list) else [entry])):
             if isinstance(source, dict) and isinstance(source.get("path"), str):

@@ -78,7 +78,7 @@ class ProjectMetadata:
         return ConfigurationError(cause, self.place(*keys), advice)
 
     def table(self, *keys: str) -> TomlTable:
-        """Return a table of `pyproject.toml`, empty if absent; ConfigurationError if it is none."""
+        """Return a table of `pyproject.toml`, empty if absent."""
         found = self.data  # type: Any
         for end, key in enumerate(keys, 1):
             found = found.get(key, {})
@@ -100,7 +100,7 @@ class ProjectMetadata:
 
 
 def read_project(directory: str) -> "ProjectMetadata | None":
-    """Return what the metadata files in `directory` say, `None` without any; exit code 3 if one is broken."""
+    """Return what the metadata files in `directory` say, `None` without any."""
     if not any(has_file(directory, name) for name in METADATA_FILES):
         return None
     project = ProjectMetadata(directory)
@@ -166,7 +166,7 @@ def _read_development_groups(project: ProjectMetadata) -> None:
 
 
 def _poetry_requirement(name: str, wanted: Any) -> "str | None":
-    """Return poetry's form of a requirement in PEP 508's, `None` if that cannot say the same."""
+    """Return poetry's form of a requirement in PEP 508's, if that can say the same."""
     wanted = {"version": wanted} if isinstance(wanted, str) else wanted
     if not isinstance(wanted, dict) or set(wanted) - {"version", "extras", "markers"} or "version" not in wanted:
         return None
@@ -203,10 +203,7 @@ def _read_setup_cfg(project: ProjectMetadata) -> None:
     name = project.setup_cfg.get("metadata", {}).get("name")
     project.name = project.name or (name if name and ":" not in name else None)
     wanted = project.setup_cfg.get("options", {}).get("python_requires")
-    if wanted is not None:
-        path = os.path.join(project.directory, "setup.cfg")
-        line = re.split(rb"(?m)^python[-_]requires", content_of(path))[0].count(b"\n") + 1
-        project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
+    project.take_range(wanted, os.path.join(project.directory, "setup.cfg") + " (options.python_requires)")
     for line in project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "").splitlines():
         script, _, function = line.partition("=")
         if function:
@@ -249,10 +246,9 @@ def _is_package(project: ProjectMetadata) -> bool:
 def expand_group(
     project: ProjectMetadata, group: str, above: "tuple[str, ...]" = (), keys: TomlPath = ("dependency-groups",)
 ) -> "list[str]":
-    """Return the requirements of a dependency group, those of included groups in their places (PEP 735).
+    """Return the requirements of a dependency group (PEP 735).
 
     :param above: the groups that include it; `keys` lead to where they do
-    :raises ConfigurationError: it is missing, ambiguous, circular or malformed
     """
     names = {}  # type: dict[str, str]
     for name in project.groups:

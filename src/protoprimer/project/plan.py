@@ -19,7 +19,7 @@ from protoprimer.project.requirement_files import (
     lines_of_file,
 )
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
-from protoprimer.system.files import path_at, text_of
+from protoprimer.system.files import has_file, path_at, text_of
 
 __all__ = [
     "NO_STEP",
@@ -43,11 +43,11 @@ _NOT_OURS = frozenset(["site-packages", "test", "tests"])
 
 
 class NothingChosenError(ConfigurationError):
-    """Nothing says which of the projects below a root are to be installed."""
+    """Nothing says which of the projects below are to be installed."""
 
 
 class ProjectToInstall(NamedTuple):
-    """A project of this repository, with the extras and dependency groups that are asked for."""
+    """A project, with the extras and dependency groups that are asked for."""
 
     path: str
     editable: bool
@@ -176,8 +176,8 @@ class Plan:
 
     def summary(self) -> str:
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
-        parts += [path for step in self.steps for path in step.requirements]
-        parts += [arg for step in self.steps for arg in step.args if not arg.startswith("-")]
+        for step in self.steps:
+            parts += step.requirements + [arg for arg in step.args if not arg.startswith("-")]
         lines = sum(len(step.lines) for step in self.steps)
         parts += ["%d requirement%s" % (lines, "s" * (lines > 1))] * (lines > 0)
         return self._with_pins(", ".join(parts))
@@ -194,6 +194,12 @@ class Plan:
         pins = " from %s" % self.lock if self.lock else ""
         return (told or "nothing") + count + pins
 
+    def paths_in_lock(self) -> "list[tuple[str, bool]]":
+        """Return what lies on this host, and whether it is editable."""
+        lock = self.lock or ""
+        found = re.findall(r'\b(path|directory|editable) *= *"([^"]+)"(, *editable *= *true)?', text_of(lock))
+        return [(path_at(lock, "..", path), key == "editable" or mark != "") for key, path, mark in found]
+
     def inputs(self) -> Inputs:
         if self._inputs is not None:
             return self._inputs
@@ -202,10 +208,8 @@ class Plan:
         names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
         found.add(*(os.path.join(self.root, name) for name in names))
         found.add(*filter(None, (self.lock, self.lock_to_write)))
-        for path, editable in re.findall(r'path *= *"([^"]+)"(, *editable *= *true)?', text_of(self.lock or "")):
-            add_project_inputs(path_at(self.lock or "", "..", path), bool(editable), found)
-        for member in self.members():
-            add_project_inputs(member.path, member.editable, found)
+        for path, editable in self.paths_in_lock() + [(member.path, member.editable) for member in self.members()]:
+            add_project_inputs(path, editable, found)
         for path in member_directories(found.metadata.get(self.root), found):
             add_project_inputs(path, True, found)
         for step in self.steps:
@@ -224,10 +228,7 @@ def make_plan(
     lock_must_exist: bool = True,
     rebuild: bool = False,
 ) -> Plan:
-    """Return what the configuration, or without any the repository itself, asks to be installed.
-
-    :raises ConfigurationError: something that is named does not exist
-    """
+    """Return what the configuration, or without any the repository itself, asks to be installed."""
     configured = configuration.get("install")  # type: list[TomlTable] | None
     asked = _default_steps(configuration) if configured is None else configured
     steps = [_step(configuration, step) for step in asked]
@@ -253,13 +254,11 @@ def _default_steps(configuration: Configuration) -> "list[TomlTable]":
     """Return what uv, pdm and poetry would install; without a project the requirement file."""
     root = configuration.root
     metadata = read_project(root)
-    projects, files = [root], [os.path.join(root, "requirements.txt")]
-    if metadata is not None and (metadata.is_package or metadata.dependencies):
-        files = []
-    else:
+    projects, files = [root], []  # type: list[str], list[str]
+    if metadata is None or not (metadata.is_package or metadata.dependencies):
         has_table = metadata is not None and metadata.has_project_table
         projects = [path for path in member_directories(metadata) if path != root and not has_table]
-        files = [path for path in files if os.path.isfile(path) and not projects]
+        files = [os.path.join(root, "requirements.txt")] * (has_file(root, "requirements.txt") and not projects)
         projects += [root] if metadata is not None and metadata.default_groups else []
         below = [] if projects or files or has_table else projects_below(root)
         if below:
@@ -269,7 +268,7 @@ def _default_steps(configuration: Configuration) -> "list[TomlTable]":
             raise NothingChosenError(cause, None, advice % (place, ", ".join(globs_of(root, below))))
     defaults = {"editable": True, "extras": [], "groups": [], "default-groups": True}
     items = [dict(defaults, path=path) for path in projects]
-    step = {"projects": items, "requirements": files, "constraints": [], "args": []}  # type: TomlTable
+    step: TomlTable = {"projects": items, "requirements": files, "constraints": [], "args": []}
     return [step] if items or files else []
 
 
@@ -290,7 +289,7 @@ def projects_below(root: str) -> "list[str]":
 
 
 def globs_of(root: str, below: "list[str]") -> "list[str]":
-    """Return these projects as items of `install`, a glob for those of one directory, with the groups of all of it."""
+    """Return these projects as items of `install`, a glob for those of one directory."""
     globs = dict.fromkeys(os.path.dirname(path) + "/*" if "/" in path else path for path in below)
     return [_item_of_glob(root, path) for path in globs]
 
@@ -347,7 +346,7 @@ def check_choices(
     groups: "list[str]",
     known_extras: "Iterable[str] | None" = None,
 ) -> None:
-    """Refuse extras and groups that the project has not, at the value of `key`; a build may know more extras."""
+    """Refuse extras and groups that the project has not; a build may know more extras."""
     if known_extras is None:
         known_extras = metadata.extras if metadata.extras_are_static else extras
     for kind, wanted, known in (("extra", extras, known_extras), ("dependency group", groups, metadata.groups)):
@@ -379,12 +378,12 @@ def _without_references_to(members: "list[ProjectToInstall]", lines: "list[str]"
 
 
 def lines_of_groups(member: ProjectToInstall) -> "list[str]":
-    """Return what the dependency groups of a project require that are asked for."""
+    """Return what the chosen dependency groups of a project require."""
     return [line for group in member.groups for line in expand_group(member.metadata, group)]
 
 
 def requirements_of_member(member: ProjectToInstall) -> "list[str]":
-    """Return the dependencies of a project with those of its extras that are asked for."""
+    """Return the dependencies of a project with those of its chosen extras."""
     lines = list(member.metadata.dependencies)
     extras = {normalized_name(name): found for name, found in member.metadata.extras.items()}
     # An extra may name further extras of its own project: the list grows while it is read.

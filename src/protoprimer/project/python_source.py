@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from typing import Any
 
 from protoprimer.system.files import read_file
@@ -101,8 +100,8 @@ def _pattern_of(node: Any) -> str:
     import ast
 
     # Before 3.8 a string is a node of its own, whose name alone makes newer Pythons warn.
-    if isinstance(node, ast.Constant if sys.version_info >= (3, 8) else ast.Str):
-        value = node.value if sys.version_info >= (3, 8) else node.s
+    if type(node).__name__ in ("Constant", "Str"):
+        value = vars(node).get("value", vars(node).get("s"))
         return value if isinstance(value, str) else "*"
     if isinstance(node, ast.JoinedStr):
         return "".join(map(_pattern_of, node.values))

@@ -77,7 +77,7 @@ class RequirementLine(NamedTuple):
 def lines_of_file(
     path: str, is_constraint: bool = False, seen: "set[tuple[str, bool]] | None" = None
 ) -> Iterator[RequirementLine]:
-    """Yield a line of no text for each file, and its lines; exit code 3 if one cannot be read."""
+    """Yield a line of no text for each file, and its lines."""
     seen = set() if seen is None else seen
     seen.add((path, is_constraint))
     yield RequirementLine("", path, 0, is_constraint)
@@ -135,7 +135,7 @@ def add_requirement_lines(lines: Iterable[RequirementLine], root: str, inputs: I
 
 
 def lines_without_hashes(path: str) -> "list[str] | None":
-    """Return the lines of a requirement file without their hashes, `None` if none has any, or a URL has one."""
+    """Return the lines of a requirement file without hashes, `None` if none has any, or a URL has one."""
     # Without its hash, a URL would be fetched again.
     lines = list(lines_of_file(path))
     texts = [line.text for line in lines if line.text and not line.is_constraint]

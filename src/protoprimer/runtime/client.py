@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 from protoprimer.authoring.entry import names_function
 from protoprimer.errors import ConfigurationError, InstallError, UsageError, did_you_mean
-from protoprimer.graph import DONE, State, StateGraph
+from protoprimer.graph import DONE, StateGraph
 from protoprimer.graph_picture import graph_picture
 from protoprimer.runtime.switch import PATH_VARIABLE
 from protoprimer.settings.command_line import OPTIONS, CommandLine, help_text
@@ -81,21 +81,15 @@ def takes_primer(function: "Callable[..., Any]") -> bool:
 def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
     """Call the client's main and return what it returns; refuse one that awaits or yields."""
     code = getattr(function, "__code__", None)
-    try:
-        returned = function(*handed)
-    except TypeError as error:
-        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-            raise
-        cause, advice = "cannot be called: %s" % error, "give it no parameter, or 'primer' alone"
-    else:
-        codes = [getattr(returned, name) for name in ("cr_code", "ag_code", "gi_code") if hasattr(returned, name)]
-        if not codes:
-            return returned
-        code = codes[0]
-        getattr(returned, "close", str)()
-        name = type(returned).__name__
-        cause = "returned a%s %s, which nobody runs" % ("n" * name.startswith("a"), name)
-        advice = "make it a plain function, with asyncio.run inside where it awaits"
+    cause, advice = "awaits or yields: nobody runs it", "make it a plain function, with asyncio.run inside"
+    # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR.
+    if code is None or not code.co_flags & 0x2A0:
+        try:
+            return function(*handed)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            cause, advice = "cannot be called: %s" % error, "give it no parameter, or 'primer' alone"
     place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
     raise ConfigurationError("the client's main " + cause, place, advice)
 
@@ -110,18 +104,16 @@ def _leave_our_frames_out() -> None:
     show = sys.excepthook
 
     def show_client_frames(kind: "type[BaseException]", error: BaseException, _trace: "TracebackType | None") -> None:
-        waiting, seen = [error], []  # type: list[BaseException | None], list[BaseException]
-        while waiting:
-            one = waiting.pop()
-            if one is not None and one not in seen:
-                seen.append(one)
-                frames = _client_frames(one.__traceback__)
-                for here, following in zip(frames, frames[1:] + [None]) if sys.version_info >= (3, 7) else ():
-                    here.tb_next = following
-                # Any other error without a frame of the client's is ours, and keeps all.
-                if frames or isinstance(one, SyntaxError):
-                    one.__traceback__ = frames[0] if frames else None
-                waiting += [one.__cause__, one.__context__]
+        one, seen = error, []  # type: BaseException | None, list[BaseException]
+        while one is not None and one not in seen:
+            seen.append(one)
+            frames = _client_frames(one.__traceback__)
+            for here, following in zip(frames, frames[1:] + [None]) if sys.version_info >= (3, 7) else ():
+                here.tb_next = following
+            # Any other error without a frame of the client's is ours, and keeps all.
+            if frames or isinstance(one, SyntaxError):
+                one.__traceback__ = frames[0] if frames else None
+            one = one.__cause__ or one.__context__
         show(kind, error, error.__traceback__)
 
     sys.excepthook = show_client_frames
@@ -164,29 +156,17 @@ class Primer:
         self._options = None  # type: Any
         advice = "this environment was made with it already; set it in the configuration, or replace `environment`"
         graph.fixed = {one.name: advice for one, status in graph.status("environment") if status != DONE}
-        self._add_states_for_clients()
-        self._own_states = set(graph.states)
-        graph.add_defined()
-
-    def _add_states_for_clients(self) -> None:
-        def root() -> str:
-            """The repository's root directory."""
-            return self.root
-
-        def arguments() -> "list[str]":
-            """The client's arguments, as they were typed."""
-            return self.arguments
 
         def options() -> Any:
             """The client's options, parsed."""
             return self.options
 
-        def graph_status() -> "Callable[[str], list[tuple[State, str]]]":
-            """What tells, for a target, which states are done, reachable, not needed."""
-            return lambda target: self.graph.status(self.graph.state_of_target(target).name)
-
-        for function in (root, arguments, options, graph_status):
-            self.graph.add(function)
+        graph.add(options)
+        graph.provide("root", self.root)
+        graph.provide("arguments", self.arguments)
+        graph.provide("graph_status", lambda target: graph.status(graph.state_of_target(target).name))
+        self._own_states = set(graph.states)
+        graph.add_defined()
 
     def add_option(self, *names: str, **settings: Any) -> None:
         """Add an option of the client's, as `argparse.ArgumentParser.add_argument` takes it.
@@ -221,7 +201,7 @@ class Primer:
         raise UsageError(message, None, did_you_mean(wrong, known, "see %s --help" % self.command_line.program))
 
     def help_text(self) -> str:
-        """Return the help of the whole command line, the client's options and targets included."""
+        """Return the help, the client's options and targets included."""
         options = self._parser.format_help().partition("\n\n")[2]
         parts = ["of this repository:\n" + options] if options else []
         targets = [one for one in self.graph.states.values() if one.name not in self._own_states]
@@ -231,7 +211,7 @@ class Primer:
         return help_text(self.command_line.program, None, "\n".join(parts) or None)
 
     def run(self) -> int:
-        """Validate the command line, then bring the chosen target to done; return the exit status.
+        """Bring the chosen target to done; return the exit status.
 
         With `--help` or the command `graph` it prints that instead, and the process ends with status 0.
         """

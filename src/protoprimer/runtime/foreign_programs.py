@@ -17,7 +17,7 @@ __all__ = ["forbids_execution", "refuse_python_program_of_host"]
 def refuse_python_program_of_host(
     name: str, path: str, environment: str, root: str, plan: "Callable[[], Plan]"
 ) -> None:
-    """Refuse a name that would start a Python program from outside of the environment, by this PATH."""
+    """Refuse a name that would start a Python program from outside of the environment."""
     import shutil
 
     scripts, found = scripts_directory(environment), shutil.which(name, path=path)
@@ -28,9 +28,8 @@ def refuse_python_program_of_host(
     if os.path.isfile(own) and forbids_execution(own):
         advice = "run -- python -m %s, or set state-dir to a directory where programs may run" % name
         raise InstallError("the file system of the environment runs no programs (noexec)", own, advice)
-    why = _why_it_is_python(found, root) if found is not None else None
-    if why is not None:
-        cause = "%r is not in the environment; the host's is %s" % (name, why)
+    if found is not None and _is_python_program(found, root):
+        cause = "%r is not in the environment; the host's is of another Python" % name
         advice = _line_that_adds(name, plan) + "; to run the host's all the same, give its path"
         raise InstallError(cause, found, advice)
 
@@ -41,23 +40,19 @@ def forbids_execution(path: str) -> bool:
     return bool(flag and os.statvfs(path).f_flag & flag)
 
 
-def _why_it_is_python(found: str, root: str) -> "str | None":
-    directory = os.path.dirname(found)
-    for path in (directory, os.path.dirname(os.path.realpath(found))):
-        if has_file(os.path.dirname(path), "pyvenv.cfg"):
-            return "a program of another environment"
+def _is_python_program(found: str, root: str) -> bool:
+    directory, head = os.path.dirname(found), start_of(found)
+    places = [os.path.dirname(path) for path in (directory, os.path.dirname(os.path.realpath(found)))]
+    if any(has_file(place, "pyvenv.cfg") or (is_windows() and has_file(place, "python.exe")) for place in places):
+        return True
     if re.match(r"(python|pypy|pip)[\d.]*t?w?(\.exe)?$", os.path.basename(found)):
-        return "another Python's"
-    if is_windows() and has_file(os.path.dirname(directory), "python.exe"):
-        return "a program of another Python"
-    head = start_of(found)
+        return True
     if os.path.basename(directory) == "shims" and re.search(b"pyenv|asdf-plugin: python", head):
-        return "a version manager's, of another Python"
+        return True
     # A script of the repository itself is started by the environment's interpreter, through PATH.
     is_own = is_within(os.path.realpath(found), root) and head.startswith(b"#!/usr/bin/env")
     # An interpreter that is too long for a first line stands in the second.
-    is_python = re.match(rb"#!.*\b(python|pypy)|#!.*\n'''exec' .*\b(python|pypy)", head)
-    return "a Python program" if is_python and not is_own else None
+    return not is_own and bool(re.match(rb"#!.*\b(python|pypy)|#!.*\n'''exec' .*\b(python|pypy)", head))
 
 
 def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:

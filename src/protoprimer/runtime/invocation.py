@@ -42,7 +42,7 @@ def invocation_of_process(kind: str, main: "str | None") -> Invocation:
 
 
 def graph_here() -> StateGraph:
-    """Return the graph of the environment that this process runs in, or of the entry script that it is."""
+    """Return the graph of this process' environment, or of the entry script that it is."""
     # By the environment's own record: a test is no entry script, and may run in any directory.
     invocation = invocation_of_process("run", None)
     record = record_of(sys.prefix)
@@ -77,15 +77,14 @@ def keep_only_standard_library_on_path() -> None:
 
 
 def drop_torn_bytecode(kernel_path: str) -> None:
-    """Remove bytecode of the kernel that a full disk has just cut off: Python says nothing, and cannot load it."""
+    """Remove bytecode that a full disk has just cut off: Python says nothing, and cannot load it."""
     from importlib.machinery import SourcelessFileLoader
     from importlib.util import cache_from_source
 
-    # Python 3.6 and 3.7 know nothing of it, and keep nothing.
-    kept = getattr(sys, "pycache_prefix", None)
-    vars(sys)["pycache_prefix"] = os.path.join(user_cache_directory(), "pyc")
-    loader = SourcelessFileLoader("proto_kernel", cache_from_source(kernel_path))
-    vars(sys)["pycache_prefix"] = kept
+    # As `sys.pycache_prefix` lays it out.
+    directory, name = os.path.dirname(kernel_path).lstrip(os.sep), os.path.basename(cache_from_source(kernel_path))
+    path = os.path.join(user_cache_directory(), "pyc", directory, name)
+    loader = SourcelessFileLoader("proto_kernel", path)
     with suppress(OSError):
         if time.time() - os.stat(loader.path).st_mtime < _SECONDS_OF_A_START:
             try:

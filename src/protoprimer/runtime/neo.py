@@ -17,7 +17,7 @@ __all__ = ["boot_client", "heal_or_explain"]
 
 
 def boot_client(graph: StateGraph, function: Any) -> Any:
-    """Call the client's main, with the primer if it asks for it; return the exit status."""
+    """Call the client's main; return the exit status."""
     line: CommandLine = graph.evaluate("command_line")
     graph.provide("environment", Environment(sys.prefix, [], False))
     primer = Primer(graph, line, sys.prefix)

@@ -2,21 +2,18 @@
 
 import os
 import sys
-from contextlib import suppress
 
 from protoprimer.authoring.kernel import renew_kernel
-from protoprimer.errors import BackendError, DryRunEnds, InstallError, NotReadyError, PrimerError
+from protoprimer.errors import DryRunEnds, InstallError, NotReadyError
 from protoprimer.graph import StateGraph
 from protoprimer.runtime.switch import enter_environment, is_isolated
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.states import Invocation
 from protoprimer.store.building import InputsChangedError
-from protoprimer.store.file_lock import FileLock, disk_failure
+from protoprimer.store.file_lock import told_as_disk_failure
 from protoprimer.store.publishing import Environment, environment_of_ready
 from protoprimer.store.ready import write_launcher
-from protoprimer.store.state_directory import remove_unused_state_directory
-from protoprimer.system.console import Console
 
 __all__ = ["enter_client", "enter_script", "ready_environment", "ready_or_stale_environment"]
 
@@ -33,28 +30,15 @@ def ready_environment(graph: StateGraph) -> Environment:
         if line.has("dry-run"):
             raise DryRunEnds("nothing to do: the environment is ready")
         return found
-    is_new = not os.path.lexists(configuration.state_directory)
     try:
-        environment = _environment_as_planned(graph)
-    except BackendError:
-        if is_new:
-            lock = graph.evaluate("lock").path
-            # Unless others use it already. The host's fault is to be told, not one of this.
-            with suppress(PrimerError), FileLock(lock, Console(-1), timeout=0):
-                remove_unused_state_directory(configuration.state_directory, lock)
-        raise
-    renew_kernel(configuration, environment.path, graph.evaluate("console"))
-    return environment
-
-
-def _environment_as_planned(graph: StateGraph) -> Environment:
-    try:
-        return graph.evaluate("environment")  # type: ignore[no-any-return]
+        environment: Environment = graph.evaluate("environment")
     except InputsChangedError as changed:
         graph.evaluate("console").say("%s: planning anew" % changed.cause)
         graph.forget_all_but(_APART_FROM_INPUTS)
         graph.provide("is_second_try", True)
-        return graph.evaluate("environment")  # type: ignore[no-any-return]
+        environment = graph.evaluate("environment")
+    renew_kernel(configuration, environment.path, graph.evaluate("console"))
+    return environment
 
 
 def ready_or_stale_environment(graph: StateGraph) -> Environment:
@@ -81,16 +65,14 @@ def enter_client(graph: StateGraph, environment: Environment) -> None:
     configuration: Configuration = graph.evaluate("configuration")
     command, isolated = [invocation.program] + invocation.arguments, is_isolated()
     if isolated:
-        try:
+        with told_as_disk_failure("write launch.py", configuration.state_directory):
             launcher = write_launcher(configuration.state_directory)
-        except OSError as error:
-            raise disk_failure("write launch.py", configuration.state_directory, error) from error
         command = [launcher, invocation.kind, str(invocation.client_main)] + command
     enter_environment(environment.path, command, configuration.root, environment.client_paths, isolated)
 
 
 def enter_script(graph: StateGraph, environment: Environment) -> None:
-    """Start a script that imports the client itself again, in the environment. Does not return."""
+    """Start a script that imports the client itself again, in the environment."""
     invocation: Invocation = graph.evaluate("invocation")
     if os.path.realpath(sys.prefix) == os.path.realpath(environment.path):
         cause = "what %s imports first is not in the environment" % invocation.program

@@ -36,7 +36,7 @@ def is_neo_runtime() -> bool:
 
 
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
-    """Return flags that make an isolated interpreter do what the user's `PYTHON*` variables say."""
+    """Return the flags of an isolated interpreter for the user's `PYTHON*` variables."""
     flags, optimize = ["-I"], environ.get("PYTHONOPTIMIZE", "")
     # To the interpreter, 0 is as good as unset, and any word counts as 1.
     for name, flag in (("PYTHONUNBUFFERED", "-u"), ("PYTHONDONTWRITEBYTECODE", "-B")):
@@ -49,7 +49,7 @@ def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
 
 
 def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
-    """Return the variables with this environment active and none of protoprimer's, as `ready.sh` does it."""
+    """Return the variables with this environment active, as `ready.sh` does it."""
     passed = leave_protoprimer_variables(environ)
     active = [scripts_directory(one) for one in (environment, passed.get("VIRTUAL_ENV")) if one]
     path = passed.get("PATH", os.defpath)
@@ -71,7 +71,7 @@ def leave_protoprimer_variables(environ: "dict[str, str]") -> "dict[str, str]":
 def enter_environment(
     environment: str, command: "list[str]", root: str, client_paths: "list[str]", isolated: bool, told: bool = True
 ) -> None:
-    """Start a script with its arguments under the environment's interpreter. Does not return.
+    """Start a script under the environment's interpreter.
 
     :param isolated: false for a script that finds the kernel by its own directory on `sys.path`
     :param told: whether variables tell it of the switch; false where no kernel would take them away again
@@ -118,7 +118,4 @@ def enter_command(command: "list[str]", environment: str) -> None:
         otherwise = "add the package that brings it to what is installed, or install it on this host"
         advice = did_you_mean(name, names_in(scripts_directory(environment)), otherwise)
         raise UsageError("there is no command %r in the environment or on PATH" % name, None, advice)
-    try:
-        become_command(os.path.abspath(found), command, passed)
-    except OSError as error:
-        raise UsageError("%s cannot be started: %s" % (found, error.strerror)) from None
+    become_command(os.path.abspath(found), command, passed)

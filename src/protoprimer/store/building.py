@@ -77,10 +77,7 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
 def build_under_lock(
     request: BuildRequest, lock: FileLock, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
-    """Return the generation that this run builds, or that another one has built meanwhile.
-
-    :raises InstallError: that failed, or an input changed meanwhile
-    """
+    """Return the generation that this run builds, or that another one has built meanwhile."""
     store, known = request.store, request.store.all()
     with lock:
         now = store.newest(request.fingerprint)
@@ -90,8 +87,7 @@ def build_under_lock(
         # Waiting for the lock may have taken minutes.
         _refuse_changed_inputs(request)
         _tell_beforehand(request)
-        why = reason_to_build(store, request.fingerprint, request.plan.rebuild)
-        return _built_by_first_able(request, why, backends, toolbox)
+        return _built_by_first_able(request, backends, toolbox)
 
 
 def _refuse_changed_inputs(request: BuildRequest, is_built: bool = False) -> None:
@@ -122,10 +118,8 @@ def _tell_beforehand(request: BuildRequest) -> None:
         request.console.say(text % (own, keeper, configuration.state_directory))
 
 
-def _built_by_first_able(
-    request: BuildRequest, why: str, backends: "list[type[Backend]]", toolbox: ToolBox
-) -> Generation:
-    failed = {}  # type: dict[str, str]
+def _built_by_first_able(request: BuildRequest, backends: "list[type[Backend]]", toolbox: ToolBox) -> Generation:
+    failed, why = {}, reason_to_build(request.store, request.fingerprint, request.plan.rebuild)  # type: dict[str, str], str
     while True:
         backend, why_this = select_backend(
             backends, request.interpreter, request.plan, toolbox, request.console, request.configuration, failed
@@ -167,7 +161,8 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
 
 def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, object]":
     interpreter, plan, console = request.interpreter, request.plan, request.console
-    with console.step("creating an environment for %s" % interpreter, "created an environment for %s" % interpreter):
+    what = "an environment for %s" % interpreter
+    with console.step("creating " + what, "created " + what):
         backend.prompt = prompt_label(request.configuration)
         try:
             backend.create(interpreter, path)
@@ -179,7 +174,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         write_atomically(os.path.join(request.store.directory, IN_CHECKOUT), written.encode("ascii"))
     started = time.time()
     with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
-        record = dict(backend.install(interpreter, path, plan))
+        backend.install(interpreter, path, plan)
         _refuse_unknown_extras(request, installed_distributions(path))
         markers = marker_environment(interpreter.executable, console)
         fault = unsatisfied_requirement(path, plan, markers)
@@ -187,15 +182,13 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "ask for versions that fit together"
             raise InstallError(fault, plan.lock, advice)
         step.done = "installed " + plan.told_as_installed(installed_distributions(path))
-    modules = [
-        path
-        for project in plan.projects() * bool(written)
-        for end in (".py", EXTENSION_SUFFIXES[-1])
-        for path in Inputs().add_matching(project.path, "**/*" + end)
-    ]
-    # The clock that dates files lags.
-    made = [path for path in modules if os.stat(path).st_ctime >= started - 0.02 and content_of(path)]
-    return dict(record, in_checkout=written, carried=carry(path, request.configuration, console) + made)
+    carried = carry(path, request.configuration, console)
+    for project in plan.projects() * bool(written):
+        for end in (".py", EXTENSION_SUFFIXES[-1]):
+            modules = Inputs().add_matching(project.path, "**/*" + end)
+            # The clock that dates files lags.
+            carried += [one for one in modules if os.stat(one).st_ctime >= started - 0.02 and content_of(one)]
+    return {"backend": backend.name, "in_checkout": written, "carried": carried}
 
 
 def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[str, str]]") -> None:
@@ -209,7 +202,7 @@ def _refuse_unknown_extras(request: BuildRequest, installed: "dict[str, tuple[st
 
 
 def _written_into_checkout(request: BuildRequest) -> str:
-    """Return a name for what builds may write into the checkout; empty if they write nothing."""
+    """Return a name for what builds may write into the checkout, if anything."""
     inputs = Inputs()
     for project in request.plan.projects():
         if project.editable and not is_declarative(project):

@@ -15,15 +15,11 @@ _DAYS_KEPT = {
     "bundles": 90, "interpreters": 30, "pins": 30, "shell": 90, "tools": 90, "tools/known": 30, "virtualenv": 90,
     "wheels": 90,
 }  # fmt: skip
-# What earlier versions kept.
-_NO_LONGER_USED = ("editables", "environments", "kernels", "locks", "waits")
 
 
 def collect_cache(cache_directory: str) -> int:
     """Remove what nobody has used for long; return how many."""
-    removed = remove_unused(cache_directory, 0, _NO_LONGER_USED.__contains__)
-    for name, days in _DAYS_KEPT.items():
-        removed += remove_unused(os.path.join(cache_directory, name), days * _DAY)
+    removed = sum(remove_unused(os.path.join(cache_directory, name), days * _DAY) for name, days in _DAYS_KEPT.items())
     # Bytecode, laid out by the paths of sources.
     for place, _, files in os.walk(os.path.join(cache_directory, "pyc"), topdown=False):
         removed += remove_unused(place, 30 * _DAY, files.__contains__)

@@ -77,7 +77,7 @@ def _carry_pip(environment: str) -> "list[str]":
 
 
 def installed_package(environment: str) -> "str | None":
-    """Return the directory of the package `protoprimer` that was installed, by whomever."""
+    """Return the directory of an installed package `protoprimer`, by whomever."""
     lists_it = any(name.startswith(_NAME + "-") for name in metadata_directories(environment))
     places = [os.path.join(packages, _NAME) for packages in site_packages_directories(environment)]
     if not lists_it and not any(map(os.path.lexists, places)):
@@ -91,6 +91,6 @@ def installed_package(environment: str) -> "str | None":
 
 
 def has_our_mark(package: str) -> bool:
-    """Tell whether the package in this directory is ours, not another of this name."""
+    """Tell whether this package is ours, not another of this name."""
     line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
     return line.encode("ascii") in content_of(package, "version.py").splitlines()

@@ -6,8 +6,8 @@ import os
 import re
 import stat
 import time
-from contextlib import suppress
-from typing import Any, Callable
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Iterator
 
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
@@ -15,7 +15,15 @@ from protoprimer.system.files import content_of, json_table, remove_tree, text_o
 from protoprimer.system.platform import boot_identifier, first_line_of, is_windows, machine_identifier
 from protoprimer.system.processes import pid_is_alive
 
-__all__ = ["FileLock", "disk_failure", "lock_descriptor", "process_is_gone", "this_process", "utc_time"]
+__all__ = [
+    "FileLock",
+    "disk_failure",
+    "lock_descriptor",
+    "process_is_gone",
+    "this_process",
+    "told_as_disk_failure",
+    "utc_time",
+]
 
 SECONDS_BEFORE_A_WAIT_IS_SAID = 2.0
 _LONGEST_SECONDS_BETWEEN_TRIES = 0.05
@@ -31,6 +39,15 @@ def disk_failure(action: str, path: str, error: OSError) -> InstallError:
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "make it writable for you, or set state-dir to a directory that is"
     return InstallError("cannot %s: %s" % (action, error.strerror or error), path, advice)
+
+
+@contextmanager
+def told_as_disk_failure(action: str, path: str) -> "Iterator[None]":
+    """Raise `disk_failure` for an OSError within the block."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_failure(action, path, error) from error
 
 
 def this_process() -> "dict[str, Any]":
@@ -78,7 +95,7 @@ def _start_of_process(pid: int) -> str:
 
 
 def lock_descriptor(descriptor: int) -> bool:
-    """Take the system's exclusive lock of an open file, if it is free; tell whether it was."""
+    """Lock an open file, if it is free; tell whether it was."""
     try:
         _call_system_lock(descriptor, True)
     except OSError as error:
@@ -208,13 +225,11 @@ class FileLock:
             return False
         if name and not process_is_gone(holder):
             return False
-        try:
+        with told_as_disk_failure("create the lock directory", self._held):
             if name:
                 # This can only end the dead holder's possession, never a new one's.
                 _leave_held_directory(self._held, name)
             self._token = _enter_held_directory(self._held)
-        except OSError as error:
-            raise disk_failure("create the lock directory", self._held, error) from error
         return bool(self._token)
 
     def _name_of_holder(self) -> str:
@@ -237,15 +252,10 @@ class FileLock:
 
 def _open_lock_file(path: str) -> int:
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        kind = stat.S_IFMT(os.lstat(path).st_mode) if os.path.lexists(path) else stat.S_IFREG
-        if kind != stat.S_IFREG:
-            kinds = {stat.S_IFLNK: "a symbolic link, which is not followed", stat.S_IFDIR: "a directory"}
-            cause = "the lock file is " + kinds.get(kind, "not a regular file")
-            raise InstallError(cause, path, "remove it, then run again")
+    with told_as_disk_failure("open the lock file", path):
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+            raise InstallError("the lock file is no regular file", path, "remove it, then run again")
         return os.open(path, flags, 0o644)
-    except OSError as error:
-        raise disk_failure("open the lock file", path, error) from error
 
 
 def _is_file_at(path: str, descriptor: int) -> bool:

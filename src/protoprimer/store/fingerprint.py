@@ -26,10 +26,7 @@ class Fingerprint(NamedTuple):
 def fingerprint_of(
     interpreter: Interpreter, inputs: Inputs, settings: "dict[str, Any]", clone_path: str
 ) -> Fingerprint:
-    """Return the fingerprint of an environment.
-
-    :raises InstallError: an input cannot be read
-    """
+    """Return the fingerprint of an environment."""
     # Not dates, which differ between equal images.
     parts = {
         "interpreter": "%s %s" % (interpreter.implementation, interpreter.version)
@@ -69,7 +66,7 @@ def input_stamps(inputs: "Sequence[str]") -> "list[tuple[int, ...]]":
 
 
 def path_from(root: str, path: str) -> str:
-    """Return a path as the same clone elsewhere would name it; the host's files do not move."""
+    """Return a path as the same clone elsewhere would name it."""
     return os.path.relpath(path, root).replace(os.sep, "/") if is_within(path, os.path.dirname(root)) else path
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from protoprimer.backends.installed import faults_of_files, interpreter_fault, metadata_directories
 from protoprimer.errors import InstallError
 from protoprimer.fetch.wheels import remove_unused
-from protoprimer.store.file_lock import disk_failure, process_is_gone, this_process, utc_time
+from protoprimer.store.file_lock import process_is_gone, this_process, told_as_disk_failure, utc_time
 from protoprimer.store.fingerprint import Fingerprint
 from protoprimer.store.in_use import MARK_OF_USE, just_replaced, may_be_used_elsewhere, paths_in_use
 from protoprimer.store.state_directory import prepare_state_directory
@@ -64,10 +64,8 @@ class Generation(NamedTuple):
         written, directory = self.record.get("in_checkout"), os.path.dirname(self.path)
         if written and written != text_of(directory, IN_CHECKOUT):
             faults.append("another build may have replaced what its build wrote into the checkout")
-        told = ["%s, in %s" % (one, self.path) for one in faults]
-        return told + [
-            "%s is missing or empty" % path for path in self.record.get("carried", []) if not content_of(path)
-        ]
+        carried = ["%s is missing or empty" % one for one in self.record.get("carried", []) if not content_of(one)]
+        return ["%s, in %s" % (one, self.path) for one in faults] + carried
 
 
 def record_of(environment: "str | None") -> "dict[str, Any]":
@@ -143,45 +141,37 @@ class GenerationStore:
         name = "%s-%s" % (self.environment_name, fingerprint.digest)
         taken = re.compile(r"(?:\.trash-)?%s(?:\.(\d+))?(?:\.building)?\Z" % re.escape(name))
         path = os.path.join(self.directory, name)
-        try:
+        with told_as_disk_failure("create a directory for the environment", path):
             numbers = [int(one.group(1) or 1) for one in map(taken.match, os.listdir(self.directory)) if one]
             path += ".%d" % (max(numbers) + 1) if numbers else ""
             # First the builder's mark, so that nobody sees this as a leftover.
             write_json(path + _BUILDING, this_process(), durable=False)
             os.mkdir(path, 0o755)
-        except OSError as error:
-            raise disk_failure("create a directory for the environment", path, error) from error
         return path
 
     def publish(self, path: str, record: "dict[str, Any]") -> Generation:
-        """Make what was built at `path`, from `begin`, a complete generation, with this in its record.
-
-        :raises InstallError: it is no environment, or cannot be recorded; nothing is published
-        """
+        """Make what was built at `path`, from `begin`, a complete generation."""
         fault = interpreter_fault(path)
         if fault:
             raise InstallError("what was just built is no environment: " + fault, path)
         here = this_process()
         content = dict(
             record,
-            **{key: here[key] for key in ("boot", "host", "machine", "namespace")},
+            **here,
+            user=os.environ.get("USER") or os.environ.get("USERNAME"),
             environment=self.environment_name,
             protoprimer=VERSION,
-            built=here["since"],
             built_seconds=int(time.time()),
-            by={"pid": here["pid"], "user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"},
             serial=1 + max([one.record.get("serial", 0) for one in self.all()] or [0]),
             distributions=sorted(metadata_directories(path)),
             # Some wheels list files that no installer writes so.
             faults_when_new=faults_of_files(path),
         )
-        try:
+        with told_as_disk_failure("publish the environment", path):
             # A start of the computer that has a name is noticed later: then everything is looked at again.
             if not here["boot"] and hasattr(os, "sync"):
                 os.sync()
             write_json(os.path.join(path, RECORD_NAME), content, durable=not here["boot"])
-        except OSError as error:
-            raise disk_failure("publish the environment", path, error) from error
         try:
             os.unlink(path + _BUILDING)
             write_json(os.path.join(self.directory, self.environment_name + ".last.json"), content, durable=False)
@@ -191,7 +181,7 @@ class GenerationStore:
         return Generation(path, content, True)
 
     def collect(self, keep: int, protect: "list[str]") -> "list[str]":
-        """Remove old generations that nothing uses, and what killed runs left; return their paths."""
+        """Remove old generations that nothing uses, and what killed runs left."""
         self._tidy()
         candidates, complete = self._leftovers(), _complete_in(self.directory)
         for name in sorted({generation.record["environment"] for generation in complete}):
@@ -240,7 +230,7 @@ class GenerationStore:
 
 
 def point_link(link: str, generation: str, state_directory: str, console: Console) -> None:
-    """Let the convenience link point to a generation; what is not our link stays."""
+    """Let the link point to a generation; what is not our link stays."""
     target, fault = link_target(link), None
     if target == generation:
         return

@@ -21,7 +21,7 @@ __all__ = ["interpreter_of_last_generation", "reason_to_build", "refuse_what_is_
 def interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
-    """Return what the generation in use was made from, if it is there and the same Python is still asked for."""
+    """Return what the generation in use was made from, if the same Python is still asked for."""
     records = [_record_in_use(store)] + store.records()
     record = next((one for one in records if not one.get("for_this_run_only")), {})
     known = record.get("interpreter", {})
@@ -37,10 +37,9 @@ def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scrat
     """Return why there is something to build: `because ...`, or `from scratch ...`."""
     if from_scratch:
         return "from scratch, as asked"
-    interrupted, before = store.was_interrupted(), _record_in_use(store)
-    if not before:
-        return "because the last build was interrupted" if interrupted else "because nothing was built yet"
-    return _difference(store, before, fingerprint) + (", and the last build was interrupted" if interrupted else "")
+    before = _record_in_use(store)
+    reason = _difference(store, before, fingerprint) if before else "because nothing was built yet"
+    return reason + ", and the last build was interrupted" * store.was_interrupted()
 
 
 def _record_in_use(store: GenerationStore) -> "dict[str, Any]":

@@ -46,7 +46,7 @@ def environment_of_ready(configuration: Configuration) -> "Environment | None":
 
 
 def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
-    """Return path and Python of the environment that this runs in, else of the ready one."""
+    """Return path and Python of this process' environment, else of the ready one."""
     ready = environment_of_ready(configuration)
     path = sys.prefix if record_of(sys.prefix).get("root") == configuration.root else ready.path if ready else None
     return {
@@ -57,7 +57,7 @@ def environment_facts(configuration: Configuration) -> "dict[str, str | None]":
 
 
 def publish_environment(request: BuildRequest, generation: Generation, read_at_ns: int) -> Environment:
-    """Make a generation the one in use, as far as this run may say so, and collect what is old."""
+    """Make a generation the one in use, and collect what is old."""
     configuration = request.configuration
     # The root, unless that is a project to be installed.
     installed = [os.path.realpath(project.path) for project in request.plan.projects()]

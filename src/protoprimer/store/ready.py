@@ -195,7 +195,7 @@ def _conditions(facts: "dict[str, Any]") -> "list[str]":
 
 
 def _told_by(variables: "list[str]") -> str:
-    """Return what these variables say, without what may be secret: a shell, which sees that too, asks the kernel."""
+    """Return what these variables say; what may be secret as a hash, at which a shell asks the kernel."""
     said = [(name, os.environ.get(name, "")) for name in variables]
     return "|".join(
         mask_urls(text) if name in VARIABLES or not text else sha256_of(os.fsencode(text)) for name, text in said

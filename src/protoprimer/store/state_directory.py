@@ -1,16 +1,15 @@
 """The state directory of a clone, which is ours alone, and the environment chosen there."""
 
 import os
-from contextlib import suppress
 from shlex import quote
 
 from protoprimer.errors import InstallError
 from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, is_environment_name
-from protoprimer.store.file_lock import disk_failure
-from protoprimer.system.files import link_target, remove_tree, text_of, write_atomically
+from protoprimer.store.file_lock import told_as_disk_failure
+from protoprimer.system.files import link_target, text_of, write_atomically
 from protoprimer.system.paths import is_own, owner_of
 
-__all__ = ["prepare_state_directory", "remember_environment", "remembered_environment", "remove_unused_state_directory"]
+__all__ = ["prepare_state_directory", "remember_environment", "remembered_environment"]
 
 # Backups skip directories with this signature: https://bford.info/cachedir/
 _STATE_MARKS = {".gitignore": b"*\n", "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"}
@@ -18,11 +17,8 @@ _STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell", "launc
 
 
 def prepare_state_directory(path: str) -> None:
-    """Create the state directory with its marks, or check that the existing one is ours.
-
-    :raises InstallError: it is not, or cannot be created
-    """
-    try:
+    """Create the state directory with its marks, or check that the existing one is ours."""
+    with told_as_disk_failure("create the state directory", path):
         names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
         foreign = [name for name in names.difference(_STATE_MARKS, ["envs"]) if not name.startswith(_STATE_FILES)]
         # Ours may have lost any of its files.
@@ -39,8 +35,6 @@ def prepare_state_directory(path: str) -> None:
             if name not in names or not os.path.getsize(mark):
                 # What a power loss empties is written again.
                 write_atomically(mark, content, durable=False)
-    except OSError as error:
-        raise disk_failure("create the state directory", path, error) from error
 
 
 def _refuse_foreign_directory(path: str, state_directory: str) -> None:
@@ -57,25 +51,14 @@ def _refuse_foreign_directory(path: str, state_directory: str) -> None:
     raise InstallError("the state directory " + fault, path, advice)
 
 
-def remove_unused_state_directory(path: str, lock: str) -> None:
-    """Remove a state directory that has no more than its marks and this lock, which the caller holds."""
-    # Windows keeps what is open.
-    with suppress(OSError):
-        names = {"envs", os.path.basename(lock), *_STATE_MARKS}
-        if set(os.listdir(path)) == names and not os.listdir(os.path.join(path, "envs")):
-            remove_tree(path)
-
-
 def remember_environment(state_directory: str, name: str) -> None:
     """Let `name` be the environment of this clone until another one is chosen."""
     if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
         return
     prepare_state_directory(state_directory)
     path = os.path.join(state_directory, "environment")
-    try:
+    with told_as_disk_failure("remember the chosen environment", path):
         write_atomically(path, (name + "\n").encode("ascii"))
-    except OSError as error:
-        raise disk_failure("remember the chosen environment", path, error) from error
 
 
 def remembered_environment(state_directory: str) -> "str | None":

@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 
+from protoprimer.errors import UsageError
 from protoprimer.system.files import names_in
 from protoprimer.system.platform import first_line_of, is_windows
 from protoprimer.system.windows import end_child_with_this_process, windows_pid_is_alive
@@ -78,7 +79,7 @@ def end_processes(processes: "list[int]", gently: bool) -> None:
 
 
 def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
-    """Become a command as a shell would start it, or raise `OSError`. Does not return."""
+    """Become a command as a shell would start it. Does not return."""
     # This interpreter ignores them, and ignored signals stay so in the program that replaces it.
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(signal, name):
@@ -88,7 +89,7 @@ def become_command(program: str, arguments: "list[str]", environ: "dict[str, str
     except OSError as error:
         # A script without a first line that names its interpreter is one for sh.
         if error.errno != errno.ENOEXEC or is_windows():
-            raise
+            raise UsageError("%s cannot be started: %s" % (program, error.strerror)) from None
         replace_process(["sh", program] + arguments[1:], environ, "/bin/sh")
 
 

@@ -29,7 +29,7 @@ _BYTES_SHOWN = 256 * 1024
 
 
 class MatrixCell:
-    """One environment, and what became of it: a `status` of docs/reference/matrix.md, and `facts` its child told."""
+    """One environment, and what became of it (docs/reference/matrix.md); its child told the `facts`."""
 
     def __init__(self, name: str, axes: "dict[str, str]") -> None:
         self.name = name
@@ -62,7 +62,7 @@ class MatrixCell:
         return ("[%d bytes before this are in %s]\n" % (left_out, self.log) if left_out else "") + text
 
     def error(self) -> str:
-        """Return the child's own words on why it could not provision, and its installer's last ones."""
+        """Return the child's words on why it could not provision, and its installer's last ones."""
         found = re.findall(r"(?im)^(?:  \| +)?error: (.+)$", self.output())
         return ": ".join(word.strip() for word in found[:1] + found[1:][-1:])
 
@@ -133,7 +133,7 @@ def _add_cell(axes: "dict[str, str]", cells: "dict[str, MatrixCell]", seen: "dic
 def expanded_pythons(
     asked: "list[str] | str | None", plan: Plan, cache_directory: str, console: Console, here: bool, place: str
 ) -> "list[str]":
-    """Return what is asked for, each range as its minor versions: those on this host, if `here`, or all released."""
+    """Return what is asked for, each range as its minor versions, on this host or all released."""
     if asked is None:
         stated = [metadata.requires_python for metadata in plan.all_metadata() if metadata.requires_python]
         asked = [",".join(stated) or ">=3.6"]

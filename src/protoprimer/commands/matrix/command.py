@@ -18,7 +18,7 @@ from protoprimer.project.plan import Plan, check_choices
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import CELL_VARIABLE, Configuration
 from protoprimer.states import Invocation, bootstrap_graph
-from protoprimer.store.file_lock import disk_failure
+from protoprimer.store.file_lock import told_as_disk_failure
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console, print_out
 from protoprimer.system.files import content_of, json_table, temporary_name, write_atomically, write_json
@@ -132,14 +132,9 @@ class _MatrixRun:
         return 0
 
     def run(self, jobs: int) -> int:
-        try:
-            prepare_state_directory(self.configuration.state_directory)
+        prepare_state_directory(self.configuration.state_directory)
+        with told_as_disk_failure("create the directory of the cells' output", self.directory):
             os.makedirs(self.directory, exist_ok=True)
-        except OSError as error:
-            raise disk_failure("create the directory of the cells' output", self.directory, error) from error
-        is_partly_done = self.earlier and any(cell.name not in self.earlier for cell in self.cells)
-        if self.command and is_partly_done and not self.line.has("resume"):
-            self.console.say("some of these cells passed in the last run: --resume runs the others only")
         numbers = {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")}
         before = {number: signal.signal(number, lambda number, _: self.signals.append(number)) for number in numbers}
         try:

@@ -16,7 +16,7 @@ _JUNIT_KINDS = {"failed": "failure", "unprovisioned": "error", "missing": "error
 
 
 class MatrixView:
-    """What a person sees: a line when a cell ends, with the output of what failed; on GitHub all output, folded."""
+    """What a person sees; on GitHub all output, folded."""
 
     def __init__(self, console: Console, cells: "list[MatrixCell]") -> None:
         self._console = console
