@@ -216,7 +216,7 @@ class UrlReader:
         if parts.scheme not in ("http", "https"):
             raise OSError("only http, https and file URLs are read, not %s" % url)
         server, proxies = parts.netloc.rpartition("@")[2], self.settings.proxies
-        headers = {"User-Agent": "protoprimer", "Accept": "*/*", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": "protoprimer"}
         if is_page:
             headers.update({"Accept": _ACCEPTED_PAGES, "Accept-Encoding": "gzip"})
         elif start:
@@ -230,13 +230,12 @@ class UrlReader:
         request = urllib.request.Request(bare_url, headers=headers, method=method)  # noqa: S310 - the scheme was just looked at
         is_direct = urllib.request.proxy_bypass_environment(server, proxies)  # type: ignore[attr-defined]
         proxies = {} if is_direct else {name: one for name, one in proxies.items() if name != "no"}
-        handlers = [urllib.request.ProxyHandler(proxies), urllib.request.HTTPHandler()]  # type: list[Any]
+        opener = urllib.request.OpenerDirector()
+        opener.add_handler(urllib.request.ProxyHandler(proxies))
+        opener.add_handler(urllib.request.HTTPHandler())
         if parts.scheme == "https":
             trusted = bool({server, parts.hostname} & set(self.settings.trusted_hosts))
-            handlers.append(urllib.request.HTTPSHandler(context=self._context(trusted)))
-        opener = urllib.request.OpenerDirector()
-        for handler in handlers:
-            opener.add_handler(handler)
+            opener.add_handler(urllib.request.HTTPSHandler(context=self._context(trusted)))
         return opener.open(request, timeout=self.settings.timeout or SECONDS_TO_CONNECT)
 
 
