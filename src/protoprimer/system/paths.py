@@ -6,7 +6,6 @@ import urllib.parse
 from typing import Callable
 
 from protoprimer.errors import ConfigurationError
-from protoprimer.system.files import temporary_name
 from protoprimer.system.platform import is_windows
 
 __all__ = [
@@ -108,11 +107,11 @@ def can_lock_in(directory: str) -> bool:
     if is_windows():
         return True
     import fcntl
+    import tempfile
 
-    path = temporary_name(os.path.join(nearest_existing(directory), "lock"))
     try:
-        with open(path, "xb") as stream:
-            os.unlink(path)
+        # Where the system can, of no name: looking changes no directory.
+        with tempfile.TemporaryFile(dir=nearest_existing(directory)) as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
