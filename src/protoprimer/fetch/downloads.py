@@ -9,7 +9,6 @@ import re
 import sys
 import time
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urljoin, urlsplit
 
 from protoprimer.fetch.roads import RoadClosed
 from protoprimer.settings.credentials import server_of
@@ -60,6 +59,8 @@ class UrlReader:
 
     def links(self, source: str) -> "dict[str, str]":
         """Return file name -> URL for what a directory or page offers; an `OSError` if it lists no files."""
+        from urllib.parse import urljoin
+
         directory = path_of_file_url(source)
         if os.path.isdir(directory):
             source = file_url(os.path.join(directory, "index.html"))
@@ -137,6 +138,7 @@ class UrlReader:
         import socket
         import zlib
         from urllib.error import URLError
+        from urllib.parse import urljoin
 
         try:
             with self._open(url, is_page, target.tell()) as response:
@@ -210,9 +212,10 @@ class UrlReader:
     def _open(self, url: str, is_page: bool, start: int) -> Any:
         """Follow no redirection: each host has its own credentials, proxy and trust."""
         import base64
+        import urllib.parse
         import urllib.request
 
-        parts = urlsplit(url)
+        parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https"):
             raise OSError("only http, https and file URLs are read, not %s" % url)
         server, proxies = parts.netloc.rpartition("@")[2], self.settings.proxies
@@ -286,6 +289,7 @@ def _links_of_json(text: str) -> "dict[str, str]":
 
 def _links_of_html(text: str) -> "dict[str, str]":
     import html
+    from urllib.parse import unquote
 
     # A real parser needs a second for the two megabytes of a large project.
     found = re.findall(r"(?is)<a\s[^>]*?\bhref\s*=\s*([\"'])(.*?)\1", text)

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from typing import Callable, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from protoprimer.errors import ConfigurationError, InstallError
 from protoprimer.formats.markers import marker_holds
@@ -252,6 +251,8 @@ def _as_pylock(package: TomlTable) -> TomlTable:
     if "registry" in source:
         entry["wheels"] = hashes
     elif "git" in source:
+        from urllib.parse import parse_qs, urlsplit
+
         # uv's form is https://host/repository?subdirectory=sub&rev=main#commit
         parts = urlsplit(source["git"])
         asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
@@ -298,6 +299,8 @@ def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
         pass  # The installer will say so.
     if not wanted.url:
         return ""
+    from urllib.parse import unquote, urlsplit
+
     source, pinned = _source_of_pin(plan, package)
     asked, there = urlsplit(re.sub(r"^\w+\+", "", wanted.url)), urlsplit(pinned)
     place, revision = asked.path, ""

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import urllib.parse
 from contextlib import suppress
 
 from protoprimer.system.children import STATUS_OF_LATE, run_child
@@ -47,7 +46,11 @@ class Credentials:
     def secrets(self) -> "list[str]":
         words = {found[1] or found[0] for found in map(url_credentials, self._urls) if found}
         words |= {text for name, text in self._environ.items() if re.match(r"UV_INDEX_.*_PASSWORD\Z", name)}
-        return sorted(filter(None, words | {urllib.parse.quote(word, safe="") for word in words}))
+        if words:
+            import urllib.parse
+
+            words |= {urllib.parse.quote(word, safe="") for word in words}
+        return sorted(filter(None, words))
 
     def _of_keyring(self, url: str, user: str) -> "str | None":
         """Ask the command `keyring` as pip does: for the index, then for its host."""
@@ -71,6 +74,7 @@ class Credentials:
 
     def _of_netrc(self, url: str) -> "tuple[str, str, str] | None":
         import netrc
+        import urllib.parse
 
         usual = [home_path(self._environ, name) for name in (".netrc", "_netrc")]
         for path in [self._environ.get("NETRC", "")] + usual:
@@ -89,8 +93,10 @@ def home_path(environ: "dict[str, str]", *names: str) -> str:
 
 def url_credentials(url: str) -> "tuple[str, str] | None":
     """Return the user and password that a URL holds."""
+    from urllib.parse import unquote, urlsplit
+
     with suppress(ValueError):
-        parts, unquote = urllib.parse.urlsplit(url), urllib.parse.unquote
+        parts = urlsplit(url)
         return None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
     return None
 
@@ -102,8 +108,10 @@ def without_credentials(url: str) -> str:
 
 def server_of(url: str) -> str:
     """Return a URL's scheme, host and port; what has none as it is."""
+    from urllib.parse import urlsplit
+
     with suppress(ValueError):
-        parts = urllib.parse.urlsplit(url)
+        parts = urlsplit(url)
         if parts.netloc:
             return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2].lower())
     return url

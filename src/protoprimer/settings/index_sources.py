@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-import urllib.parse
 from contextlib import suppress
 from typing import Any, Dict, List, NamedTuple
 
@@ -189,8 +188,10 @@ def _pip_values(texts: "dict[str, str]") -> "dict[str, list[str]]":
 
 def with_credentials(url: str, name: str, environ: "dict[str, str]") -> str:
     """Return a URL with what uv's variables say of the index of this name."""
+    from urllib.parse import quote
+
     prefix = "UV_INDEX_" + re.sub(r"\W", "_", name.upper())
-    user, password = (urllib.parse.quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
+    user, password = (quote(environ.get(prefix + end, ""), safe="") for end in ("_USERNAME", "_PASSWORD"))
     if not (user or password) or url_credentials(url):
         return url
     return url.replace("://", "://%s:%s@" % (user, password), 1)

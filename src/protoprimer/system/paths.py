@@ -2,7 +2,6 @@
 
 import os
 import sys
-import urllib.parse
 from typing import Callable
 
 from protoprimer.errors import ConfigurationError
@@ -49,7 +48,9 @@ def is_utf8_path(path: str) -> bool:
 def file_url(path: str) -> str:
     """Return the `file:` URL of a path."""
     if not is_windows():
-        return "file://" + urllib.parse.quote(os.path.abspath(path), errors="surrogateescape")
+        from urllib.parse import quote
+
+        return "file://" + quote(os.path.abspath(path), errors="surrogateescape")
     from urllib.request import pathname2url
 
     return "file://" + pathname2url(os.path.abspath(path)).replace("///", "/", 1)
@@ -59,9 +60,11 @@ def path_of_file_url(url: str) -> str:
     """Return the path that a `file:` URL means; what is none is a path."""
     if not url.startswith("file:"):
         return url
-    path = urllib.parse.urlsplit(url).path
+    from urllib.parse import unquote, urlsplit
+
+    path = urlsplit(url).path
     if not is_windows():
-        return urllib.parse.unquote(path, errors="surrogateescape")
+        return unquote(path, errors="surrogateescape")
     from urllib.request import url2pathname
 
     return url2pathname(path)
