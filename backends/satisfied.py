@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from protoprimer.backends.installed import installed_distributions, metadata_values
+from protoprimer.backends.installed import metadata_values
 from protoprimer.formats.markers import marker_holds
 from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.versions import SpecifierSet
@@ -13,14 +13,15 @@ from protoprimer.project.plan import Plan
 __all__ = ["unsatisfied_requirement"]
 
 
-def unsatisfied_requirement(environment: str, plan: Plan, markers: "dict[str, Any]") -> "str | None":
+def unsatisfied_requirement(
+    installed: "dict[str, tuple[str, str]]", plan: Plan, markers: "dict[str, Any]"
+) -> "str | None":
     """Return who requires what is not installed as wanted, unless it is overridden."""
     if "no-deps" in plan.settings or any("--no-deps" in step.args for step in plan.steps):
         return None
     free = names_overridden(plan)
     stated = " ".join(plan.settings.get("dependency-metadata", []))
     restated = set(map(normalized_name, re.findall('"name": "([^"]+)"', stated)))
-    installed = installed_distributions(environment)
 
     def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
         version, path = installed[name]

@@ -175,13 +175,13 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
     started = time.time()
     with console.step("installing " + plan.summary(), "installed " + plan.summary()) as step:
         backend.install(interpreter, path, plan)
-        _refuse_unknown_extras(request, installed_distributions(path))
-        markers = marker_environment(interpreter.executable, console)
-        fault = unsatisfied_requirement(path, plan, markers)
+        installed = installed_distributions(path)
+        _refuse_unknown_extras(request, installed)
+        fault = unsatisfied_requirement(installed, plan, marker_environment(interpreter.executable, console))
         if fault is not None:
             advice = "write the lock anew: " + plan.lock_command if plan.lock else "ask for versions that fit together"
             raise InstallError(fault, plan.lock, advice)
-        step.done = "installed " + plan.told_as_installed(installed_distributions(path))
+        step.done = "installed " + plan.told_as_installed(installed)
     carried = carry(path, request.configuration, console)
     for project in plan.projects() * bool(written):
         for end in (".py", EXTENSION_SUFFIXES[-1]):
