@@ -149,7 +149,7 @@ def _serve(kind: str, main: "str | None", script: "str | None" = None) -> "NoRet
     if in_neo or not is_isolated():
         # Others' code runs in this process.
         sys.exit(status)
-    # Python would first take apart, object by object, what ends with the process anyway.
+    # Python's own end would take apart, at length, what ends anyway.
     os._exit(status_once_printed(status))
 
 

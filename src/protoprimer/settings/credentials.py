@@ -47,9 +47,9 @@ class Credentials:
         words = {found[1] or found[0] for found in map(url_credentials, self._urls) if found}
         words |= {text for name, text in self._environ.items() if re.match(r"UV_INDEX_.*_PASSWORD\Z", name)}
         if words:
-            import urllib.parse
+            from urllib.parse import quote
 
-            words |= {urllib.parse.quote(word, safe="") for word in words}
+            words |= {quote(word, safe="") for word in words}
         return sorted(filter(None, words))
 
     def _of_keyring(self, url: str, user: str) -> "str | None":

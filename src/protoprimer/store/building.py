@@ -81,7 +81,7 @@ def build_under_lock(
     store, known = request.store, request.store.all()
     with lock:
         now = store.newest(request.fingerprint)
-        # Its builder has just looked at each file of what is not known, and others wait for the lock.
+        # At what is new, its builder has just looked.
         if now is not None and (now not in known or not (request.plan.rebuild or now.faults())):
             return now
         # Waiting for the lock may have taken minutes.

@@ -85,12 +85,13 @@ def publish_environment(request: BuildRequest, generation: Generation, read_at_n
 
 def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) -> None:
     configuration, path = request.configuration, environment.path
+    directory = configuration.state_directory
     if not (configuration.is_for_once or configuration.is_fallback):
-        remember_environment(configuration.state_directory, configuration.environment_name)
+        remember_environment(directory, configuration.environment_name)
     if is_for_this_run_only(configuration):
         return
-    announced = read_ready(configuration.state_directory)
-    if announced.get("environment") == path and is_fresh(configuration.state_directory, announced):
+    announced = read_ready(directory)
+    if announced.get("environment") == path and is_fresh(directory, announced):
         # By whoever built it while this run waited.
         return
     # The one that is replaced may be about to be started.
@@ -103,18 +104,11 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
     if name is not None:
         link = configuration.path_of(name)
         if not configuration.keeps_state_elsewhere:
-            point_link(link, path, configuration.state_directory, request.console)
+            point_link(link, path, directory, request.console)
         if os.path.exists(link):
             # What is not ours counts too: where it is taken away, the link is made.
             links.append((link, path if link_target(link) == path else link))
     kept = filter(os.path.exists, [*editable_sources(path), *request.inputs.kept])
     links += [(one, os.path.realpath(one)) for one in kept]
-    write_ready(
-        configuration.state_directory,
-        path,
-        request.inputs,
-        environment.client_paths,
-        request.interpreter.executable,
-        read_at_ns,
-        links,
-    )
+    python, paths = request.interpreter.executable, environment.client_paths
+    write_ready(directory, path, request.inputs, paths, python, read_at_ns, links)

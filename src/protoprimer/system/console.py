@@ -210,11 +210,6 @@ def _put(stream: "TextIO | None", text: str) -> None:
     stream.flush()
 
 
-def _forget_unwritten(stream: TextIO) -> None:
-    # Else Python tries again at the end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
 def mask_urls(text: str) -> str:
     """Return a text without credentials in its URLs."""
     if "://" not in text:
@@ -228,7 +223,8 @@ def print_out(text: str, end: str = "\n") -> None:
     try:
         _put(sys.stdout, mask_urls(text) + end)
     except OSError as error:
-        _forget_unwritten(sys.stdout)
+        # Else Python tries again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise OutputLost("the output is lost: %s" % error.strerror) from error
 
