@@ -455,6 +455,31 @@ def test_an_interpreter_replaced_in_place_by_one_of_equal_version_is_looked_at_a
     assert clone.builds() == 1
 
 
+def test_a_link_that_leads_to_another_interpreter_of_the_same_date_is_seen(clone: clones.Clone, tmp_path: Path) -> None:
+    """Archives of interpreters have one date for all files, and version managers lead to the chosen one by a link."""
+    first, *_, last = [python for python in support.wild_pythons() if python.name not in {"3.6", "3.7"}]
+    if first == last:
+        pytest.skip("this machine has no two Pythons")
+    for python in (first, last):
+        command = [python.executable, "-I", "-c", "import os, sys; print(os.__file__, sys.base_prefix)"]
+        library = Path(subprocess.check_output(command, text=True).split()[0]).parent
+        made = tmp_path / python.name / "bin" / "python3"
+        made.parent.mkdir(parents=True)
+        shutil.copy(os.path.realpath(python.executable), made)
+        os.utime(made, (1, 1))
+        (tmp_path / python.name / "lib").mkdir()
+        (tmp_path / python.name / "lib" / library.name).symlink_to(library)
+    current = tmp_path / "current"
+    current.symlink_to(first.name)
+    clone.environ["PATH"] = f"{current / 'bin'}:{clone.environ['PATH']}"
+    clone.prime()
+    assert clone.run("./prime") == SILENT
+    current.unlink()
+    current.symlink_to(last.name)
+    assert "because interpreter cpython " in clone.prime().errors
+    assert clone.run("./prime") == SILENT
+
+
 # Killing
 
 

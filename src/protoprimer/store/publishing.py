@@ -98,8 +98,9 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
     for used in {path, announced.get("environment", path)}:
         if os.path.dirname(used) == request.store.directory and os.path.isdir(used):
             note_use(used)
-    # Inputs reached by a link may be elsewhere when that is pointed anew.
-    links = [(one, os.path.realpath(one)) for one in request.inputs.present if os.path.realpath(one) != one]
+    # What is reached by a link may be elsewhere when that is pointed anew.
+    reached = [request.interpreter.executable, *request.inputs.present]
+    links = [(one, os.path.realpath(one)) for one in reached if os.path.realpath(one) != one]
     name = configuration.text("venv-link")
     if name is not None:
         link = configuration.path_of(name)
