@@ -1,6 +1,7 @@
 """Editable wheels for Python 3.6, written by the kernel: no build backend there reads `[project]` or builds these."""
 
 import os
+import re
 from typing import Any
 
 from protoprimer.backends.installed import installed_distributions
@@ -17,7 +18,7 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: protoprimer\nRoot-Is-Purelib: true\nTag
 
 def is_beyond_builds(interpreter: Interpreter) -> bool:
     """Tell whether no build backend of this interpreter can do that."""
-    return tuple(interpreter.version_info[:2]) < (3, 7)
+    return interpreter.version_info < (3, 7)
 
 
 def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
@@ -25,8 +26,8 @@ def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
     for project in plan.projects() if is_beyond_builds(interpreter) else []:
         metadata, is_static = project.metadata, static_project_table(project) is not None
         # A project knows best which Python its own build backend runs on.
-        has_other_way = "backend-path" in metadata.table("build-system") or "flit" in " ".join(metadata.build_requires)
-        has_other_way = has_other_way or not {"setup.py", "setup.cfg"}.isdisjoint(os.listdir(project.path))
+        is_told = re.search("'backend-path'|flit", str(metadata.table("build-system")))
+        has_other_way = is_told or metadata.has_setup_py or has_file(project.path, "setup.cfg")
         if metadata.has_project_table and not has_other_way and not (is_static and project.editable):
             what = "that is not editable" if is_static else "whose [project] has dynamic fields"
             return "no build backend for Python 3.6 serves a project %s (%s)" % (what, project.path)
@@ -36,7 +37,7 @@ def why_not_buildable(interpreter: Interpreter, plan: Plan) -> "str | None":
 def static_project_table(project: ProjectToInstall) -> "dict[str, Any] | None":
     """Return `[project]` if it says all there is to the metadata."""
     table = project.metadata.table("project")
-    has_more = table.get("dynamic") or os.path.exists(os.path.join(project.path, "setup.py"))
+    has_more = table.get("dynamic") or project.metadata.has_setup_py
     return table if "name" in table and "version" in table and not has_more else None
 
 
@@ -48,11 +49,9 @@ def write_editable(project: ProjectToInstall, directory: str) -> "str | None":
     stem = "%s-%s" % (normalized_name(table["name"]).replace("-", "_"), table["version"])
     groups = dict(table.get("entry-points", {}), console_scripts=table.get("scripts", {}))
     groups["gui_scripts"] = table.get("gui-scripts", {})
-    points = ""
-    for group, names in groups.items():
-        points += "[%s]\n" % group + "".join("%s = %s\n" % pair for pair in names.items())
+    texts = ["\n".join(["[%s]" % group] + ["%s = %s" % pair for pair in groups[group].items()]) for group in groups]
     # pip fills the RECORD itself.
-    members = {"METADATA": _metadata_text(table), "WHEEL": _WHEEL, "entry_points.txt": points, "RECORD": ""}
+    members = {"METADATA": _metadata_text(table), "WHEEL": _WHEEL, "entry_points.txt": "\n".join(texts), "RECORD": ""}
     contents = {"%s.dist-info/%s" % (stem, name): text for name, text in members.items()}
     contents["__editable__.%s.pth" % stem] = "".join(line + "\n" for line in _source_directories(project))
     path = os.path.join(directory, stem + "-py3-none-any.whl")
@@ -73,22 +72,19 @@ def adopt_editable(project: ProjectToInstall, environment: str) -> None:
     origin = {"url": file_url(project.path), "dir_info": {"editable": True}}
     write_json(os.path.join(metadata, "direct_url.json"), origin)
     path, name = os.path.join(metadata, "RECORD"), os.path.basename(metadata) + "/direct_url.json,"
-    rows = text_of(path).splitlines()
-    rows = [row for row in rows if not row.startswith(name)] + [name + ","]
+    rows = [row for row in text_of(path).splitlines() if not row.startswith(name)] + [name + ","]
     write_atomically(path, "".join(row + "\n" for row in rows).encode("utf-8"))
 
 
 def _metadata_text(table: "dict[str, Any]") -> str:
     lines = ["Metadata-Version: 2.1", "Name: " + table["name"], "Version: " + table["version"]]
-    if "requires-python" in table:
-        lines.append("Requires-Python: " + table["requires-python"])
     lines += ["Requires-Dist: " + requirement for requirement in table.get("dependencies", [])]
     for extra, requirements in table.get("optional-dependencies", {}).items():
         lines.append("Provides-Extra: " + extra)
         for requirement in requirements:
             plain, _, marker = requirement.partition(";")
-            condition = "(%s) and " % marker.strip() if marker else ""
-            lines.append("Requires-Dist: %s; %sextra == '%s'" % (plain.strip(), condition, extra))
+            condition = "(%s) and " % marker if marker else ""
+            lines.append("Requires-Dist: %s; %sextra == '%s'" % (plain, condition, extra))
     return "\n".join(lines) + "\n"
 
 
@@ -96,6 +92,6 @@ def _source_directories(project: ProjectToInstall) -> "list[str]":
     tool = project.metadata.table("tool", "setuptools")
     packages = tool.get("packages")
     where = packages.get("find", {}).get("where", []) if isinstance(packages, dict) else []
-    where = where or [directory for package, directory in tool.get("package-dir", {}).items() if package == ""]
+    where = where or list(filter(None, [tool.get("package-dir", {}).get("")]))
     where = where or ["src" if os.path.isdir(os.path.join(project.path, "src")) else "."]
     return [path_at(project.path, directory) for directory in where]

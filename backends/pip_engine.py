@@ -9,7 +9,7 @@ from protoprimer.backends.base import Backend, Command, Job, file_options, path_
 from protoprimer.backends.editables import adopt_editable, is_beyond_builds, why_not_buildable, write_editable
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
-from protoprimer.formats.requirements import normalized_name
+from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.toml import load_toml
 from protoprimer.formats.versions import version_numbers
 from protoprimer.project.asked import index_options
@@ -37,7 +37,7 @@ class PipBackend(Backend):
 
     def probe(self, interpreter: Interpreter, plan: Plan) -> "str | None":
         version = self.toolbox.pip(interpreter).version
-        refusal = self.settings.refusal("pip")
+        refusal = self.settings.refusal("pip") or _refused_source(plan)
         if refusal is not None:
             return refusal
         if self.settings.uploaded_prior_to and version_numbers(version) < (26,):
@@ -237,6 +237,16 @@ class PipBackend(Backend):
                 advice = closed.opens or "look at this index, and run again"
                 advice = "correct its name, or " * (closed.closed == "not found") + advice
                 raise InstallError("%s: %s\n%s" % (first, closed.detail, rest), error.place, advice) from error
+
+
+def _refused_source(plan: Plan) -> "str | None":
+    projects = plan.workspace()[:1] + plan.all_metadata()
+    keys = {normalized_name(key) for one in projects for key in one.uv_sources}
+    for one in projects:
+        required = {asked.normal_name for asked in map(read_requirement, one.build_requires) if asked}
+        for name in sorted(required & keys):
+            return "pip cannot take %s, which a build requires, from [tool.uv.sources] (%s)" % (name, one.pyproject)
+    return None
 
 
 def _is_whole(place: str, pin: str) -> bool:

@@ -39,7 +39,7 @@ class UvBackend(Backend):
         return reason
 
     def _refused_line(self, plan: Plan) -> "str | None":
-        # Of these in a file uv heeds the host's index, or nothing; pip does what the file says.
+        # pip heeds these in a file; uv asks the host's index, or ignores them.
         index_url, others = self.settings.index_url or "", self.settings.extra_index_urls
         for line in [line for step in plan.steps for line in step.lines_of_files(plan.root)]:
             is_other = re.match("-i|--index-url", line.text) and (others or not line.text.endswith(index_url))

@@ -198,6 +198,23 @@ def test_uv_serves_where_a_requirement_file_names_the_hosts_own_index(place: Pla
     assert "--index-url" in clone.prime("--backend", "uv", status=5).errors
 
 
+def test_what_a_build_takes_from_the_repository_is_never_taken_from_an_index(place: Place) -> None:
+    """uv heeds the sources of what builds require; pip would run what a stranger has put on the index under that name."""
+    backend = "import flit_core.buildapi as flit\nbuild_wheel, build_editable = flit.build_wheel, flit.build_editable\n"
+    place.index.add("builder", "99", {"builder.py": b"raise SystemExit('a stranger')\n"})
+    build = '[build-system]\nrequires = ["flit-core", "builder"]\nbuild-backend = "builder"\n'
+    files = {
+        "tools/pyproject.toml": HEAD.replace('"app"', '"builder"') + FLIT,
+        "tools/builder.py": '"""It."""\n' + backend,
+    }
+    text = STATIC + build + '\n[tool.uv.sources]\nbuilder = { path = "tools" }\n'
+    clone = place.clone(Project("builder", {TOML: text, **MODULE, **files}, {}, {}))
+    clone.prime("--backend", "uv")
+    assert versions(clone) == {"alpha": "1.5"}
+    done = clone.prime("reboot", "--backend", "venv", status=5)
+    assert "pip cannot take builder, which a build requires, from [tool.uv.sources]" in done.errors
+
+
 @pytest.mark.parametrize("installer", WITH_UV)
 def test_a_hash_that_changed_after_the_lock_makes_it_stale(place: Place, installer: str) -> None:
     line = "alpha==1.5 --hash=sha256:@SHA:alpha-{}-py3-none-any.whl@\n"

@@ -22,6 +22,7 @@ _COMPILED = (
     r"|[/\\](CMakeLists\.txt|Cargo\.toml|meson(\.build|\.options|_options\.txt)))"
 )
 
+_IS_COMPILED = r"(ext|cffi).modules|cythonize|Extension\(|maturin|'(CMakeLists.txt|Cargo.toml|meson.build)'"
 _OF_CARGO = ("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml")
 
 
@@ -141,9 +142,8 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
             # They differ between terminals.
             if named.isupper() and "'%s'" % named in reading and named not in ("PATH", "VIRTUAL_ENV"):
                 inputs.add_variable(named)
-    scripts, others = paths + [metadata.pyproject], {"CMakeLists.txt", "Cargo.toml", "meson.build"}
-    is_compiled = re.search(r"(ext|cffi).modules|cythonize|Extension\(|maturin", "".join(map(text_of, scripts)))
-    if is_compiled or others.intersection(names_in(directory)):
+    scripts = paths + [metadata.pyproject]
+    if re.search(_IS_COMPILED, "".join(map(text_of, scripts)) + str(names_in(directory))):
         _add_compiled(directory, scripts, inputs)
 
 
@@ -155,9 +155,8 @@ def _add_compiled(directory: str, scripts: "list[str]", inputs: Inputs) -> None:
         generated = [file[:-3] + end for file in files if file.endswith(".pyx") for end in ("c", "cpp", "h")]
         found = set(filter(re.compile(_COMPILED).fullmatch, files)).difference(generated)
         inputs.add(*found)
-        for one in with_parents(place):
-            if has_file(one, "Cargo.toml"):
-                inputs.add(*(os.path.join(one, name) for name in _OF_CARGO))
+        crates = [one for one in with_parents(place) if has_file(one, "Cargo.toml")]
+        inputs.add(*(os.path.join(one, name) for one in crates for name in _OF_CARGO))
         for file in found.union(scripts):
             for named in re.findall(r"(?:\.\./)+\w[\w./-]*", text_of(file)):
                 path = path_at(file, "..", named)
@@ -187,17 +186,15 @@ def _add_cache_keys(metadata: ProjectMetadata, inputs: Inputs) -> None:
     keys = metadata.table("tool", "uv").get("cache-keys", [])
     for key in keys if isinstance(keys, list) else []:
         for kind, value in key.items() if isinstance(key, dict) else [("file", key)]:
+            path = os.path.join(metadata.directory, str(value))
             if kind == "git" and value:
                 _add_commit(metadata.directory, inputs)
-            elif not isinstance(value, str):
-                continue
             elif kind == "file":
-                inputs.add_matching(metadata.directory, value)
+                inputs.add_matching(metadata.directory, str(value))
             elif kind == "dir":
-                path = os.path.join(metadata.directory, value)
                 inputs.add_fact("the directory " + path, names_in(path), path)
             elif kind == "env":
-                inputs.add_variable(value)
+                inputs.add_variable(str(value))
 
 
 def _add_version(metadata: ProjectMetadata, inputs: Inputs) -> None:

@@ -204,7 +204,7 @@ def _refuse_other_options(plan: Plan, options: TomlTable) -> None:
         told = "".join(plan.settings.get(name, [])[:1]), str(options.get(key, ""))
         # uv writes no zeros after the second.
         now, then = (re.sub(r"\.\d+(?=Z)", "", one) for one in told)
-        is_moment = re.match(r"\d{4}-\d\d-\d\dT.*Z", now)
+        is_moment = re.match(r"\d.*T.*Z", now)
         if (now in usual) != (then in usual) or (is_moment and now != then):
             cause = "uv.lock was resolved with another %s: %s, not %s"
             raise _refused_lock(plan, cause % (key, then or "none", now or "none"))

@@ -204,10 +204,8 @@ def _read_setup_cfg(project: ProjectMetadata) -> None:
     project.name = project.name or (name if name and ":" not in name else None)
     wanted = project.setup_cfg.get("options", {}).get("python_requires")
     project.take_range(wanted, os.path.join(project.directory, "setup.cfg") + " (options.python_requires)")
-    for line in project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "").splitlines():
-        script, _, function = line.partition("=")
-        if function:
-            project.scripts.setdefault(script.strip(), function.strip())
+    told = project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "")
+    project.scripts = dict(re.findall(r"(\S+?)\s*=\s*(\S.*)", told), **project.scripts)
 
 
 def _read_setup_py(project: ProjectMetadata) -> None:

@@ -16,10 +16,10 @@ __all__ = ["RequirementLine", "add_requirement_lines", "lines_of_arguments", "li
 
 # Options of pip and uv whose value is the next word.
 _OPTION_WITH_VALUE = (
-    "-[rceifCtpP]|--(requirements?|.*constraints?|editable|.*index(-url|-strategy)?|find-links|.*-binary|.*-package|group"
+    "-[rceifCtpP]|--(requirements?|.*constraints?|editable|.*index(-url)?|find-links|.*-binary|.*-package|group"
     "|extra|overrides?|excludes?|target|prefix|root|src|.*python-version|.*platform|implementation|abi|config-settings?"
     "|global-option|.*-strategy|.*-action|progress-bar|report|keyring-provider|proxy|retries|timeout|.*-host|.*cert|log"
-    "|.*-dir|use-feature|use-deprecated|uploaded-prior-to|exclude-newer|link-mode|resolution|prerelease|torch-backend)"
+    "|.*-dir|use-(feature|deprecated)|uploaded-prior-to|exclude-newer|link-mode|resolution|prerelease|torch-backend)"
 )
 
 

@@ -50,7 +50,7 @@ def required_python_of(config: Configuration, plan: Plan) -> RequiredPython:
     note = next((project.requires_python_note for project in projects if not sources), None)
     try:
         request = parse_python_request(text)
-        ranges = [*_ranges_of(asking).items(), *_ranges_of_groups(plan)]  # type: list[tuple[str, str | ProjectMetadata]]
+        ranges = [*_ranges_of(asking).items(), *_ranges_of_groups(plan)]
         narrowing = {text: source for text, source in ranges if text not in request.text}
         sources += narrowing.values()
         narrowed = request.narrowed(list(narrowing))
@@ -84,12 +84,11 @@ def _python_that_is_asked_for(
     return (",".join(ranges), list(ranges.values())) if ranges else (OLDEST_SUPPORTED_PYTHON, [])
 
 
-def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, ProjectMetadata]":
+def _ranges_of(projects: "Iterable[ProjectMetadata]") -> "dict[str, str | ProjectMetadata]":
     return {project.requires_python: project for project in projects if project.requires_python}
 
 
-def _ranges_of_groups(plan: Plan) -> "Iterator[tuple[str, str]]":
-    """Yield what uv is told of the chosen groups and those they include, and where."""
+def _ranges_of_groups(plan: Plan) -> "Iterator[tuple[str, str | ProjectMetadata]]":
     for member in plan.members():
         groups = list(member.groups)
         # It grows while it is read.

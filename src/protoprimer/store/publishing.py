@@ -98,7 +98,7 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
     for used in {path, announced.get("environment", path)}:
         if os.path.dirname(used) == request.store.directory and os.path.isdir(used):
             note_use(used)
-    # What is reached by a link may be elsewhere when that is pointed anew.
+    # A link may be pointed anew.
     reached = [request.interpreter.executable, *request.inputs.present]
     links = [(one, os.path.realpath(one)) for one in reached if os.path.realpath(one) != one]
     name = configuration.text("venv-link")
