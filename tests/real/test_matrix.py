@@ -425,24 +425,6 @@ def test_the_kernel_as_the_only_file_runs_a_matrix_from_the_oldest_python(reposi
     assert [cell["status"] for cell in json.loads(done.stdout)["cells"]] == ["passed", "passed"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the interpreter that hangs is a script")
-@pytest.mark.parametrize("how", ["--jobs", pytest.param("--dry-run", marks=pytest.mark.thorough)])
-def test_an_interpreter_that_never_answers_is_waited_for_once(repository: Repository, tmp_path: Path, how: str) -> None:
-    asked, python = tmp_path / "asked", tmp_path / "never" / "python3"
-    python.parent.mkdir()
-    os.mkfifo(tmp_path / "nothing comes")
-    python.write_text(f"#!/bin/sh\necho >> '{asked}'\nread word < '{tmp_path}/nothing comes'\n")
-    python.chmod(0o755)
-    path = os.pathsep.join([os.environ["PATH"], str(python.parent)])
-    repository.configure('env = ["default", "one", "two"]', "[env]\none = {}\ntwo = {}\n")
-    arguments = ["--python", OLD, how, *(["1"] if how == "--jobs" else [])]
-    repository.run(*arguments, PATH=path)
-    assert asked.read_text() == "\n"
-    # Another matrix asks again: it may have been mended.
-    repository.run(*arguments, PATH=path)
-    assert asked.read_text() == "\n\n"
-
-
 def run_step(file: str, job: str | None, step: str, repository: Repository, **variables: str) -> tuple[int, str]:
     """Run one step's script of a workflow or an action as a runner does; return its status and what it set."""
     document = pytest.importorskip("yaml").safe_load((support.ROOT / ".github" / file).read_text(encoding="utf-8"))
