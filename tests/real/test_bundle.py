@@ -122,6 +122,22 @@ def test_a_bundle_holds_a_lock_s_own_versions_and_another_platform_s_uv(
     assert [path.name.endswith(f"-{PLATFORM}.whl") for path in bundle.glob("uv-*")] == [True]
 
 
+def test_what_a_build_backend_asks_for_by_its_hook_is_in_it(
+    new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex, backend: str
+) -> None:
+    bundle, newest = tmp_path / "bundle", oldest_and_newest()[1]
+    hook = f"\ndef get_requires_for_build_editable(settings=None):\n    return ['{LEAF}>=1']\n"
+    for name, variables in (("online", {"PIP_EXTRA_INDEX_URL": index.url}), ("a host", {})):
+        clone = new_clone(name, support.python_of(newest), **variables).project("demo").entry("prime", None, "boot")
+        builder = (clone.root / "builder.py").read_text(encoding="utf-8")
+        clone.write({"builder.py": builder + hook})
+        if variables:
+            clone.prime("bundle", str(bundle), environ=support.shared_caches())
+    command = (*without_network(), os.path.join(clone.root, "prime"), "--bundle", str(bundle), "--backend", backend)
+    clone.run(*command, environ=cut_off(clone, tmp_path))
+    assert LEAF in names_in(bundle)
+
+
 def test_nothing_is_written_where_something_else_is_nor_on_a_dry_run(
     new_clone: Callable[..., Clone], tmp_path: Path
 ) -> None:

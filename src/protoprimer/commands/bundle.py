@@ -2,11 +2,12 @@
 
 import errno
 import itertools
+import json
 import os
 from shlex import quote
 from typing import Any, NamedTuple
 
-from protoprimer.backends.base import Job, commands_of, with_option
+from protoprimer.backends.base import Job, commands_of, run_installer, with_option
 from protoprimer.backends.editables import is_beyond_builds, static_project_table
 from protoprimer.backends.pip_engine import PipBackend, requirement_for_pip
 from protoprimer.commands.matrix.cells import expanded_pythons
@@ -21,7 +22,7 @@ from protoprimer.formats.versions import PythonRequest, parse_python_request
 from protoprimer.graph import StateGraph
 from protoprimer.project.asked import sources_of_step
 from protoprimer.project.locks_read import check_lock, marker_environment, read_lock
-from protoprimer.project.plan import InstallStep, Plan, requirements_of_member
+from protoprimer.project.plan import InstallStep, Plan, ProjectToInstall, requirements_of_member
 from protoprimer.pythons.choice import PYTHON_LIST, add_python_archive, choose_interpreter
 from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
@@ -45,6 +46,15 @@ _SYSTEMS = {
 _WINDOWS_MACHINES = {"32": "x86", "amd64": "AMD64", "arm64": "ARM64"}
 # What installers take where a project has no [build-system].
 _DEFAULT_BUILD_REQUIREMENTS = ["setuptools>=40.8.0", "wheel"]
+_ASK_BUILD_BACKEND = """
+import importlib, json, os, sys
+place, backend, hook, *paths = sys.argv[1:]
+sys.path[:0] = [os.path.abspath(path) for path in paths] + [place]
+module, _, name = backend.partition(":")
+found = importlib.import_module(module)
+found = getattr(found, name) if name else found
+print("\\n" + json.dumps(list(getattr(found, hook, lambda settings: [])(None))))
+"""
 
 
 def bundle_command(
@@ -180,11 +190,16 @@ class _Collector(NamedTuple):
             for step, deep in commands_of(self.plan):
                 if deep:
                     self._add_step(step)
-            for project in self.plan.projects():
+            projects = self.plan.projects()
+            for step in self.plan.steps:
+                projects += sources_of_step(step, self.plan, self._markers()).projects
+            for project in projects:
                 # A wheel that the kernel writes is not built: this Python may have nothing that could.
                 if not (is_beyond_builds(self.interpreter) and project.editable and static_project_table(project)):
                     is_told = "requires" in project.metadata.table("build-system")
-                    self._add_what_builds(project.metadata.build_requires if is_told else _DEFAULT_BUILD_REQUIREMENTS)
+                    requires = project.metadata.build_requires if is_told else _DEFAULT_BUILD_REQUIREMENTS
+                    self._add_what_builds(requires)
+                    self._add_what_builds(self._asked_by_build_backend(project, requires))
             for name in names_in(self.directory):
                 if not name.endswith(".whl"):
                     self._make_buildable(os.path.join(self.directory, name))
@@ -243,6 +258,22 @@ class _Collector(NamedTuple):
     def _add_what_builds(self, requires: "list[str]") -> None:
         if requires:
             self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
+
+    def _asked_by_build_backend(self, project: ProjectToInstall, requires: "list[str]") -> "list[str]":
+        """Return what a build backend wants besides (PEP 517, PEP 660), such as hatchling's `editables`."""
+        import tempfile
+
+        table = project.metadata.table("build-system")
+        backend = table.get("build-backend", "setuptools.build_meta:__legacy__")
+        hook = "get_requires_for_build_" + ("editable" if project.editable else "wheel")
+        with tempfile.TemporaryDirectory(prefix="protoprimer-") as place:
+            if requires:
+                constraints = with_option("-c", filter(None, [self.plan.build_constraints]))
+                self._run_pip(["install", "--target", place, *constraints], requires, False, "install what")
+            command = [self.interpreter.executable, "-I", "-S", "-c", _ASK_BUILD_BACKEND, place, backend, hook]
+            command += table.get("backend-path", [])
+            told = run_installer(self.console, backend, "tell what it requires", command, project.path, {}).output
+        return json.loads(told.splitlines()[-1])  # type: ignore[no-any-return]
 
     def _make_buildable(self, source: str) -> None:
         import tempfile
