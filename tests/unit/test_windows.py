@@ -34,6 +34,12 @@ def test_a_program_of_the_environment_is_its_own_whatever_ending_it_is_found_wit
     refuse_python_program_of_host("python", scripts, str(tmp_path), str(tmp_path), lambda: plan)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Pythons of Windows make junctions")
+def test_a_python_that_makes_no_junctions_says_so_as_a_refusal_of_the_file_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="this Python makes no junctions"):
+        files._junction_directory(str(tmp_path), str(tmp_path / "link"))
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_a_junction_is_made_where_it_can_and_no_directory_left_where_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_refused: bool

@@ -209,8 +209,10 @@ def link_directory(target: str, link: str, staging: str) -> None:
 
 def _junction_directory(target: str, link: str) -> None:
     # Unlike symbolic links, these need no privilege.
-    from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
-
+    try:
+        from _winapi import CreateJunction  # type: ignore[import-not-found,attr-defined,unused-ignore]
+    except ImportError as error:
+        raise OSError("this Python makes no junctions") from error
     if link_target(link) is not None:
         os.rmdir(link)
     try:
