@@ -61,12 +61,12 @@ def test_directories_below_are_never_looked_at(tmp_path: Path) -> None:
         ({"pyproject_toml": '[tool.poetry.dependencies]\npython = "^3.8"'}, ">=3.8,<4", "pyproject.toml:2 (tool.poetry.dependencies.python)"),
         ({"pyproject_toml": '[tool.poetry.dependencies]\npython = {version = ">=3.9"}'}, ">=3.9", "pyproject.toml:2 (tool.poetry.dependencies.python)"),
         ({"pyproject_toml": '[project]\nrequires-python = ">=3.9"\n[tool.poetry.dependencies]\npython = "^3.8"'}, ">=3.9", "pyproject.toml:2 (project.requires-python)"),
-        ({"setup_cfg": "[metadata]\nname = x\n[options]\npython_requires = >=3.7\n"}, ">=3.7", "setup.cfg (options.python_requires)"),
-        ({"setup_cfg": "[options]\npython-requires = >=3.7, <4\n", "setup_py": "from setuptools import setup\nsetup()"}, ">=3.7, <4", "setup.cfg (options.python_requires)"),
+        ({"setup_cfg": "[metadata]\nname = x\n[options]\npython_requires = >=3.7\n"}, ">=3.7", "setup.cfg:4 (options.python_requires)"),
+        ({"setup_cfg": "[options]\npython-requires = >=3.7, <4\n", "setup_py": "from setuptools import setup\nsetup()"}, ">=3.7, <4", "setup.cfg:2 (options.python_requires)"),
         ({"setup_py": "import setuptools\nsetuptools.setup(name='x',\n  python_requires='>=3.6')"}, ">=3.6", "setup.py:3 (python_requires)"),
         ({"setup_py": "from setuptools import setup\nRANGE = '>=3.6'\nsetup(python_requires=RANGE)"}, ">=3.6", "setup.py:3 (python_requires)"),
         ({"pyproject_toml": BUILD, "setup_py": "from setuptools import setup\nsetup(python_requires='>=3' '.6')"}, ">=3.6", "setup.py:2 (python_requires)"),
-        ({"setup_cfg": "[options]\npython_requires = >=3.7\n", "setup_py": "setup(python_requires='>=3.6')"}, ">=3.7", "setup.cfg (options.python_requires)"),
+        ({"setup_cfg": "[options]\npython_requires = >=3.7\n", "setup_py": "setup(python_requires='>=3.6')"}, ">=3.7", "setup.cfg:2 (options.python_requires)"),
     ],
 )  # fmt: skip
 def test_the_range_of_pythons_is_found_with_its_place(
@@ -121,7 +121,7 @@ def test_reading_setup_py_warns_of_nothing(tmp_path: Path, recwarn: pytest.Warni
     [
         ({"pyproject_toml": '[project]\nname = "x"\nrequires-python = ">=three"'}, "pyproject.toml:3 (project.requires-python)"),
         ({"pyproject_toml": '[project]\nrequires-python = ">=3.8.*"'}, "pyproject.toml:2 (project.requires-python)"),
-        ({"setup_cfg": "[options]\npython_requires = 3.7\n"}, "setup.cfg (options.python_requires)"),
+        ({"setup_cfg": "[options]\npython_requires = 3.7\n"}, "setup.cfg:2 (options.python_requires)"),
         ({"setup_py": "setup(python_requires='3.6')"}, "setup.py:1 (python_requires)"),
         ({"pyproject_toml": "[project]\nrequires-python = 3.8"}, "pyproject.toml:2 (project.requires-python)"),
         ({"pyproject_toml": "[project\n"}, "pyproject.toml:1"),
