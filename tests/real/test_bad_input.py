@@ -339,7 +339,9 @@ def test_a_path_in_which_no_environment_can_be_is_told_before_anything_is_writte
 ) -> None:
     clone = clone_in_latin_1.project("demo").entry("prime", None, "boot")
     before = clones.snapshot(clone.root)
-    assert_one_clear_message(clone.prime(status=3), ["caf", "not UTF-8", "set state-dir"])
+    assert_one_clear_message(clone.prime(status=3), ["caf", "not UTF-8", "rename it"])
+    elsewhere = {"PROTOPRIMER_STATE_DIR": str(clone.root.parent / "state")}
+    assert_one_clear_message(clone.prime(status=3, environ=elsewhere), ["caf", "not UTF-8", "rename it"])
     assert clones.snapshot(clone.root) == before
 
 

@@ -368,9 +368,9 @@ def _refuse_bad_place(config: Configuration, key: str) -> None:
         if fault or is_in_state:
             cause = "%s cannot be %r: %s" % (key, value, fault or "it is in the way of the state directory")
             raise config.error(key, cause, "name a place below the root, such as %s" % default_of_key(key))
-    if not is_utf8_path(state):
-        cause = "no environment can be made in %s: this path is not UTF-8" % os.path.dirname(state.rstrip(os.sep))
-        raise ConfigurationError(cause, None, "rename it, or set state-dir")
+    for place in filter(lambda one: not is_utf8_path(one), (config.root, config.own_state_directory)):
+        # An installer needs both: it would fail in words of its own.
+        raise ConfigurationError("no environment can be made for %s: this path is not UTF-8" % place, None, "rename it")
 
 
 def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
