@@ -68,14 +68,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, unless asked for, what costs most and tells least: the package from every Python, what is `thorough`."""
+    """Leave out, unless asked for, what costs most and tells least: what every Python repeats, what is `thorough`."""
     is_some, is_thorough = config.getoption("--kernel") == "some", config.getoption("--thorough")
     # Whoever names some of them wants these.
     in_turn = not (is_thorough or config.getoption("--wild") or config.getoption("--backends"))
     left_out = [
         item
         for item in items
-        if (is_some and _is_package_between(item))
+        if (is_some and _is_repeated_between(item))
         or (not is_thorough and _is_thorough(item))
         or (in_turn and _is_out_of_turn(item))
     ]
@@ -93,10 +93,11 @@ def _is_between(wild: object) -> bool:
     return isinstance(wild, support.WildPython) and wild not in (support.wild_pythons()[0], support.wild_pythons()[-1])
 
 
-def _is_package_between(item: pytest.Item) -> bool:
+def _is_repeated_between(item: pytest.Item) -> bool:
     parameters = _parameters(item)
     is_costly = item.get_closest_marker("costly") is not None
-    return parameters.get("kernel") == "package" and (is_costly or _is_between(parameters.get("wild_python")))
+    repeats = [is_costly, parameters.get("kernel") == "package", _is_between(parameters.get("wild_python"))]
+    return sum(repeats) > 1
 
 
 def _is_thorough(item: pytest.Item) -> bool:

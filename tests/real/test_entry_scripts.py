@@ -37,10 +37,9 @@ SHELLS = {
     "mksh": ["mksh"],
     "ksh93": ["ksh93"],
     "yash": ["yash"],
-    "yash-posix": ["yash", "-o", "posixly-correct"],
 }
-# In POSIX mode `[` is a builtin only while a program of that name is on PATH.
-SHELLS_WITH_ANY_PATH = [name for name in SHELLS if name != "yash-posix"]
+# To this one, `[` is a builtin only while a program of that name is on PATH.
+YASH_IN_POSIX_MODE = {"yash-posix": ["yash", "-o", "posixly-correct"]}
 
 # Old enough for busybox, which compares whole seconds.
 LONG_AGO_NS = time.time_ns() - 5 * 10**9 + 123_456_789
@@ -169,7 +168,7 @@ def environ(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def shell(name: str) -> list[str]:
-    command = SHELLS[name]
+    command = {**SHELLS, **YASH_IN_POSIX_MODE}[name]
     return [support.needed_tool(command[0]), *command[1:]]
 
 
@@ -270,7 +269,7 @@ def test_a_default_argument_bound_to_sys_argv_is_right(clone: Clone) -> None:
     assert started([script, "a", "b"], status=0)["argv"] == [str(script), "a", "b"]
 
 
-@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("name", [*SHELLS, *YASH_IN_POSIX_MODE])
 @pytest.mark.parametrize("main", [None, "shown:main"])
 def test_run_starts_a_program_of_the_environment_without_the_kernel(clone: Clone, name: str, main: str | None) -> None:
     script = clone.script(kind="boot", main=main)
@@ -443,7 +442,7 @@ def test_a_ready_file_cut_off_anywhere_is_never_trusted(clone: Clone) -> None:
 
 
 # yash ends with a syntax error in what it sources, whatever stands before the dot.
-@pytest.mark.parametrize("name", [name for name in SHELLS if SHELLS[name][0] != "yash"])
+@pytest.mark.parametrize("name", [name for name in SHELLS if name != "yash"])
 def test_a_ready_file_that_is_cut_off_ends_no_shell(clone: Clone, name: str) -> None:
     command = [*shell(name), str(clone.script(kind="boot", main=None))]
     ready = clone.state / "ready"
@@ -689,7 +688,7 @@ def test_python_two_gets_one_sentence(clone: Clone, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (4, b"error: no Python 3.6 or newer is on PATH; install one\n")
 
 
-@pytest.mark.parametrize("name", SHELLS_WITH_ANY_PATH)
+@pytest.mark.parametrize("name", SHELLS)
 def test_a_python_that_does_not_start_or_is_too_old_is_passed_over(clone: Clone, tmp_path: Path, name: str) -> None:
     shutil.rmtree(clone.state)
     for number, text in enumerate(("", "#!/nowhere/python\n", "#!/bin/sh\nexit 127\n", "#!/bin/sh\nexit 1\n"), 1):
@@ -705,7 +704,7 @@ def test_a_python_that_does_not_start_or_is_too_old_is_passed_over(clone: Clone,
 
 def test_no_python_gets_one_sentence(clone: Clone, tmp_path: Path) -> None:
     shutil.rmtree(clone.state)
-    for name in SHELLS_WITH_ANY_PATH:
+    for name in SHELLS:
         if shutil.which(SHELLS[name][0]) is None:
             continue
         done = ended([*shell(name), str(clone.script())], environ({"PATH": str(tmp_path)}))
@@ -720,7 +719,7 @@ def _fake_python(directory: Path, name: str, says: str) -> str:
     return str(directory)
 
 
-@pytest.mark.parametrize("name", SHELLS_WITH_ANY_PATH)
+@pytest.mark.parametrize("name", SHELLS)
 def test_which_python_is_taken_from_path(clone: Clone, tmp_path: Path, name: str) -> None:
     shutil.rmtree(clone.state)
     shim = _fake_python(tmp_path / "pyenv" / "shims", "python3", "shim")
