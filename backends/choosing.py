@@ -136,8 +136,11 @@ def _told_as_clients(method: "Callable[..., Any]", path: str, name: str) -> "Cal
         except PrimerError:
             raise
         except (Exception, SystemExit) as error:
+            place = line_in_file(path, error)
+            if place == path and not isinstance(error, NotImplementedError):
+                # What it inherits is ours, and so is such a fault.
+                raise
             cause = "the repository's backend %s failed in %s: %s: %s" % (self.name, name, type(error).__name__, error)
-            kind = BackendError if name == "probe" else InstallError
-            raise kind(cause, line_in_file(path, error), _ADVICE_ON_FILES) from error
+            raise (BackendError if name == "probe" else InstallError)(cause, place, _ADVICE_ON_FILES) from error
 
     return told

@@ -1,9 +1,12 @@
 """What is advised where an installer fails: what the cause asks for, after the installer's own words."""
 
+import errno
 import sys
+from typing import Any
 
 import pytest
 
+from protoprimer.backends import choosing
 from protoprimer.backends.base import run_installer
 from protoprimer.errors import InstallError
 from protoprimer.fetch.roads import reason_in_short
@@ -85,3 +88,13 @@ def test_of_a_failed_build_its_cause_is_told_and_what_led_to_it_is_left_to_the_l
         "import numpy",
         "ModuleNotFoundError: No module named 'numpy'",
     ]
+
+
+def test_what_a_repository_s_backend_inherits_is_not_told_as_its_own_fault() -> None:
+    nobody: Any = None
+
+    def inherited(_backend: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        choosing._told_as_clients(inherited, "/clone/ours.py", "install")(nobody)

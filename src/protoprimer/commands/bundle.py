@@ -257,7 +257,10 @@ class _Collector(NamedTuple):
 
     def _add_what_builds(self, requires: "list[str]") -> None:
         if requires:
-            self._fetch(["-c", self.plan.build_constraints] if self.plan.build_constraints else [], requires)
+            self._fetch(self._build_constraints(), requires)
+
+    def _build_constraints(self) -> "list[str]":
+        return with_option("-c", filter(None, [self.plan.build_constraints]))
 
     def _asked_by_build_backend(self, project: ProjectToInstall, requires: "list[str]") -> "list[str]":
         """Return what a build backend wants besides (PEP 517, PEP 660), such as hatchling's `editables`."""
@@ -268,8 +271,8 @@ class _Collector(NamedTuple):
         hook = "get_requires_for_build_" + ("editable" if project.editable else "wheel")
         with tempfile.TemporaryDirectory(prefix="protoprimer-") as place:
             if requires:
-                constraints = with_option("-c", filter(None, [self.plan.build_constraints]))
-                self._run_pip(["install", "--target", place, *constraints], requires, False, "install what")
+                arguments = ["install", "--target", place] + self._build_constraints()
+                self._run_pip(arguments, requires, False, "install what")
             command = [self.interpreter.executable, "-I", "-S", "-c", _ASK_BUILD_BACKEND, place, backend, hook]
             command += table.get("backend-path", [])
             told = run_installer(self.console, backend, "tell what it requires", command, project.path, {}).output

@@ -203,9 +203,10 @@ def _read_setup_cfg(project: ProjectMetadata) -> None:
     name = project.setup_cfg.get("metadata", {}).get("name")
     project.name = project.name or (name if name and ":" not in name else None)
     wanted = project.setup_cfg.get("options", {}).get("python_requires")
-    path = os.path.join(project.directory, "setup.cfg")
-    line = re.split(rb"(?m)^python[-_]requires", content_of(path))[0].count(b"\n") + 1
-    project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
+    if wanted:
+        path = os.path.join(project.directory, "setup.cfg")
+        line = re.split(rb"(?m)^python[-_]requires", content_of(path))[0].count(b"\n") + 1
+        project.take_range(wanted, "%s:%d (options.python_requires)" % (path, line))
     told = project.setup_cfg.get("options.entry_points", {}).get("console_scripts", "")
     project.scripts = dict(re.findall(r"(\S+?)\s*=\s*(\S.*)", told), **project.scripts)
 
