@@ -15,73 +15,117 @@ from protoprimer.system.platform import is_windows
 
 __all__ = ["interpreter_candidates", "places_of_uv_pythons"]
 
+_LAUNCHER_SECONDS = 5.0
+
 
 def interpreter_candidates(wild: Interpreter, console: Console) -> "list[tuple[str, str]]":
     """Return path and origin of what may be an interpreter, in the documented order, each real file once."""
     candidates = {}  # type: dict[str, tuple[str, str]]
     for path, origin in _interpreter_paths(wild, console):
         real = os.path.realpath(path)
-        if real not in candidates and os.access(real, os.X_OK) and os.path.isfile(real) and not _is_shim(path, real):
-            candidates[real] = path, origin
+        if real in candidates:
+            continue
+        is_program = os.path.isfile(real) and os.access(real, os.X_OK)
+        if is_program and not _is_shim(path, real):
+            candidates[real] = (path, origin)
     return list(candidates.values())
 
 
 def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str]]":
-    yield wild.executable, "the base of this environment" if wild.found_in_environment else wild.origin
+    """Yield path and origin of whatever has an interpreter's name, in the documented order."""
+    if wild.found_in_environment:
+        yield wild.executable, "the base of this environment"
+    else:
+        yield wild.executable, wild.origin
     search = [os.path.normpath(entry) for entry in directories_on_path()]
-    # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
-    managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
-    for origin, directory in _installation_roots(managers):
-        for prefix in sorted(paths_in(directory), key=os.path.islink):
-            for path in _python_files(prefix if is_windows() else os.path.join(prefix, "bin")):
-                yield path, origin
+    yield from _managed_pythons(search)
     for directory in search:
         for path in _python_files(directory):
             yield path, "PATH"
-    for path in _registered_pythons(search, console) if is_windows() else []:
-        yield path, "registry"
+    if is_windows():
+        for path in _registered_pythons(search, console):
+            yield path, "registry"
     for directory in _system_directories():
         for path in _python_files(directory):
             yield path, "system"
 
 
+def _managed_pythons(search: "list[str]") -> "Iterator[tuple[str, str]]":
+    """Yield path and origin of what version managers have installed."""
+    # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
+    managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
+    for origin, directory in _installation_roots(managers):
+        # Managers link short versions to full ones: the full one comes first.
+        for prefix in sorted(paths_in(directory), key=os.path.islink):
+            programs = prefix if is_windows() else os.path.join(prefix, "bin")
+            for path in _python_files(programs):
+                yield path, origin
+
+
 def places_of_uv_pythons() -> "list[str]":
     """Return where uv keeps interpreters, and where else if nothing can be written there."""
-    usual = os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.join(_data_directory(), "uv", "python")
+    usual = os.environ.get("UV_PYTHON_INSTALL_DIR")
+    if not usual:
+        usual = os.path.join(_data_directory(), "uv", "python")
     return [usual, os.path.join(user_cache_directory(), "python")]
 
 
 def _data_directory() -> str:
-    data = os.environ.get("APPDATA" if is_windows() else "XDG_DATA_HOME")
-    return data or os.path.expanduser(os.path.join("~", ".local", "share"))
+    variable = "APPDATA" if is_windows() else "XDG_DATA_HOME"
+    data = os.environ.get(variable)
+    if data:
+        return data
+    return os.path.expanduser(os.path.join("~", ".local", "share"))
 
 
 def _installation_roots(managers: "list[str]") -> "list[tuple[str, str]]":
-    home, environ, data = os.path.expanduser("~"), os.environ, _data_directory()
-    pyenv = [environ.get("PYENV_ROOT", "")] + managers + [os.path.join(home, ".pyenv")]
-    asdf = [environ.get("ASDF_DATA_DIR", "")] + managers + [os.path.join(home, ".asdf")]
-    mise = environ.get("MISE_DATA_DIR") or os.path.join(data, "mise")
-    installs = [("asdf", root) for root in asdf] + [("mise", mise)]
-    roots = [("pyenv", os.path.join(root, "versions")) for root in pyenv]
-    roots += [("uv", place) for place in places_of_uv_pythons()]
-    roots += [(name, os.path.join(root, "installs", "python")) for name, root in installs]
-    return [(name, path) for name, path in roots if os.path.isabs(path)]
+    """Return the origin, and the directory whose entries are installed Pythons, for each version manager."""
+    home = os.path.expanduser("~")
+    pyenv_places = [os.environ.get("PYENV_ROOT", "")] + managers + [os.path.join(home, ".pyenv")]
+    asdf_places = [os.environ.get("ASDF_DATA_DIR", "")] + managers + [os.path.join(home, ".asdf")]
+    mise_place = os.environ.get("MISE_DATA_DIR")
+    if not mise_place:
+        mise_place = os.path.join(_data_directory(), "mise")
+    roots = []  # type: list[tuple[str, str]]
+    for place in pyenv_places:
+        roots.append(("pyenv", os.path.join(place, "versions")))
+    for place in places_of_uv_pythons():
+        roots.append(("uv", place))
+    for place in asdf_places:
+        roots.append(("asdf", os.path.join(place, "installs", "python")))
+    roots.append(("mise", os.path.join(mise_place, "installs", "python")))
+    # What a variable that is not set makes of a path is relative.
+    return [(origin, path) for origin, path in roots if os.path.isabs(path)]
 
 
 def _system_directories() -> "list[str]":
-    patterns = ["/usr/bin", "/usr/local/bin", "/opt/python*/bin", "/opt/python/*/bin", "/opt/homebrew/bin",
-                "/Library/Frameworks/Python.framework/Versions/*/bin", "/usr/libexec"]  # fmt: skip
     if is_windows():
-        patterns = [glob.escape(os.environ.get("LOCALAPPDATA", "")) + "\\Programs\\Python\\Python3*",
-                    glob.escape(os.environ.get("PROGRAMFILES", "")) + "\\Python3*"]  # fmt: skip
-    return [directory for pattern in patterns for directory in sorted(glob.glob(pattern))]
+        patterns = [
+            glob.escape(os.environ.get("LOCALAPPDATA", "")) + "\\Programs\\Python\\Python3*",
+            glob.escape(os.environ.get("PROGRAMFILES", "")) + "\\Python3*",
+        ]
+    else:
+        patterns = [
+            "/usr/bin",
+            "/usr/local/bin",
+            "/opt/python*/bin",
+            "/opt/python/*/bin",
+            "/opt/homebrew/bin",
+            "/Library/Frameworks/Python.framework/Versions/*/bin",
+            "/usr/libexec",
+        ]
+    directories = []  # type: list[str]
+    for pattern in patterns:
+        directories += sorted(glob.glob(pattern))
+    return directories
 
 
 def _registered_pythons(search: "list[str]", console: Console) -> "list[str]":
     # The launcher reads the registry (PEP 514).
-    for launcher in (os.path.join(entry, "py.exe") for entry in search):
+    for directory in search:
+        launcher = os.path.join(directory, "py.exe")
         if os.path.isfile(launcher):
-            listed = run_child([launcher, "-0p"], console, timeout=5.0)
+            listed = run_child([launcher, "-0p"], console, timeout=_LAUNCHER_SECONDS)
             return re.findall(r"(?im)[a-z]:\\.*\.exe(?=\s*$)", listed.output)
     return []
 
@@ -94,14 +138,21 @@ def _python_files(directory: str) -> "list[str]":
         # Apple's stub would offer the developer tools in a window.
         return []
     # A minimal RHEL 8 has only `platform-python`.
-    named = re.compile(r"((python|pypy)(\d+(\.\d+)?)?t?d?|platform-python)" + (r"\.exe\Z" if is_windows() else r"\Z"))
-    return [path for path in paths_in(directory) if named.match(os.path.basename(path))]
+    name_of_python = r"((python|pypy)(\d+(\.\d+)?)?t?d?|platform-python)"
+    suffix = r"\.exe" if is_windows() else ""
+    pattern = re.compile(name_of_python + suffix + r"\Z")
+    return [path for path in paths_in(directory) if pattern.match(os.path.basename(path))]
 
 
 def _is_shim(path: str, real: str) -> bool:
-    # A version manager would choose by the current directory, not by our request.
-    directories = [os.path.basename(os.path.dirname(name)) for name in (path, real)]
-    if "shims" in directories or os.path.basename(real) in ("mise", "asdf", "pyenv"):
+    """Tell whether a version manager answers here: it would choose by the current directory, not by our request."""
+    for name in (path, real):
+        if os.path.basename(os.path.dirname(name)) == "shims":
+            return True
+    if os.path.basename(real) in ("mise", "asdf", "pyenv"):
         return True
     start = start_of(real)
-    return start.startswith(b"#!") and bool(re.search(rb"/shims/|\b(pyenv|asdf|mise)\W{1,3}(exec|x)\b", start))
+    if not start.startswith(b"#!"):
+        return False
+    calls_manager = re.search(rb"/shims/|\b(pyenv|asdf|mise)\W{1,3}(exec|x)\b", start)
+    return calls_manager is not None

@@ -55,27 +55,39 @@ def choose_interpreter(
     refusals = []  # type: list[InterpreterRefusal]
     fitting = []  # type: list[Interpreter]
     for probed in all_interpreters(toolbox.cache_directory, toolbox.console):
-        misfit = interpreter_misfit(probed, request) if isinstance(probed, Interpreter) else None
         if isinstance(probed, InterpreterRefusal):
             refusals.append(probed)
-        elif misfit is None:
+            continue
+        misfit = interpreter_misfit(probed, request)
+        if misfit is None:
             fitting.append(probed)
         else:
             refusals.append(InterpreterRefusal(probed.executable, misfit, probed.version, probed.origin))
     if fitting:
         # Among equals the first.
         return max(fitting, key=lambda one: Version(one.version))
-    bundle = toolbox.settings.bundle
-    if not downloads:
-        no_download = "not tried: " + ("this run only looks" if downloads is None else "python-downloads is false")
-    elif toolbox.settings.offline and not os.path.isfile(os.path.join(bundle, PYTHON_LIST)):
-        no_download = "not tried: " + ("the bundle was made without --with-python" if bundle else "offline")
-    else:
+    no_download = _why_nothing_is_fetched(toolbox, downloads)
+    if no_download is None:
         try:
             return _fetched_interpreter(request, toolbox)
         except PrimerError as error:
             no_download = error.cause
     raise _no_interpreter_error(request, place, refusals, no_download)
+
+
+def _why_nothing_is_fetched(toolbox: ToolBox, downloads: "bool | None") -> "str | None":
+    if downloads is None:
+        return "not tried: this run only looks"
+    if not downloads:
+        return "not tried: python-downloads is false"
+    if not toolbox.settings.offline:
+        return None
+    bundle = toolbox.settings.bundle
+    if not bundle:
+        return "not tried: offline"
+    if not os.path.isfile(os.path.join(bundle, PYTHON_LIST)):
+        return "not tried: the bundle was made without --with-python"
+    return None
 
 
 def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild: bool = False) -> "str | None":
@@ -84,8 +96,10 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
         return "%s, not %s" % (interpreter.implementation, request.implementation)
     if not request.implementation and interpreter.implementation != "cpython" and not is_wild:
         return "%s, which is used only where it is asked for by name" % interpreter.implementation
-    if interpreter.free_threaded != request.free_threaded:
-        return "free-threaded, which was not asked for" if interpreter.free_threaded else "not free-threaded"
+    if interpreter.free_threaded and not request.free_threaded:
+        return "free-threaded, which was not asked for"
+    if request.free_threaded and not interpreter.free_threaded:
+        return "not free-threaded"
     if interpreter.debug:
         return "a debug build"
     if request.admits(interpreter.version):
@@ -100,7 +114,10 @@ def all_interpreters(cache_directory: str, console: Console) -> "list[Interprete
     found = {}  # type: dict[str, Interpreter | InterpreterRefusal]
     for candidate, origin in interpreter_candidates(wild_interpreter(), console):
         probed = probe_interpreter(candidate, cache_directory, console, origin)
-        path = probed.executable if isinstance(probed, Interpreter) else probed.path
+        if isinstance(probed, Interpreter):
+            path = probed.executable
+        else:
+            path = probed.path
         found.setdefault(os.path.realpath(path), probed)
     return list(found.values())
 
@@ -114,25 +131,34 @@ def selected_interpreter(
 ) -> "Interpreter | None":
     """Return what the client's selector chose, or `None` if it leaves the choice to us."""
     path = os.path.join(root, selector)
+    chosen = _path_chosen_by(path, request)
+    if chosen is None:
+        return None
+    probed = probe_interpreter(os.path.join(root, chosen), cache_directory, console, selector)
+    advice = "let it return None where it knows none that fits"
+    if isinstance(probed, InterpreterRefusal):
+        raise InterpreterError("select_python chose %s: %s" % (probed.path, probed.reason), path, advice)
+    is_implementation = request.implementation in (None, probed.implementation)
+    if not is_implementation or not request.specifiers.contains(probed.version):
+        cause = "select_python chose %s, which is not %s" % (probed, _wanted_python(request))
+        raise InterpreterError(cause, path, advice)
+    return probed
+
+
+def _path_chosen_by(selector_file: str, request: PythonRequest) -> "str | None":
+    """Call the client's `select_python`; a `ConfigurationError` if it fails or returns something else."""
     try:
-        answer = with_client_file(path, lambda module: module.select_python(str(request.specifiers)))
+        answer = with_client_file(selector_file, lambda module: module.select_python(str(request.specifiers)))
     except (Exception, SystemExit) as error:
         cause = "the python-selector failed: %s: %s" % (type(error).__name__, error)
         advice = "it is to define select_python(required), which returns a path or None"
-        raise ConfigurationError(cause, line_in_file(path, error), advice) from error
+        raise ConfigurationError(cause, line_in_file(selector_file, error), advice) from error
     if answer is None:
         return None
     if not isinstance(answer, (str, os.PathLike)) or "\0" in os.fsdecode(answer):
         cause = "select_python returned %r, which is no path" % (answer,)
-        raise ConfigurationError(cause, path, "return an interpreter's path, or None")
-    probed = probe_interpreter(os.path.join(root, os.fsdecode(answer)), cache_directory, console, selector)
-    if isinstance(probed, InterpreterRefusal):
-        cause = "%s: %s" % (probed.path, probed.reason)
-    elif request.implementation not in (None, probed.implementation) or not request.specifiers.contains(probed.version):
-        cause = "%s, which is not %s" % (probed, _wanted_python(request))
-    else:
-        return probed
-    raise InterpreterError("select_python chose " + cause, path, "let it return None where it knows none that fits")
+        raise ConfigurationError(cause, selector_file, "return an interpreter's path, or None")
+    return os.fsdecode(answer)
 
 
 def with_client_file(path: str, use: Callable[[Any], Any]) -> Any:
@@ -140,10 +166,12 @@ def with_client_file(path: str, use: Callable[[Any], Any]) -> Any:
     name = "protoprimer_client:" + path
     loader = SourceFileLoader(name, path)
     spec = spec_from_loader(name, loader)  # type: Any
+    module = module_from_spec(spec)
     # Where dataclasses look for it.
-    module = sys.modules[name] = module_from_spec(spec)
+    sys.modules[name] = module
     with contextlib.redirect_stdout(sys.stderr):
-        exec(loader.source_to_code(loader.get_data(path), path), vars(module))  # noqa: S102 - the repository's own code
+        code = loader.source_to_code(loader.get_data(path), path)
+        exec(code, vars(module))  # noqa: S102 - the repository's own code
         return use(module)
 
 
@@ -151,22 +179,34 @@ def line_in_file(path: str, error: BaseException) -> str:
     """Return `file:line` of the last place in this file that the error came from, or the file."""
     import traceback
 
-    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == path]
+    line = None  # type: int | None
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == path:
+            line = frame.lineno
     if isinstance(error, SyntaxError) and error.filename == path:
-        lines = [error.lineno]
-    return "%s:%d" % (path, lines[-1]) if lines and lines[-1] else path
+        line = error.lineno
+    if not line:
+        return path
+    return "%s:%d" % (path, line)
 
 
 def _fetched_interpreter(request: PythonRequest, toolbox: ToolBox) -> Interpreter:
-    # uv takes specifiers for every request but for the free-threaded ones, and never pyenv's names.
-    wanted = request.text if request.free_threaded else (request.implementation or "cpython") + str(request.specifiers)
+    if request.free_threaded:
+        # The one request for which uv takes no specifiers.
+        wanted = request.text
+    else:
+        # Never the request's own text: it may be a name of pyenv's, which uv does not know.
+        wanted = (request.implementation or "cpython") + str(request.specifiers)
+    # A fetch of uv has a line of its own, before this one.
     toolbox.uv()
     with toolbox.console.step("fetching %s through uv" % wanted, "fetched %s through uv" % wanted):
         _printed_by_uv_python(toolbox, ["install", wanted])
     path = _printed_by_uv_python(toolbox, ["find", "--managed-python", wanted])
     probed = probe_interpreter(path, toolbox.cache_directory, toolbox.console, "uv")
-    misfit = interpreter_misfit(probed, request) if isinstance(probed, Interpreter) else probed.reason
-    if isinstance(probed, InterpreterRefusal) or misfit:
+    if isinstance(probed, InterpreterRefusal):
+        raise PrimerError("%s is %s" % (path, probed.reason))
+    misfit = interpreter_misfit(probed, request)
+    if misfit is not None:
         raise PrimerError("%s is %s" % (path, misfit))
     return probed
 
@@ -178,55 +218,88 @@ def add_python_archive(wanted: str, toolbox: ToolBox, directory: str) -> "dict[s
     search = ["list", "--only-downloads", "--show-urls", "--all-platforms", "--output-format", "json", wanted]
     before = set(os.listdir(directory))
     try:
+        # A fetch of uv has a line of its own, before this one.
         toolbox.uv()
         with toolbox.console.step("fetching " + wanted, "fetched " + wanted):
-            found = json.loads(_printed_by_uv_python(toolbox, search)) or [{"key": wanted}]
+            listed = json.loads(_printed_by_uv_python(toolbox, search))
+            # uv itself tells that it knows none of this name.
+            found = listed[0] if listed else {"key": wanted}  # type: dict[str, Any]
             with tempfile.TemporaryDirectory() as place:
-                # What uv verified stays there.
-                _printed_by_uv_python(toolbox, ["install", "--install-dir", place, found[0]["key"]], directory)
+                # What uv verified stays in `directory`.
+                _printed_by_uv_python(toolbox, ["install", "--install-dir", place, found["key"]], directory)
     except PrimerError as error:
         advice = "name a mirror by UV_PYTHON_INSTALL_MIRROR, or bundle without --with-python"
         raise InterpreterError("uv has no archive of %s: %s" % (wanted, error.cause), None, advice) from error
-    (archive,), one = set(os.listdir(directory)) - before, found[0]
-    told = dict(one["version_parts"], name=one["implementation"], arch={"family": one["arch"]})
-    told.update({name: one[name] for name in ("os", "libc", "url", "variant") if one[name] != "default"})
-    return {one["key"]: dict(told, sha256=sha256_of_file(os.path.join(directory, archive)))}
+    (archive,) = set(os.listdir(directory)) - before
+    told = dict(found["version_parts"])
+    told["name"] = found["implementation"]
+    told["arch"] = {"family": found["arch"]}
+    for name in ("os", "libc", "url", "variant"):
+        if found[name] != "default":
+            told[name] = found[name]
+    told["sha256"] = sha256_of_file(os.path.join(directory, archive))
+    return {found["key"]: told}
 
 
 def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: str = "") -> str:
-    uv, bundle = toolbox.uv(), toolbox.settings.bundle
+    """Return what `uv python` prints; with `archives` it keeps there what it fetches.
+
+    :raises PrimerError: it failed
+    """
+    uv = toolbox.uv()
+    settings = _settings_of_uv_python(toolbox, archives)
+    settings.update(uv.environment)
+    command = uv.command + ["python"] + arguments
+    child = run_child(command, toolbox.console, toolbox.settings.root, scrubbed_environment(settings))
+    if child.status != 0:
+        raise PrimerError(_why_uv_failed(child.errors) or "uv failed with exit status %d" % child.status)
+    return child.output.strip()
+
+
+def _settings_of_uv_python(toolbox: ToolBox, archives: str) -> "dict[str, str]":
     # Proxy and certificates may be told to pip alone.
     settings = toolbox.settings.for_uv()[1]
-    settings.update(one for one in os.environ.items() if re.match(_UV_DOWNLOAD_VARIABLES, one[0]))
+    for name, value in os.environ.items():
+        if re.match(_UV_DOWNLOAD_VARIABLES, name):
+            settings[name] = value
+    bundle = toolbox.settings.bundle
     if bundle:
         settings["UV_PYTHON_DOWNLOADS_JSON_URL"] = os.path.join(bundle, PYTHON_LIST)
     if archives or bundle:
         settings["UV_PYTHON_CACHE_DIR"] = archives or bundle
-    for place in filter(can_be_made, reversed(places_of_uv_pythons())):
-        settings["UV_PYTHON_INSTALL_DIR"] = place
+    for place in places_of_uv_pythons():
+        if can_be_made(place):
+            settings["UV_PYTHON_INSTALL_DIR"] = place
+            break
     # Only uv's own place: no link in the user's ~/.local/bin, no entry in the registry.
-    settings.update(uv.environment, UV_PYTHON_INSTALL_BIN="0", UV_PYTHON_INSTALL_REGISTRY="0")
-    command, environ = uv.command + ["python"] + arguments, scrubbed_environment(settings)
-    child = run_child(command, toolbox.console, toolbox.settings.root, environ)
-    if child.status != 0:
-        # One line tells what failed; the last of the causes below it tells why.
-        lines = list(filter(None, map(str.strip, child.errors.splitlines())))
-        failed = [line for line in lines if line.startswith("error")] or lines
-        causes = [line for line in lines if line.lower().startswith("cause")] or lines[1:]
-        raise PrimerError("; ".join(failed[:1] + causes[-1:]) or "uv failed with exit status %d" % child.status)
-    return child.output.strip()
+    settings["UV_PYTHON_INSTALL_BIN"] = "0"
+    settings["UV_PYTHON_INSTALL_REGISTRY"] = "0"
+    return settings
+
+
+def _why_uv_failed(errors: str) -> str:
+    """Return the line that tells what failed, and the last of the causes below it, which tells why."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    failures = [line for line in lines if line.startswith("error")]
+    if not failures:
+        failures = lines
+    causes = [line for line in lines if line.lower().startswith("cause")]
+    if not causes:
+        causes = lines[1:]
+    return "; ".join(failures[:1] + causes[-1:])
 
 
 def _no_interpreter_error(
     request: PythonRequest, place: object, refusals: "list[InterpreterRefusal]", no_download: str
 ) -> InterpreterError:
-    reasons = {}  # type: dict[str, list[InterpreterRefusal]]
-    refusals.sort(key=lambda one: version_numbers(one.version), reverse=True)
-    for refusal in refusals:
-        reasons.setdefault(refusal.reason, []).append(refusal)
+    by_reason = {}  # type: dict[str, list[InterpreterRefusal]]
+    for refusal in sorted(refusals, key=lambda one: version_numbers(one.version), reverse=True):
+        by_reason.setdefault(refusal.reason, []).append(refusal)
     lines = ["no interpreter for " + _wanted_python(request)]
-    for reason, refused in sorted(reasons.items(), key=lambda item: -len(item[1])):
+    # The reason of most of them first.
+    for reason, refused in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         lines.append("  %s:" % reason)
-        lines += ["    %-10s %s (%s)" % (one.version or "?", one.path, one.origin) for one in refused]
+        for one in refused:
+            lines.append("    %-10s %s (%s)" % (one.version or "?", one.path, one.origin))
     lines.append("  download through uv: " + no_download)
     return InterpreterError("\n".join(lines), str(place), "install such a Python, or change what is asked for")

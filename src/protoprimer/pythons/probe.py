@@ -21,6 +21,9 @@ __all__ = [
 
 ORIGIN_OF_WILD = "this Python"
 PROBE_SECONDS = 5.0
+# An environment's Python may have to compile what it imports, on a slow disk.
+_SECONDS_OF_FIRST_START = 60.0
+_LONGEST_REASON = 200
 OLDEST_PYTHON = (3, 6)
 
 # Run by this process and by every candidate, so that both answer alike; Python 2.6 can parse it.
@@ -91,8 +94,9 @@ def wild_interpreter() -> Interpreter:
     """Return the interpreter that runs this, or the base of its environment."""
     answers = {}  # type: dict[str, Any]
     exec(_PROBE, answers)  # noqa: S102 - our own constant text, the same that other interpreters are given
-    home = _executable_at_home(answers["facts"])
-    return Interpreter(dict(answers["facts"], executable=home, base_executable=home), ORIGIN_OF_WILD)
+    facts = answers["facts"]
+    home = _executable_at_home(facts)
+    return Interpreter(dict(facts, executable=home, base_executable=home), ORIGIN_OF_WILD)
 
 
 def probe_interpreter(
@@ -100,7 +104,8 @@ def probe_interpreter(
 ) -> "Interpreter | InterpreterRefusal":
     """Return what the interpreter at `path` is, or why it cannot serve; it is asked anew where its files changed."""
     path = os.path.abspath(path)
-    memory = os.path.join(cache_directory, "interpreters", sha256_of(os.fsencode(path))[:32] + ".json")
+    name_in_cache = sha256_of(os.fsencode(path))[:32] + ".json"
+    memory = os.path.join(cache_directory, "interpreters", name_in_cache)
     facts = _remembered_facts(json_table(content_of(memory)))
     if facts is None:
         try:
@@ -126,58 +131,131 @@ def _answer_of(python: str, arguments: "list[str]", console: Console) -> "dict[s
 
 
 def _line_answered(python: str, arguments: "list[str]", console: Console, seconds: float) -> str:
+    """Return what the interpreter prints after our mark, nothing if it does not print it.
+
+    :raises PrimerError: why it does not answer
+    """
     if not os.path.isfile(python):
-        raise PrimerError("it is a dangling link" if os.path.islink(python) else "there is no such file")
+        if os.path.islink(python):
+            raise PrimerError("it is a dangling link")
+        raise PrimerError("there is no such file")
     child = run_child([python] + arguments, console, timeout=seconds)
     if child.status == STATUS_OF_LATE:
         raise PrimerError("it did not answer within %g s" % seconds)
     if child.status != 0:
         raise PrimerError(_why_child_failed(child.status, child.errors))
-    lines = [line for line in child.output.splitlines() if line.startswith(_PROBE_MARK)]
-    return lines[0][len(_PROBE_MARK) :] if lines else ""
+    for line in child.output.splitlines():
+        if line.startswith(_PROBE_MARK):
+            return line[len(_PROBE_MARK) :]
+    return ""
 
 
 def _why_child_failed(status: int, errors: str) -> str:
+    if status < 0:
+        how = "it was ended by signal %d" % -status
+    else:
+        how = "it failed with exit status %d" % status
+    told = _telling_line(errors)
+    if not told:
+        return how
+    return "%s: %s" % (how, told[:_LONGEST_REASON])
+
+
+def _telling_line(errors: str) -> str:
+    """Return the last line that names an error, else the last one."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     # A fatal error's last lines are a thread's empty stack.
-    told = next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")
-    how = "it was ended by signal %d" % -status if status < 0 else "it failed with exit status %d" % status
-    return how + (": " + told[:200] if told else "")
+    for line in reversed(lines):
+        if "rror" in line:
+            return line
+    return lines[-1] if lines else ""
 
 
 def _are_facts(facts: object) -> bool:
-    numbers = facts.get("version_info") if isinstance(facts, dict) else None
-    if not isinstance(facts, dict) or not isinstance(numbers, list) or list(map(type, numbers)) != [int, int, int]:
+    """Tell whether an answer, or what is remembered of one, has all facts, each of its type."""
+    if not isinstance(facts, dict):
         return False
-    wanted = Interpreter.__annotations__ if tuple(numbers) >= OLDEST_PYTHON else {"version": str}
-    return all(isinstance(facts.get(name), kind) for name, kind in wanted.items() if name != "version_info")
+    numbers = facts.get("version_info")
+    if not isinstance(numbers, list):
+        return False
+    if [type(number) for number in numbers] != [int, int, int]:
+        return False
+    if tuple(numbers) < OLDEST_PYTHON:
+        # It tells nothing but its version.
+        return isinstance(facts.get("version"), str)
+    for name, kind in Interpreter.__annotations__.items():
+        if name != "version_info" and not isinstance(facts.get(name), kind):
+            return False
+    return True
 
 
 def _executable_at_home(facts: "dict[str, Any]") -> str:
-    # From a link or a copy elsewhere an environment would look for its standard library there.
-    real = os.path.realpath(facts["executable"]) if facts["executable"] else ""
-    stem = "pypy" if facts["implementation"] == "pypy" else "python"
-    numbered = "%s%d.%d%s" % (stem, facts["version_info"][0], facts["version_info"][1], "t" * facts["free_threaded"])
-    directory, suffix = (facts["base_prefix"], ".exe") if is_windows() else (facts["base_prefix"] + "/bin", "")
-    names = [os.path.basename(real)] + [name + suffix for name in (numbered, stem + "3", stem)]
-    there = [path for path in (os.path.join(directory, name) for name in names if name) if os.path.isfile(path)]
-    same = [path for path in there if os.path.realpath(path) == real]
-    # Without its number a name in a shared directory such as /usr/bin may be another version's.
-    sure = [path for path in there if is_windows() or os.path.basename(path) == numbered]
-    if same or sure:
-        return (same + sure)[0]
+    """Return the interpreter that stands with its standard library.
+
+    From a link or a copy elsewhere an environment would look for its standard library there.
+    """
+    real = ""
+    if facts["executable"]:
+        real = os.path.realpath(facts["executable"])
+    numbered = _numbered_name(facts)
+    beside_library = _pythons_beside_library(facts, [os.path.basename(real), numbered])
+    for path in beside_library:
+        if os.path.realpath(path) == real:
+            return path
+    for path in beside_library:
+        # Without its number a name in a shared directory such as /usr/bin may be another version's.
+        if is_windows() or os.path.basename(path) == numbered:
+            return path
     base = str(facts["base_executable"])
-    return base if facts["found_in_environment"] and os.path.isfile(base) else real
+    if facts["found_in_environment"] and os.path.isfile(base):
+        return base
+    return real
+
+
+def _stem_of_name(facts: "dict[str, Any]") -> str:
+    if facts["implementation"] == "pypy":
+        return "pypy"
+    return "python"
+
+
+def _numbered_name(facts: "dict[str, Any]") -> str:
+    """Return the name with the version that an installation gives this interpreter, such as `python3.14t`."""
+    major, minor = facts["version_info"][:2]
+    name = "%s%d.%d" % (_stem_of_name(facts), major, minor)
+    if facts["free_threaded"]:
+        name += "t"
+    if is_windows():
+        name += ".exe"
+    return name
+
+
+def _pythons_beside_library(facts: "dict[str, Any]", preferred: "list[str]") -> "list[str]":
+    """Return the files where an installation has its interpreters: those `preferred`, then the usual names."""
+    stem = _stem_of_name(facts)
+    if is_windows():
+        directory = facts["base_prefix"]
+        usual = [stem + "3.exe", stem + ".exe"]
+    else:
+        directory = facts["base_prefix"] + "/bin"
+        usual = [stem + "3", stem]
+    found = []
+    for name in preferred + usual:
+        path = os.path.join(directory, name)
+        if os.path.isfile(path):
+            found.append(path)
+    return found
 
 
 def _facts_at_home(facts: "dict[str, Any]", console: Console) -> "dict[str, Any]":
+    """Return the facts with the executable that stands with its standard library, which is asked too."""
     if tuple(facts["version_info"]) < OLDEST_PYTHON:
         return facts
     home = _executable_at_home(facts)
     if os.path.realpath(home) != os.path.realpath(facts["executable"]):
         there = _answer_of(home, _PROBE_ARGUMENTS, console)
-        if any(there.get(name) != facts[name] for name in ("version", "implementation", "base_prefix")):
-            raise PrimerError("its standard library is that of %s, which is %s" % (home, there["version"]))
+        for name in ("version", "implementation", "base_prefix"):
+            if there.get(name) != facts[name]:
+                raise PrimerError("its standard library is that of %s, which is %s" % (home, there["version"]))
     return dict(facts, executable=home, base_executable=home)
 
 
@@ -190,36 +268,56 @@ def _file_stamp(path: str) -> "list[int] | None":
 
 
 def _remembered_facts(kept: "dict[str, Any]") -> "dict[str, Any] | None":
-    try:
-        is_ours = kept["format"] == _CACHE_FORMAT and _are_facts(kept["facts"]) and kept["stamps"]
-        if is_ours and all(_file_stamp(path) == stamp for path, stamp in kept["stamps"].items()):
-            return dict(kept["facts"])
-    except (LookupError, TypeError, AttributeError):
-        pass
-    return None
+    """Return the facts of a file in our cache, `None` if it is damaged or a file that decides has changed."""
+    facts = kept.get("facts")
+    stamps = kept.get("stamps")
+    if kept.get("format") != _CACHE_FORMAT or not _are_facts(facts):
+        return None
+    if not isinstance(stamps, dict) or not stamps:
+        return None
+    for path, stamp in stamps.items():
+        if _file_stamp(path) != stamp:
+            return None
+    return dict(facts)  # type: ignore[arg-type]
 
 
 def _remember_facts(memory: str, path: str, facts: "dict[str, Any]") -> None:
     directory = os.path.dirname(path)
-    deciding = [path, os.path.join(directory, "pyvenv.cfg"), os.path.join(os.path.dirname(directory), "pyvenv.cfg")]
+    above = os.path.dirname(directory)
+    # Whether it is inside an environment is told by these marks, which may come or go.
+    deciding = [path, os.path.join(directory, "pyvenv.cfg"), os.path.join(above, "pyvenv.cfg")]
     if "stdlib" in facts:
-        deciding += [str(facts["executable"]), os.path.join(str(facts["stdlib"]), "os.py")]
-    kept = {"format": _CACHE_FORMAT, "stamps": {name: _file_stamp(name) for name in deciding}, "facts": facts}
+        deciding.append(str(facts["executable"]))
+        deciding.append(os.path.join(str(facts["stdlib"]), "os.py"))
+    stamps = {name: _file_stamp(name) for name in deciding}
+    kept = {"format": _CACHE_FORMAT, "stamps": stamps, "facts": facts}
     keep_in_cache(memory, json.dumps(kept, indent=1, sort_keys=True).encode("ascii"))
 
 
 def verify_environment_interpreter(environment: str, interpreter: Interpreter, console: Console) -> None:
     """Raise an `InstallError` unless the environment's interpreter starts, in it, and is what it was made from."""
-    python, reason = environment_python(environment), ""
+    python = environment_python(environment)
     try:
-        # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
-        told = _line_answered(python, ["-I", "-c", _PROBE_INSIDE, environment], console, 60.0).split(" ", 2)
-        if told[:2] != [interpreter.implementation, interpreter.version]:
-            reason = "it is %s" % (" ".join(told[:2]) or "no Python")
-        elif told[2:] != ["inside"]:
-            reason = "its prefix is %s" % " ".join(told[2:])
+        fault = _fault_of_environment_python(python, environment, interpreter, console)
     except PrimerError as error:
-        reason = error.cause
-    if reason:
-        cause = "the environment made from %s does not work: %s" % (interpreter, reason)
+        fault = error.cause
+    if fault is not None:
+        cause = "the environment made from %s does not work: %s" % (interpreter, fault)
         raise InstallError(cause, python, "choose another interpreter with --python, or repair that one")
+
+
+def _fault_of_environment_python(
+    python: str, environment: str, interpreter: Interpreter, console: Console
+) -> "str | None":
+    # Not -S: until 3.13 it is `site` that sets sys.prefix to the environment.
+    arguments = ["-I", "-c", _PROBE_INSIDE, environment]
+    told = _line_answered(python, arguments, console, _SECONDS_OF_FIRST_START)
+    # The prefix may have spaces.
+    parts = told.split(" ", 2)
+    kind_and_version = parts[:2]
+    if kind_and_version != [interpreter.implementation, interpreter.version]:
+        return "it is %s" % (" ".join(kind_and_version) or "no Python")
+    prefix = " ".join(parts[2:])
+    if prefix != "inside":
+        return "its prefix is %s" % prefix
+    return None
