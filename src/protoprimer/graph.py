@@ -3,6 +3,7 @@
 from typing import Any, Callable, Iterable
 
 from protoprimer.errors import ConfigurationError, UsageError, which_are_known
+from protoprimer.signatures import signature_inside, signature_of
 
 __all__ = ["DEFINED_STATES", "DONE", "EARLIER", "NOT_NEEDED", "REACHABLE", "State", "StateGraph", "lazy", "state"]
 
@@ -30,39 +31,42 @@ class State:
         self, function: "StateFunction", name: "str | None" = None, target: "str | None" = None, replace: bool = False
     ) -> None:
         # The parameters are those of the function inside a decorator's.
-        declared = function  # type: Any
-        while hasattr(declared, "__wrapped__"):
-            declared = declared.__wrapped__
-        if not hasattr(declared, "__code__"):
+        declared = signature_inside(function)
+        if declared is None:
             raise ConfigurationError("a state must be a function, not %r" % (function,), None, "wrap it in a function")
-        code = declared.__code__
-        self.place = "%s:%d (%s)" % (code.co_filename, code.co_firstlineno, declared.__name__)
+        self.place = "%s (%s)" % (declared.place, declared.function_name)
         self.function = function
-        self.name = name or declared.__name__
+        self.name = name or declared.function_name
         self.target = target or self.name
         self.replace = replace
         self.replaced = None  # type: State | None
         if not self.name.isidentifier():
             cause = "a state's name must be one that a parameter can have, not %r" % self.name
             raise _refusal(cause, "give it that as `target`, and a name of letters, digits and '_'", self)
-        # CO_COROUTINE and CO_ASYNC_GENERATOR; a decorator may have made another function of it.
-        if getattr(function, "__code__", code).co_flags & 0x280:
+        # A decorator may run what is async inside it; then what it made is not.
+        called = signature_of(function) or declared
+        if called.is_async:
             raise _refusal("a state cannot be async", "make it def, with asyncio.run inside", self)
-        # CO_VARARGS and CO_VARKEYWORDS.
-        if code.co_flags & 0x0C or getattr(code, "co_posonlyargcount", 0):
+        if declared.has_unnamed:
             raise _refusal("the parameters of a state name other states; *, ** and / do not", None, self)
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        values = declared.__defaults__ or ()
-        defaults = dict(declared.__kwdefaults__ or {})
-        defaults.update(zip(names[code.co_argcount - len(values) :], values))
-        # A parameter with another default than `lazy` names no state.
-        self.needs = [need for need in names if defaults.get(need, lazy) is lazy]
-        self.lazy_needs = set(self.needs) & set(defaults)
+        self.needs = []  # type: list[str]
+        self.lazy_needs = set()  # type: set[str]
+        for parameter in declared.names():
+            if parameter not in declared.defaults:
+                self.needs.append(parameter)
+            elif declared.defaults[parameter] is lazy:
+                self.needs.append(parameter)
+                self.lazy_needs.add(parameter)
+            # One with another default names no state.
 
     def summary(self) -> str:
         """Return the first line of its docstring, or of what it replaces."""
         text = (self.function.__doc__ or "").strip().split("\n")[0]
-        return text or (self.replaced.summary() if self.replaced else "")
+        if text:
+            return text
+        if self.replaced is not None:
+            return self.replaced.summary()
+        return ""
 
 
 def state(
@@ -85,7 +89,9 @@ def state(
         DEFINED_STATES.append(State(declared, name, target, replace))
         return declared
 
-    return declare(function) if function is not None else declare
+    if function is None:
+        return declare
+    return declare(function)
 
 
 class StateGraph:
@@ -128,8 +134,12 @@ class StateGraph:
 
     def forget_all_but(self, names: "Iterable[str]") -> None:
         """Have all states evaluated again, apart from these."""
-        kept = [self.states[name] for name in names if name in self.states]
-        self._values = {one: self._values[one] for one in kept if one in self._values}
+        kept = {}  # type: dict[State, object]
+        for name in names:
+            one = self.states.get(name)
+            if one is not None and one in self._values:
+                kept[one] = self._values[one]
+        self._values = kept
         self._failures.clear()
         self._is_checked = False
 
@@ -163,12 +173,14 @@ class StateGraph:
 
     def state_of_target(self, target: str, place: str = "--target") -> State:
         """Return the state with this public name, which `place` asks for; UsageError if there is none."""
-        # The client's own come last.
         by_target = {one.target: one for one in self.states.values()}
-        found = by_target.get(target) or self.states.get(target)
-        if found is None:
-            raise UsageError("there is no target %r" % target, place, which_are_known(target, list(by_target)[::-1]))
-        return found
+        if target in by_target:
+            return by_target[target]
+        if target in self.states:
+            return self.states[target]
+        # The client's own were added last, and are told first.
+        known = list(reversed(list(by_target)))
+        raise UsageError("there is no target %r" % target, place, which_are_known(target, known))
 
     def needed_by(self, name: str) -> "list[str]":
         """Return the names of the states still to be reached for `name`, in order."""
@@ -178,15 +190,27 @@ class StateGraph:
 
     def status(self, target: str) -> "list[tuple[State, str]]":
         """Return each state: `done`, `done earlier`, `reachable` (on the way to `target`) or `not needed`."""
-        found, earlier = dict.fromkeys(self.states, NOT_NEEDED), []  # type: dict[str, str], list[State]
+        # What a value rests on that was given from outside.
+        earlier = []  # type: list[State]
         for need in self._given.intersection(self.states):
             self._visit(self.states[need], [], earlier)
-        found.update((one.name, EARLIER) for one in earlier)
-        found.update(dict.fromkeys(self.needed_by(target), REACHABLE))
-        return [(one, DONE if one in self._values else found[name]) for name, one in self.states.items()]
+        names_earlier = {one.name for one in earlier}
+        names_reachable = set(self.needed_by(target))
+        rows = []
+        for name, one in self.states.items():
+            if one in self._values:
+                rows.append((one, DONE))
+            elif name in names_reachable:
+                rows.append((one, REACHABLE))
+            elif name in names_earlier:
+                rows.append((one, EARLIER))
+            else:
+                rows.append((one, NOT_NEEDED))
+        return rows
 
     def _add_state(self, one: State) -> None:
-        earlier, name = self.states.get(one.name), one.name
+        name = one.name
+        earlier = self.states.get(name)
         if earlier is not None and not one.replace:
             advice = "give one another name, or replace the first with @state(replace=True)"
             raise _refusal("the state %r is defined twice" % name, advice, earlier, one)
@@ -215,7 +239,11 @@ class StateGraph:
         if one in order or one in self._values:
             return
         for need in one.needs:
-            needed = one.replaced if need == one.name else self.states.get(need)
+            if need == one.name:
+                # A replacement asks for the original by their common name.
+                needed = one.replaced
+            else:
+                needed = self.states.get(need)
             if needed is not None:
                 self._visit(needed, path + [one], order)
             elif need == one.name:
@@ -223,7 +251,8 @@ class StateGraph:
                 raise _refusal("the state %r asks for itself but replaces nothing" % need, advice, one)
             elif need not in self._provided:
                 cause = "the state %r needs %r, which does not exist" % (one.name, need)
-                raise _refusal(cause, which_are_known(need, list(self.states) + list(self._provided)), one)
+                known = list(self.states) + list(self._provided)
+                raise _refusal(cause, which_are_known(need, known), one)
         order.append(one)
 
     def _value(self, one: State) -> object:
@@ -234,17 +263,25 @@ class StateGraph:
         if not self._is_checked:
             self.check()
         try:
-            self._values[one] = one.function(**{need: self._argument(one, need) for need in one.needs})
+            arguments = {need: self._argument(one, need) for need in one.needs}
+            value = one.function(**arguments)
         except BaseException as error:
             self._failures[one] = error
             raise
-        return self._values[one]
+        self._values[one] = value
+        return value
 
     def _argument(self, one: State, need: str) -> object:
-        def value() -> object:
-            return self._value(one.replaced) if one.replaced and need == one.name else self.evaluate(need)
+        """Return what a state is given for a parameter: another one's value, or a handle that evaluates it."""
 
-        return value if need in one.lazy_needs else value()
+        def value() -> object:
+            if one.replaced is not None and need == one.name:
+                return self._value(one.replaced)
+            return self.evaluate(need)
+
+        if need in one.lazy_needs:
+            return value
+        return value()
 
 
 def _refusal(cause: str, advice: "str | None", *states: State) -> ConfigurationError:

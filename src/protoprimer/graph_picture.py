@@ -12,41 +12,63 @@ def graph_picture(graph: StateGraph, target: str, form: str) -> str:
     """Return a picture, as `text`, `mermaid` or `dot`, of the graph on the way to the state `target`."""
     rows = graph.status(target)
     if form == "text":
-        lines = [
-            "the way to %s: [x] done, [=] done earlier, [ ] to do, - not needed; <- what it needs, ? perhaps" % target,
-            "",
-        ]
-        lines += _text_lines(rows)
+        lines = _text_lines(rows, target)
+    elif form == "mermaid":
+        lines = _mermaid_lines(rows)
     else:
-        lines = (_mermaid_lines if form == "mermaid" else _dot_lines)(rows)
+        lines = _dot_lines(rows)
     return "\n".join(lines)
 
 
 def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]":
     """Return pairs of names, what leads where, with whether it does so only on a condition."""
     names = {one.name for one, _ in rows}
-    edges = [(need, one) for one, _ in rows for need in one.needs if need in names and need != one.name]
-    return [(need, one.name, need in one.lazy_needs) for need, one in edges]
+    edges = []
+    for one, _ in rows:
+        for need in one.needs:
+            is_original = need == one.name
+            if need in names and not is_original:
+                edges.append((need, one.name, need in one.lazy_needs))
+    return edges
 
 
-def _text_lines(rows: "list[tuple[State, str]]") -> "list[str]":
-    width, lines = max(len(one.name) for one, _ in rows), []
+def _text_lines(rows: "list[tuple[State, str]]", target: str) -> "list[str]":
+    heading = "the way to %s: [x] done, [=] done earlier, [ ] to do, - not needed; <- what it needs, ? perhaps" % target
+    lines = [heading, ""]
+    width = max(len(one.name) for one, _ in rows)
+    # The mark, a space before the name, and two after it.
+    indent = " " * (len(_TEXT_MARKS[DONE]) + 1 + width + 2)
     for one, status in rows:
-        known_as = " (target %s)" % one.target if one.target != one.name else ""
-        line = ("%s %-*s  %s" % (_TEXT_MARKS[status], width, one.name, one.summary() + known_as)).rstrip()
-        needs = [need + "?" * (need in one.lazy_needs) if need != one.name else "the original" for need in one.needs]
-        lines += [line] + ["%*s<- %s" % (width + 6, "", ", ".join(needs))] * bool(needs)
+        told = one.summary()
+        if one.target != one.name:
+            told += " (target %s)" % one.target
+        line = "%s %s  %s" % (_TEXT_MARKS[status], one.name.ljust(width), told)
+        lines.append(line.rstrip())
+        if one.needs:
+            needs = ", ".join(_told_need(one, need) for need in one.needs)
+            lines.append("%s<- %s" % (indent, needs))
     return lines
 
 
+def _told_need(one: State, need: str) -> str:
+    if need == one.name:
+        return "the original"
+    if need in one.lazy_needs:
+        return need + "?"
+    return need
+
+
 def _mermaid_lines(rows: "list[tuple[State, str]]") -> "list[str]":
+    lines = ["flowchart TD"]
     # The prefix keeps names apart from mermaid's own words.
-    lines = ['    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")) for one, status in rows]
+    for one, status in rows:
+        lines.append('    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")))
     for need, name, on_condition in graph_edges(rows):
-        lines.append("    s_%s %s s_%s" % (need, "-.->" if on_condition else "-->", name))
+        arrow = "-.->" if on_condition else "-->"
+        lines.append("    s_%s %s s_%s" % (need, arrow, name))
     for status, colour in PICTURE_COLOURS.items():
         lines.append("    classDef %s fill:%s" % (status.replace(" ", "_"), colour))
-    return ["flowchart TD"] + lines
+    return lines
 
 
 def _dot_lines(rows: "list[tuple[State, str]]") -> "list[str]":
@@ -54,5 +76,7 @@ def _dot_lines(rows: "list[tuple[State, str]]") -> "list[str]":
     for one, status in rows:
         lines.append('    "%s" [fillcolor="%s", tooltip="%s"]' % (one.name, PICTURE_COLOURS[status], status))
     for need, name, on_condition in graph_edges(rows):
-        lines.append('    "%s" -> "%s"%s' % (need, name, " [style=dashed]" if on_condition else ""))
-    return lines + ["}"]
+        style = " [style=dashed]" if on_condition else ""
+        lines.append('    "%s" -> "%s"%s' % (need, name, style))
+    lines.append("}")
+    return lines

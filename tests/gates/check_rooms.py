@@ -23,6 +23,7 @@ ROOMS = (
     "formats",
     "graph_picture",
     "graph",
+    "signatures",
     "system",
     "errors",
     "template_text",

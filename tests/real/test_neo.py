@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VENV = 'backend = "venv"\n'
 
 APP = '''\
-import os
+import functools, os
 from protoprimer import PrimerError, get_config, lazy, state
 
 @state
@@ -53,7 +53,14 @@ def broken(root):
 def precondition(root):
     raise PrimerError("the precondition fails", "here", "do that")
 
-def main(primer):
+def logged(function):
+    @functools.wraps(function)
+    def logging(*args, **kwargs):
+        return function(*args, **kwargs)
+    return logging
+
+@logged
+def main(*, primer):
     primer.add_option("--name", default="nobody", help="whom it is for")
     primer.default_target = "all-of-it"
 

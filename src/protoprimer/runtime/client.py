@@ -13,6 +13,7 @@ from protoprimer.graph_picture import graph_picture
 from protoprimer.runtime.switch import PATH_VARIABLE
 from protoprimer.settings.command_line import OPTIONS, CommandLine, help_text
 from protoprimer.settings.configuration import Configuration
+from protoprimer.signatures import signature_inside, signature_of
 from protoprimer.states import Invocation
 from protoprimer.system.console import print_out
 
@@ -70,28 +71,44 @@ def _import_failure(module: str, error: ImportError) -> ClientImportFailed:
 
 
 def takes_primer(function: "Callable[..., Any]") -> bool:
-    """Tell whether a main has a parameter named `primer`, or one without default."""
-    code = getattr(function, "__code__", None)
-    if code is None:
+    """Tell whether a main has a parameter named `primer`, within its decorators too, or one without default."""
+    called = signature_of(function)
+    if called is not None and called.required():
+        return True
+    declared = signature_inside(function)
+    return declared is not None and "primer" in declared.names()
+
+
+def call_client(function: "Callable[..., Any]", primer: object = None) -> Any:
+    """Call the client's main, handing it the primer if there is one; return what it returns.
+
+    :raises ConfigurationError: exit code 3: it awaits or yields, or asks for something else
+    """
+    called = signature_of(function)
+    place = called.place if called is not None else None
+    if called is not None and (called.is_async or called.is_generator):
+        cause = "the client's main awaits or yields: nobody runs it"
+        raise ConfigurationError(cause, place, "make it a plain function, with asyncio.run inside")
+    try:
+        if primer is None:
+            return function()
+        if _takes_primer_by_name(function):
+            return function(primer=primer)
+        return function(primer)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            # It is of the client's own code.
+            raise
+        cause = "the client's main cannot be called: %s" % error
+        raise ConfigurationError(cause, place, "give it no parameter, or 'primer' alone") from None
+
+
+def _takes_primer_by_name(function: "Callable[..., Any]") -> bool:
+    """Tell whether the primer's place is not the first; there a main may call it as it likes."""
+    declared = signature_inside(function)
+    if declared is None or "primer" not in declared.names():
         return False
-    names = code.co_varnames[: code.co_argcount]
-    return "primer" in names or len(names) > len(function.__defaults__ or ())
-
-
-def call_client(function: "Callable[..., Any]", *handed: object) -> Any:
-    """Call the client's main and return what it returns; refuse one that awaits or yields."""
-    code = getattr(function, "__code__", None)
-    cause, advice = "awaits or yields: nobody runs it", "make it a plain function, with asyncio.run inside"
-    # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR.
-    if code is None or not code.co_flags & 0x2A0:
-        try:
-            return function(*handed)
-        except TypeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise
-            cause, advice = "cannot be called: %s" % error, "give it no parameter, or 'primer' alone"
-    place = "%s:%d" % (code.co_filename, code.co_firstlineno) if code is not None else None
-    raise ConfigurationError("the client's main " + cause, place, advice)
+    return declared.positional[:1] != ["primer"]
 
 
 def held_variables() -> "dict[str, str]":

@@ -26,9 +26,12 @@ try:
             pass
     code = getattr(function, "__code__", None)
     if code:
-        wanted = code.co_varnames[: code.co_argcount]
+        wanted = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        has_required = len(wanted) > len(function.__defaults__ or ()) + len(function.__kwdefaults__ or ())
+        # Inside a decorator may be a function that asks for the primer.
+        may_want = "primer" in wanted or (kind == "boot" and hasattr(function, "__wrapped__"))
         # These bits of co_flags mark generators, coroutines and asynchronous generators.
-        if "primer" in wanted or len(wanted) > len(function.__defaults__ or ()) or code.co_flags & 0x2A0:
+        if may_want or has_required or code.co_flags & 0x2A0:
             function = None
     if callable(function):
         sys.exit(function())
