@@ -19,6 +19,8 @@ __all__ = ["STATUS_OF_LATE", "ChildResult", "Terminated", "run_child", "scrubbed
 
 # For an interrupted installer to remove its temporary files.
 _SECONDS_TO_TIDY = 1.0
+_BYTES_READ_AT_ONCE = 1 << 16
+_LONGEST_LINE_SHOWN = 60
 # As of the command `timeout`.
 STATUS_OF_LATE = 124
 
@@ -43,7 +45,9 @@ class ChildResult(NamedTuple):
     errors: str
 
     def everything(self) -> str:
-        return "\n".join(part.strip("\n") for part in (self.output, self.errors) if part.strip())
+        """Return all that it printed, what went to stdout first."""
+        parts = [part.strip("\n") for part in (self.output, self.errors) if part.strip()]
+        return "\n".join(parts)
 
 
 class Terminated(BaseException):
@@ -57,12 +61,12 @@ class Terminated(BaseException):
 
 def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, str]":
     """Return this process's variables, less those that steer Python, pip, uv or protoprimer, plus `extra`."""
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _HARMLESS_VARIABLES or not name.startswith(_LEAKING_PREFIXES)
-    }
-    environ.update(extra or {})
+    environ = {}
+    for name, value in os.environ.items():
+        if name in _HARMLESS_VARIABLES or not name.startswith(_LEAKING_PREFIXES):
+            environ[name] = value
+    if extra is not None:
+        environ.update(extra)
     return environ
 
 
@@ -80,33 +84,42 @@ def run_child(
     :raises InstallError: it could not be started
     :raises Terminated: a signal asks this process to end; the child and all that it had started are gone
     """
-    import subprocess
-
     console.record("$ " + " ".join(arguments))
-    stdin, pipe = subprocess.DEVNULL if input_text is None else subprocess.PIPE, subprocess.PIPE
-    variables = scrubbed_environment() if environ is None else environ
-    try:
-        child = subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=variables)
-    except (OSError, ValueError) as error:
-        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
+    if environ is None:
+        environ = scrubbed_environment()
+    child = _started(arguments, cwd, environ, has_input=input_text is not None)
     # Not `communicate` again and again: Python 3.6 cannot once the child has closed one of its pipes (bpo-35182).
     readers = [_Reader(stream) for stream in (child.stdout, child.stderr) if stream is not None]
     with _raised_terminations():
         try:
-            if child.stdin is not None:
+            if child.stdin is not None and input_text is not None:
                 # The child may end without having read all of it.
                 with suppress(OSError), child.stdin:
-                    child.stdin.write((input_text or "").encode("utf-8"))
+                    child.stdin.write(input_text.encode("utf-8"))
             status = _status_of_child(child, readers, console, time.monotonic() + timeout)
         except BaseException:
             _end_family(child)
             raise
-    result = ChildResult(status, *[reader.printed() for reader in readers])
+    output, errors = [reader.printed() for reader in readers]
+    result = ChildResult(status, output, errors)
     for line in result.everything().splitlines():
         console.record("  " + line)
     if status != 0:
         console.record("  exit status %d" % status)
     return result
+
+
+def _started(
+    arguments: "list[str]", cwd: "str | None", environ: "dict[str, str]", has_input: bool
+) -> "subprocess.Popen[bytes]":
+    import subprocess
+
+    stdin = subprocess.PIPE if has_input else subprocess.DEVNULL
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=environ)
+    except (OSError, ValueError) as error:
+        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
 
 
 def _status_of_child(
@@ -141,10 +154,15 @@ class _Reader:
 
     def _read(self) -> None:
         with self._stream:
-            for part in iter(lambda: os.read(self._stream.fileno(), 1 << 16), b""):
+            while True:
+                # Whatever is there already, without waiting for more.
+                part = os.read(self._stream.fileno(), _BYTES_READ_AT_ONCE)
+                if not part:
+                    return
                 self._parts.append(part)
 
     def printed(self) -> str:
+        """Return what was printed until now."""
         return b"".join(self._parts).decode("utf-8", "replace")
 
 
@@ -155,27 +173,43 @@ def _raised_terminations() -> "Iterator[None]":
     def heed(number: int, _frame: object) -> None:
         raise Terminated(number)
 
-    is_main = threading.current_thread() is threading.main_thread()
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if is_main and hasattr(signal, name)]
-    # Who has other wishes for them, such as nohup, has set them.
-    numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, heed)
+    heeded = []  # type: list[int]
+    # Python lets no other thread set what a signal does.
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # Who has other wishes for it, such as nohup, has set it.
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, heed)
+                heeded.append(number)
     try:
         yield
     finally:
-        for number in numbers:
+        for number in heeded:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _figures_of(printed: str) -> str:
-    # pip names each package, uv only large ones, and how many there are.
+    """Return how far an installer has come, and what it does now, as far as it prints so."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    done = {line.split()[1] for line in lines if line.startswith(("Collecting ", "Downloaded ", "Built "))}
-    total = re.findall(r"(?m)^(?:Resolved|Installing) (\d+) packages", printed)
-    figures = "%d%s packages" % (len(done), " of " + total[-1] if total else "") if len(done) > 1 else ""
-    last = lines[-1][:60] if lines and lines[-1].startswith(("Downloading ", "Building ", "Resolved ")) else ""
-    return ", ".join(filter(None, [figures, last]))
+    parts = [_packages_done(printed, lines)]
+    if lines and lines[-1].startswith(("Downloading ", "Building ", "Resolved ")):
+        parts.append(lines[-1][:_LONGEST_LINE_SHOWN])
+    return ", ".join(part for part in parts if part)
+
+
+def _packages_done(printed: str, lines: "list[str]") -> str:
+    # pip names each package, uv only large ones, and how many there are.
+    done = set()
+    for line in lines:
+        if line.startswith(("Collecting ", "Downloaded ", "Built ")):
+            done.add(line.split()[1])
+    if len(done) < 2:
+        return ""
+    totals = re.findall(r"(?m)^(?:Resolved|Installing) (\d+) packages", printed)
+    if totals:
+        return "%d of %s packages" % (len(done), totals[-1])
+    return "%d packages" % len(done)
 
 
 def _end_family(child: "subprocess.Popen[bytes]") -> None:

@@ -36,6 +36,13 @@ __all__ = [
 ]
 
 
+_BYTES_THAT_TELL_A_KIND = 1024
+# In seconds, one and a half together.
+_PAUSES_BEFORE_RENAMING_AGAIN = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8)
+# How Windows tells where a junction leads.
+_WINDOWS_LONG_PATH = "\\\\?\\"
+
+
 def temporary_name(path: str) -> str:
     """Return an unused name beside `path`; a pid would not do, since containers share directories."""
     return "%s.%s.tmp" % (path, os.urandom(8).hex())
@@ -49,7 +56,9 @@ def sha256_of(content: bytes) -> str:
 def read_file(path: str) -> bytes:
     """Return what is in a file; `OSError` also for a pipe or a device, which may have no end."""
     mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.samefile(path, os.devnull)):
+    # Opening a directory tells that it is one.
+    is_file = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    if not is_file and not os.path.samefile(path, os.devnull):
         raise OSError(errno.EINVAL, "it is a pipe or a device")
     with open(path, "rb") as stream:
         return stream.read()
@@ -81,7 +90,7 @@ def start_of(path: str) -> bytes:
     """Return what tells a file's kind, nothing if it cannot be read."""
     try:
         with open(path, "rb") as stream:
-            return stream.read(1024)
+            return stream.read(_BYTES_THAT_TELL_A_KIND)
     except OSError:
         return b""
 
@@ -102,7 +111,9 @@ def json_table(content: bytes) -> "dict[str, Any]":
         found = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return found
 
 
 def names_in(directory: str) -> "list[str]":
@@ -125,9 +136,13 @@ def is_within(path: str, directory: str) -> bool:
 
 def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:
     """Write a file that is seen old or new, never torn; if not `durable`, a power loss may empty it."""
+
+    def opened_with_mode(name: str, flags: int) -> int:
+        return os.open(name, flags, mode)
+
     temporary = temporary_name(path)
     try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+        with open(temporary, "xb", opener=opened_with_mode) as stream:
             stream.write(content)
             if durable:
                 stream.flush()
@@ -141,7 +156,8 @@ def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool
 
 def write_json(path: str, value: object, durable: bool = True) -> None:
     """Write a value as JSON, as `write_atomically` does."""
-    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii"), durable=durable)
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    write_atomically(path, text.encode("ascii"), durable=durable)
 
 
 def keep_in_cache(path: str, content: bytes) -> None:
@@ -153,12 +169,13 @@ def keep_in_cache(path: str, content: bytes) -> None:
 
 def replace_file(source: str, target: str) -> None:
     """Rename a file, also over another that somebody may be reading."""
-    # Windows renames onto no file that is open, as it is for a moment wherever others read it.
-    for pause in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8) if is_windows() else ():
-        with suppress(PermissionError):
-            os.replace(source, target)
-            return
-        time.sleep(pause)
+    if is_windows():
+        # It renames onto no file that is open, as it is for a moment wherever others read it.
+        for pause in _PAUSES_BEFORE_RENAMING_AGAIN:
+            with suppress(PermissionError):
+                os.replace(source, target)
+                return
+            time.sleep(pause)
     os.replace(source, target)
 
 
@@ -174,7 +191,10 @@ def remove_tree(path: str) -> None:
             if is_directory or is_windows():
                 # Elsewhere a file's mode may be shared with a tool's cache by a hard link.
                 os.chmod(failed, 0o700)
-            os.rmdir(failed) if is_directory else os.unlink(failed)
+            if is_directory:
+                os.rmdir(failed)
+            else:
+                os.unlink(failed)
 
     shutil.rmtree(path, onerror=make_writable_and_retry)
 
@@ -185,7 +205,8 @@ def link_target(path: str) -> "str | None":
         target = os.readlink(path)
     except (OSError, ValueError, AttributeError):
         return None
-    target = target[4:] if target.startswith("\\\\?\\") else target
+    if target.startswith(_WINDOWS_LONG_PATH):
+        target = target[len(_WINDOWS_LONG_PATH) :]
     return path_at(os.path.dirname(path), target)
 
 

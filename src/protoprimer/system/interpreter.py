@@ -34,7 +34,10 @@ class Interpreter:
 
     def __str__(self) -> str:
         kind = {"cpython": "CPython", "pypy": "PyPy"}.get(self.implementation, self.implementation)
-        return "%s %s%s (%s, %s)" % (kind, self.version, "t" * self.free_threaded, self.executable, self.origin)
+        version = self.version
+        if self.free_threaded:
+            version += "t"
+        return "%s %s (%s, %s)" % (kind, version, self.executable, self.origin)
 
 
 class InterpreterRefusal(NamedTuple):

@@ -26,17 +26,21 @@ __all__ = [
 
 def scripts_directory(environment: str) -> str:
     """Return the directory of an environment's executables."""
-    return os.path.join(environment, "Scripts" if is_windows() else "bin")
+    if is_windows():
+        return os.path.join(environment, "Scripts")
+    return os.path.join(environment, "bin")
 
 
 def environment_python(environment: str) -> str:
     """Return where an environment's interpreter is, or would be."""
-    return os.path.join(scripts_directory(environment), "python.exe" if is_windows() else "python")
+    name = "python.exe" if is_windows() else "python"
+    return os.path.join(scripts_directory(environment), name)
 
 
 def directories_on_path() -> "list[str]":
     """Return the directories on PATH; relative ones are never searched."""
-    return list(filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)))
+    entries = os.environ.get("PATH", "").split(os.pathsep)
+    return [entry for entry in entries if os.path.isabs(entry)]
 
 
 def is_utf8_path(path: str) -> bool:
@@ -83,20 +87,33 @@ def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
         raise ConfigurationError(cause, "the variable PROTOPRIMER_CACHE", "give the whole path, from / on")
     if is_windows() and os.environ.get("LOCALAPPDATA"):
         return os.path.join(os.environ["LOCALAPPDATA"], "protoprimer", "Cache")
-    home = os.environ.get("HOME") or os.path.expanduser("~")
-    usual = os.path.join(home, "Library/Caches" if sys.platform == "darwin" else ".cache")
-    if os.environ.get("XDG_CACHE_HOME", "").startswith("/"):
-        usual = os.environ["XDG_CACHE_HOME"]
-    elif home.startswith("~") or home == "/" or not os.path.isdir(home):
+    caches = _usual_place_of_caches()
+    if caches is None:
         return _private_temporary_cache()
-    path = os.path.join(usual, "protoprimer")
+    path = os.path.join(caches, "protoprimer")
     # Programs are run from it: another user's will not do, even if it can be written.
-    if can_be_made(path) and (not os.path.lexists(path) or is_own(path)):
+    is_ours = is_own(path) if os.path.lexists(path) else True
+    if is_ours and can_be_made(path):
         return path
     private = _private_temporary_cache()
     if tell is not None:
         tell("the cache %s is not yours to write: keeping tools in %s" % (path, private))
     return private
+
+
+def _usual_place_of_caches() -> "str | None":
+    """Return where this platform's programs keep their caches; `None` for a user without a home."""
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    # What is relative is to be ignored, says its specification.
+    if xdg.startswith("/"):
+        return xdg
+    home = os.environ.get("HOME") or os.path.expanduser("~")
+    # A service's user may have `/`, or a home that nobody has made; `~` is left where the user has no name.
+    if home.startswith("~") or home == "/" or not os.path.isdir(home):
+        return None
+    if sys.platform == "darwin":
+        return os.path.join(home, "Library/Caches")
+    return os.path.join(home, ".cache")
 
 
 def can_be_made(directory: str) -> bool:
@@ -123,18 +140,29 @@ def can_lock_in(directory: str) -> bool:
 
 def nearest_existing(path: str) -> str:
     """Return a path, or the directory above it, that is there."""
-    return next(filter(os.path.lexists, with_parents(path)), path)
+    for place in with_parents(path):
+        if os.path.lexists(place):
+            return place
+    return path
 
 
 def with_parents(path: str) -> "list[str]":
     """Return a path and the directories above it, the nearest first."""
+    found = [path]
     parent = os.path.dirname(path)
-    return [path] + (with_parents(parent) if parent != path else [])
+    # The directory above the topmost is itself.
+    while parent != found[-1]:
+        found.append(parent)
+        parent = os.path.dirname(parent)
+    return found
 
 
 def is_own(path: str) -> bool:
     """Tell whether a file is this user's; the superuser may work with anybody's."""
-    return not hasattr(os, "geteuid") or os.geteuid() in (0, os.lstat(path).st_uid)
+    if not hasattr(os, "geteuid"):
+        return True
+    user = os.geteuid()
+    return user in (0, os.lstat(path).st_uid)
 
 
 def owner_of(path: str) -> str:
@@ -151,13 +179,15 @@ def owner_of(path: str) -> str:
 def _private_temporary_cache() -> str:
     import tempfile
 
-    owner = os.getuid() if hasattr(os, "getuid") else "user"
-    path = os.path.join(tempfile.gettempdir(), "protoprimer-%s" % owner)
+    user = os.getuid() if hasattr(os, "getuid") else None
+    name = "protoprimer-%s" % ("user" if user is None else user)
+    path = os.path.join(tempfile.gettempdir(), name)
     try:
         os.makedirs(path, 0o700)
     except OSError:
+        is_directory = os.path.isdir(path) and not os.path.islink(path)
+        is_others = user is not None and os.lstat(path).st_uid != user
         # Somebody else's directory of that name must not feed us tools.
-        is_others = hasattr(os, "getuid") and os.lstat(path).st_uid != owner
-        if os.path.islink(path) or not os.path.isdir(path) or is_others:
-            path = tempfile.mkdtemp(prefix="protoprimer-")
+        if is_others or not is_directory:
+            return tempfile.mkdtemp(prefix="protoprimer-")
     return path

@@ -6,6 +6,7 @@ import sys
 __all__ = [
     "boot_identifier",
     "first_line_of",
+    "host_name",
     "is_windows",
     "libc_of_host",
     "machine_identifier",
@@ -41,9 +42,16 @@ def machine_of_host() -> str:
 
 def usable_cores() -> int:
     """Return how many processors this process, or its container, may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    # A container's limit: so many microseconds of each period, or the word `max`.
     quota, _, period = first_line_of("/sys/fs/cgroup/cpu.max").partition(" ")
-    return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
+    if not quota.isdigit() or not period.isdigit():
+        return cores
+    allowed = int(quota) // int(period)
+    return max(1, min(cores, allowed))
 
 
 def usable_memory() -> "int | None":
@@ -53,7 +61,9 @@ def usable_memory() -> "int | None":
     except (AttributeError, ValueError, OSError):
         return None
     limit = first_line_of("/sys/fs/cgroup/memory.max")
-    return min(total, int(limit)) if limit.isdigit() else total
+    if not limit.isdigit():
+        return total
+    return min(total, int(limit))
 
 
 def boot_identifier() -> str:
@@ -63,8 +73,14 @@ def boot_identifier() -> str:
 
 def machine_identifier() -> str:
     """Return what tells this machine from others; without better, its name."""
-    named = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host")
-    return first_line_of("/etc/machine-id") or named
+    return first_line_of("/etc/machine-id") or host_name()
+
+
+def host_name() -> str:
+    """Return this computer's name."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    return os.environ.get("COMPUTERNAME", "this host")
 
 
 def first_line_of(path: str) -> str:

@@ -22,6 +22,12 @@ __all__ = [
 ]
 
 
+# CREATE_NEW_PROCESS_GROUP of winbase.h, which `subprocess` has on Windows only.
+_NEW_PROCESS_GROUP = 0x200
+# Where a status of Windows has its sign.
+_HIGHEST_BIT = 1 << 31
+
+
 def pid_is_alive(pid: int) -> bool:
     """Tell whether a process exists on this host."""
     if is_windows():
@@ -37,45 +43,65 @@ def pid_is_alive(pid: int) -> bool:
 
 def options_of_process_group() -> "dict[str, object]":
     """Return `subprocess.Popen`'s options for a leader of a process group."""
-    return {"creationflags": 0x200} if is_windows() else {"start_new_session": True}
+    if is_windows():
+        return {"creationflags": _NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
 
 
 def signal_process_group(leader: int, number: int, kill: bool = False) -> None:
     """Send a signal to a child's group, or kill it; one that is gone does not matter."""
     with suppress(OSError):
-        if not is_windows():
-            os.killpg(leader, signal.SIGKILL if kill else number)
-        elif kill:
+        if is_windows() and kill:
             import subprocess
 
             command = ["taskkill", "/T", "/F", "/PID", str(leader)]
             subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        else:
+        elif is_windows():
+            # The only one that a group there can be sent.
             os.kill(leader, getattr(signal, "CTRL_BREAK_EVENT", number))
+        elif kill:
+            os.killpg(leader, signal.SIGKILL)
+        else:
+            os.killpg(leader, number)
 
 
 def processes_below(ancestor: int) -> "list[int]":
     """Return the ids of all that a process and its children have started, where the host tells."""
+    children = _children_by_parent()
+    found = []  # type: list[int]
+    to_ask = [ancestor]
+    while to_ask:
+        of_one = children.get(to_ask.pop(0), [])
+        found += of_one
+        to_ask += of_one
+    return found
+
+
+def _children_by_parent() -> "dict[int, list[int]]":
     children = {}  # type: dict[int, list[int]]
-    for name in filter(str.isdigit, names_in("/proc")):
+    for name in names_in("/proc"):
+        if not name.isdigit():
+            continue
         # proc(5): after the name in parentheses come the state and the parent.
         fields = first_line_of("/proc/%s/stat" % name).rpartition(")")[2].split()
         if len(fields) > 1:
-            children.setdefault(int(fields[1]), []).append(int(name))
-    found = children.get(ancestor, [])[:]
-    for process in found:
-        found += children.get(process, [])
-    return found
+            parent = int(fields[1])
+            children.setdefault(parent, []).append(int(name))
+    return children
 
 
 def end_processes(processes: "list[int]", gently: bool) -> None:
     """Kill processes, or `gently` interrupt them (not on Windows); those that are gone do not matter."""
     for process in processes:
         with suppress(OSError):
-            if not is_windows():
-                os.kill(process, signal.SIGINT if gently else signal.SIGKILL)
-            elif not gently:
-                os.kill(process, signal.SIGTERM)
+            if is_windows():
+                if not gently:
+                    # Whatever the signal, Windows ends it at once.
+                    os.kill(process, signal.SIGTERM)
+            elif gently:
+                os.kill(process, signal.SIGINT)
+            else:
+                os.kill(process, signal.SIGKILL)
 
 
 def become_command(program: str, arguments: "list[str]", environ: "dict[str, str]") -> None:
@@ -110,4 +136,6 @@ def replace_process(arguments: "list[str]", environ: "dict[str, str]", program: 
     end_child_with_this_process(int(child._handle))  # type: ignore[attr-defined,unused-ignore] # noqa: SLF001
     status = child.wait()
     # It is told without a sign there, such as 0xC000013A after Ctrl-C, and taken with one.
-    os._exit(status - (1 << 32) if status >= 1 << 31 else status)
+    if status >= _HIGHEST_BIT:
+        status -= 2 * _HIGHEST_BIT
+    os._exit(status)

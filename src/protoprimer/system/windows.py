@@ -9,7 +9,11 @@ _SYNCHRONIZE = 0x00100000
 _WAIT_TIMEOUT = 0x102
 _ERROR_ACCESS_DENIED = 5
 _LIMITS_EXTENDED = 9
-_KILL_ON_CLOSE, _SILENT_BREAKAWAY = 0x2000, 0x1000
+_KILL_ON_CLOSE = 0x2000
+_SILENT_BREAKAWAY = 0x1000
+# A JOBOBJECT_EXTENDED_LIMIT_INFORMATION: two times, the flags, what follows them.
+_FORM_OF_LIMITS = "@qqINNINII6Q4N"
+_NUMBERS_AFTER_FLAGS = 16
 
 
 def windows_pid_is_alive(pid: int) -> bool:
@@ -32,9 +36,13 @@ def end_child_with_this_process(child_handle: int) -> bool:
     kernel32 = _kernel32()
     # The system closes the job's handle with this process, and then ends what is in the job.
     job = kernel32.CreateJobObjectW(None, None)
-    # A JOBOBJECT_EXTENDED_LIMIT_INFORMATION that sets nothing but flags.
-    limits = struct.pack("@qqINNINII6Q4N", 0, 0, _KILL_ON_CLOSE | _SILENT_BREAKAWAY, *([0] * 16))
-    if not job or not kernel32.SetInformationJobObject(job, _LIMITS_EXTENDED, limits, len(limits)):
+    if not job:
+        return False
+    flags = _KILL_ON_CLOSE | _SILENT_BREAKAWAY
+    # Nothing else is limited.
+    rest = [0] * _NUMBERS_AFTER_FLAGS
+    limits = struct.pack(_FORM_OF_LIMITS, 0, 0, flags, *rest)
+    if not kernel32.SetInformationJobObject(job, _LIMITS_EXTENDED, limits, len(limits)):
         return False
     return bool(kernel32.AssignProcessToJobObject(job, child_handle))
 
@@ -46,7 +54,8 @@ def _kernel32() -> "Any":
     # A handle is as wide as a pointer; by default a result is taken for an int.
     for name in ("OpenProcess", "CreateJobObjectW"):
         getattr(kernel32, name).restype = ctypes.c_void_p
-    handle, number = ctypes.c_void_p, ctypes.c_uint32
+    handle = ctypes.c_void_p
+    number = ctypes.c_uint32
     kernel32.WaitForSingleObject.argtypes = [handle, number]
     kernel32.CloseHandle.argtypes = [handle]
     kernel32.SetInformationJobObject.argtypes = [handle, ctypes.c_int, ctypes.c_char_p, number]
