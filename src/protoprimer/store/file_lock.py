@@ -11,8 +11,8 @@ from typing import Any, Callable, Iterator
 
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
-from protoprimer.system.files import content_of, json_table, remove_tree, text_of, write_atomically
-from protoprimer.system.platform import boot_identifier, first_line_of, is_windows, machine_identifier
+from protoprimer.system.files import content_of, json_table, names_in, remove_tree, text_of, write_atomically
+from protoprimer.system.platform import boot_identifier, first_line_of, host_name, is_windows, machine_identifier
 from protoprimer.system.processes import pid_is_alive
 
 __all__ = [
@@ -26,7 +26,14 @@ __all__ = [
 ]
 
 SECONDS_BEFORE_A_WAIT_IS_SAID = 2.0
+_FIRST_SECONDS_BETWEEN_TRIES = 0.001
 _LONGEST_SECONDS_BETWEEN_TRIES = 0.05
+# proc(5): where the state and the start are among the fields after a process's name, which is in parentheses.
+_FIELD_OF_STATE = 0
+_FIELD_OF_START = 19
+# Nobody can read byte 0, which Windows locks.
+_START_OF_HOLDER = 1
+_LONGEST_HOLDER = 4096
 # What a file system without locks answers; EINVAL is FUSE's.
 _LOCK_REFUSALS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF)
 
@@ -58,7 +65,7 @@ def this_process() -> "dict[str, Any]":
         namespace = ""
     return {
         "pid": os.getpid(),
-        "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this host"),
+        "host": host_name(),
         "machine": machine_identifier(),
         "boot": boot_identifier(),
         # A container may share its host's name and boot, but not its pids.
@@ -75,23 +82,35 @@ def utc_time(seconds: float) -> str:
 
 def process_is_gone(holder: "dict[str, Any]") -> bool:
     """Tell whether a process, as `this_process` described it, has certainly ended."""
-    here, pid = this_process(), holder.get("pid")
-    if not isinstance(pid, int) or pid <= 0 or holder.get("machine") != here["machine"]:
+    here = this_process()
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    if holder.get("machine") != here["machine"]:
         return False
     if holder.get("boot") != here["boot"]:
         # Copied machines may share one identifier.
         return bool(holder.get("host") == here["host"])
     if holder.get("namespace") != here["namespace"]:
         return False
-    return not pid_is_alive(pid) or _start_of_process(pid) not in ("", holder.get("start"))
+    if not pid_is_alive(pid):
+        return True
+    start = _start_of_process(pid)
+    if not start:
+        # This host does not tell it.
+        return False
+    # Else another process has been given its pid.
+    return bool(start != holder.get("start"))
 
 
 def _start_of_process(pid: int) -> str:
-    # proc(5): the name in parentheses, then the state; the 22nd field of all is the start.
+    """Return when a process started, in a form of the host's, or `ended`; empty where the host does not tell."""
     fields = first_line_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
-    if len(fields) < 20:
+    if len(fields) <= _FIELD_OF_START:
         return ""
-    return "ended" if fields[0] in ("Z", "X") else fields[19]
+    if fields[_FIELD_OF_STATE] in ("Z", "X"):
+        return "ended"
+    return fields[_FIELD_OF_START]
 
 
 def lock_descriptor(descriptor: int) -> bool:
@@ -111,13 +130,15 @@ def _call_system_lock(descriptor: int, take: bool) -> None:
     if is_windows():
         import msvcrt
 
+        # What is locked are bytes, from the file's position on.
         os.lseek(descriptor, 0, os.SEEK_SET)
         mode = msvcrt.LK_NBLCK if take else msvcrt.LK_UNLCK  # type: ignore[attr-defined,unused-ignore]
         msvcrt.locking(descriptor, mode, 1)  # type: ignore[attr-defined,unused-ignore]
     else:
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if take else fcntl.LOCK_UN)
+        operation = fcntl.LOCK_EX | fcntl.LOCK_NB if take else fcntl.LOCK_UN
+        fcntl.flock(descriptor, operation)
 
 
 class FileLock:
@@ -159,7 +180,9 @@ class FileLock:
         :raises LockTimeoutError: exit code 7
         :raises InstallError: the lock file cannot be opened, or is no plain file
         """
-        started, words_due, delay = time.monotonic(), SECONDS_BEFORE_A_WAIT_IS_SAID, 0.001
+        started = time.monotonic()
+        words_due = SECONDS_BEFORE_A_WAIT_IS_SAID
+        delay = _FIRST_SECONDS_BETWEEN_TRIES
         while not self._try_to_acquire():
             waited = time.monotonic() - started
             if waited >= self._timeout:
@@ -173,32 +196,47 @@ class FileLock:
 
     def release(self) -> None:
         """Give the lock back; in a forked child it stays the parent's."""
-        if self._owner == os.getpid() and self._token:
-            _leave_held_directory(self._held, self._token)
-        elif self._owner == os.getpid():
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, 0)
-            with suppress(OSError):
-                # A child forked meanwhile may have the descriptor too.
-                _call_system_lock(self._descriptor, False)
+        if self._owner == os.getpid():
+            if self._token:
+                _leave_held_directory(self._held, self._token)
+            else:
+                self._give_back_file()
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._owner, self._token, self._descriptor = 0, "", -1
+        self._owner = 0
+        self._token = ""
+        self._descriptor = -1
+
+    def _give_back_file(self) -> None:
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        with suppress(OSError):
+            # Closing would not do: a child forked meanwhile may have the descriptor too.
+            _call_system_lock(self._descriptor, False)
 
     def _try_to_acquire(self) -> bool:
         self._prepare()
         descriptor = _open_lock_file(self.path)
+        is_locked = False
         try:
-            if not self._is_weak and self._try_strongly(descriptor):
-                self._descriptor = descriptor
+            if not self._is_weak:
+                is_locked = self._try_strongly(descriptor)
         finally:
-            if self._descriptor < 0:
+            if not is_locked:
                 os.close(descriptor)
-        return self._descriptor >= 0 or (self._is_weak and self._try_weakly())
+        if is_locked:
+            self._descriptor = descriptor
+            return True
+        if self._is_weak:
+            return self._try_weakly()
+        return False
 
     def _try_strongly(self, descriptor: int) -> bool:
         try:
-            return self._system_lock(descriptor) and self._confirm(descriptor)
+            if not self._system_lock(descriptor):
+                return False
+            if not self._may_keep(descriptor):
+                return False
         except OSError as error:
             if error.errno not in _LOCK_REFUSALS:
                 raise disk_failure("lock the lock file", self.path, error) from error
@@ -206,23 +244,25 @@ class FileLock:
             warning = "the file system refuses file locks (%s): using %s instead, which only protoprimer respects"
             self._console.warn(warning % (error.strerror, self._held))
             return False
-
-    def _confirm(self, descriptor: int) -> bool:
-        # Refusals may be passing (ENOLCK), so somebody may hold the weak form.
-        name, holder = _weak_holder(self._held)
-        if not _is_file_at(self.path, descriptor) or (name and not process_is_gone(holder)):
-            return False
         # The lock is held even if this fails.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
-            # Nobody can read byte 0, which Windows locks.
-            os.write(descriptor, b" " + _holder_text())
+            os.write(descriptor, b" " * _START_OF_HOLDER + _holder_text())
         return True
 
+    def _may_keep(self, descriptor: int) -> bool:
+        """Tell whether it is the lock of this path that we have, and nobody holds its weak form."""
+        if not _is_file_at(self.path, descriptor):
+            return False
+        # Refusals may be passing (ENOLCK), so somebody may hold it.
+        name, holder = _weak_holder(self._held)
+        return not name or process_is_gone(holder)
+
     def _try_weakly(self) -> bool:
-        strong_holder, (name, holder) = _written_holder(self.path), _weak_holder(self._held)
+        strong_holder = _written_holder(self.path)
         if strong_holder.get("machine") == machine_identifier() and not process_is_gone(strong_holder):
             return False
+        name, holder = _weak_holder(self._held)
         if name and not process_is_gone(holder):
             return False
         with told_as_disk_failure("create the lock directory", self._held):
@@ -233,14 +273,19 @@ class FileLock:
         return bool(self._token)
 
     def _name_of_holder(self) -> str:
-        holder, pid = _weak_holder(self._held)[1] or _written_holder(self.path), _pid_known_to_kernel(self.path)
+        _, holder = _weak_holder(self._held)
+        if not holder:
+            holder = _written_holder(self.path)
+        pid = _pid_known_to_kernel(self.path)
         if pid and pid != holder.get("pid"):
             # filelock does not sign: what is written is an earlier holder's, who was killed.
-            holder = {"pid": pid, "host": this_process()["host"]}
+            holder = {"pid": pid, "host": host_name()}
         if not holder.get("pid") or process_is_gone(holder):
             return "another process, which holds %s" % self.path
-        since = ", which has held %s since %s" % (self.path, holder["since"]) if holder.get("since") else ""
-        return "pid %s on %s%s" % (holder["pid"], holder.get("host"), since)
+        name = "pid %s on %s" % (holder["pid"], holder.get("host"))
+        if holder.get("since"):
+            name += ", which has held %s since %s" % (self.path, holder["since"])
+        return name
 
     def _timeout_error(self, waited: float) -> LockTimeoutError:
         advice = "wait for that process or end it, then run again; lock-timeout sets how many seconds to wait"
@@ -251,7 +296,10 @@ class FileLock:
 
 
 def _open_lock_file(path: str) -> int:
-    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_CREAT | os.O_RDWR
+    # Each of these where the system has it.
+    flags |= getattr(os, "O_NOFOLLOW", 0)
+    flags |= getattr(os, "O_BINARY", 0)
     with told_as_disk_failure("open the lock file", path):
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise InstallError("the lock file is no regular file", path, "remove it, then run again")
@@ -266,21 +314,23 @@ def _is_file_at(path: str, descriptor: int) -> bool:
 
 def _written_holder(path: str) -> "dict[str, Any]":
     with suppress(OSError), open(path, "rb", buffering=0) as stream:
-        stream.seek(1)
-        return json_table(stream.read(4096))
+        stream.seek(_START_OF_HOLDER)
+        return json_table(stream.read(_LONGEST_HOLDER))
     return {}
 
 
 def _pid_known_to_kernel(path: str) -> int:
+    """Return the pid of the holder of a file's lock as Linux tells it, 0 elsewhere."""
     locks = text_of("/proc/locks")
-    # A device on Windows has no such numbers.
-    with suppress(OSError, AttributeError):
+    try:
         status = os.stat(path)
-        # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
-        place = os.major(status.st_dev), os.minor(status.st_dev), status.st_ino
-        found = re.search(r"FLOCK +ADVISORY +WRITE +(\d+) %02x:%02x:%d " % place, locks)
-        return int(found.group(1)) if found else 0
-    return 0
+        place = (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
+    except (OSError, AttributeError):
+        # A device on Windows has no such numbers.
+        return 0
+    # proc(5): "7: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF".
+    found = re.search(r"FLOCK +ADVISORY +WRITE +(\d+) %02x:%02x:%d " % place, locks)
+    return int(found.group(1)) if found else 0
 
 
 def _holder_text() -> bytes:
@@ -288,11 +338,11 @@ def _holder_text() -> bytes:
 
 
 def _weak_holder(held: str) -> "tuple[str, dict[str, Any]]":
-    # The name of the file in it is never used twice.
-    with suppress(OSError):
-        for name in os.listdir(held):
-            return name, json_table(content_of(held, name))
-    return "", {}
+    """Return the name of the file in the lock's directory, which is never used twice, and the process in it."""
+    names = names_in(held)
+    if not names:
+        return "", {}
+    return names[0], json_table(content_of(held, names[0]))
 
 
 def _enter_held_directory(held: str) -> str:
@@ -308,7 +358,8 @@ def _enter_held_directory(held: str) -> str:
         with suppress(OSError):
             os.rename(candidate, held)
         # NFS may report a failure for a rename that it did.
-        return token if os.path.exists(os.path.join(held, token)) else ""
+        is_held = os.path.exists(os.path.join(held, token))
+        return token if is_held else ""
     finally:
         if os.path.exists(candidate):
             remove_tree(candidate)

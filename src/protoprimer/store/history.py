@@ -22,15 +22,27 @@ def interpreter_of_last_generation(
     store: GenerationStore, request: PythonRequest, cache_directory: str, console: Console
 ) -> "Interpreter | None":
     """Return what the generation in use was made from, if the same Python is still asked for."""
-    records = [_record_in_use(store)] + store.records()
-    record = next((one for one in records if not one.get("for_this_run_only")), {})
+    record = _last_lasting_record(store)
     known = record.get("interpreter", {})
-    if record.get("python") != request.text or not os.path.exists(str(known.get("executable"))):
+    executable = str(known.get("executable"))
+    if record.get("python") != request.text or not os.path.exists(executable):
         return None
-    probed = probe_interpreter(str(known["executable"]), cache_directory, console, str(known.get("origin") or ""))
-    if isinstance(probed, InterpreterRefusal) or interpreter_misfit(probed, request, probed.origin == ORIGIN_OF_WILD):
+    origin = str(known.get("origin") or "")
+    probed = probe_interpreter(executable, cache_directory, console, origin)
+    if isinstance(probed, InterpreterRefusal):
+        return None
+    misfit = interpreter_misfit(probed, request, is_wild=origin == ORIGIN_OF_WILD)
+    if misfit is not None:
         return None
     return probed
+
+
+def _last_lasting_record(store: GenerationStore) -> "dict[str, Any]":
+    """Return the record of the generation in use, or of the newest, but of none that was chosen for one run."""
+    for record in [_record_in_use(store)] + store.records():
+        if not record.get("for_this_run_only"):
+            return record
+    return {}
 
 
 def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scratch: bool = False) -> str:
@@ -38,13 +50,23 @@ def reason_to_build(store: GenerationStore, fingerprint: Fingerprint, from_scrat
     if from_scratch:
         return "from scratch, as asked"
     before = _record_in_use(store)
-    reason = _difference(store, before, fingerprint) if before else "because nothing was built yet"
-    return reason + ", and the last build was interrupted" * store.was_interrupted()
+    if before:
+        reason = _difference(store, before, fingerprint)
+    else:
+        reason = "because nothing was built yet"
+    if store.was_interrupted():
+        reason += ", and the last build was interrupted"
+    return reason
 
 
 def _record_in_use(store: GenerationStore) -> "dict[str, Any]":
+    """Return the record of the generation that `ready` names, else of the newest; an empty one if there is none."""
     used = record_of(read_ready(store.state_directory).get("environment"))
-    return used if used.get("environment") == store.environment_name else next(iter(store.records()), {})
+    if used.get("environment") == store.environment_name:
+        return used
+    for newest in store.records():
+        return newest
+    return {}
 
 
 def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: Fingerprint) -> str:
@@ -55,8 +77,12 @@ def _difference(store: GenerationStore, before: "dict[str, Any]", fingerprint: F
     if changed:
         return changed
     current = store.newest(fingerprint)
-    faults = current.faults() if current is not None else ["the environment is gone"]
-    return "because %s" % (faults[0] if faults else "it is wanted anew")
+    if current is None:
+        return "because the environment is gone"
+    faults = current.faults()
+    if faults:
+        return "because %s" % faults[0]
+    return "because it is wanted anew"
 
 
 def refuse_what_is_gone(plan: Plan, store: GenerationStore) -> None:

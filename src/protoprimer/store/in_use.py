@@ -13,6 +13,7 @@ from protoprimer.system.platform import is_windows
 __all__ = ["MARK_OF_USE", "just_replaced", "may_be_used_elsewhere", "note_use", "paths_in_use"]
 
 MARK_OF_USE = ".used-"
+_LENGTH_OF_PLACE = 12
 # An entry script that has just read `ready` is about to start what it named.
 _SECONDS_OF_GRACE = 3600
 _SECONDS_OTHERS_ARE_SPARED = 7 * 24 * 3600
@@ -31,23 +32,34 @@ def just_replaced(generations: "list[str]") -> "list[str]":
     """Return the current environment and the one that it has replaced within an hour."""
     place = _place_of(this_process())
     moments = {path: _moments_of_use(path).get(place, 0.0) for path in generations}
-    newest = sorted(generations, key=lambda path: moments[path])[-2:]
-    return [path for path in newest if time.time() - moments[path] < _SECONDS_OF_GRACE]
+    by_moment = sorted(generations, key=lambda path: moments[path])
+    two_newest = by_moment[-2:]
+    return [path for path in two_newest if time.time() - moments[path] < _SECONDS_OF_GRACE]
 
 
 def may_be_used_elsewhere(generation: str, record: "dict[str, Any]") -> bool:
     """Tell whether somebody who cannot be seen from here may use an old environment."""
-    here, moments = this_process(), _moments_of_use(generation)
-    others = set(moments).union([_place_of(record)] if record.get("machine") else []) - {_place_of(here)}
-    if not others and here["namespace"] in ("", _FIRST_NAMESPACE):
+    here = this_process()
+    moments = _moments_of_use(generation)
+    places = set(moments)
+    if record.get("machine"):
+        places.add(_place_of(record))
+    places.discard(_place_of(here))
+    is_container = here["namespace"] not in ("", _FIRST_NAMESPACE)
+    if places:
+        seconds_spared = _SECONDS_OTHERS_ARE_SPARED
+    elif is_container:
+        seconds_spared = _SECONDS_SIBLINGS_ARE_SPARED
+    else:
         return False
     last = max([record.get("built_seconds", 0), *moments.values()])  # type: float
-    return time.time() - last < (_SECONDS_OTHERS_ARE_SPARED if others else _SECONDS_SIBLINGS_ARE_SPARED)
+    return time.time() - last < seconds_spared
 
 
 def _place_of(process: "dict[str, Any]") -> str:
-    # Whence the same processes are seen.
-    return sha256_of(("%s %s" % (process.get("machine"), process.get("namespace"))).encode("utf-8"))[:12]
+    """Return a name for where the same processes are seen: a machine, or one container of it."""
+    place = "%s %s" % (process.get("machine"), process.get("namespace"))
+    return sha256_of(place.encode("utf-8"))[:_LENGTH_OF_PLACE]
 
 
 def _moments_of_use(generation: str) -> "dict[str, float]":
@@ -55,37 +67,53 @@ def _moments_of_use(generation: str) -> "dict[str, float]":
     directory, prefix = os.path.split(generation + MARK_OF_USE)
     found = {}
     for name in names_in(directory):
-        if name.startswith(prefix) and not name.endswith(".tmp"):
-            with suppress(OSError):
-                found[name[len(prefix) :]] = os.stat(os.path.join(directory, name)).st_mtime
+        if not name.startswith(prefix) or name.endswith(".tmp"):
+            continue
+        place = name[len(prefix) :]
+        # Another process may just have collected it.
+        with suppress(OSError):
+            found[place] = os.stat(os.path.join(directory, name)).st_mtime
     return found
 
 
 def paths_in_use(paths: "list[str]", ready: str) -> "set[str]":
     """Return those of `paths` that a live process seems to use."""
+    if not paths:
+        # Looking at all processes takes a while.
+        return set()
     patterns = {}
     for path in paths:
         spellings = {re.escape(os.fsencode(one)) for one in (path, os.path.realpath(path))}
         # `x` is not in use because `x.2` is.
         patterns[path] = re.compile(b"(?:" + b"|".join(spellings) + b")[/\\0\\s\"']")
-    used = set()  # type: set[str]
-    for text in _texts_of_processes(ready) if paths else ():
-        used.update(path for path in paths if patterns[path].search(text))
+    used = set()
+    for text in _texts_of_processes(ready):
+        for path, pattern in patterns.items():
+            if pattern.search(text):
+                used.add(path)
     return used
 
 
 def _texts_of_processes(ready: str) -> "Iterator[bytes]":
+    """Yield what `ready` says, and what this host tells of each process."""
     yield content_of(ready)
     if os.path.isdir("/proc/self"):
-        for pid in os.listdir("/proc"):
-            if pid.isdigit() and int(pid) != os.getpid():
-                # An activated shell shows it in its variables only.
-                texts = [content_of("/proc/%s/%s" % (pid, name)) for name in ("cmdline", "environ", "maps")]
-                with suppress(OSError):
-                    texts.append(os.fsencode(os.readlink("/proc/%s/cwd" % pid)))
-                yield b"\0".join(texts) + b"\0"
+        own = str(os.getpid())
+        for pid in names_in("/proc"):
+            if pid.isdigit() and pid != own:
+                yield _text_of_process(pid)
     elif not is_windows():
         import subprocess
 
         with suppress(OSError, subprocess.CalledProcessError):
             yield subprocess.check_output(["ps", "-axww", "-o", "command"], stderr=subprocess.DEVNULL)
+
+
+def _text_of_process(pid: str) -> bytes:
+    texts = []
+    # An activated shell shows its environment in its variables only.
+    for name in ("cmdline", "environ", "maps"):
+        texts.append(content_of("/proc/%s/%s" % (pid, name)))
+    with suppress(OSError):
+        texts.append(os.fsencode(os.readlink("/proc/%s/cwd" % pid)))
+    return b"\0".join(texts) + b"\0"

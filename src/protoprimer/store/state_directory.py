@@ -19,10 +19,13 @@ _STATE_FILES = ("ready", "stamps", "environment", "lock", "log", "shell", "launc
 def prepare_state_directory(path: str) -> None:
     """Create the state directory with its marks, or check that the existing one is ours."""
     with told_as_disk_failure("create the state directory", path):
-        names = set(os.listdir(path)) if link_target(path) is None and os.path.isdir(path) else set()
-        foreign = [name for name in names.difference(_STATE_MARKS, ["envs"]) if not name.startswith(_STATE_FILES)]
+        names = set()  # type: set[str]
+        if link_target(path) is None and os.path.isdir(path):
+            names.update(os.listdir(path))
+        certainly_ours = {"envs"}.union(_STATE_MARKS)
+        foreign = [name for name in names - certainly_ours if not name.startswith(_STATE_FILES)]
         # Ours may have lost any of its files.
-        if foreign and names.isdisjoint(["envs", *_STATE_MARKS]):
+        if foreign and names.isdisjoint(certainly_ours):
             advice = "set state-dir to a directory of its own"
             raise InstallError("the state directory is not protoprimer's, and not empty", path, advice)
         for directory in (path, os.path.join(path, "envs")):
@@ -30,11 +33,16 @@ def prepare_state_directory(path: str) -> None:
                 os.makedirs(directory, 0o755, exist_ok=True)
             _refuse_foreign_directory(directory, path)
         # With more in it, it is somebody's.
-        for name, content in _STATE_MARKS.items() if not foreign else ():
-            mark = os.path.join(path, name)
-            if name not in names or not os.path.getsize(mark):
-                # What a power loss empties is written again.
-                write_atomically(mark, content, durable=False)
+        if not foreign:
+            _write_marks(path, names)
+
+
+def _write_marks(path: str, names: "set[str]") -> None:
+    for name, content in _STATE_MARKS.items():
+        mark = os.path.join(path, name)
+        # What a power loss empties is written again.
+        if name not in names or not os.path.getsize(mark):
+            write_atomically(mark, content, durable=False)
 
 
 def _refuse_foreign_directory(path: str, state_directory: str) -> None:
@@ -53,7 +61,8 @@ def _refuse_foreign_directory(path: str, state_directory: str) -> None:
 
 def remember_environment(state_directory: str, name: str) -> None:
     """Let `name` be the environment of this clone until another one is chosen."""
-    if (remembered_environment(state_directory) or DEFAULT_ENVIRONMENT) == name:
+    current = remembered_environment(state_directory) or DEFAULT_ENVIRONMENT
+    if current == name:
         return
     prepare_state_directory(state_directory)
     path = os.path.join(state_directory, "environment")
@@ -64,4 +73,6 @@ def remember_environment(state_directory: str, name: str) -> None:
 def remembered_environment(state_directory: str) -> "str | None":
     """Return the environment chosen for this clone earlier."""
     name = text_of(state_directory, "environment").strip()
-    return name if is_environment_name(name) else None
+    if not is_environment_name(name):
+        return None
+    return name
