@@ -6,6 +6,7 @@ from typing import Iterable, Iterator, NamedTuple, Optional
 
 from protoprimer.backends.installed import fault_of_installed, installed_distributions
 from protoprimer.errors import BackendError, InstallError
+from protoprimer.fault import Fault
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.toml import TomlTable
@@ -98,7 +99,7 @@ class Backend:
 
     def add_places(self, error: InstallError, interpreter: Interpreter, plan: Plan) -> None:
         """Say where the requirements are that an installer wants corrected."""
-        if str(error.advice).startswith("correct "):
+        if error.fault in (Fault.REQUIREMENTS, Fault.UNRECOGNISED):
             asked = asked_of_plan(plan, self.markers(interpreter))
             words = re.findall(r"[\w.-]*\w", error.cause.lower().partition("error: ")[2])
             named = set(map(normalized_name, words)) - {one.normal_name for _, one in asked if one.url}
@@ -209,9 +210,17 @@ def run_installer(
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
-    fitting = (advice for words, advice in _ADVICE if re.search(words, output.lower()))
-    advice = next(fitting, "correct what the output above names") + ", and run again"
-    raise InstallError("\n".join([cause] + shown), None, advice)
+    fault, advice = _recognised(output)
+    raise InstallError("\n".join([cause] + shown), None, advice + ", and run again", fault)
+
+
+def _recognised(output: str) -> "tuple[Fault, str]":
+    """Return what kind of failure an installer tells of, and what to do."""
+    for words, advice in _ADVICE:
+        if re.search(words, output.lower()):
+            fault = Fault.REQUIREMENTS if words == _NOTHING_FITS else Fault.OTHER
+            return fault, advice
+    return Fault.UNRECOGNISED, "correct what the output above names"
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":
@@ -227,6 +236,7 @@ _BESIDE_THE_CAUSE = (
     r"(?m)^ *(running|writing|reading|creating|copying|adding) .*\n"
     r'|^( *)File "[^"\n]*(site-packages|_vendor).*\n(\2  .*\n)*'
 )
+_NOTHING_FITS = "no solution found|resolutionimpossible|no matching distribution|not found in the package registry"
 _ADVICE = (
     ("no space left|os error 28", "free some disk space"),
     (
@@ -248,7 +258,7 @@ _ADVICE = (
         "take a Python that it supports (requires-python, or the key `python`), or another version of it",
     ),
     (
-        "no solution found|resolutionimpossible|no matching distribution|not found in the package registry",
+        _NOTHING_FITS,
         "correct the requirements, or the indexes they are looked up in",
     ),
     (r"\bpython\.h: no such file", "install the headers of this Python (Debian: python3-dev)"),

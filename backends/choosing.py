@@ -3,14 +3,14 @@
 import contextlib
 import os
 import sys
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
 from protoprimer.errors import BackendError, InstallError, PrimerError, no_such_file, which_are_known
-from protoprimer.fetch.roads import reason_in_short
+from protoprimer.fault import Fault
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import ToolAbsent
 from protoprimer.project.plan import Plan
@@ -19,7 +19,7 @@ from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
 
-__all__ = ["BACKENDS", "check_backend_names", "probe_backends", "select_backend", "wanted_backends"]
+__all__ = ["BACKENDS", "Refusal", "check_backend_names", "probe_backends", "select_backend", "wanted_backends"]
 
 # In the order of `auto`.
 BACKENDS = {"uv": UvBackend, "virtualenv": VirtualenvBackend, "venv": VenvBackend}
@@ -39,29 +39,81 @@ def select_backend(
 
     :param failed: why those cannot that seemed to, by their names
     """
-    refusals = []  # type: list[str]
+    refusals = []  # type: list[Refusal]
     for factory in wanted:
         backend = factory(toolbox, console, toolbox.settings)
-        reason = (failed or {}).get(backend.name) or _why_not(backend, interpreter, plan)
-        if reason is None:
-            told = "; ".join(map(reason_in_short, refusals))
-            return backend, "backend %s" % backend.name + (" (%s)" % told if told else "")
-        refusals.append("not %s: %s" % (backend.name, reason))
-        console.detail(refusals[-1])
-    cause = "\n  ".join(["no backend can serve Python %s here" % interpreter.version] + refusals)
-    what = "put uv on PATH" if " could not be had" in cause else "mend one of these"
-    what = "correct the variable UV" if "($UV: " in cause else what
-    advice = [what + " (./prime check shows what this host can do)"]
-    advice += ["take another backend: --backend auto"] * (configuration.get("backend") != "auto")
-    advice += [record.opens for record in toolbox.records if record.tool in ("uv", "pip") and record.opens]
-    raise BackendError(cause, configuration.place_of("backend"), "\n  or: ".join(dict.fromkeys(advice)))
+        refusal = None  # type: Refusal | None
+        if failed and backend.name in failed:
+            refusal = _plain_refusal(failed[backend.name])
+        else:
+            refusal = _why_not(backend, interpreter, plan)
+        if refusal is None:
+            return backend, _choice_in_words(backend, refusals)
+        refusal = refusal.of_backend(backend.name)
+        console.detail(refusal.told)
+        refusals.append(refusal)
+    lines = ["no backend can serve Python %s here" % interpreter.version]
+    lines += [refusal.told for refusal in refusals]
+    advice = _advice_where_none_serves(refusals, toolbox, is_choice=configuration.get("backend") != "auto")
+    raise BackendError("\n  ".join(lines), configuration.place_of("backend"), advice)
 
 
-def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "str | None":
+class Refusal(NamedTuple):
+    """Why a backend cannot serve; in short where another one does.
+
+    :param faults: the kinds of failure that led to it, as far as something depends on them
+    """
+
+    told: str
+    in_short: str
+    faults: "frozenset[Fault]"
+
+    def of_backend(self, name: str) -> "Refusal":
+        """Return it with the backend's name."""
+        prefix = "not %s: " % name
+        return Refusal(prefix + self.told, prefix + self.in_short, self.faults)
+
+
+def _plain_refusal(sentence: str) -> Refusal:
+    first_line = sentence.partition("\n")[0]
+    return Refusal(sentence, first_line, frozenset())
+
+
+def _choice_in_words(backend: Backend, refusals: "list[Refusal]") -> str:
+    if not refusals:
+        return "backend %s" % backend.name
+    told = "; ".join(refusal.in_short for refusal in refusals)
+    return "backend %s (%s)" % (backend.name, told)
+
+
+def _advice_where_none_serves(refusals: "list[Refusal]", toolbox: ToolBox, is_choice: bool) -> str:
+    faults = set()  # type: set[Fault]
+    for refusal in refusals:
+        faults |= refusal.faults
+    if Fault.TOOL_CHOSEN_BY_VARIABLE in faults:
+        first = "correct the variable UV"
+    elif Fault.TOOL_NOT_FETCHED in faults:
+        first = "put uv on PATH"
+    else:
+        first = "mend one of these"
+    advice = [first + " (./prime check shows what this host can do)"]
+    if is_choice:
+        advice.append("take another backend: --backend auto")
+    for record in toolbox.records:
+        if record.opens and record.tool in ("uv", "pip") and record.opens not in advice:
+            advice.append(record.opens)
+    return "\n  or: ".join(advice)
+
+
+def _why_not(backend: Backend, interpreter: Interpreter, plan: Plan) -> "Refusal | None":
     try:
-        return backend.probe(interpreter, plan)
+        reason = backend.probe(interpreter, plan)
     except ToolAbsent as absent:
-        return str(absent)
+        faults = frozenset(one.fault for one in absent.absences)
+        return Refusal(str(absent), absent.in_short(), faults)
+    if reason is None:
+        return None
+    return _plain_refusal(reason)
 
 
 def check_backend_names(wanted: "str | list[str]", configuration: Configuration, key: str = "backend") -> None:
@@ -77,15 +129,17 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
 
 def probe_backends(
     interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
-) -> "dict[str, str | None]":
+) -> "dict[str, Refusal | None]":
     """Return why each backend cannot serve, the repository's own first."""
-    answers = {}  # type: dict[str, str | None]
-    for name in list(filter(_is_backend_file, _as_list(configuration.get("backend")))) + list(BACKENDS):
+    files = [name for name in _as_list(configuration.get("backend")) if _is_backend_file(name)]
+    answers = {}  # type: dict[str, Refusal | None]
+    for name in files + list(BACKENDS):
         try:
             (factory,) = wanted_backends(name, configuration)
-            answers[name] = _why_not(factory(toolbox, console, toolbox.settings), interpreter, plan)
+            backend = factory(toolbox, console, toolbox.settings)
+            answers[name] = _why_not(backend, interpreter, plan)
         except PrimerError as error:
-            answers[name] = error.cause
+            answers[name] = _plain_refusal(error.cause)
     return answers
 
 

@@ -8,6 +8,7 @@ from typing import Any, Sequence
 from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
 from protoprimer.backends.editables import adopt_editable, is_beyond_builds, why_not_buildable, write_editable
 from protoprimer.errors import BackendError, InstallError
+from protoprimer.fault import Fault
 from protoprimer.fetch.wheels import remove_leftovers, sha256_of_file
 from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.toml import load_toml
@@ -234,9 +235,13 @@ class PipBackend(Backend):
                 if closed is None:
                     raise
                 first, _, rest = error.cause.partition("\n")
+                cause = "%s: %s\n%s" % (first, closed.detail, rest)
                 advice = closed.opens or "look at this index, and run again"
-                advice = "correct its name, or " * (closed.closed == "not found") + advice
-                raise InstallError("%s: %s\n%s" % (first, closed.detail, rest), error.place, advice) from error
+                fault = Fault.OTHER
+                if closed.closed == "not found":
+                    advice = "correct its name, or " + advice
+                    fault = Fault.REQUIREMENTS
+                raise InstallError(cause, error.place, advice, fault) from error
 
 
 def _refused_source(plan: Plan) -> "str | None":

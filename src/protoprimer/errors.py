@@ -2,6 +2,8 @@
 
 from typing import Iterable
 
+from protoprimer.fault import Fault
+
 __all__ = [
     "BackendError",
     "ConfigurationError",
@@ -26,15 +28,19 @@ class PrimerError(Exception):
     :param cause: one sentence without a final full stop
     :param place: where it is: `file`, `file:line`, `file:line (key)`, an option or a variable
     :param advice: what to do next
+    :param fault: the kind of failure, for code that decides by it
     """
 
     exit_code = 1
 
-    def __init__(self, cause: str, place: "str | None" = None, advice: "str | None" = None) -> None:
+    def __init__(
+        self, cause: str, place: "str | None" = None, advice: "str | None" = None, fault: Fault = Fault.OTHER
+    ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.place = place
         self.advice = advice
+        self.fault = fault
 
     def __str__(self) -> str:
         lines = [self.cause]

@@ -26,6 +26,7 @@ ROOMS = (
     "signatures",
     "system",
     "errors",
+    "fault",
     "template_text",
     "version",
 )

@@ -72,18 +72,30 @@ def main(words: list[str]) -> int:
     parser.add_argument("--tests", default="tests/unit", help="what is run, by commas (default: tests/unit)")
     options = parser.parse_args(words)
     tests = options.tests.split(",")
+    samples = {room: sample_of(room, options.sample, options.seed) for room in options.rooms.split(",")}
+    with tempfile.TemporaryDirectory(prefix="protoprimer-tree-") as directory:
+        # What is edited meanwhile changes no figure.
+        tree = Path(directory, "tree")
+        copy_of_tree(tree)
+        if not passes(tree, tests):
+            print("the tests fail without any mutant", file=sys.stderr)
+            return 2
+        return 1 if survivors_of(samples, tree, tests, options.jobs) else 0
+
+
+def survivors_of(samples: dict[str, list[Mutant]], tree: Path, tests: list[str], jobs: int) -> int:
+    """Try all mutants, and say of each room how many were killed; return how many were not."""
     survivors = 0
-    for room in options.rooms.split(","):
-        sample = sample_of(room, options.sample, options.seed)
-        with ThreadPoolExecutor(options.jobs) as pool:
-            killed = list(pool.map(lambda mutant: is_killed(mutant, tests), sample))
+    for room, sample in samples.items():
+        with ThreadPoolExecutor(jobs) as pool:
+            killed = list(pool.map(lambda mutant: is_killed(mutant, tree, tests), sample))
         alive = [mutant for mutant, was_killed in zip(sample, killed) if not was_killed]
         survivors += len(alive)
         share = 100 * (len(sample) - len(alive)) // max(1, len(sample))
         print(f"{room}: {len(sample) - len(alive)} of {len(sample)} killed ({share} %)", flush=True)
         for mutant in alive:
             print(f"  {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
-    return 1 if survivors else 0
+    return survivors
 
 
 def sample_of(room: str, size: int, seed: int) -> list[Mutant]:
@@ -142,27 +154,33 @@ def _change(node: ast.AST) -> None:
         node.value = ast.Constant(None)
 
 
-def is_killed(mutant: Mutant, tests: list[str]) -> bool:
+def is_killed(mutant: Mutant, tree: Path, tests: list[str]) -> bool:
     """Tell whether a test fails, or waits for ever, in a copy of the tree with this change."""
     with tempfile.TemporaryDirectory(prefix="protoprimer-mutant-") as directory:
-        copy_of_tree(Path(directory))
-        Path(directory, mutant.path).write_text(mutant.source, encoding="utf-8")
-        environ = {**os.environ, "PYTHONPATH": str(Path(directory, "src")), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-        command += ["--ignore", "tests/unit/test_repository.py", "--ignore", "tests/unit/test_benchmarks.py", *tests]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=directory,
-                env=environ,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                timeout=SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            return True
-    return done.returncode != 0
+        changed = Path(directory, "tree")
+        shutil.copytree(tree, changed, symlinks=True)
+        (changed / mutant.path).write_text(mutant.source, encoding="utf-8")
+        return not passes(changed, tests)
+
+
+def passes(tree: Path, tests: list[str]) -> bool:
+    """Tell whether these tests pass in a tree."""
+    environ = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    command += ["--ignore", "tests/unit/test_repository.py", "--ignore", "tests/unit/test_benchmarks.py", *tests]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=tree,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def copy_of_tree(target: Path) -> None:

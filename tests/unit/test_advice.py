@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,18 +11,53 @@ import pytest
 from protoprimer.backends import choosing
 from protoprimer.backends.base import run_installer
 from protoprimer.errors import InstallError
-from protoprimer.fetch.roads import reason_in_short
+from protoprimer.fault import Fault
+from protoprimer.fetch.downloads import UrlReader
+from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel
+from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
 
 
-def test_where_another_backend_serves_only_what_is_no_mere_absence_is_told() -> None:
-    absent = "uv 0.13 could not be had: https://a/: not found; /c: offline, and not in this cache\n  next: do this"
-    assert reason_in_short(absent) == "uv 0.13 is not here"
-    forged = "uv 0.13 could not be had: /w: does not list uv.whl (not found); https://a/: HTTP 404 Not Found (not found); https://a/: has sha256 1 where 2 is pinned"
-    assert reason_in_short(forged) == "uv 0.13 is not here; https://a/: has sha256 1 where 2 is pinned"
-    blocked = "uv 0.13 could not be had: https://a/uv.whl: HTTP 404 Not Found (not found)"
-    assert reason_in_short(blocked) == "uv 0.13 is not here; https://a/uv.whl: HTTP 404 Not Found (not found)"
-    assert reason_in_short("uv cannot do that") == "uv cannot do that"
+def test_where_another_backend_serves_only_what_is_no_mere_absence_is_told(tmp_path: Path) -> None:
+    wheel = "uv-0.13-py3-none-any.whl"
+    for name in ("empty", "forged"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "forged" / wheel).write_bytes(b"other bytes")
+
+    def absence(find_links: str, offline: bool = False) -> ToolAbsent:
+        variables = {"HOME": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": find_links}
+        reader = UrlReader(read_index_settings(str(tmp_path), offline, variables), Console(-1))
+        with pytest.raises(ToolAbsent) as caught:
+            fetch_wheel(wheel, "0" * 64, str(tmp_path / "cache"), reader)
+        assert caught.value.is_of(Fault.TOOL_NOT_FETCHED)
+        assert caught.value.cause.startswith("uv 0.13 could not be had: ")
+        return caught.value
+
+    assert absence(str(tmp_path / "empty"), offline=True).in_short() == "uv 0.13 is not here"
+    forged = absence(f"{tmp_path / 'empty'} {tmp_path / 'forged'}")
+    assert "does not list" in forged.cause
+    assert "does not list" not in forged.in_short()
+    assert forged.in_short().startswith("uv 0.13 is not here; ")
+    assert "sha256" in forged.in_short()
+    assert ToolAbsent("uv cannot do that").in_short() == "uv cannot do that"
+
+
+def refusal(*faults: Fault) -> choosing.Refusal:
+    return choosing.Refusal("told", "in short", frozenset(faults))
+
+
+def test_where_no_backend_serves_the_advice_is_by_the_kind_of_failure() -> None:
+    toolbox: Any = SimpleNamespace(records=[])
+    for faults, first in (
+        ([Fault.TOOL_UNUSABLE], "mend one of these"),
+        ([Fault.TOOL_UNUSABLE, Fault.TOOL_NOT_FETCHED], "put uv on PATH"),
+        ([Fault.TOOL_NOT_FETCHED, Fault.TOOL_CHOSEN_BY_VARIABLE], "correct the variable UV"),
+    ):
+        advice = choosing._advice_where_none_serves([refusal(*faults)], toolbox, is_choice=False)
+        assert advice == first + " (./prime check shows what this host can do)"
+    toolbox.records = [SimpleNamespace(tool="pip", opens="sign in"), SimpleNamespace(tool="virtualenv", opens="x")]
+    advice = choosing._advice_where_none_serves([refusal()], toolbox, is_choice=True)
+    assert advice.splitlines()[1:] == ["  or: take another backend: --backend auto", "  or: sign in"]
 
 
 SAID = {

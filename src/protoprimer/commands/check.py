@@ -6,11 +6,10 @@ import sys
 import time
 from typing import Any
 
-from protoprimer.backends.choosing import probe_backends
+from protoprimer.backends.choosing import Refusal, probe_backends
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import PrimerError, first_of
 from protoprimer.fetch.downloads import UrlReader
-from protoprimer.fetch.roads import reason_in_short
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.graph import StateGraph
 from protoprimer.pythons.choice import all_interpreters
@@ -45,7 +44,8 @@ def check_command(
     state, cache = configuration.state_directory, cache_directory
     report["directories"] = [_directory_report("state", state), _directory_report("cache", cache)]
     report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
-    backends = _backend_answers(graph)
+    refusals = _refusals_of_backends(graph)
+    backends = {name: refusal.told if refusal is not None else None for name, refusal in refusals.items()}
     if report["environment"] in backends.values():
         backends = {}
     report["backends"] = {name: reason or True for name, reason in backends.items()}
@@ -64,7 +64,11 @@ def check_command(
         if not report["ask"] and console.verbosity < 1:
             # Roads that nobody needs look like faults.
             report["roads"] = []
-            report["backends"] = {name: reason_in_short(one or "") or True for name, one in backends.items()}
+            in_short = {}  # type: dict[str, str | bool]
+            for name in backends:
+                refusal = refusals[name]
+                in_short[name] = refusal.in_short if refusal is not None else True
+            report["backends"] = in_short
         print_out(console.shown("\n".join(_lines_of(report))))
     return 0 if report["environment"] == "current" else 1
 
@@ -117,11 +121,12 @@ def _other_environment(name: str, configuration: Configuration) -> "dict[str, ob
     return {"name": name, "chosen": name == configuration.environment_name, "built": built}
 
 
-def _backend_answers(graph: StateGraph) -> "dict[str, str | None]":
+def _refusals_of_backends(graph: StateGraph) -> "dict[str, Refusal | None]":
+    names = ("interpreter", "plan", "toolbox", "console", "configuration")
     try:
-        return probe_backends(*map(graph.evaluate, ("interpreter", "plan", "toolbox", "console", "configuration")))
+        return probe_backends(*[graph.evaluate(name) for name in names])
     except PrimerError as error:
-        return {"none": str(error)}
+        return {"none": Refusal(str(error), error.cause, frozenset())}
 
 
 def _interpreter_entry(one: "Interpreter | InterpreterRefusal") -> "dict[str, object]":

@@ -1,12 +1,12 @@
 """What closed a road to a tool, and what would open it."""
 
-import re
 from typing import NamedTuple
 
+from protoprimer.fault import Fault
 from protoprimer.settings.credentials import server_of
 from protoprimer.system.console import mask_urls
 
-__all__ = ["RoadClosed", "RoadRecord", "reason_in_short", "road_record"]
+__all__ = ["Absence", "RoadClosed", "RoadRecord", "road_record"]
 
 _REACH = "let this host reach %(server)s, or set proxy or index-url to what it can reach"
 # By the kind of a closed road; `%(server)s` is whom we asked, `%(file)s` what for.
@@ -46,16 +46,25 @@ class RoadRecord(NamedTuple):
 
 def road_record(tool: str, filename: str, tried: str, error: Exception) -> RoadRecord:
     """Return the record of an error at a URL or directory, without credentials."""
-    server, closed = getattr(error, "server", "") or server_of(tried), str(getattr(error, "kind", ""))
-    by = "" if server == server_of(tried) else " (redirected to %s)" % server
-    detail = "%s%s: %s" % (tried, by, str(error) or type(error).__name__)
+    asked = server_of(tried)
+    server = asked
+    closed = ""
+    if isinstance(error, RoadClosed):
+        closed = error.kind
+        if error.server:
+            server = error.server
+    said = str(error) or type(error).__name__
+    if server == asked:
+        detail = "%s: %s" % (tried, said)
+    else:
+        detail = "%s (redirected to %s): %s" % (tried, server, said)
     opens = _OPENS.get(closed, "") % {"server": server, "file": filename}
     return RoadRecord(tool, mask_urls(tried), closed, mask_urls(detail), opens)
 
 
-def reason_in_short(reason: str) -> str:
-    """Return why a tool is absent where another one serves: without advice, and places that merely do not have it."""
-    what, is_absent, roads = reason.partition("\n")[0].partition(" could not be had: ")
-    absent = r"(: does not list \S+ \(not found\)|/: .*not found\)?|: offline, and not in this cache)$"
-    closed = [one for one in roads.split("; ") if not re.search(absent, one)]
-    return "; ".join([what + " is not here" * bool(is_absent)] + list(filter(None, closed)))
+class Absence(NamedTuple):
+    """One reason why a tool is absent; in short where another one serves."""
+
+    fault: Fault
+    told: str
+    in_short: str

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from protoprimer.errors import PrimerError
+from protoprimer.fault import Fault
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.pins import pinned_wheels
 from protoprimer.fetch.platform_tags import tag_of_host
-from protoprimer.fetch.roads import RoadRecord, road_record
+from protoprimer.fetch.roads import Absence, RoadRecord, road_record
 from protoprimer.fetch.uv_pin import UvPin
 from protoprimer.fetch.wheels import ToolAbsent, fetch_wheel, unpack_wheels, unpacked_is_whole, wheel_sources
 from protoprimer.formats.versions import version_numbers
@@ -34,6 +35,7 @@ OLDEST_TOOLS = {"uv": (0, 8), "pip": (19, 0), "virtualenv": (20, 17)}
 NEWEST_VIRTUALENVS = {6: (20, 21), 7: (20, 26), 8: (21, 4)}
 _ANY_NEWER = (1000,)
 _OF_WHEEL = "verified wheel"
+_OF_VARIABLE = "$UV"
 
 _RUN_VIRTUALENV = "import runpy\n\nrunpy.run_module('virtualenv', run_name='__main__', alter_sys=True)\n"
 
@@ -129,7 +131,7 @@ class ToolBox:
         except ToolAbsent as absent:
             if any(record.closed == "other bytes" for record in absent.records):
                 raise
-            return self._first_usable("pip", self._pips_of_host(interpreter), [absent.cause])
+            return self._first_usable("pip", self._pips_of_host(interpreter), absent.absences)
 
     def pip_wheel(self, interpreter: Interpreter) -> "str | None":
         """Return the verified wheel that `pip` was unpacked from, `None` if it is the host's."""
@@ -164,7 +166,8 @@ class ToolBox:
     def _uv_candidates(self) -> Iterator[_Candidate]:
         chosen = os.environ.get("UV")
         if chosen:
-            yield _Candidate([os.path.abspath(chosen)], os.path.abspath(chosen), "$UV")
+            path = os.path.abspath(chosen)
+            yield _Candidate([path], path, _OF_VARIABLE)
             return
         yield from _uvs_of_host()
         wheels = self.uv_pin.wheels
@@ -245,24 +248,35 @@ class ToolBox:
             return paths + list(pool.map(fetch, others))
 
     def _first_usable(
-        self, name: str, candidates: Iterable[_Candidate], refusals: "list[str]", newest: "tuple[int, ...]" = _ANY_NEWER
+        self,
+        name: str,
+        candidates: Iterable[_Candidate],
+        earlier: "list[Absence]",
+        newest: "tuple[int, ...]" = _ANY_NEWER,
     ) -> Tool:
-        """Return the first whose version is in range; why the others cannot serve is added to `refusals`."""
+        """Return the first whose version is in range.
+
+        :param earlier: why those cannot serve that were tried before
+        :raises ToolAbsent: why none of them can
+        """
+        absences = list(earlier)
         try:
-            for command, path, origin in candidates:
-                if origin == _OF_WHEEL and self._reader.only_looks and not os.path.exists(path):
+            for command, path, place in candidates:
+                if place == _OF_WHEEL and self._reader.only_looks and not os.path.exists(path):
                     return Tool(command, "", "to be fetched", {})
                 version = self._remembered_version(path, name, command)
-                origin = origin if origin == _OF_WHEEL else "%s: %s" % (origin, path)
+                origin = place if place == _OF_WHEEL else "%s: %s" % (place, path)
                 misfit = self._misfit(name, version, newest)
                 if misfit is None:
                     return Tool(command, version, origin, {})
                 shown = name if version.startswith("!") else "%s %s" % (name, version)
-                refusals.append("%s (%s) %s" % (shown, origin, misfit))
-                self.console.detail(refusals[-1])
+                told = "%s (%s) %s" % (shown, origin, misfit)
+                self.console.detail(told)
+                fault = Fault.TOOL_CHOSEN_BY_VARIABLE if place == _OF_VARIABLE else Fault.TOOL_UNUSABLE
+                absences.append(Absence(fault, told, told))
         except ToolAbsent as absent:
-            refusals.append(absent.cause)
-        raise ToolAbsent("; ".join(refusals))
+            absences += absent.absences
+        raise ToolAbsent("; ".join(one.told for one in absences), absences=absences)
 
     def _misfit(self, name: str, version: str, newest: "tuple[int, ...]") -> "str | None":
         numbers = version_numbers(version)

@@ -5,11 +5,12 @@ import io
 import os
 import stat
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from protoprimer.errors import BackendError
+from protoprimer.fault import Fault
 from protoprimer.fetch.downloads import UrlReader
-from protoprimer.fetch.roads import RoadClosed, RoadRecord, road_record
+from protoprimer.fetch.roads import Absence, RoadClosed, RoadRecord, road_record
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.files import content_of, names_in, remove_tree, replace_file, temporary_name
 from protoprimer.system.paths import file_url
@@ -32,9 +33,31 @@ MOST_BYTES_UNPACKED = 800 << 20
 
 
 class ToolAbsent(BackendError):
-    """A tool or one of its wheels cannot be had or used; `records` tell what was tried."""
+    """A tool or one of its wheels cannot be had or used.
 
-    records: "tuple[RoadRecord, ...]" = ()
+    :param absences: the reasons that make up the cause; by default the cause is the only one
+    :param records: what was tried
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        place: "str | None" = None,
+        advice: "str | None" = None,
+        absences: "Sequence[Absence]" = (),
+        records: "Sequence[RoadRecord]" = (),
+    ) -> None:
+        super().__init__(cause, place, advice)
+        self.absences = list(absences) or [Absence(Fault.TOOL_UNUSABLE, cause, cause)]
+        self.records = list(records)
+
+    def in_short(self) -> str:
+        """Return the cause where another tool serves: without advice, and places that merely do not have it."""
+        return "; ".join(one.in_short for one in self.absences)
+
+    def is_of(self, fault: Fault) -> bool:
+        """Tell whether one of the reasons is of this kind."""
+        return any(one.fault is fault for one in self.absences)
 
 
 def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
@@ -43,7 +66,10 @@ def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlRea
     if sha256_of_file(path) == sha256:
         return path
     name, version = filename.split("-")[:2]
-    name, records = name.replace("_", "-"), []
+    name = name.replace("_", "-")
+    records = []  # type: list[RoadRecord]
+    # Those that say more than that a place does not have it.
+    telling = []  # type: list[RoadRecord]
     for source in wheel_sources(name, reader.settings):
         tried = source
         try:
@@ -54,16 +80,28 @@ def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlRea
             _download(tried, sha256, path, reader)
             return path
         except (OSError, ValueError) as error:
-            records.append(road_record(name, filename, tried, error))
+            record = road_record(name, filename, tried, error)
+            records.append(record)
+            is_mere_absence = record.closed == "not found" and tried == source
+            if not is_mere_absence:
+                telling.append(record)
     if reader.settings.offline:
         closed = RoadClosed("offline", "offline, and not in this cache")
         records.append(road_record(name, filename, cache_directory, closed))
+    raise _not_fetched("%s %s" % (name, version), records, telling)
+
+
+def _not_fetched(what: str, records: "list[RoadRecord]", telling: "list[RoadRecord]") -> ToolAbsent:
     said = "; ".join(one.detail for one in records) or "no index and no find-links to look at"
-    opens = [one.opens for one in records if one.opens]
-    opens.append("check index-url, find-links, proxy and certificates (`check` shows them)")
-    absent = ToolAbsent("%s %s could not be had: %s" % (name, version, said), None, opens[0])
-    absent.records = tuple(records)
-    raise absent
+    cause = "%s could not be had: %s" % (what, said)
+    in_short = "; ".join([what + " is not here"] + [one.detail for one in telling])
+    absence = Absence(Fault.TOOL_NOT_FETCHED, cause, in_short)
+    advice = "check index-url, find-links, proxy and certificates (`check` shows them)"
+    for record in records:
+        if record.opens:
+            advice = record.opens
+            break
+    return ToolAbsent(cause, None, advice, [absence], records)
 
 
 def wheel_sources(name: str, settings: IndexSettings) -> "list[str]":
