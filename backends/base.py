@@ -214,11 +214,11 @@ def run_installer(
     raise InstallError("\n".join([cause] + shown), None, advice + ", and run again", fault)
 
 
-def _recognised(output: str) -> "tuple[Fault, str]":
+def _recognised(output: str) -> "tuple[Fault | None, str]":
     """Return what kind of failure an installer tells of, and what to do."""
     for words, advice in _ADVICE:
         if re.search(words, output.lower()):
-            fault = Fault.REQUIREMENTS if words == _NOTHING_FITS else Fault.OTHER
+            fault = Fault.REQUIREMENTS if words == _NOTHING_FITS else None
             return fault, advice
     return Fault.UNRECOGNISED, "correct what the output above names"
 

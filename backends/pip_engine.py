@@ -237,7 +237,7 @@ class PipBackend(Backend):
                 first, _, rest = error.cause.partition("\n")
                 cause = "%s: %s\n%s" % (first, closed.detail, rest)
                 advice = closed.opens or "look at this index, and run again"
-                fault = Fault.OTHER
+                fault = None  # type: Fault | None
                 if closed.closed == "not found":
                     advice = "correct its name, or " + advice
                     fault = Fault.REQUIREMENTS

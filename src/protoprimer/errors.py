@@ -28,13 +28,17 @@ class PrimerError(Exception):
     :param cause: one sentence without a final full stop
     :param place: where it is: `file`, `file:line`, `file:line (key)`, an option or a variable
     :param advice: what to do next
-    :param fault: the kind of failure, for code that decides by it
+    :param fault: the kind of failure, where code decides by it
     """
 
     exit_code = 1
 
     def __init__(
-        self, cause: str, place: "str | None" = None, advice: "str | None" = None, fault: Fault = Fault.OTHER
+        self,
+        cause: str,
+        place: "str | None" = None,
+        advice: "str | None" = None,
+        fault: "Fault | None" = None,
     ) -> None:
         super().__init__(cause)
         self.cause = cause

@@ -15,5 +15,3 @@ class Fault(Enum):
     TOOL_CHOSEN_BY_VARIABLE = "the one that the user named cannot serve"
     TOOL_NOT_FETCHED = "none of the places that should have it gave it"
     TOOL_UNUSABLE = "there is one that cannot serve"
-    # Of all others.
-    OTHER = "nothing depends on it"

@@ -2,9 +2,9 @@
 
 from protoprimer.graph import DONE, EARLIER, NOT_NEEDED, REACHABLE, State, StateGraph
 
-__all__ = ["PICTURE_COLOURS", "graph_edges", "graph_picture"]
+__all__ = ["dot_lines", "graph_picture", "mermaid_lines"]
 
-PICTURE_COLOURS = {DONE: "#b7e1b0", EARLIER: "#d9efd5", REACHABLE: "#fff2b3", NOT_NEEDED: "#eeeeee"}
+_STATUS_COLOURS = {DONE: "#b7e1b0", EARLIER: "#d9efd5", REACHABLE: "#fff2b3", NOT_NEEDED: "#eeeeee"}
 _TEXT_MARKS = {DONE: "[x]", EARLIER: "[=]", REACHABLE: "[ ]", NOT_NEEDED: " - "}
 
 
@@ -14,13 +14,13 @@ def graph_picture(graph: StateGraph, target: str, form: str) -> str:
     if form == "text":
         lines = _text_lines(rows, target)
     elif form == "mermaid":
-        lines = _mermaid_lines(rows)
+        lines = mermaid_lines(rows)
     else:
-        lines = _dot_lines(rows)
+        lines = dot_lines(rows)
     return "\n".join(lines)
 
 
-def graph_edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]":
+def _edges(rows: "list[tuple[State, str]]") -> "list[tuple[str, str, bool]]":
     """Return pairs of names, what leads where, with whether it does so only on a condition."""
     names = {one.name for one, _ in rows}
     edges = []
@@ -58,24 +58,26 @@ def _told_need(one: State, need: str) -> str:
     return need
 
 
-def _mermaid_lines(rows: "list[tuple[State, str]]") -> "list[str]":
+def mermaid_lines(rows: "list[tuple[State, str]]") -> "list[str]":
+    """Return a mermaid flow chart of states, each with its status."""
     lines = ["flowchart TD"]
     # The prefix keeps names apart from mermaid's own words.
     for one, status in rows:
         lines.append('    s_%s["%s"]:::%s' % (one.name, one.name, status.replace(" ", "_")))
-    for need, name, on_condition in graph_edges(rows):
+    for need, name, on_condition in _edges(rows):
         arrow = "-.->" if on_condition else "-->"
         lines.append("    s_%s %s s_%s" % (need, arrow, name))
-    for status, colour in PICTURE_COLOURS.items():
+    for status, colour in _STATUS_COLOURS.items():
         lines.append("    classDef %s fill:%s" % (status.replace(" ", "_"), colour))
     return lines
 
 
-def _dot_lines(rows: "list[tuple[State, str]]") -> "list[str]":
+def dot_lines(rows: "list[tuple[State, str]]") -> "list[str]":
+    """Return a graph of states for Graphviz, each with its status."""
     lines = ["digraph states {", "    node [shape=box, style=filled]"]
     for one, status in rows:
-        lines.append('    "%s" [fillcolor="%s", tooltip="%s"]' % (one.name, PICTURE_COLOURS[status], status))
-    for need, name, on_condition in graph_edges(rows):
+        lines.append('    "%s" [fillcolor="%s", tooltip="%s"]' % (one.name, _STATUS_COLOURS[status], status))
+    for need, name, on_condition in _edges(rows):
         style = " [style=dashed]" if on_condition else ""
         lines.append('    "%s" -> "%s"%s' % (need, name, style))
     lines.append("}")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import xml.etree.ElementTree
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,7 +176,7 @@ def test_colours_follow_the_option(
     assert printed == graph.evaluate("configuration_text")
 
 
-def test_the_picture_has_every_state_once_below_what_it_needs(tmp_path: Path) -> None:
+def test_the_picture_has_every_state_in_the_form_that_the_file_s_name_asks_for() -> None:
     def first() -> None:
         """The <first> & only."""
 
@@ -187,25 +186,17 @@ def test_the_picture_has_every_state_once_below_what_it_needs(tmp_path: Path) ->
 
     graph = StateGraph([third, second, first, apart])
     graph.evaluate("first")
-    tree = xml.etree.ElementTree.fromstring(picture.graph_svg(graph.status("third"), "a <title>"))
-    name = "{http://www.w3.org/2000/svg}"
-    boxes = {group.get("aria-label"): group.find(name + "rect") for group in tree.iter(name + "g")}
-    assert set(boxes) == {"first: done", "second: reachable", "third: reachable", "apart: not needed"}
-    tops = {
-        label.partition(":")[0]: float(box.get("y", "")) for label, box in boxes.items() if label and box is not None
-    }
-    assert tops["first"] < tops["second"] < tops["third"]
-    assert len({box.get("fill") for box in boxes.values() if box is not None}) == 3
-    width, height = map(float, tree.get("viewBox", "").split()[2:])
-    for box in boxes.values():
-        assert box is not None
-        x, y = float(box.get("x", "")), float(box.get("y", ""))
-        assert x >= 0
-        assert x + float(box.get("width", "")) <= width
-        assert y + float(box.get("height", "")) <= height
-    assert len([path for path in tree.iter(name + "path") if path.get("marker-end")]) == 2, (
-        "the third needs the first anyway"
-    )
+    rows = graph.status("third")
+    mermaid = picture.picture_text(rows, "states.mmd")
+    assert mermaid.startswith("flowchart TD\n")
+    assert '    s_first["first"]:::done\n' in mermaid
+    assert "    s_second --> s_third\n" in mermaid
+    assert picture.picture_text(rows, "states.md") == f"```mermaid\n{mermaid}```\n"
+    for name in ("states.dot", "states.gv"):
+        dot = picture.picture_text(rows, name)
+        assert dot.startswith("digraph states {\n")
+        assert dot.endswith("}\n")
+        assert '    "second" -> "third"\n' in dot
 
 
 def test_the_picture_is_rewritten_only_where_it_differs(tmp_path: Path) -> None:
@@ -214,7 +205,7 @@ def test_the_picture_is_rewritten_only_where_it_differs(tmp_path: Path) -> None:
     graph = StateGraph([report])
     graph.provide("root", str(tmp_path))
     graph.provide("graph_status", graph.status)
-    graph.provide("picture_settings", picture.Picture(path="deep/down/states.svg", target="report"))
+    graph.provide("picture_settings", picture.Picture(path="deep/down/states.mmd", target="report"))
     add(graph, picture.graph_picture_drawn)
     path = graph.evaluate("graph_picture_drawn")
     assert isinstance(path, str)
