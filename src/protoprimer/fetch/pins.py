@@ -57,6 +57,14 @@ def pinned_wheels(tool: str, version_info: "tuple[int, ...]" = (3, 6)) -> "dict[
     """Return file name -> sha256 of a tool's wheels for a version of Python; nothing if that is too old."""
     form, *lines = _PINS[tool].splitlines()
     rows = [line.split() for line in lines]
-    minors = {int(minor) for row in rows for minor in row[2:]}
-    newest = str(max((minor for minor in minors if (3, minor) <= tuple(version_info)), default=0))
-    return {form.replace("*", row[0]): row[1] for row in rows if newest in row[2:]}
+    # The newest set that this Python is not too old for.
+    chosen = 0
+    for row in rows:
+        for minor in map(int, row[2:]):
+            if (3, minor) <= tuple(version_info):
+                chosen = max(chosen, minor)
+    wheels = {}
+    for name, sha256, *minors in rows:
+        if str(chosen) in minors:
+            wheels[form.replace("*", name)] = sha256
+    return wheels
