@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -112,7 +112,7 @@ def test_what_is_to_last_is_on_the_disk_before_it_is_renamed(tmp_path: Path, mon
 class NeedsPassword(http.server.BaseHTTPRequestHandler):
     """A proxy that lets nobody through."""
 
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -125,7 +125,7 @@ class NeedsPassword(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_proxy_that_wants_a_password_is_asked_once(tmp_path: Path) -> None:
-    NeedsPassword.asked = []
+    NeedsPassword.asked.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), NeedsPassword) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         proxy = f"http://127.0.0.1:{server.server_port}"

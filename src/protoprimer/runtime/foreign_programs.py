@@ -20,9 +20,13 @@ def refuse_python_program_of_host(
     """Refuse a name that would start a Python program from outside of the environment."""
     import shutil
 
-    scripts, found = scripts_directory(environment), shutil.which(name, path=path)
-    # On Windows it has an ending.
-    if os.path.dirname(name) or os.path.dirname(found or "") == scripts:
+    if os.path.dirname(name):
+        # A path is the user's wish.
+        return
+    scripts = scripts_directory(environment)
+    found = shutil.which(name, path=path)
+    # By its directory, since on Windows it has an ending.
+    if found is not None and os.path.dirname(found) == scripts:
         return
     own = os.path.join(scripts, name)
     if os.path.isfile(own) and forbids_execution(own):
@@ -41,18 +45,27 @@ def forbids_execution(path: str) -> bool:
 
 
 def _is_python_program(found: str, root: str) -> bool:
-    directory, head = os.path.dirname(found), start_of(found)
-    places = [os.path.dirname(path) for path in (directory, os.path.dirname(os.path.realpath(found)))]
-    if any(has_file(place, "pyvenv.cfg") or (is_windows() and has_file(place, "python.exe")) for place in places):
-        return True
+    directory = os.path.dirname(found)
+    real = os.path.realpath(found)
+    for programs in (directory, os.path.dirname(real)):
+        if _is_of_python_installation(os.path.dirname(programs)):
+            return True
     if re.match(r"(python|pypy|pip)[\d.]*t?w?(\.exe)?$", os.path.basename(found)):
         return True
+    head = start_of(found)
     if os.path.basename(directory) == "shims" and re.search(b"pyenv|asdf-plugin: python", head):
         return True
-    # A script of the repository itself is started by the environment's interpreter, through PATH.
-    is_own = is_within(os.path.realpath(found), root) and head.startswith(b"#!/usr/bin/env")
+    if is_within(real, root) and head.startswith(b"#!/usr/bin/env"):
+        # A script of the repository itself is started by the environment's interpreter, through PATH.
+        return False
     # An interpreter that is too long for a first line stands in the second.
-    return not is_own and bool(re.match(rb"#!.*\b(python|pypy)|#!.*\n'''exec' .*\b(python|pypy)", head))
+    return bool(re.match(rb"#!.*\b(python|pypy)|#!.*\n'''exec' .*\b(python|pypy)", head))
+
+
+def _is_of_python_installation(prefix: str) -> bool:
+    if has_file(prefix, "pyvenv.cfg"):
+        return True
+    return is_windows() and has_file(prefix, "python.exe")
 
 
 def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
@@ -63,19 +76,34 @@ def _line_that_adds(name: str, plan: "Callable[[], Plan]") -> str:
     if re.match(r"(python|pypy)[\d.]*$", name):
         return "python is the environment's"
     planned = plan()
-    files = [file for step in planned.steps for file in step.requirements]
-    described = [one for one in planned.members() if one.metadata.has_pyproject]
-    groups = [group for one in described for group in one.groups] or ["dev"] * (not planned.is_configured)
-    if groups and (described or (not files and not planned.members())):
-        pyproject = described[0].metadata.pyproject if described else "pyproject.toml"
-        line = '"%s" in the list %s of [dependency-groups] in %s' % (name, groups[0], pyproject)
-    elif files:
-        line = "the line %s in %s" % (name, files[0])
-    else:
-        step = 'args = ["%s"]' % name
-        for file in requirement_files(planned.root):
-            if name in text_of(planned.root, *file.split("/")).split():
-                step = 'requirements = ["%s"]' % file
-        line = 'install = [{ projects = ["."], %s }] in protoprimer.toml' % step
-        line = "the step { %s } in the list `install`" % step if planned.is_configured else line
-    return "add it: %s%s" % (line, "; then ./prime lock" if planned.lock else "")
+    advice = "add it: " + _line_for_plan(name, planned)
+    if planned.lock:
+        advice += "; then ./prime lock"
+    return advice
+
+
+def _line_for_plan(name: str, plan: Plan) -> str:
+    """Return which line, and where, would have this plan install a package."""
+    files = []  # type: list[str]
+    for step in plan.steps:
+        files += step.requirements
+    described = [one for one in plan.members() if one.metadata.has_pyproject]
+    groups = []  # type: list[str]
+    for one in described:
+        groups += one.groups
+    if not groups and not plan.is_configured:
+        # Nothing says what is installed: then this group is.
+        groups = ["dev"]
+    if groups and described:
+        return '"%s" in the list %s of [dependency-groups] in %s' % (name, groups[0], described[0].metadata.pyproject)
+    if groups and not files and not plan.members():
+        return '"%s" in the list %s of [dependency-groups] in pyproject.toml' % (name, groups[0])
+    if files:
+        return "the line %s in %s" % (name, files[0])
+    step_to_add = 'args = ["%s"]' % name
+    for file in requirement_files(plan.root):
+        if name in text_of(plan.root, *file.split("/")).split():
+            step_to_add = 'requirements = ["%s"]' % file
+    if plan.is_configured:
+        return "the step { %s } in the list `install`" % step_to_add
+    return 'install = [{ projects = ["."], %s }] in protoprimer.toml' % step_to_add

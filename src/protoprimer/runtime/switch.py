@@ -6,6 +6,7 @@ import sys
 from protoprimer.errors import InstallError, UsageError, did_you_mean
 from protoprimer.system.files import names_in
 from protoprimer.system.paths import environment_python, scripts_directory
+from protoprimer.system.platform import is_windows
 from protoprimer.system.processes import become_command, replace_process
 
 __all__ = [
@@ -37,25 +38,39 @@ def is_neo_runtime() -> bool:
 
 def interpreter_flags(environ: "dict[str, str]") -> "list[str]":
     """Return the flags of an isolated interpreter for the user's `PYTHON*` variables."""
-    flags, optimize = ["-I"], environ.get("PYTHONOPTIMIZE", "")
+    flags = ["-I"]
     # To the interpreter, 0 is as good as unset, and any word counts as 1.
-    for name, flag in (("PYTHONUNBUFFERED", "-u"), ("PYTHONDONTWRITEBYTECODE", "-B")):
-        flags += [flag] if environ.get(name, "0") not in ("", "0") else []
-    warnings = [warning.strip() for warning in environ.get("PYTHONWARNINGS", "").split(",")]
-    flags += ["-W" + warning for warning in warnings if warning]
-    if optimize not in ("", "0"):
-        flags.append("-OO" if optimize.isdigit() and int(optimize) > 1 else "-O")
+    if environ.get("PYTHONUNBUFFERED", "0") not in ("", "0"):
+        flags.append("-u")
+    if environ.get("PYTHONDONTWRITEBYTECODE", "0") not in ("", "0"):
+        flags.append("-B")
+    for warning in environ.get("PYTHONWARNINGS", "").split(","):
+        if warning.strip():
+            flags.append("-W" + warning.strip())
+    optimize = environ.get("PYTHONOPTIMIZE", "")
+    if optimize.isdigit() and int(optimize) > 1:
+        flags.append("-OO")
+    elif optimize not in ("", "0"):
+        flags.append("-O")
     return flags
 
 
 def activated_environment(environ: "dict[str, str]", environment: str) -> "dict[str, str]":
     """Return the variables with this environment active, as `ready.sh` does it."""
     passed = leave_protoprimer_variables(environ)
-    active = [scripts_directory(one) for one in (environment, passed.get("VIRTUAL_ENV")) if one]
+    own = scripts_directory(environment)
+    # What was active before gives way.
+    replaced = [own]
+    if passed.get("VIRTUAL_ENV"):
+        replaced.append(scripts_directory(passed["VIRTUAL_ENV"]))
     path = passed.get("PATH", os.defpath)
-    kept = [part for part in path.split(os.pathsep) if part not in active] if path else []
-    passed.update(VIRTUAL_ENV=environment, PATH=os.pathsep.join(active[:1] + kept))
-    return {name: value for name, value in passed.items() if name not in _LEFT_OUT}
+    parts = path.split(os.pathsep) if path else []
+    kept = [part for part in parts if part not in replaced]
+    passed["VIRTUAL_ENV"] = environment
+    passed["PATH"] = os.pathsep.join([own] + kept)
+    for name in _LEFT_OUT:
+        passed.pop(name, None)
+    return passed
 
 
 def is_isolated() -> bool:
@@ -76,10 +91,13 @@ def enter_environment(
     :param isolated: false for a script that finds the kernel by its own directory on `sys.path`
     :param told: whether variables tell it of the switch; false where no kernel would take them away again
     """
-    environ, python = dict(os.environ), environment_python(environment)
+    environ = dict(os.environ)
+    python = environment_python(environment)
     passed = activated_environment(environ, environment)
     if told:
-        passed.update((name, value) for name, value in environ.items() if name.startswith("PROTOPRIMER_"))
+        for name, value in environ.items():
+            if name.startswith("PROTOPRIMER_"):
+                passed[name] = value
         passed[READY_VARIABLE] = environment
         passed[HOPS_VARIABLE] = _next_hop(environ.get(HOPS_VARIABLE, ""), root, environment)
         passed.pop(PATH_VARIABLE, None)
@@ -96,9 +114,12 @@ def enter_environment(
 
 def _next_hop(earlier: str, root: str, environment: str) -> str:
     # A loop stays in one process where exec exists; a nested run of another clone, or in a child, starts at one.
-    owner = "%s:%s" % (os.getpid() if os.name != "nt" else "-", root)
+    process = "-" if is_windows() else str(os.getpid())
+    owner = "%s:%s" % (process, root)
     count, _, earlier_owner = earlier.partition(":")
-    hops = int(count) + 1 if earlier_owner == owner and count.isdigit() else 1
+    hops = 1
+    if earlier_owner == owner and count.isdigit():
+        hops += int(count)
     if hops > MAXIMUM_HOPS:
         cause = "the interpreter %s does not run in its environment: %d switches led nowhere"
         advice = "remove that directory and run again; if that does not help, choose another Python"
@@ -110,7 +131,8 @@ def enter_command(command: "list[str]", environment: str) -> None:
     """Become `command`, with the environment active."""
     import shutil
 
-    passed, name = activated_environment(dict(os.environ), environment), command[0]
+    passed = activated_environment(dict(os.environ), environment)
+    name = command[0]
     found = shutil.which(name, path=passed["PATH"])
     if found is None and os.path.dirname(name) and os.path.exists(name):
         raise UsageError("%s is not an executable program" % name, None, "see its mode: ls -ld %s" % name)
