@@ -394,17 +394,13 @@ def private_file(path: Path, text: str) -> None:
 # What programs may do.
 
 
-@host(
-    "no road: an index with HTTPS, and a Python without ssl; uv is put on PATH",
-    "",
-    (r"was built without ssl and cannot read HTTPS", r"or: put uv on PATH, take a Python with ssl"),
-)
+@host("an index with HTTPS, a Python without ssl, and another Python with it")
 def python_without_ssl(bench: Bench) -> World:
     certificates = bench.certificates()
     index = bench.index(tls=certificates.good)
-    world = bench.world(bench.stripped("venv", "ensurepip", "ssl")).hide(WHEELS_OF_DISTRIBUTION)
-    world.set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
-    return world.opened_by(lambda: (world.bin / "uv").symlink_to(bench.uv_program()))
+    world = bench.world(bench.stripped("ssl"))
+    (world.bin / f"python{support.default_python().name}").symlink_to(support.default_python().executable)
+    return world.set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority))
 
 
 @host("a uv on PATH that prints its version and is then killed", "venv", (r"uv",))

@@ -183,6 +183,15 @@ def test_3_a_redirection_to_a_dead_host_closes_that_host_alone_and_once(bench: B
     assert all(dead.server in one and index.server not in one for one in opens), opens
 
 
+def test_3_what_another_python_finds_closed_is_asked_once(bench: Bench) -> None:
+    certificates = bench.certificates()
+    index = bench.index(tls=certificates.expired)
+    world = bench.world(bench.stripped("ssl"))
+    (world.bin / f"python{support.default_python().name}").symlink_to(support.default_python().executable)
+    world.set(PIP_INDEX_URL=index.url, PIP_CERT=str(certificates.authority)).prime()
+    assert index.connections == 1
+
+
 def test_3_a_download_goes_to_the_disk_and_what_stops_half_way_is_removed(bench: Bench) -> None:
     world = bench.world().set(PIP_INDEX_URL=bench.index(Behaviour(hold=True)).url)
     process = world.start("./prime")

@@ -12,11 +12,13 @@ from typing import Any, BinaryIO
 
 from protoprimer.fetch.roads import RoadClosed
 from protoprimer.settings.credentials import server_of
-from protoprimer.settings.index_settings import IndexSettings
+from protoprimer.settings.index_settings import IndexSettings, read_index_settings
+from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.paths import file_url, path_of_file_url
+from protoprimer.system.files import paths_in
+from protoprimer.system.paths import directories_on_path, file_url, path_of_file_url
 
-__all__ = ["UrlReader"]
+__all__ = ["UrlReader", "read_for_another_python"]
 
 TRIES = 3
 SECONDS_TO_CONNECT = 30.0
@@ -29,6 +31,13 @@ _ENDS_OF_FILES = (".whl", ".gz", ".zip", ".egg", ".bz2", ".xz", ".tgz")
 _ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # For an interpreter that was built to look elsewhere.
 _USUAL_CA_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+# This file is a module of the package or the joined kernel.
+_READ_FOR_ANOTHER = """\
+import os, runpy, sys
+sys.path.append(os.path.join(os.path.dirname(sys.argv[1]), "..", ".."))
+runpy.run_path(sys.argv[1])["read_for_another_python"]()
+"""
 
 
 class _TransientError(Exception):
@@ -90,22 +99,39 @@ class UrlReader:
                 self._console.detail("%s: %s (try %d of %d)" % (url, error, attempt, TRIES))
                 time.sleep(0.2 * attempt if error.pause is None else min(error.pause, MOST_SECONDS_TO_WAIT))
 
+    def _read_by_another_python(self, url: str, target: BinaryIO, is_page: bool) -> "tuple[str, str]":
+        import shutil
+        import tempfile
+
+        with tempfile.NamedTemporaryFile(prefix="protoprimer-") as content:
+            asked = json.dumps([self.settings.root, url, content.name, is_page, self.only_looks])
+            paths = [path for directory in directories_on_path() for path in paths_in(directory)]
+            for python in filter(re.compile(r".*[/\\]python3(\.\d+)?(\.exe)?\Z").match, paths):
+                command = [python, "-I", "-c", _READ_FOR_ANOTHER, os.path.abspath(__file__)]
+                # The variables say where the indexes are.
+                done = run_child(command, self._console, environ=dict(os.environ), input_text=asked)
+                if done.status == 0:
+                    answer = json.loads(done.output)
+                    if len(answer) == 3:
+                        raise RoadClosed(*answer)
+                    shutil.copyfileobj(content, target)
+                    return answer[0], answer[1]
+        raise RoadClosed("TLS", "%s cannot read HTTPS: it was built without ssl, as all on PATH" % sys.executable)
+
     def _read_once(self, url: str, target: BinaryIO, is_page: bool, redirections: int = 10) -> "tuple[str, str]":
         server = server_of(url)
         if server in self._closed_servers:
             raise self._closed_servers[server]
         try:
             if url.startswith("https:") and importlib.util.find_spec("_ssl") is None:
-                raise RoadClosed("no ssl", "%s was built without ssl and cannot read HTTPS" % sys.executable)
+                return self._read_by_another_python(url, target, is_page)
             kind, moved = self._answer(url, target, is_page, redirections)
         except RoadClosed as closed:
             closed.server = server
             if closed.closes_server:
                 self._closed_servers[server] = closed
             raise
-        if moved is None:
-            return kind, url
-        return self._read_once(moved, target, is_page, redirections - 1)
+        return (kind, url) if moved is None else self._read_once(moved, target, is_page, redirections - 1)
 
     def _answer(self, url: str, target: BinaryIO, is_page: bool, redirections: int) -> "tuple[str, str | None]":
         import http.client
@@ -214,6 +240,22 @@ class UrlReader:
             trusted = bool({server, parts.hostname} & set(self.settings.trusted_hosts))
             opener.add_handler(urllib.request.HTTPSHandler(context=self._context(trusted)))
         return opener.open(request, timeout=self.settings.timeout or SECONDS_TO_CONNECT)
+
+
+def read_for_another_python() -> None:
+    """Read what stdin asks for, as JSON, into a file; print media type and URL, or what a `RoadClosed` is made of."""
+    import ssl  # noqa: F401 - whoever has not is not asked again
+
+    root, url, path, is_page, only_looks = json.load(sys.stdin)
+    answer = ()  # type: tuple[object, ...]
+    try:
+        with open(path, "w+b") as target:
+            reader = UrlReader(read_index_settings(root), Console(-1))
+            reader.only_looks = only_looks
+            answer = reader.read(url, target, is_page)
+    except OSError as error:
+        answer = (getattr(error, "kind", ""), str(error), getattr(error, "closes_server", False))
+    print(json.dumps(answer))
 
 
 def _tls_context(settings: IndexSettings, trusted: bool) -> Any:

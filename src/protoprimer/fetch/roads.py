@@ -17,7 +17,6 @@ _OPENS = {
     "blocked": _REACH,
     "timed out": _REACH,
     "TLS": "name the certificates of your authority: PIP_CERT or SSL_CERT_FILE is the path of that file",
-    "no ssl": "put uv on PATH, take a Python with ssl, or put %(file)s into a directory of find-links",
     "other bytes": "let %(server)s serve the very file that is pinned: %(file)s",
     "offline": "run without --offline, or put %(file)s into a directory of find-links",
 }
