@@ -145,9 +145,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("term", "draws"), [("xterm", True), ("dumb", False)])
-def test_a_dumb_terminal_is_told_lines_and_no_colours(
-    monkeypatch: pytest.MonkeyPatch, term: str, draws: bool
-) -> None:
+def test_a_dumb_terminal_is_told_lines_and_no_colours(monkeypatch: pytest.MonkeyPatch, term: str, draws: bool) -> None:
     for name in ("CI", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", term)

@@ -73,7 +73,9 @@ class Runs:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     found = Runs()
     monkeypatch.setattr(base, "run_child", found.run_child)
-    monkeypatch.setattr(base, "marker_environment", lambda *_: {"python_version": "3.11", "python_full_version": "3.11.2"})
+    monkeypatch.setattr(
+        base, "marker_environment", lambda *_: {"python_version": "3.11", "python_full_version": "3.11.2"}
+    )
     return found
 
 
@@ -112,9 +114,7 @@ def test_each_backend_creates_an_environment_without_pip(make: Callable[..., Any
     assert runs.environ[1]["VIRTUALENV_CONFIG_FILE"] == os.devnull
 
 
-def test_uv_is_given_lines_by_its_input_and_every_setting(
-    make: Callable[..., Any], runs: Runs, tmp_path: Path
-) -> None:
+def test_uv_is_given_lines_by_its_input_and_every_setting(make: Callable[..., Any], runs: Runs, tmp_path: Path) -> None:
     pins = tmp_path / "pins.txt"
     pins.write_text("setuptools==80\n")
     plan = plan_of(tmp_path, "one", "two>1", resolution="lowest", build_constraints=str(pins))

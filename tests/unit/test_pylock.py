@@ -76,17 +76,32 @@ def test_markers_mean_what_packaging_says(marker: str) -> None:
         ("'docs' in extras or 'dev' in dependency_groups", True),
         ("'docs' not in extras", True),
         ("'docs' in extras", False),
+        ("sys.platform == 'linux' and 'linux' == sys.platform", True),
+        ("python_implementation == 'CPython'", True),
+        ("platform.python_implementation == 'CPython'", True),
+        ("os.name == 'posix' and platform.machine != '' and platform.version != 'x'", True),
     ],
 )
 def test_markers_of_locks(marker: str, holds: bool) -> None:
     chosen = {"extras": frozenset(["te-st"]), "dependency_groups": frozenset(["dev"])}
     here = {**HERE, "python_version": "3.10", "python_full_version": "3.10.4", "sys_platform": "linux", **chosen}
+    here.update(os_name="posix", platform_machine="x86_64", platform_python_implementation="CPython")
     assert marker_holds(marker, here) is holds
 
 
 @pytest.mark.parametrize(
     "marker",
-    ["", "python_version", "python_version >= ", "(os_name == 'posix'", "nothing == 'x'", "os_name == 'x' os_name"],
+    [
+        "",
+        "python_version",
+        "python_version >= ",
+        "(os_name == 'posix'",
+        "nothing == 'x'",
+        "os_name == 'x' os_name",
+        "'a' == 'a'",
+        "os_name == 'posix",
+        "os_name == '",
+    ],
 )
 def test_what_is_no_marker_is_an_error(marker: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever its words
@@ -309,6 +324,9 @@ PINNED = {
         ("Lib>=1,<3", None),
         ("lib>=2", "pins lib 2rc1"),
         ("lib>=3; sys_platform == 'amiga'", None),
+        ("lib>=3; os.name == 'amiga'", None),
+        ("lib>=3; nobody.knows == 'this'", None),
+        ("lib>=3; sys.platform != 'amiga'", "pins lib 2rc1"),
         ("more", "has no pin for `more`"),
         ("d @ git+https://x/d.git@v1", None),
         ("d @ git+https://me@x/d.git@abc", None),

@@ -8,12 +8,23 @@ from protoprimer.formats.versions import InvalidSpecifier, InvalidVersion, Speci
 
 __all__ = ["marker_holds"]
 
+# Those of PEP 345, which pip and uv go on reading.
+_OLDER_NAMES = {
+    "os.name": "os_name",
+    "sys.platform": "sys_platform",
+    "platform.machine": "platform_machine",
+    "platform.version": "platform_version",
+    "platform.python_implementation": "platform_python_implementation",
+    "python_implementation": "platform_python_implementation",
+}
+_PART = r"\(|\)|'[^']*'|\"[^\"]*\"|not\s+in\b|[A-Za-z_][\w.]*|[<>=!~]+|\S"
+_QUOTED = r"'[^']*'|\"[^\"]*\""
 _VERSION_VARIABLES = ("python_version", "python_full_version", "implementation_version", "platform_release")
 
 
 def marker_holds(marker: str, environment: "dict[str, Any]") -> bool:
     """Evaluate a marker (PEP 508; `in extras` and `in dependency_groups` of PEP 751 too), or raise `ValueError`."""
-    tokens = re.findall(r"\(|\)|'[^']*'|\"[^\"]*\"|not\s+in\b|[A-Za-z_][\w.]*|[<>=!~]+|\S", marker)
+    tokens = re.findall(_PART, marker)
     value = _marker_value(tokens, environment, ("or", "and"))
     if tokens:
         raise ValueError("not a marker: %s" % marker)
@@ -43,12 +54,20 @@ def _marker_atom(tokens: "list[str]", environment: "dict[str, Any]") -> bool:
         return value
     left, operator, right = tokens[:3]
     del tokens[:3]
+    names = set()  # type: set[str]
     values = []
     for token in (left, right):
-        if token[0] not in "'\"" and token not in environment:
+        if re.fullmatch(_QUOTED, token):
+            values.append(token[1:-1])
+            continue
+        name = _OLDER_NAMES.get(token, token)
+        if name not in environment:
             raise ValueError("unknown marker variable %s" % token)
-        values.append(token[1:-1] if token[0] in "'\"" else environment[token])
-    return _marker_compared(values[0], " ".join(operator.split()), values[1], {left, right})
+        names.add(name)
+        values.append(environment[name])
+    if not names:
+        raise ValueError("a marker compares two texts, %s and %s" % (left, right))
+    return _marker_compared(values[0], " ".join(operator.split()), values[1], names)
 
 
 def _marker_compared(left: "Any", operator: str, right: "Any", names: "set[str]") -> bool:

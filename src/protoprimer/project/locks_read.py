@@ -276,7 +276,7 @@ def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: 
     asked += [(line, wanted) for line in lines for wanted in [line.requirement("")] if wanted]
     for line, wanted in asked:
         name, fault = wanted.normal_name, ""
-        if wanted.marker and not marker_holds(wanted.marker, environment):
+        if not _is_meant_here(wanted, environment):
             continue
         if name in packages:
             fault = _fault_of_pin(plan, wanted, packages[name])
@@ -288,6 +288,16 @@ def _refuse_if_stale(plan: Plan, packages: "dict[str, TomlTable]", environment: 
         if fault:
             cause = "%s does not cover what is asked for: it %s `%s`"
             raise _refused_lock(plan, cause % (os.path.basename(plan.lock or ""), fault, line.text), line.place)
+
+
+def _is_meant_here(wanted: Requirement, environment: TomlTable) -> bool:
+    if not wanted.marker:
+        return True
+    try:
+        return marker_holds(wanted.marker, environment)
+    except ValueError:
+        # It is no fault of the lock: who wrote that has read the marker.
+        return False
 
 
 def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
