@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from typing import Iterable, Iterator, NamedTuple, Optional
 
 from protoprimer.backends.installed import fault_of_installed, installed_distributions
@@ -17,7 +18,7 @@ from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import ChildResult, run_child, scrubbed_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import environment_python, file_url
+from protoprimer.system.paths import directories_on_path, environment_python, file_url, free_megabytes
 
 __all__ = [
     "Backend",
@@ -85,6 +86,10 @@ class Backend:
             self.install_plan(interpreter, environment, plan)
         except InstallError as error:
             self.add_places(error, interpreter, plan)
+            if error.fault is Fault.HASHES and plan.lock is None:
+                error.advice = _ADVICE_ON_HASHES
+            if error.fault is Fault.DISK:
+                error.place = _fullest_of([environment, self.toolbox.cache_directory])
             raise
         fault = fault_of_installed(environment, plan)
         if fault is not None and not plan.rebuild:
@@ -105,6 +110,10 @@ class Backend:
             named = set(map(normalized_name, words)) - {one.normal_name for _, one in asked if one.url}
             places = sorted({line.place for line, one in asked if one.normal_name in named})
             error.place = ", ".join(places) or None
+
+    def leave_full_place(self) -> bool:
+        """Keep what can be had again in another place from now on, as a disk was full; tell whether there is one."""
+        return False
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         """Install the plan; `install` checks the result."""
@@ -210,25 +219,65 @@ def run_installer(
     if len(lines) > len(shown):
         shown.insert(0, "  | ... (%d more lines in the log)" % (len(lines) - len(shown)))
     cause = "the backend %s could not %s (exit status %d)" % (backend, what, result.status)
-    fault, advice = _recognised(output)
-    raise InstallError("\n".join([cause] + shown), None, advice + ", and run again", fault)
+    known = _recognised(result)
+    raise InstallError("\n".join([cause] + shown), None, known.advice + ", then try again", known.fault)
 
 
-def _recognised(output: str) -> "tuple[Fault | None, str]":
+class _Recognised(NamedTuple):
+    """A failure that installers tell of.
+
+    :param words: a regular expression for what they print, in lower case
+    """
+
+    words: str
+    advice: str
+    fault: "Optional[Fault]" = None
+
+
+def _recognised(result: ChildResult) -> "_Recognised":
     """Return what kind of failure an installer tells of, and what to do."""
-    for words, advice in _ADVICE:
-        if re.search(words, output.lower()):
-            fault = Fault.REQUIREMENTS if words == _NOTHING_FITS else None
-            return fault, advice
-    return Fault.UNRECOGNISED, "correct what the output above names"
+    told = result.everything().lower()
+    found = _UNRECOGNISED
+    for known in _RECOGNISED:
+        if re.search(known.words, told):
+            found = known
+            break
+    if _was_killed(result.status) and found.fault not in (Fault.DISK, Fault.MEMORY):
+        # What it had printed until then was no reason to end.
+        return _KILLED
+    return found
+
+
+def _was_killed(status: int) -> bool:
+    """Tell whether a signal ended a program that nobody wanted to end, as itself or a shell around it tells."""
+    if status in (-signal.SIGINT, -signal.SIGTERM):
+        return False
+    return status < 0 or status > _STATUS_OF_SIGNALS
+
+
+def _fullest_of(directories: "list[str]") -> "str | None":
+    """Return which of these and the temporary one has the least room, and how much that is, if the system tells."""
+    import tempfile
+
+    free = {}  # type: dict[str, int]
+    for directory in directories + [tempfile.gettempdir()]:
+        megabytes = free_megabytes(directory)
+        if megabytes is not None:
+            free[directory] = megabytes
+    if not free:
+        return None
+    fullest = min(free, key=free.__getitem__)
+    return "%s, where %d MB are free" % (fullest, free[fullest])
 
 
 def path_to_keyring(python: str) -> "dict[str, str]":
     """Return PATH with the `keyring` that an earlier step installed."""
     import shutil
 
-    directory, path = os.path.dirname(python), os.environ.get("PATH", "")
-    return {"PATH": directory + os.pathsep + path} if shutil.which("keyring", path=directory) else {}
+    directory = os.path.dirname(python)
+    if not shutil.which("keyring", path=directory):
+        return {}
+    return {"PATH": os.pathsep.join([directory] + directories_on_path())}
 
 
 # What a build did before it failed, and frames of installed code.
@@ -236,38 +285,77 @@ _BESIDE_THE_CAUSE = (
     r"(?m)^ *(running|writing|reading|creating|copying|adding) .*\n"
     r'|^( *)File "[^"\n]*(site-packages|_vendor).*\n(\2  .*\n)*'
 )
-_NOTHING_FITS = "no solution found|resolutionimpossible|no matching distribution|not found in the package registry"
-_ADVICE = (
-    ("no space left|os error 28", "free some disk space"),
-    (
+_ADVICE_ON_HASHES = (
+    "find out why the index offers another file than the hash beside the requirement says, then try again"
+)
+# What shells add to the number of a signal.
+_STATUS_OF_SIGNALS = 128
+_UNRECOGNISED = _Recognised("", "correct what the output above names", Fault.UNRECOGNISED)
+_KILLED = _Recognised("", "let it run: something on this host ends it", Fault.TOOL_BROKE)
+_RECOGNISED = (
+    _Recognised("no space left|quota exceeded|os error (28|122)\\b", "free some disk space", Fault.DISK),
+    _Recognised(
         "failed to symlink|(implemented|permitted|supported): '.*' -> '",
         "this file system has no links, it seems: set state-dir to a directory on another one",
     ),
-    ("certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE"),
-    ("server error", "the server of the index fails: try later"),
-    (
+    _Recognised(
+        r"memory allocation of|cannot allocate memory|\bmemoryerror\b|failed to spawn thread|can't start new thread"
+        r"|resource temporarily unavailable|os error 1[12]\b",
+        "allow it more memory and processes (ulimit -v, ulimit -u)",
+        Fault.MEMORY,
+    ),
+    _Recognised(
+        "certificate_verify_failed|invalid peer certificate", "give your CA in SSL_CERT_FILE", Fault.CERTIFICATE
+    ),
+    _Recognised("server error", "the server of the index fails: try later", Fault.NETWORK),
+    _Recognised(
         "name resolution|dns error|is unreachable|connection refused|newconnection|error sending request|max retries",
         "check the network, the proxy and the index (./prime check shows them)",
+        Fault.NETWORK,
     ),
-    (r"\b40[13] |\b40[13]:", "check the index's credentials (URL, netrc, keyring)"),
-    ("do not match the hashes|hash mismatch", "find out why what is offered is not what was locked, or ./prime lock"),
-    ("needs to be updated|not supported by the lockfile", "the lock does not fit (any more): ./prime lock"),
-    ("network was disabled", "run without --offline, or name an index or directory that has it"),
-    (
+    _Recognised(
+        r"\b40[13] |\b40[13]:",
+        "check the index's credentials (URL, netrc, keyring), or ask its administrators why it refuses",
+        Fault.REFUSED_BY_SERVER,
+    ),
+    _Recognised(
+        "do not match the hashes|hash mismatch",
+        "what is offered is not what was locked: find out why, or run ./prime lock",
+        Fault.HASHES,
+    ),
+    _Recognised("needs to be updated|not supported by the lockfile", "the lock is out of date: run ./prime lock"),
+    _Recognised("network was disabled", "run without --offline, or name an index or directory that has it"),
+    _Recognised(
         "does not satisfy python|requires? a different python",
         "take a Python that it supports (requires-python, or the key `python`), or another version of it",
     ),
-    (
-        _NOTHING_FITS,
-        "correct the requirements, or the indexes they are looked up in",
+    _Recognised(
+        "has invalid metadata|metadata .*could not be parsed|failed to parse metadata|duplicate normalized extra name",
+        "take a version whose metadata can be read, or another backend",
+        Fault.METADATA,
     ),
-    (r"\bpython\.h: no such file", "install the headers of this Python (Debian: python3-dev)"),
-    (
+    _Recognised(
+        "no solution found|resolutionimpossible|no matching distribution|not found in the package registry",
+        "correct the requirements, or the indexes they are looked up in",
+        Fault.REQUIREMENTS,
+    ),
+    _Recognised(r"\bpython\.h: no such file", "install the headers of this Python (Debian: python3-dev)"),
+    _Recognised(
         r"directory: '[\w-]*(cc|clang)|'[\w-]*(cc|clang)\S* (failed: )?no such file",
         "install a C compiler (Debian: gcc)",
     ),
-    (
+    _Recognised(
         "failed to build|subprocess-exited-with-error|build backend",
         "mend the build if the project is yours, else install what it needs, or ask for a version with a wheel",
     ),
-)  # their words, in lower case
+    _Recognised(
+        r"os error (1|13|30)\b",
+        "make that place writable for you, or name another one (UV_CACHE_DIR, TMPDIR, state-dir)",
+        Fault.PERMISSION,
+    ),
+    _Recognised(
+        r"panicked at|\nerror: exception:\n|failed to (inspect|query) python",
+        "take another backend or another copy of that tool: it broke by itself",
+        Fault.TOOL_BROKE,
+    ),
+)

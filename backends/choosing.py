@@ -92,6 +92,8 @@ def _advice_where_none_serves(refusals: "list[Refusal]", toolbox: ToolBox, is_ch
         faults |= refusal.faults
     if Fault.TOOL_CHOSEN_BY_VARIABLE in faults:
         first = "correct the variable UV"
+    elif Fault.DISK in faults:
+        first = "free some disk space, or set PROTOPRIMER_CACHE to a directory with more room"
     elif Fault.TOOL_NOT_FETCHED in faults:
         first = "put uv on PATH"
     else:
@@ -130,10 +132,12 @@ def check_backend_names(wanted: "str | list[str]", configuration: Configuration,
 def probe_backends(
     interpreter: Interpreter, plan: Plan, toolbox: ToolBox, console: Console, configuration: Configuration
 ) -> "dict[str, Refusal | None]":
-    """Return why each backend cannot serve, the repository's own first."""
-    files = [name for name in _as_list(configuration.get("backend")) if _is_backend_file(name)]
+    """Return why each backend cannot serve, the repository's own first: whoever only looks runs nothing of it."""
     answers = {}  # type: dict[str, Refusal | None]
-    for name in files + list(BACKENDS):
+    for name in _as_list(configuration.get("backend")):
+        if _is_backend_file(name):
+            answers[name] = _plain_refusal("not asked: it is the repository's own code, which ./prime runs")
+    for name in BACKENDS:
         try:
             (factory,) = wanted_backends(name, configuration)
             backend = factory(toolbox, console, toolbox.settings)
@@ -143,10 +147,14 @@ def probe_backends(
     return answers
 
 
-def wanted_backends(wanted: "str | list[str]", configuration: Configuration) -> "list[type[Backend]]":
-    """Return the wanted backends in the order to try."""
+def wanted_backends(
+    wanted: "str | list[str]", configuration: Configuration, only_ours: bool = False
+) -> "list[type[Backend]]":
+    """Return the wanted backends in the order to try, on request without the repository's own code."""
     found = []  # type: list[type[Backend]]
     for name in _as_list(wanted):
+        if _is_backend_file(name) and only_ours:
+            continue
         if _is_backend_file(name):
             found.append(_backend_of_file(configuration.path_of(name), configuration))
         else:

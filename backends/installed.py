@@ -4,6 +4,7 @@ import csv
 import glob
 import os
 import re
+from contextlib import suppress
 from typing import Iterator
 
 from protoprimer.formats.requirements import normalized_name
@@ -97,10 +98,32 @@ def _sources_of_pth(path: str) -> "list[str]":
         return []
     # That of setuptools maps packages, and modules without their ending.
     is_map = re.search(r"\b__editable__\w+_finder\.py$", path)
-    content = text_of(path) if is_map or path.endswith(".pth") else ""
-    found = filter(os.path.isabs, re.findall("'([^'\n]+)'", content) if is_map else content.splitlines())
-    ends = ("/__init__.py", ".py", ".*so", ".*pyd")
-    return [([path for end in ends for path in glob.glob(glob.escape(one) + end)] + [one])[0] for one in found]
+    places = []  # type: list[str]
+    if is_map:
+        places = _places_in_finder(text_of(path))
+    elif path.endswith(".pth"):
+        places = text_of(path).splitlines()
+    return [_module_at(place) for place in places if os.path.isabs(place)]
+
+
+def _places_in_finder(text: str) -> "list[str]":
+    import ast
+
+    found = []  # type: list[str]
+    for mapping in re.findall(r"(?m)^(?:MAPPING|NAMESPACES)\b[^=\n]*=\s*(\{.*\})\s*$", text):
+        # What is written there is what Python's `repr` makes of a path.
+        with suppress(ValueError, SyntaxError):
+            for value in ast.literal_eval(mapping).values():
+                found += value if isinstance(value, list) else [value]
+    return found
+
+
+def _module_at(place: str) -> str:
+    """Return the file that is imported, of a package or of a module without its ending."""
+    for end in ("/__init__.py", ".py", ".*so", ".*pyd"):
+        for path in glob.glob(glob.escape(place) + end):
+            return path
+    return place
 
 
 def installed_distributions(environment: str) -> "dict[str, tuple[str, str]]":

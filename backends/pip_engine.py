@@ -14,7 +14,7 @@ from protoprimer.formats.requirements import normalized_name, read_requirement
 from protoprimer.formats.toml import load_toml
 from protoprimer.formats.versions import version_numbers
 from protoprimer.project.asked import index_options
-from protoprimer.project.locks_read import read_lock
+from protoprimer.project.locks_read import LockedPins, read_lock
 from protoprimer.project.locks_written import pylock_text
 from protoprimer.project.plan import NO_STEP, InstallStep, Plan, ProjectToInstall
 from protoprimer.project.requirement_files import lines_without_hashes
@@ -54,26 +54,27 @@ class PipBackend(Backend):
         if plan.lock:
             pins = read_lock(plan, self.markers(interpreter))
             if pins.hashed:
-                self._install_hashed(job, pins.hashed)
+                self._install_hashed(job, pins)
             if pins.unhashed:
                 self._install(job, Command(NO_STEP._replace(lines=pins.unhashed), False), pinned=True)
         for command in self.commands(job):
-            hashed, step = _hashed_files_apart(command.step)
+            hashed, step = _hashed_files_apart(command.step, plan.root)
             if hashed:
                 self.run_pip(job, "install", _INSTALL + ["--no-deps"] + hashed)
             self._install(job, command._replace(step=step))
 
-    def _install_hashed(self, job: Job, pins: "list[str]") -> None:
+    def _install_hashed(self, job: Job, pins: LockedPins) -> None:
         what, arguments = "install from %s" % job.plan.lock, _INSTALL + _AS_LOCKED
-        kept = self._kept_wheels(job, pins)
+        # What lies in the repository is at hand.
+        kept = [] if pins.links else self._kept_wheels(job, pins.hashed)
         if kept:
             try:
-                self.run_pip(job, what, arguments, kept + pins, pinned=True)
+                self.run_pip(job, what, arguments, kept + pins.hashed, pinned=True)
                 return
             except InstallError:
                 # The cache may be empty by now.
                 self.console.detail("the kept wheels could not be installed: the index is asked")
-        self.run_pip(job, what, arguments, pins, pinned=True)
+        self.run_pip(job, what, arguments, pins.lines_with_hashes(), pinned=True)
 
     def _kept_wheels(self, job: Job, pins: "list[str]") -> "list[str]":
         # The options with which pip takes the pins from the cache; none if they cannot all be there.
@@ -92,6 +93,11 @@ class PipBackend(Backend):
                 self._download(job._replace(environment=None), {pin: places[pin] for pin in missing}, store)
         except OSError:
             # That costs time, no more.
+            return []
+        except InstallError as error:
+            if error.fault is not Fault.DISK:
+                raise
+            self.console.detail("the cache is full, so no wheels are kept")
             return []
         if not all(name.endswith(".whl") for place in places.values() for name in names_in(place)):
             return []
@@ -160,7 +166,7 @@ class PipBackend(Backend):
     def _resolve(self, job: Job, pins: "list[str]") -> "dict[str, Any]":
         arguments, hashed, lines = [], [], []  # type: list[str], list[str], list[str]
         for command in self.commands(job, locking=True):
-            files, step = _hashed_files_apart(command.step)
+            files, step = _hashed_files_apart(command.step, job.plan.root)
             hashed += files
             arguments += [word for project in step.projects for word in _words_for_pip(project)]
             arguments += file_options(step) + step.args
@@ -198,6 +204,7 @@ class PipBackend(Backend):
         options, environ = self.settings.for_pip(locking=locking)
         if self.toolbox.beside_pip and not locking:
             environ["PIP_FIND_LINKS"] = environ.get("PIP_FIND_LINKS", "") + " " + file_url(self.toolbox.beside_pip)
+        is_for_kept = "--no-index" in lines
         if pinned:
             environ.pop("PIP_CONSTRAINT", None)
             lines = index_options(job.plan, self.markers(job.interpreter)) + list(lines)
@@ -206,7 +213,7 @@ class PipBackend(Backend):
         if index:
             environ.pop("PIP_EXTRA_INDEX_URL", None)
             environ["PIP_INDEX_URL"] = index
-        if index or "--no-index" in lines:
+        if index or is_for_kept:
             environ.pop("PIP_FIND_LINKS", None)
         if job.plan.build_constraints:
             # In an older pip that for all constraints is the one that reaches builds.
@@ -214,6 +221,8 @@ class PipBackend(Backend):
             # As a URL, since pip splits at spaces.
             environ[name] = " ".join(filter(None, [environ.get(name), file_url(job.plan.build_constraints)]))
         environ.update(PIP_PROGRESS_BAR="off", PIP_ROOT_USER_ACTION="ignore")
+        # In requirement files uv knows the root by this name.
+        environ.setdefault("PROJECT_ROOT", os.environ.get("PROJECT_ROOT", job.plan.root))
         if {"blocked", "timed out", "TLS"} & {one.closed for one in self.toolbox.records}:
             environ["PIP_RETRIES"] = "0"
         if "PIP_KEYRING_PROVIDER" in environ and path_to_keyring(job.python):
@@ -267,11 +276,11 @@ def _is_whole(place: str, pin: str) -> bool:
     return kept == 1
 
 
-def _hashed_files_apart(step: InstallStep) -> "tuple[list[str], InstallStep]":
+def _hashed_files_apart(step: InstallStep, root: str) -> "tuple[list[str], InstallStep]":
     # pip takes nothing without a hash beside them. What a first command has installed satisfies the second.
     hashed, rest, lines = [], [], list(step.lines)
     for path in step.requirements:
-        plain = lines_without_hashes(path) if step.projects or step.lines else None
+        plain = lines_without_hashes(path, root) if step.projects or step.lines else None
         if plain is None:
             rest.append(path)
         else:

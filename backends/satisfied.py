@@ -5,7 +5,7 @@ from typing import Any
 
 from protoprimer.backends.installed import metadata_values
 from protoprimer.formats.markers import marker_holds
-from protoprimer.formats.requirements import normalized_name, read_requirement
+from protoprimer.formats.requirements import Requirement, normalized_name, read_requirement
 from protoprimer.formats.versions import SpecifierSet
 from protoprimer.project.asked import asked_of_plan, names_overridden
 from protoprimer.project.plan import Plan
@@ -23,19 +23,21 @@ def unsatisfied_requirement(
     stated = " ".join(plan.settings.get("dependency-metadata", []))
     restated = set(map(normalized_name, re.findall('"name": "([^"]+)"', stated)))
 
-    def required_by(name: str, extra: str = "") -> "list[tuple[str, str, str]]":
+    def required_by(name: str, extra: str = "") -> "list[tuple[str, str, Requirement | None, str]]":
         version, path = installed[name]
         lines = [] if name in restated else metadata_values(path, "Requires-Dist")
-        return [("%s %s" % (name, version), line, extra) for line in lines]
+        return [("%s %s" % (name, version), line, read_requirement(line), extra) for line in lines]
 
     # Who requires, what, and under which extra of its own.
-    pending = [(line.place, line.text, "") for line, _ in asked_of_plan(plan, markers) if not line.is_constraint]
+    pending = []  # type: list[tuple[str, str, Requirement | None, str]]
+    for asked, requirement in asked_of_plan(plan, markers):
+        if not asked.is_constraint:
+            pending.append((asked.place, asked.text, requirement, ""))
     pending += [edge for name in installed for edge in required_by(name)]
     chosen = {(one.metadata.normal_name, normalized_name(extra)) for one in plan.projects() for extra in one.extras}
     pending += [edge for name, extra in chosen if name in installed for edge in required_by(name, extra)]
     while pending:
-        who, line, of_extra = pending.pop()
-        wanted = read_requirement(line)
+        who, line, wanted, of_extra = pending.pop()
         if wanted is None or wanted.normal_name in free:
             continue
         name = wanted.normal_name

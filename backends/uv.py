@@ -7,6 +7,7 @@ from typing import Sequence
 from protoprimer.backends.base import Backend, Command, Job, file_options, path_to_keyring, run_installer, with_option
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.editables import is_beyond_builds, why_not_buildable
+from protoprimer.backends.uv_reads import what_uv_cannot_read
 from protoprimer.errors import BackendError
 from protoprimer.fetch.wheels import remove_unused
 from protoprimer.project.asked import index_options, sources_of_step
@@ -21,7 +22,10 @@ from protoprimer.system.interpreter import Interpreter
 __all__ = ["UvBackend"]
 
 # What uv does not take from a pylock.toml: markers for chosen extras and groups, and files that have no URL.
-_ONLY_OURS = r" in (extras|dependency_groups)|wheels = \[\s*\{ (name = \"[^\"]*\", )?hashes"
+_ONLY_OURS = r" in (extras|dependency_groups)|wheels *= *\[\s*\{\s*(name *= *\"[^\"]*\" *, *)?hashes"
+
+_AS_ARGUMENTS = ("--no-index", "--no-binary", "--only-binary")
+_NOT_IN_FILES = _AS_ARGUMENTS + ("--trusted-host",)
 
 
 class UvBackend(Backend):
@@ -39,11 +43,20 @@ class UvBackend(Backend):
         return reason
 
     def _refused_line(self, plan: Plan) -> "str | None":
-        # pip heeds these in a file; uv asks the host's index, or ignores them.
         index_url, others = self.settings.index_url or "", self.settings.extra_index_urls
         for line in [line for step in plan.steps for line in step.lines_of_files(plan.root)]:
-            is_other = re.match("-i|--index-url", line.text) and (others or not line.text.endswith(index_url))
-            if line.path != plan.root and (is_other or line.text.startswith("--pre")):
+            if line.path == plan.root:
+                continue
+            if not line.text:
+                found = what_uv_cannot_read(line.path, plan.root)
+                if found is not None:
+                    return "uv cannot do what %s asks (%s)" % found
+            # pip heeds these in a file; uv asks the host's index, or ignores them.
+            asked = line.parts.value("--index-url")
+            is_other = asked is not None and (others or asked != index_url)
+            # uv wants these pinned by hashes as well.
+            is_bound = line.parts.value("--require-hashes") is not None and self.settings.constraint_lines()
+            if is_other or is_bound or line.parts.value("--pre") is not None:
                 return "uv cannot do what %s asks (%s)" % (re.split("[= ]", line.text)[0], line.place)
         return None
 
@@ -51,6 +64,9 @@ class UvBackend(Backend):
         arguments = ["venv", "--no-project", "--no-config", "--python", interpreter.executable]
         arguments += ["--prompt=" + self.prompt, environment]
         self._run("create an environment", arguments, os.path.dirname(environment), {})
+
+    def leave_full_place(self) -> bool:
+        return self.toolbox.leave_full_cache_of_uv()
 
     def install_plan(self, interpreter: Interpreter, environment: str, plan: Plan) -> None:
         job = Job(interpreter, plan, environment)
@@ -111,9 +127,10 @@ class UvBackend(Backend):
             self._pip_install(job, ["--requirements", lock] + anew, [], pinned=True)
             return
         pins = read_lock(job.plan, self.markers(job.interpreter))
-        for lines, options in ((pins.hashed, ["--no-deps", "--verify-hashes"]), (pins.unhashed, ["--no-deps"] + anew)):
-            if lines:
-                self._pip_install(job, options, lines, pinned=True)
+        if pins.hashed:
+            self._pip_install(job, ["--no-deps", "--verify-hashes"], pins.lines_with_hashes(), pinned=True)
+        if pins.unhashed:
+            self._pip_install(job, ["--no-deps"] + anew, pins.unhashed, pinned=True)
 
     def _install(self, job: Job, command: Command) -> None:
         step, root = command.step, job.plan.root
@@ -143,7 +160,12 @@ class UvBackend(Backend):
             options = options + ["--no-config"]
         if pinned:
             environ.pop("UV_CONSTRAINT", None)
-            lines = lines and index_options(plan, self.markers(job.interpreter)) + lines
+            said = index_options(plan, self.markers(job.interpreter))
+            # uv takes these as arguments; a URL may have a password, which nobody sees in a file.
+            for option in [option for option in said if option.startswith(_AS_ARGUMENTS)]:
+                options = options + option.split(" ", 1)
+            lines = lines and [option for option in said if not option.startswith(_NOT_IN_FILES)] + lines
+        options = options + _trusted_hosts(plan)
         arguments = ["pip", "install", "--python", job.python] + options + arguments
         arguments += ["--requirements", "-"] if lines else []
         arguments += ["--resolution", plan.resolution] if plan.resolution != "highest" else []
@@ -166,6 +188,7 @@ class UvBackend(Backend):
         return options + ["--refresh"] * (None in names and not self.settings.offline)
 
     def _compile(self, job: Job, output: str, upgrades: "list[str]") -> None:
+        import shlex
         import shutil
 
         plan, python = job.plan, ["--python", job.python, "--python-version", _oldest_python(job)]
@@ -175,6 +198,7 @@ class UvBackend(Backend):
         remove_unused(directory, 3600, lambda name: name.startswith(stem))
         temporary = os.path.join(directory, "%s%s.toml" % (stem, os.urandom(8).hex()))
         options, environ = self.settings.for_uv(locking=True)
+        options = options + _trusted_hosts(plan)
         arguments = ["pip", "compile", "--universal", "--format", "pylock.toml", "--no-header"]
         arguments += ["--output-file", temporary] + python + options + upgrades + ["-"]
         lines = []  # type: list[str]
@@ -186,7 +210,7 @@ class UvBackend(Backend):
                 if line.is_constraint:
                     arguments += [] if line.text else ["-c", line.path]
                 elif line.text.startswith("-") and not line.is_editable:
-                    arguments += line.text.split(" ", 1)
+                    arguments += shlex.split(line.text)
                 else:
                     lines.append(line.text)
         names = [project.metadata.name for project in plan.projects()]
@@ -199,6 +223,13 @@ class UvBackend(Backend):
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
+
+
+def _trusted_hosts(plan: Plan) -> "list[str]":
+    # What a requirement file says of them, uv ignores.
+    lines = [line for step in plan.steps for line in step.lines_of_files(plan.root)]
+    hosts = [host for line in lines if not line.target for host in line.parts.values("--trusted-host")]
+    return with_option("--allow-insecure-host", dict.fromkeys(hosts))
 
 
 def _words_for_uv(project: ProjectToInstall, root: str) -> "list[str]":

@@ -57,6 +57,8 @@ class SimpleIndex:
         self.wrong_hashes = True
         self.credentials: tuple[str, str] | None = None
         self.file_host = ""
+        # Where the page says that its files are.
+        self.leads_to = "../../files"
         self.truncated_answers = 0
         self.failures: list[int] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
@@ -110,11 +112,11 @@ class SimpleIndex:
             return 404, "text/html", b"not here", {}
         if self.json and "json" in headers.get("accept", ""):
             hashes = {one: {"sha256": sha256(self.files[one])} for one in found}
-            files = [{"filename": one, "url": f"../../files/{one}", "hashes": hashes[one]} for one in found]
+            files = [{"filename": one, "url": f"{self.leads_to}/{one}", "hashes": hashes[one]} for one in found]
             body = json.dumps({"meta": {"api-version": "1.0"}, "name": parts[1], "files": files}).encode()
             return 200, "application/vnd.pypi.simple.v1+json", body, {}
         links = "".join(
-            f'<a\n class="x" href="../../files/{one}#sha256={self._told_hash(one)}" data-requires-python="&gt;=3">{one}</a>\n'
+            f'<a\n class="x" href="{self.leads_to}/{one}#sha256={self._told_hash(one)}" data-requires-python="&gt;=3">{one}</a>\n'
             for one in found
         )
         return 200, "text/html", f"<!DOCTYPE html><html><body>\n{links}</body></html>".encode(), {}

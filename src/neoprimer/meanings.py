@@ -24,6 +24,8 @@ MEANINGS = {
     "install[].projects[].groups": "Dependency groups (PEP 735) to install with it.",
     "install[].requirements": "Requirement files, relative to the root.",
     "install[].constraints": "Constraint files, relative to the root.",
+    "install[].groups": "Dependency groups of each project of this step, or of the root project if it names none.",
+    "install[].extras": "Extras of each project of this step, or of the root project if it names none.",
     "install[].args": "Further requirements, as on an installer's command line.",
     "lock": "The lock file to install from, or false. Default: pylock.toml or uv.lock if present, "
     "and pylock.NAME.toml for an environment NAME with its own `install`.",
@@ -35,7 +37,9 @@ MEANINGS = {
     "build-constraints": "Constraint file for isolated builds.",
     "seed-pip": "Whether pip is put into the environment.",
     "lock-timeout": "Seconds to wait for another run. Default: wait, saying for whom.",
-    "kernel-update": "What to do when the installed protoprimer is newer than the committed kernel.",
+    "kernel-update": "What to do when the installed protoprimer is newer than the committed kernel: say so, "
+    "write it if it is the one that kernel-sha256 names (auto), or nothing (off).",
+    "kernel-sha256": 'The sha256 of the only kernel that kernel-update = "auto" writes.',
     "tools": "Other tools than those that the kernel pins.",
     "tools.uv": "The uv of this repository.",
     "tools.uv.version": "The only version that serves.",
@@ -51,6 +55,7 @@ MEANINGS = {
     "matrix.exclude": "Cells to leave out: those that agree.",
     "matrix.jobs": "Cells at once. Default: by cores and memory.",
     "matrix.command": "The command of each cell.",
+    "run": "Short names for commands, as a command line or as a list of words: `./prime run NAME`.",
     "env": "Named environments; each overrides the other keys, but state-dir, which is the clone's.",
     "primer.root": "The repository's root, relative to this file.",
     "primer.client": "The client configuration file, relative to this file.",

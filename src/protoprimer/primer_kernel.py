@@ -25,6 +25,7 @@ from protoprimer.runtime.readiness import enter_client, enter_script, ready_envi
 from protoprimer.runtime.switch import is_isolated, is_neo_runtime
 from protoprimer.settings.command_line import CommandLine, help_text
 from protoprimer.settings.configuration import LEAPS, Configuration
+from protoprimer.settings.short_names import lines_of_short_names
 from protoprimer.states import bootstrap_graph
 from protoprimer.store.carried import has_our_mark
 from protoprimer.store.generations import record_of
@@ -171,7 +172,10 @@ def _serve_proto(graph: StateGraph, kind: str, main: "str | None") -> int:
     if line.has("help"):
         if main is not None and line.command == "boot":
             _show_by_client(graph, main)
-        print_out(help_text(line.program, line.command, _HOW_TO_SEE_MORE % "options" if main else None))
+        more = _names_in_help(graph, line.command)
+        if main:
+            more.append(_HOW_TO_SEE_MORE % "options")
+        print_out(help_text(line.program, line.command, "\n".join(more) or None))
         return 0
     target = line.text("target")
     if target is not None and (main is None or target in graph.states):
@@ -190,6 +194,17 @@ def _serve_proto(graph: StateGraph, kind: str, main: "str | None") -> int:
         if main is not None:
             _console_of(graph).say(_HOW_TO_SEE_MORE % "states")
     return graph.call(COMMAND_FUNCTIONS[line.command])  # type: ignore[no-any-return]
+
+
+def _names_in_help(graph: StateGraph, command: str) -> "list[str]":
+    """Return what help says of the repository's short names; nothing where its configuration is wrong."""
+    lines = []  # type: list[str]
+    if command in ("boot", "run"):
+        with suppress(PrimerError):
+            lines = lines_of_short_names(graph.evaluate("configuration"), "  ")
+    if lines:
+        lines.insert(0, "short names, for run:")
+    return lines
 
 
 def _show_by_client(graph: StateGraph, main: "str | None") -> None:

@@ -7,8 +7,8 @@ from typing import Callable, NamedTuple
 
 from protoprimer.backends.base import Backend
 from protoprimer.backends.choosing import check_backend_names, wanted_backends
-from protoprimer.errors import ConfigurationError, DryRunEnds
-from protoprimer.fetch.bundles import OpenedBundle, find_bundle
+from protoprimer.errors import ConfigurationError, DryRunEnds, InterpreterError
+from protoprimer.fetch.bundles import OpenedBundle, named_bundle
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.uv_pin import read_uv_pin
 from protoprimer.graph import StateGraph, lazy
@@ -109,21 +109,15 @@ def required_python(configuration: Configuration, plan: Plan) -> RequiredPython:
 
 
 def bundle(
-    invocation: Invocation,
-    command_line: CommandLine,
-    configuration: Configuration,
-    console: Console,
-    cache_directory: str,
+    invocation: Invocation, command_line: CommandLine, console: Console, cache_directory: str
 ) -> "OpenedBundle | None":
-    """The verified bundle that everything comes from, if one is named or found."""
-    path = command_line.text("bundle") or invocation.variables.get("PROTOPRIMER_BUNDLE")
-    if not path and command_line.command not in ("bundle", "lock"):
-        # The newest versions are not looked for in what lies beside the clone.
-        path = find_bundle(configuration.root)
-    if not path:
+    """The verified bundle that everything comes from, if one is named."""
+    named = command_line.text("bundle") or invocation.variables.get("PROTOPRIMER_BUNDLE")
+    if not named:
         return None
+    path, sha256 = named_bundle(named)
     console.say("packages and tools come from the bundle %s alone" % path)
-    return OpenedBundle(os.path.abspath(path), cache_directory)
+    return OpenedBundle(path, cache_directory, sha256)
 
 
 def index_settings(configuration: Configuration, console: Console, command_line: CommandLine) -> IndexSettings:
@@ -178,7 +172,8 @@ def interpreter(
 ) -> Interpreter:
     """The interpreter that the environment is made from."""
     selector, request = configuration.text("python-selector"), required_python.narrowed
-    if selector:
+    only_looks = command_line.has("dry-run") or command_line.has("check") or command_line.command == "check"
+    if selector and not only_looks:
         selected = selected_interpreter(selector, request, configuration.root, cache_directory, console)
         if selected is not None:
             return selected
@@ -187,9 +182,14 @@ def interpreter(
         kept = interpreter_of_last_generation(store, request, cache_directory, console)
         if kept is not None:
             return kept
+    if selector and only_looks:
+        # It is the repository's own code.
+        told = "the python-selector %s which Python to take; a run that only looks does not" % selector
+        if command_line.has("dry-run"):
+            raise DryRunEnds("would ask " + told)
+        raise InterpreterError("./prime asks " + told, configuration.place_of("python-selector"))
     if required_python.note:
         console.warn("%s: taking the newest Python of this host" % required_python.note)
-    only_looks = command_line.has("dry-run") or command_line.command == "check"
     downloads = None if only_looks else configuration.get("python-downloads")
     return choose_interpreter(request, toolbox(), downloads, required_python, required_python.note is not None)
 
@@ -219,7 +219,7 @@ def inputs(
     found.facts["required Python"] = required_python.narrowed.text
     for path in map(path_of_file_url, index_settings.constraints):
         if os.path.isfile(path):
-            add_requirement_lines(lines_of_file(path), configuration.root, found)
+            add_requirement_lines(lines_of_file(path, configuration.root), configuration.root, found)
     return found
 
 
@@ -293,14 +293,13 @@ def generation(
         return found
     # What is wrong with them is said before anything is written.
     readable_lock()
-    wanted, tools = backends(), toolbox()
     if command_line.has("dry-run"):
         raise DryRunEnds("would build %s with %s" % (request.fingerprint.digest, request.interpreter.executable))
-    return build_under_lock(request, lock, wanted, tools)
+    return build_under_lock(request, lock, backends(), toolbox())
 
 
 def environment(request: BuildRequest, generation: Generation, read_at_ns: int, cache_directory: str) -> Environment:
-    """The ready environment: remembered, linked, and known to the entry scripts' fast path."""
+    """The ready environment: linked, and known to the entry scripts' fast path."""
     if generation.is_new:
         collect_cache_once_a_day(cache_directory)
     return publish_environment(request, generation, read_at_ns)

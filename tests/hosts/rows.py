@@ -472,10 +472,16 @@ def foreign_cache(bench: Bench) -> World:
     return world
 
 
-@host("a home directory that is full", "venv")
+@host("a home directory that is full", "uv", (r"the cache \S+ is full \(0 MB are free, uv needs about 100 MB\)",))
 def full_home(bench: Bench) -> World:
     world = bench.world().set(PIP_INDEX_URL=bench.index().url)
     return world.full(world.home)
+
+
+@host("a home directory of 30 MB, which fills while uv is unpacked", "uv", (r"the cache \S+ is full",))
+def small_home(bench: Bench) -> World:
+    world = bench.world().set(PIP_INDEX_URL=bench.index().url)
+    return world.full(world.home, kilobytes=30 << 10)
 
 
 @host(

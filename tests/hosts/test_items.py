@@ -407,9 +407,10 @@ def test_6_a_bundle_named_by_a_variable_serves(bundled: World) -> None:
     assert bundled.set(PROTOPRIMER_BUNDLE=str(bundled.base / "bundle")).prime().output == "demo\n"
 
 
-def test_6_a_bundle_beside_the_clone_is_found(bundled: World) -> None:
+def test_6_a_bundle_that_lies_in_the_clone_is_not_used_until_it_is_named(bundled: World) -> None:
     shutil.move(str(bundled.base / "bundle"), str(bundled.root / "bundle"))
-    assert bundled.prime().output == "demo\n"
+    assert "no backend can serve" in bundled.prime(status=5).errors
+    assert bundled.prime("--bundle", "bundle").output == "demo\n"
 
 
 def test_6_an_altered_wheel_of_a_bundle_is_refused_by_its_name(bundled: World) -> None:

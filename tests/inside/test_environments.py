@@ -90,7 +90,8 @@ def test_env_lists_the_named_environments_and_chooses_one(new_clone: NewClone) -
 
 def test_a_branch_without_the_chosen_environment_takes_the_default_one_with_one_line(new_clone: NewClone) -> None:
     clone = new_clone().entry("prime", None, "boot").write({"protoprimer.toml": TWO})
-    clone.prime("-e", "dev")
+    clone.prime("env", "dev")
+    clone.prime()
     clone.write({"protoprimer.toml": "[env.docs]\nkeep = 2\n"})
     done = clone.prime()
     assert [line for line in done.errors.splitlines() if "no environment 'dev'" in line] == [

@@ -61,9 +61,9 @@ def test_a_python_program_that_only_the_host_has_is_refused_and_not_run(
     put(tmp_path / where, name, text)
     path = f"{tmp_path / where}{os.pathsep}{host.environ['PATH']}"
     done = host.prime("run", "--", name, status=6, environ={"PATH": path})
-    assert f"'{name}' is not in the environment; the host's is of another Python" in done.errors
+    assert f"{name} is not in the environment; the one on PATH belongs to another Python" in done.errors
     assert done.output == ""
-    assert "to run the host's all the same, give its path" in done.errors
+    assert "to run the one on PATH all the same, give its path" in done.errors
     if name == "pytest":
         assert '"pytest" in the list dev of [dependency-groups]' in done.errors
 
@@ -75,7 +75,7 @@ def test_a_link_into_another_environment_is_refused(host: clones.Clone, tmp_path
     (tmp_path / "host").mkdir()
     (tmp_path / "host" / "ruff").symlink_to(tmp_path / "pipx" / "bin" / "ruff")
     done = host.prime("run", "--", "ruff", status=6)
-    assert "the host's is of another Python" in done.errors
+    assert "the one on PATH belongs to another Python" in done.errors
 
 
 @posix

@@ -57,11 +57,11 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
         ">=3.9,!=3.11.1, from",
         "pyproject.toml:4",
         "uv.lock",
-        "docs (not asked for), test (not asked for)",
+        "docs (not installed), test (not installed)",
     ):
         assert told in words
     assert "script:       demo; for an entry script of it: python -m protoprimer entry demo demo.app:main\n" in words
-    assert "main:         none: " in words, "a console script is not the main unless --main says so"
+    assert "program to run: none\n" in words, "a console script is not the main unless --main says so"
     if os.name != "nt":
         assert words.splitlines()[-2:] == [
             "next:         git add prime proto_kernel.py .gitattributes .gitignore",
@@ -82,8 +82,8 @@ def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository
     assert support.git("diff", where=git_repository) == ""
 
 
-def test_init_tells_what_is_not_installed_and_the_line_that_installs_all_of_it(tmp_path: Path) -> None:
-    """The line is taken as it is told, and then nothing is missing."""
+def test_init_tells_what_is_not_installed_and_the_one_thing_to_decide(tmp_path: Path) -> None:
+    """The line is taken as it is told, and then the tests can run."""
     files = (
         "requirements-old.txt",
         "requirements/test.txt",
@@ -95,27 +95,31 @@ def test_init_tells_what_is_not_installed_and_the_line_that_installs_all_of_it(t
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    text = PROJECT.replace("test = []", 'dev = ["six"]') + '[project.optional-dependencies]\nfast = ["six"]\n' + BUILD
-    (tmp_path / "pyproject.toml").write_text(text)
+    text = PROJECT.replace("test = []", 'dev = ["six"]\ntest = ["pytest"]')
+    (tmp_path / "pyproject.toml").write_text(text + '[project.optional-dependencies]\nfast = ["six"]\n' + BUILD)
     (tmp_path / "src").mkdir()
     words = author("init", where=tmp_path)
     for told in (
-        "groups:       dev, docs (not asked for)\n",
-        "extras:       fast (not asked for)\n",
-        "files:        requirements-old.txt (not asked for), requirements/test.txt (not asked for)\n",
-        "below:        packages/one (not asked for)\n",
+        "decide:       the group test brings what runs the tests, and is not installed; to install it:\n",
+        "groups:       dev (installed), docs (not installed), test (not installed)\n",
+        "extras:       fast (not installed)\n",
+        "files:        requirements-old.txt (not installed), requirements/test.txt (not installed)\n",
+        "below:        packages/one (not installed)\n",
         "lock:         poetry.lock is not read; ./prime lock",
         ".venv:        is another tool's environment",
     ):
         assert told in words
+    assert words.index("decide:") < words.index("inputs:")
     follow(words, tmp_path)
     words = author("init", where=tmp_path)
-    for left_out in ("(not asked for)", "to install all of it"):
-        assert left_out not in words
+    assert "decide:" not in words
+    assert "groups:       dev (installed), docs (not installed), test (installed)\n" in words
+    # A file of the repository's that ./prime reads is committed too.
+    assert "git add prime proto_kernel.py .gitattributes .gitignore protoprimer.toml\n" in words
 
 
 def follow(words: str, where: Path) -> None:
-    command = re.findall(r"echo 'install = .*", words)
+    command = re.findall(r"(echo 'install = .*); git add protoprimer.toml", words)
     assert len(command) == 1, words
     subprocess.run(["sh", "-c", *command], cwd=where, check=True)
 
@@ -124,7 +128,7 @@ def test_init_offers_no_second_configuration(tmp_path: Path) -> None:
     text = '[tool.protoprimer]\npython = ">=3.6"\n'
     (tmp_path / "pyproject.toml").write_text(PROJECT + BUILD + text)
     words = author("init", where=tmp_path)
-    assert "docs (not asked for)" in words
+    assert "docs (not installed)" in words
     assert "protoprimer.toml" not in words
     (tmp_path / "one").mkdir()
     (tmp_path / "pyproject.toml").replace(tmp_path / "one" / "pyproject.toml")
@@ -154,12 +158,20 @@ def test_init_names_projects_below_and_writes_its_files_all_the_same(tmp_path: P
     assert (
         "installs:     the configuration does not say which projects to install: packages/one, packages/two\n" in words
     )
-    # Without that line ./prime would end with 3.
-    told = "next:         echo 'install = [{ projects = [\"packages/*\"] }]' > protoprimer.toml\n"
-    assert words.count("protoprimer.toml") == words.count(told) == 1
+    # Without that file ./prime would end with 3.
+    assert "next:         python -m protoprimer init --install 'packages/*'\n" in words
+    assert "git add prime proto_kernel.py .gitattributes .gitignore protoprimer.toml\n" in words
     assert (tmp_path / "prime").exists()
-    follow(words, tmp_path)
-    assert "installs:     demo" in author("init", where=tmp_path)
+    assert "no project matches pack*" in author("init", "--install", "pack*", where=tmp_path, status=2)
+    words = author("init", "--install", "packages/*", where=tmp_path)
+    assert (tmp_path / "protoprimer.toml").read_text() == 'install = [{ projects = ["packages/*"] }]\n'
+    assert "installs:     demo" in words
+    assert "written:      protoprimer.toml\n" in words
+    assert "git add prime proto_kernel.py .gitattributes .gitignore protoprimer.toml\n" in words
+    author("init", "--install", "packages/*", where=tmp_path)
+    again = author("init", "--install", "packages/one", where=tmp_path, status=2)
+    assert "this repository has a configuration already" in again
+    assert 'write in protoprimer.toml: install = [{ projects = ["packages/one"] }]' in again
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the scripts are started through their first line")
@@ -208,7 +220,7 @@ def test_init_without_a_project_or_with_what_it_does_not_know(tmp_path: Path) ->
         "none in this directory",
         "3.12, from",
         "requirements.txt",
-        "none: ./prime only",
+        "program to run: none",
     ):
         assert told in words
 
@@ -232,15 +244,18 @@ def test_gitignore_leaves_out_a_link(tmp_path: Path, before: str | None, after: 
     assert (tmp_path / ".gitignore").read_text() == after
 
 
-ATTRIBUTES = "text eol=lf linguist-generated"
+ATTRIBUTES = "text eol=lf"
+# A kernel is folded in reviews; entry scripts are to be read.
+OF_KERNEL = ATTRIBUTES + " linguist-generated"
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (None, f"/prime {ATTRIBUTES}\n/proto_kernel.py {ATTRIBUTES}\n"),
-        ("*.py text eol=lf", f"*.py text eol=lf\n/prime {ATTRIBUTES}\n/proto_kernel.py {ATTRIBUTES}\n"),
-        ("# ours\nprime -text\n", f"# ours\nprime -text\n/proto_kernel.py {ATTRIBUTES}\n"),
+        (None, f"/prime {ATTRIBUTES}\n/proto_kernel.py {OF_KERNEL}\n"),
+        ("*.py text eol=lf", f"*.py text eol=lf\n/prime {ATTRIBUTES}\n/proto_kernel.py {OF_KERNEL}\n"),
+        (f"/prime {OF_KERNEL}\n", f"/prime {ATTRIBUTES}\n/proto_kernel.py {OF_KERNEL}\n"),
+        ("# ours\nprime -text\n", f"# ours\nprime -text\n/proto_kernel.py {OF_KERNEL}\n"),
     ],
 )
 def test_git_keeps_the_line_ends_that_sh_needs(git_repository: Path, before: str | None, after: str) -> None:
@@ -253,7 +268,7 @@ def test_git_keeps_the_line_ends_that_sh_needs(git_repository: Path, before: str
     (git_repository / "cmd").mkdir()
     author("entry", "cmd/ser ve", "app:main", where=git_repository)
     checked = support.git("check-attr", "eol", "linguist-generated", "--", "cmd/ser ve", where=git_repository)
-    assert checked == "cmd/ser ve: eol: lf\ncmd/ser ve: linguist-generated: set\n"
+    assert checked == "cmd/ser ve: eol: lf\ncmd/ser ve: linguist-generated: unspecified\n"
 
 
 def test_a_dry_run_says_what_init_would_write_and_writes_nothing(tmp_path: Path) -> None:
@@ -264,9 +279,18 @@ def test_a_dry_run_says_what_init_would_write_and_writes_nothing(tmp_path: Path)
 
 def test_only_the_option_names_a_main(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(PROJECT)
-    assert "main:         demo.app:other\n" in author("init", "--main", "demo.app:other", where=tmp_path)
-    assert "main:         demo.app:other\n" in author("init", where=tmp_path), "and init keeps it"
+    assert "program to run: demo.app:other\n" in author("init", "--main", "demo.app:other", where=tmp_path)
+    assert "program to run: demo.app:other\n" in author("init", where=tmp_path), "and init keeps it"
     assert "MODULE:FUNC" in author("init", "--main", "demo", where=tmp_path, status=2)
+
+
+def test_the_links_of_named_environments_are_ignored_and_their_lines_removed(git_repository: Path) -> None:
+    table = "[tool.protoprimer.env.docs]\nvenv-link = '.venv-docs'\n[tool.protoprimer.env.ci]\nvenv-link = false\n"
+    (git_repository / "pyproject.toml").write_text(PROJECT + table)
+    author("init", where=git_repository)
+    assert (git_repository / ".gitignore").read_text() == "/.venv\n/.venv-docs\n"
+    author("init", "--remove", where=git_repository)
+    assert not (git_repository / ".gitignore").exists()
 
 
 def test_remove_takes_away_what_init_and_prime_wrote_and_nothing_else(git_repository: Path) -> None:
@@ -281,9 +305,11 @@ def test_remove_takes_away_what_init_and_prime_wrote_and_nothing_else(git_reposi
     (state / "envs" / "default-0").mkdir(parents=True)
     (state / "CACHEDIR.TAG").write_text("")
     (git_repository / ".venv").symlink_to(state / "envs" / "default-0")
+    # Of an environment that is gone, and is no longer configured.
+    (git_repository / ".venv-docs").symlink_to(".protoprimer/envs/docs-0123456789abcdef")
     words = author("init", "--remove", "--dry-run", where=git_repository)
     assert (
-        "would remove: prime, proto_kernel.py, prime.cmd, .venv, .protoprimer, lines of .gitattributes, lines of .git"
+        "would remove: prime, proto_kernel.py, prime.cmd, .venv, .venv-docs, .protoprimer, lines of .gitattributes, lines of .git"
         in words
     )
     assert (git_repository / "prime").exists()

@@ -481,30 +481,34 @@ def test_a_pipe_remembers_no_environment_and_a_directory_is_no_lock(new_clone: N
     assert_one_clear_message(clone.prime("gc", status=6), ["the lock file is no regular file", "remove it"])
 
 
-OWN_BACKEND = (
-    "from protoprimer.backends.venv import VenvBackend\nclass Ours(VenvBackend):\n    def probe(self, *arguments):"
-)
-OWN_BACKENDS = {
-    "one that can serve": (OWN_BACKEND + " print('at work')\n", "can serve"),
-    "one that cannot": (OWN_BACKEND + " return 'no wheelhouse'\n", "no wheelhouse"),
-    "one that fails": (OWN_BACKEND + " raise OSError('gone')\n", "backend ours failed in probe: OSError: gone"),
-    "one that cannot be loaded": ("import missing_one\n", "ours.py:1 failed: ModuleNotFoundError"),
-    "none at all": ("", "ours.py defines 0 subclasses of Backend"),
-}
+LOOKING = [
+    ["check"], ["check", "--json"], ["--dry-run"], ["reboot", "--dry-run"], ["lock", "--dry-run"], ["lock", "--check"],
+    ["eval"], ["graph"], ["env"], ["--version"], ["help"], ["completion", "words", "--", "--b"],
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("content", "says"), OWN_BACKENDS.values(), ids=OWN_BACKENDS.keys())
-def test_check_shows_the_repositorys_own_backend(new_clone: NewClone, kernel: str, content: str, says: str) -> None:
-    clone = new_clone().write({**table('backend = ["./ours.py", "venv"]\n'), "ours.py": content})
-    done = clone.entry("prime", None, "boot").prime("check", status=1)
-    backends = [line for line in done.output.splitlines() if line.startswith("backend: ")]
-    assert backends[0].startswith("backend: ./ours.py: ")
-    assert says in backends[0]
-    assert [line.split(":")[1] for line in backends[1:]] == [" uv", " virtualenv", " venv"]
-    told = clone.prime("check", "--json", status=1).json()["backends"]["./ours.py"]
-    assert told is True if says == "can serve" else says in told
-    assert "Traceback" not in done.errors
-    assert not list(clone.root.glob("__pycache__"))
+def test_whoever_looks_runs_no_code_of_the_repository(new_clone: NewClone, kernel: str) -> None:
+    steering = 'watch = ["\\u001b]0;title*"]\n'
+    settings = table('backend = ["./ours.py", "venv"]\npython-selector = "s.py"\n' + steering)
+    lock = 'lock-version = "1.0"\ncreated-by = "a test"\npackages = []\n'
+    files = {"ours.py": "open('ran', 'w')\n", "s.py": "open('ran', 'w')\n", "pylock.toml": lock}
+    clone = new_clone().write({**settings, **files}).entry("prime", None, "boot")
+    said = ""
+    for command in LOOKING:
+        done = clone.prime(*command, status=None)
+        assert "Traceback" not in done.errors, command
+        assert not (clone.root / "ran").exists(), command
+        assert "\x1b" not in done.output + done.errors, "what reaches a terminal is printable"
+        said += done.output + done.errors
+    assert "would ask the python-selector s.py which Python to take; a run that only looks does not\n" in said
+    assert r"\u001b]0;title*" in said
+    # Without a selector there is more to tell.
+    clone.write(table('backend = ["./ours.py", "venv"]\n'))
+    shown = clone.prime("check", status=1).output
+    assert "backend: ./ours.py: not asked: it is the repository's own code, which ./prime runs\n" in shown
+    assert "would build " in clone.prime("--dry-run").errors
+    assert "pylock.toml has what is asked for" in clone.prime("lock", "--check").errors
+    assert not (clone.root / "ran").exists()
 
 
 def test_check_tells_that_the_lock_is_broken(new_clone: NewClone) -> None:

@@ -119,17 +119,21 @@ def test_a_selector_that_changes_its_mind_is_followed(clone: clones.Clone) -> No
     assert os.path.samefile(left["interpreter"]["executable"], second)
 
 
-def test_a_named_environment_is_remembered_and_stands_beside_the_others(clone: clones.Clone) -> None:
+def test_a_named_environment_is_for_one_command_unless_the_clone_chooses_it(clone: clones.Clone) -> None:
     clone.project("piece", "piece").write(
         {"protoprimer.toml": 'backend = "venv"\ninstall = []\n[env.test]\ninstall = [{ projects = ["piece"] }]\n'}
     )
     default = clone.report("./app")["prefix"]
-    clone.prime("--env", "test")
+    said = clone.prime("--env", "test").errors
+    assert "building the environment test because nothing was built yet" in said
+    assert clone.report("./app")["prefix"] == default == os.path.realpath(clone.root / ".venv")
+    clone.prime("env", "test")
     test = clone.report("./app")["prefix"]
     assert os.path.basename(test).startswith("test-")
     assert os.path.realpath(clone.root / ".venv") == test
-    for name, prefix in (("default", default), ("test", test)) * 2:
-        assert clone.prime("-e", name).status == 0
+    for name, prefix in (("default", default), ("test", test)):
+        clone.prime("env", name)
+        assert clone.prime().status == 0
         assert clone.report("./app")["prefix"] == prefix
         assert os.path.realpath(clone.root / ".venv") == prefix
     assert clone.report("./app", environ={"PROTOPRIMER_ENV": "default"})["prefix"] == default
@@ -162,12 +166,12 @@ def test_lock_tells_of_a_name_that_is_not_there_and_of_directories_that_it_leave
 
 
 def test_an_environment_that_is_remembered_and_no_longer_configured_is_said(clone: clones.Clone) -> None:
-    clone.write({"protoprimer.toml": 'backend = "venv"\n[env.test]\nkeep = 2\n'}).prime("--env", "test")
+    clone.write({"protoprimer.toml": 'backend = "venv"\n[env.test]\nkeep = 2\n'}).prime("env", "test")
     clone.write({"protoprimer.toml": 'backend = "venv"\n'})
     said = "this branch has no environment 'test', which this clone has chosen: taking default\n"
     assert clone.prime().errors.startswith(said)
     clone.prime("--env", "test", status=3)
-    clone.prime("--env", "default")
+    clone.prime("env", "default")
     assert clone.prime() == SILENT
 
 

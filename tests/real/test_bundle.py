@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tarfile
 import time
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +116,18 @@ def test_a_bundle_holds_a_lock_s_own_versions_and_another_platform_s_uv(
     command = (*without_network(), os.path.join(host.root, "prime"), "--bundle", str(bundle), "--backend", "uv")
     done = host.run(*command, environ=cut_off(host, tmp_path))
     assert json.loads(done.output)[0] == "1.0", done
+    # The lock's hashes hold for what a bundle brings.
+    note = json.loads((bundle / "bundle.json").read_text())
+    (leaf,) = bundle.glob(f"{LEAF}-1.0-*")
+    content = leaf.read_bytes()
+    with zipfile.ZipFile(leaf, "a") as archive:
+        archive.writestr(f"{LEAF}_planted.py", "")
+    note["files"][leaf.name]["sha256"] = simple_index.sha256(leaf.read_bytes())
+    (bundle / "bundle.json").write_text(json.dumps(note))
+    assert "hash" in host.run(*command, "reboot", environ=cut_off(host, tmp_path), status=6).errors.lower()
+    leaf.write_bytes(content)
+    note["files"][leaf.name]["sha256"] = simple_index.sha256(content)
+    (bundle / "bundle.json").write_text(json.dumps(note))
     # Renewed for other hosts: what no longer belongs to it goes. This lock was pip's, and for this platform alone.
     (online.root / "pylock.toml").unlink()
     online.prime("bundle", str(bundle), "--platform", PLATFORM, environ=support.shared_caches())
@@ -253,9 +266,7 @@ def test_a_locked_source_is_built_from_what_the_bundle_has(
     bundle = tmp_path / "b.protoprimer-bundle"
     clone.prime("bundle", str(bundle), environ=support.shared_caches())
     environ = cut_off(clone, tmp_path)
-    # Beside the clone it is found.
-    shutil.move(str(bundle), str(clone.root))
-    command = (*without_network(), os.path.join(clone.root, "prime"), "--backend", installer)
+    command = (*without_network(), os.path.join(clone.root, "prime"), "--bundle", str(bundle), "--backend", installer)
     assert clone.run(*command, environ=environ).output == "1.0\n"
 
 
@@ -298,24 +309,27 @@ def test_a_bundle_for_others_is_refused_file_by_file(new_clone: Callable[..., Cl
     assert not clone.generations()
 
 
-def test_what_a_bundle_does_not_know_is_refused_and_so_are_two_bundles(
+def test_what_a_bundle_does_not_know_is_refused_and_one_that_nobody_named_is_not_used(
     new_clone: Callable[..., Clone], tmp_path: Path
 ) -> None:
     clone = new_clone().project("demo").entry("prime", None, "boot")
-    small_bundle(clone.root / "bundle", py3__none__any=["2.7 on win_amd64"])
-    (clone.root / "bundle" / "pip-99-py3-none-any.whl").write_bytes(b"planted")
-    assert "pip-99-py3-none-any.whl: unknown to bundle.json" in clone.prime(status=3).errors
+    bundle = small_bundle(clone.root / "bundle", py3__none__any=["2.7 on win_amd64"])
+    shutil.copytree(str(bundle), str(clone.root.parent / "bundle"))
+    assert "bundle" not in clone.prime().errors, "what lies in a clone or beside it is not named"
+    shutil.rmtree(str(clone.state))
+    named = f"bundle#sha256={simple_index.sha256((bundle / 'bundle.json').read_bytes())}"
+    assert "does not serve Python" in clone.prime("--bundle", named, status=3).errors
+    (bundle / "pip-99-py3-none-any.whl").write_bytes(b"planted")
+    assert "pip-99-py3-none-any.whl: unknown to bundle.json" in clone.prime("--bundle", "bundle", status=3).errors
+    note = json.loads((bundle / "bundle.json").read_text())
+    note["files"]["pip-99-py3-none-any.whl"] = {"sha256": simple_index.sha256(b"planted"), "for": []}
+    (bundle / "bundle.json").write_text(json.dumps(note))
+    assert "this is not the bundle that was named" in clone.prime("--bundle", named, status=3).errors
     (clone.root / "a.protoprimer-bundle").write_bytes(b"torn")
-    assert "there are several bundles" in clone.prime(status=3).errors
     torn = str(clone.root / "a.protoprimer-bundle")
     assert "could not be unpacked" in clone.prime("--bundle", torn, status=3).errors
     assert "this is not a bundle: nothing was written" in clone.prime("bundle", torn, status=3).errors
     assert "this is not a bundle that" in clone.prime("--bundle", str(tmp_path / "nowhere"), status=3).errors
-    # A directory of that name that is none is the repository's own.
-    shutil.rmtree(clone.root / "bundle")
-    (clone.root / "a.protoprimer-bundle").unlink()
-    (clone.root / "bundle").mkdir()
-    clone.prime()
 
 
 def test_an_environment_from_a_bundle_stays_current_without_it(

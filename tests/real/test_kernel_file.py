@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -60,7 +61,7 @@ def test_it_makes_the_environment_and_serves_the_client(clone: clones.Clone) -> 
     assert clone.builds() == 1
     assert "--loud" in clone.prime("--help").output
     shown = clone.prime("graph", "--format", "text").output
-    for words in ("Of the repository.", "<- root, arguments", "The ready environment: remembered"):
+    for words in ("Of the repository.", "<- root, arguments", "The ready environment: linked"):
         assert words in shown
     assert clone.prime("--nonsense", status=2).output == ""
     assert json.loads(clone.prime("eval", "--json").output)
@@ -178,7 +179,8 @@ def test_one_file_is_the_whole_adoption(new_clone: NewClone, tmp_path: Path, ver
     done = clone.run("sh", "-c", "python3 proto_kernel.py init --main demo:main && ./prime")
     assert done.output == "here\n"
     assert "written:      prime, .gitattributes, .gitignore\n" in done.errors
-    assert clone.run("python3", "proto_kernel.py", "kernel", "verify", "proto_kernel.py") == SILENT
+    verified = clone.run("python3", "proto_kernel.py", "kernel", "verify", "proto_kernel.py")
+    assert verified.errors.startswith(f"verified: proto_kernel.py is version {VERSION} with the sha256 ")
     clone.run("python3", "proto_kernel.py", "entry", "serve", "demo:main")
     assert clone.run("./serve") == clones.Done(0, "here\n", "")
     clone.run("rm", "serve")
@@ -219,14 +221,21 @@ def test_init_elsewhere_and_write_copy_the_file_that_runs(new_clone: NewClone, t
     assert "takes no main" in alone.run("python3", "prime", "init", "--main", "demo:main", status=2).errors
 
 
-def test_a_kernel_file_renews_an_older_one(new_clone: NewClone) -> None:
+def test_a_kernel_file_renews_an_older_one_and_is_renewed_by_what_is_offered(new_clone: NewClone) -> None:
     clone = kernel_alone(new_clone)
-    clone.write({"old.py": own_wheel.kernel_of_version("0.0.9")})
-    assert (
-        f"updated the kernel old.py from version 0.0.9 to {VERSION}"
-        in clone.run("python3", "proto_kernel.py", "kernel", "update", "old.py").output
-    )
+    kernel, newer = clone.root / "proto_kernel.py", own_wheel.kernel_of_version("99.0")
+    clone.write({"old.py": own_wheel.kernel_of_version("0.0.9"), "new.py": newer})
+    said = clone.run("python3", "proto_kernel.py", "kernel", "update", "old.py").errors
+    assert f"updated the kernel old.py from version 0.0.9 to {VERSION} (sha256 " in said
     assert (clone.root / "old.py").read_text(encoding="utf-8") == clones.generated_kernel()
+    update = ["python3", "proto_kernel.py", "kernel", "update", "proto_kernel.py", "--from", "new.py", "--sha256"]
+    assert "do not use this file" in clone.run(*update, "0" * 64, status=1).errors
+    said = clone.run(*update, hashlib.sha256(newer.encode()).hexdigest()).errors
+    assert f"updated the kernel proto_kernel.py from version {VERSION} to 99.0 (sha256 " in said
+    assert kernel.read_text(encoding="utf-8") == newer
+
+
+AUTO = 'backend = "venv"\nkernel-update = "auto"\nkernel-sha256 = "%s"\n'
 
 
 @pytest.mark.parametrize("how", ["has been edited", "is cut off", "is not Python", "not a kernel"])
@@ -245,7 +254,8 @@ def test_a_text_that_is_no_whole_kernel_is_never_written_over_the_committed_one(
     wheel = own_wheel.make_wheel(tmp_path, "99.0", {"protoprimer/__init__.py": "", "protoprimer/__main__.py": program})
     clone = new_clone()
     clone.kernel = "file"
-    clone.write({"protoprimer.toml": f'backend = "venv"\ninstall = {{ args = ["{tmp_path / wheel}"] }}\n'})
+    settings = AUTO % hashlib.sha256(texts[how].encode()).hexdigest()
+    clone.write({"protoprimer.toml": settings + f'install = {{ args = ["{tmp_path / wheel}"] }}\n'})
     errors = clone.entry("prime", None, "boot").prime().errors
     assert re.search(f"warning: the kernel was not updated: .*{how}", errors)
     assert (clone.root / "proto_kernel.py").read_text(encoding="utf-8") == clones.generated_kernel()
@@ -262,7 +272,7 @@ def test_only_our_installed_package_is_asked_to_renew_the_kernel_and_its_failure
     wheel = own_wheel.make_wheel(
         clone.root, "99.0", {"protoprimer/__init__.py": "", "protoprimer/__main__.py": program}, is_ours
     )
-    clone.write({"protoprimer.toml": f'backend = "venv"\ninstall = {{ args = ["./{wheel}"] }}\n'})
+    clone.write({"protoprimer.toml": AUTO % ("0" * 64) + f'install = {{ args = ["./{wheel}"] }}\n'})
     errors = clone.entry("prime", None, "boot").prime().errors
     assert ("warning: the kernel was not updated: no disk" in errors) is is_ours
     assert (clone.root / "asked").exists() is is_ours

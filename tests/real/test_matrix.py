@@ -286,6 +286,7 @@ def test_axes_make_the_product_less_exclude_plus_include(repository: Repository)
 
 def test_a_dry_run_tells_fingerprints_and_does_nothing(repository: Repository) -> None:
     done = repository.run("--python", TWO, "--dry-run", "--json", "--junit", "junit.xml")
+    assert re.search(r"planned on .*: fingerprint [0-9a-f]{16}\n", done.stderr)
     assert not (repository.root / "junit.xml").exists()
     planned = {cell["name"]: cell for cell in json.loads(done.stdout)["cells"]}
     assert {cell["status"] for cell in planned.values()} == {"planned"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -206,21 +207,24 @@ def test_any_leap_is_had_from_client_code(new_clone: NewClone, kernel: str) -> N
     assert cold["env"] == {"keep": 5}
     assert cold["primer"]["root"] == str(clone.root)
     assert (cold["derived"]["keep"], cold["derived"]["environment"]) == (5, "dev")
+    assert clone.run("./cmd/prime").json()["derived"]["environment"] == "default", "the option is for one command"
+    clone.run("./cmd/prime", "env", "dev")
     for command in ("./cmd/prime", "./go"):
         warm = clone.run(command).json()
-        assert warm == {**cold, "input": {}}, "the environment is remembered; nothing else was asked for"
+        assert warm == {**cold, "input": {}}, "the environment is chosen; nothing else was asked for"
     steered = clone.run("./go", environ={"PROTOPRIMER_KEEP": "9"}).json()
     assert (steered["input"], steered["derived"]["keep"]) == ({"keep": 9}, 9)
 
 
-def test_environments_of_one_clone_live_side_by_side_and_are_remembered(new_clone: NewClone) -> None:
+def test_environments_of_one_clone_live_side_by_side_and_one_is_chosen(new_clone: NewClone) -> None:
     clone = new_clone().write({"protoprimer.toml": VENV + "[env.dev]\n[env.test]\n", "app.py": PREFIX})
     clone.entry("prime", "app:main", "boot")
     seen = {name: clone.prime("-q", "--env", name).output for name in ("default", "dev", "test")}
     assert [os.path.basename(prefix).partition("-")[0] for prefix in seen.values()] == ["default", "dev", "test"]
-    assert clone.prime().output == seen["test"]
-    assert (clone.root / ".venv").resolve() == (clone.root / seen["test"].strip()).resolve()
-    assert clone.prime("-e", "dev").output == seen["dev"]
+    assert clone.prime().output == seen["default"]
+    assert (clone.root / ".venv").resolve() == (clone.root / seen["default"].strip()).resolve()
+    clone.prime("env", "dev")
+    assert clone.prime("-e", "test").output == seen["test"]
     assert clone.prime().output == seen["dev"]
     assert clone.builds() == 3
     error = clone.prime("--env", "tset", status=3).errors
@@ -240,20 +244,20 @@ PREFIX = "import sys\n\ndef main():\n    print(sys.prefix)\n"
 
 
 @pytest.mark.index
-def test_the_installed_package_serves_client_code_and_renews_an_older_kernel(new_clone: NewClone) -> None:
+def test_the_installed_package_serves_client_code_and_renews_a_kernel_only_by_the_repositorys_hash(new_clone: NewClone) -> None:
     clone = new_clone()
     wheel = own_wheel.make_own_wheel(clone.root)
     settings = VENV + f'install = {{ args = ["./{wheel}"] }}\n'
     client = "import protoprimer\nfrom protoprimer import state, get_config\n" + CONFIGURED.replace(
         "    print(", "    print(protoprimer.__file__)\n    print("
     )
-    clone.write({"protoprimer.toml": settings + 'kernel-update = "check"\n', "app.py": client})
+    clone.write({"protoprimer.toml": settings, "app.py": client})
     clone.entry("prime", "app:main", "boot")
     kernel, old = clone.root / "proto_kernel.py", own_wheel.kernel_of_version("0.0.9")
     kernel.write_text(old, encoding="utf-8")
     kernel.chmod(0o750)
     cold = clone.prime()
-    assert f"the kernel proto_kernel.py is of version 0.0.9, this is {VERSION}; to update it: " in cold.errors
+    assert f"the kernel proto_kernel.py is of version 0.0.9, the environment's protoprimer is {VERSION}" in cold.errors
     assert kernel.read_text(encoding="utf-8") == old
     assert "site-packages" in cold.output.splitlines()[0]
     assert json.loads(cold.output.splitlines()[1])["derived"]["kernel-update"] == "check"
@@ -262,13 +266,21 @@ def test_the_installed_package_serves_client_code_and_renews_an_older_kernel(new
     edited = old.replace("\nimport os\n", "\nimport os  # mine\n", 1)
     assert edited != old
     kernel.write_text(edited, encoding="utf-8")
-    clone.write({"protoprimer.toml": settings})
+    clone.write({"protoprimer.toml": settings + 'kernel-update = "auto"\n'})
     assert "the kernel has been edited since it was written" in clone.prime(status=3).errors
     assert kernel.read_text(encoding="utf-8") == edited
     kernel.write_text(old, encoding="utf-8")
+    unnamed = clone.prime().errors
+    assert 'warning: the kernel was not updated: kernel-update = "auto" needs kernel-sha256' in unnamed
+    settings += 'kernel-update = "auto"\nkernel-sha256 = "%s"\n'
+    clone.write({"protoprimer.toml": settings % ("0" * 64)})
+    assert "not the one that the repository names" in clone.prime().errors
+    assert kernel.read_text(encoding="utf-8") == old
+    digest = hashlib.sha256(clones.generated_kernel().encode()).hexdigest()
+    settings %= digest
     clone.write({"protoprimer.toml": settings + "keep = 2\n"})
     told = [line for line in clone.prime().errors.splitlines() if "kernel" in line]
-    assert told == [f"updated the kernel proto_kernel.py from version 0.0.9 to {VERSION}: commit it"]
+    assert told == [f"updated the kernel proto_kernel.py from version 0.0.9 to {VERSION} (sha256 {digest}): commit it"]
     assert kernel.stat().st_mode & 0o777 == 0o750
     newer = kernel.read_text(encoding="utf-8")
     assert f"\n# version: {VERSION}\n" in newer
@@ -282,7 +294,7 @@ def test_the_installed_package_serves_client_code_and_renews_an_older_kernel(new
     assert "kernel" not in clone.prime().errors
     assert kernel.read_text(encoding="utf-8") == newest
     kernel.write_text(old, encoding="utf-8")
-    clone.write({"protoprimer.toml": settings + 'kernel-update = "off"\n'})
+    clone.write({"protoprimer.toml": settings.replace('"auto"', '"off"')})
     assert "kernel" not in clone.prime().errors
     assert kernel.read_text(encoding="utf-8") == old
 

@@ -223,11 +223,13 @@ def test_a_bundle_with_python_serves_a_host_that_has_neither_network_nor_that_py
     done = host.run(*without_network(), str(host.root / "prime"), "--bundle", str(bundle))
     version, base_prefix = done.output.split()
     assert version == archive[0].name
-    assert base_prefix.startswith(host.environ["HOME"])
+    assert base_prefix.startswith(f"{host.environ['PROTOPRIMER_CACHE']}/pythons/")
     assert len(offered.requests) == asked
-    # It stays, without the bundle.
+    # It stays, without the bundle, for this clone: others have not been told to trust the bundle.
     again = host.prime("reboot", "--offline", "--backend", "venv").output
-    assert again.startswith(f"{version} {host.environ['HOME']}/")
+    assert again.startswith(f"{version} {host.environ['PROTOPRIMER_CACHE']}/pythons/")
+    other = new_clone("another clone").write({"protoprimer.toml": f'python = "{version}"\n'}).entry("prime", None, "boot")
+    assert "pythons" not in other.prime("check", "--offline", status=None, environ=host.environ).output
 
 
 def test_an_interpreter_of_a_bundle_is_verified_as_all_of_it_is(

@@ -123,7 +123,9 @@ def test_everything_of_a_split_layout_is_in_its_place(adopt: Callable[[str], Clo
     assert (cold["has tables"], cold["leaked"], cold["env leap"]) == (False, [], {})
     dev = clone.report(str(clone.root / "cmd" / "serve"), "-q", "--env", "dev", cwd="/")
     assert (dev["environment"], dev["has tables"], dev["cwd"]) == ("dev", True, "/")
-    assert clone.report("cmd/serve")["prefix"] == dev["prefix"]
+    assert clone.report("cmd/serve")["prefix"] == cold["prefix"]
+    clone.run("cmd/serve", "env", "dev")
+    assert clone.report("cmd/serve", "-q")["prefix"] == dev["prefix"]
     link = clone.root / "elsewhere"
     link.symlink_to("cmd/serve")
     assert clone.report("./elsewhere")["prefix"] == dev["prefix"]
@@ -132,7 +134,7 @@ def test_everything_of_a_split_layout_is_in_its_place(adopt: Callable[[str], Clo
     assert ci["env leap"] == {"keep": 1, "venv-link": False}
     assert os.path.realpath(clone.root / "var" / "venv") == os.path.realpath(dev["prefix"])
     assert "known: ci, default, dev" in clone.run("cmd/serve", "-e", "prod", status=3).errors
-    shown = clone.run("cmd/serve", "eval").output
+    shown = clone.run("cmd/serve", "eval", "-e", "ci").output
     assert "conf/environments/ci.toml:1 (keep)" in shown
     assert "conf/protoprimer.toml:1 (state-dir)" in shown
     assert sorted(path.name for path in clone.root.iterdir()) == [

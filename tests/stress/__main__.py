@@ -1,4 +1,4 @@
-"""Run one of the long proofs: `python tests/stress crashes|storm|fuzz|healing|mutants|truth …`; each tells its options with `--help`."""
+"""Run one of the long proofs: `python tests/stress crashes|storm|fuzz|healing|mutants|requirements|truth …`; each tells its options with `--help`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("crashes", "fuzz", "healing", "mutants", "storm", "truth")
+NAMES = ("crashes", "fuzz", "healing", "mutants", "requirements", "storm", "truth")
 
 
 def main(words: list[str]) -> int:

@@ -184,9 +184,10 @@ def test_locking_one_environment_leaves_what_the_others_get(place: Place) -> Non
     clone.prime("lock", "--backend", "uv", "-e", "docs")
     assert (clone.root / "pylock.docs.toml").is_file()
     assert not (clone.root / "pylock.toml").exists()
-    clone.prime("--backend", "uv", "-e", "default")
+    clone.prime("--backend", "uv")
     assert distributions_of(clone.root / ".venv").keys() == {"app", "alpha"}
-    clone.prime("--backend", "uv", "-e", "docs")
+    clone.prime("env", "docs")
+    clone.prime("--backend", "uv")
     assert distributions_of(clone.root / ".venv").keys() == {"delta"}
 
 

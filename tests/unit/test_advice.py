@@ -51,6 +51,10 @@ def test_where_no_backend_serves_the_advice_is_by_the_kind_of_failure() -> None:
     for faults, first in (
         ([Fault.TOOL_UNUSABLE], "mend one of these"),
         ([Fault.TOOL_UNUSABLE, Fault.TOOL_NOT_FETCHED], "put uv on PATH"),
+        (
+            [Fault.TOOL_NOT_FETCHED, Fault.DISK],
+            "free some disk space, or set PROTOPRIMER_CACHE to a directory with more room",
+        ),
         ([Fault.TOOL_NOT_FETCHED, Fault.TOOL_CHOSEN_BY_VARIABLE], "correct the variable UV"),
     ):
         advice = choosing._advice_where_none_serves([refusal(*faults)], toolbox, is_choice=False)
@@ -90,7 +94,7 @@ def test_the_advice_fits_what_the_installer_said(said: str, tmp_path: "object") 
     assert first == "the backend uv could not install (exit status 1)"
     assert others[0] == "  | " + said.splitlines()[0]
     assert others[-1].startswith("  next: " + SAID[said])
-    assert others[-1].endswith(", and run again")
+    assert others[-1].endswith(", then try again")
 
 
 BUILT = """error: Failed to build `ledger`

@@ -91,6 +91,34 @@ def test_without_a_client_what_is_unknown_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("install", "./prime installs what the repository asks for"),
+        ("sync", "./prime brings the environment up to date"),
+        ("update", "./prime lock --upgrade takes newer versions, then ./prime installs them"),
+        ("upgrade", "./prime lock --upgrade takes newer versions, then ./prime installs them"),
+        ("test", "./prime run -- CMD runs a command, such as ./prime run -- pytest; ./prime run lists short names"),
+        ("pytest", "to run it in the environment: ./prime run -- pytest"),
+        ("python", "to run it in the environment: ./prime run -- python"),
+        ("python3.11", "to run it in the environment: ./prime run -- python3.11"),
+        ("chek", "did you mean 'check'?"),
+        ("zzz", "to run a program of the environment: ./prime run -- zzz; all commands: ./prime help"),
+    ],
+)
+def test_what_people_type_by_habit_is_answered_in_one_line(word: str, advice: str) -> None:
+    error = refusal(word, "-x", has_client=False)
+    assert (error.cause, error.advice) == (f"unknown command {word!r}", advice)
+
+
+def test_help_says_what_is_meant_to_who_has_never_seen_this_tool() -> None:
+    text = help_text("./prime")
+    assert "boot        prepare the environment, then run your program" in text
+    assert "reboot      rebuild the environment from scratch, keeping the lock" in text
+    assert "eval        print each setting, and where it comes from" in text
+    assert "-v, --verbose           more detail; -vv also shows the tools' output" in text
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["eval", "--jsn"], "unknown option --jsn"),
@@ -105,7 +133,7 @@ def test_without_a_client_what_is_unknown_is_refused_at_once() -> None:
         (["matrix", "--json", "--github"], "--json and --github contradict each other"),
         (["lock", "--upgrade", "--upgrade-package", "x"], "--upgrade and --upgrade-package contradict each other"),
         (["shell", "--", "x"], "shell takes no arguments after '--'"),
-        (["run"], "run needs a command"),
+        (["run", "--"], "run needs a command"),
         (["bundle"], "bundle needs an argument"),
         (["graph", "--format", "png"], "option --format cannot be 'png'"),
     ],
@@ -121,6 +149,7 @@ def test_mistakes_are_told(arguments: list[str], says: str) -> None:
 def test_run_takes_the_rest_as_it_is(words: list[str]) -> None:
     line = parse(*words)
     assert (line.command, line.operands, line.text("env")) == ("run", ["cmd", "--env", "x"], None)
+    assert line.is_literal == ("--" in words)
 
 
 def test_short_options_may_stick_together_and_to_their_values() -> None:
@@ -152,7 +181,7 @@ def test_a_command_twice_is_not_explained_by_its_own_name() -> None:
     ("command", "usage"),
     [
         (None, "./prime [COMMAND] [OPTIONS]"),
-        ("run", "./prime run [OPTIONS] -- CMD..."),
+        ("run", "./prime run [OPTIONS] [NAME | -- CMD...]"),
         ("bundle", "./prime bundle [OPTIONS] DIR|FILE"),
         ("gc", "./prime gc [OPTIONS]"),
     ],
@@ -169,7 +198,7 @@ def test_help_names_every_option_of_a_command_and_no_other(command: str | None) 
             command or "boot"
         ), option.names
     assert text.endswith("of this repository: --name")
-    assert all(len(line) <= 130 for line in text.splitlines())
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
 def test_help_of_a_command_is_asked_for_in_either_way() -> None:

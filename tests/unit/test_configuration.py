@@ -135,6 +135,40 @@ def test_tables_merge_and_lists_replace(tmp_path: Path) -> None:
     assert (step["args"], [project["path"] for project in step["projects"]]) == (["y"], ["."])
 
 
+@pytest.mark.parametrize("chosen", [None, "default", "docs"])
+def test_an_option_or_variable_selects_an_environment_for_one_command(tmp_path: Path, chosen: str | None) -> None:
+    write(tmp_path, {"protoprimer.toml": "[env.dev]\n[env.docs]\n"})
+    assert not read(tmp_path, remembered=chosen).is_for_once
+    for found in (read(tmp_path, "-e", "dev", remembered=chosen), read(tmp_path, remembered=chosen, PROTOPRIMER_ENV="dev")):
+        assert (found.is_for_once, found.environment_name, found.told_environment) == (True, "dev", " dev")
+    same = read(tmp_path, "-e", chosen or "default", remembered=chosen)
+    assert not same.is_for_once, "it is the clone's own"
+    cell = read(tmp_path, remembered=chosen, PROTOPRIMER_CELL='{"name": "3.12"}')
+    assert cell.told_environment == (" docs" if chosen == "docs" else "")
+
+
+@pytest.mark.parametrize(
+    ("step", "projects"),
+    [
+        ("{ groups = ['docs'] }", [(".", [], ["docs"])]),
+        ("{ extras = ['gpu'], groups = ['dev'] }", [(".", ["gpu"], ["dev"])]),
+        ("{ groups = ['docs'], args = ['x'] }", [(".", [], ["docs"])]),
+        ("{ groups = [], args = ['x'] }", []),
+        (
+            "{ projects = ['a', { path = 'b', groups = ['test'] }], groups = ['docs'] }",
+            [("a", [], ["docs"]), ("b", [], ["test", "docs"])],
+        ),
+    ],
+)
+def test_an_environment_names_groups_and_extras_without_the_project(
+    tmp_path: Path, step: str, projects: list[tuple[str, list[str], list[str]]]
+) -> None:
+    write(tmp_path, {"protoprimer.toml": f"[env.docs]\ninstall = {step}\n"})
+    found: Any = read(tmp_path, "-e", "docs").get("install")
+    assert set(found[0]) == {"projects", "requirements", "constraints", "args"}
+    assert [(one["path"], one["extras"], one["groups"]) for one in found[0]["projects"]] == projects
+
+
 def test_environments_are_known_by_table_and_by_file(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -69,7 +69,7 @@ def test_everything_it_is_a_function_of_changes_it(root: Path, change: dict[str,
 def test_what_the_kernel_makes_of_the_same_inputs_changes_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint_with(root)
     monkeypatch.setattr(fingerprint, "KERNEL_FORMAT", 99)
-    assert explain_change(before.parts, fingerprint_with(root).parts) == "because the kernel's format 5 -> 99"
+    assert explain_change(before.parts, fingerprint_with(root).parts) == "because the kernel's format changed: 5 became 99"
 
 
 def test_files_count_by_content_and_name_and_not_by_date_or_order(root: Path) -> None:
@@ -133,10 +133,17 @@ def test_digest_is_sixteen_hexadecimal_digits(root: Path) -> None:
 def test_changes_are_told_in_one_line_a_person_understands(root: Path) -> None:
     old = fingerprint_with(root).parts
     newer = fingerprint_with(root, version="3.12.1").parts
-    assert explain_change(old, newer) == "because interpreter cpython 3.11.7 -> cpython 3.12.1"
+    assert explain_change(old, newer) == "because the interpreter changed: cpython 3.11.7 became cpython 3.12.1"
     other = fingerprint_with(root, settings={"backend": "uv"}).parts
-    assert explain_change(old, other) == 'because setting backend "auto" -> "uv"'
+    assert explain_change(old, other) == "because backend changed: auto became uv"
     assert explain_change(old, old) == ""
+    moved = {**other, "clone": "/elsewhere", "setting:the packages in src": "[]"}
+    assert explain_change(old, moved) == "because the clone was moved"
+    one, two, three = ({"setting:the packages in src": text} for text in ('["area"]', '["region", "x"]', "[]"))
+    assert explain_change(one, two) == "because packages in src changed: area became region, x"
+    assert explain_change(one, three) == "because packages in src changed: area became none"
+    assert explain_change({}, one) == "because packages in src changed: none became area"
+    assert explain_change({"setting:install": "null"}, {"setting:install": "[{}]"}).endswith("none became [{}]")
     many = fingerprint_with(root, "pyproject.toml", version="3.12.1", libc="musl", platform="x", base_prefix="/y").parts
     assert "\n" not in explain_change(old, many)
     assert explain_change(old, many).endswith("3 more changes")
@@ -147,4 +154,4 @@ def test_credentials_in_settings_are_not_in_the_parts(root: Path) -> None:
     parts = fingerprint_with(root, settings=settings).parts
     assert "pa55" not in json.dumps(parts)
     changed = fingerprint_with(root, settings={**settings, "url": "u:other-pa55@h"}).parts
-    assert explain_change(parts, changed) == "because setting url changed"
+    assert explain_change(parts, changed) == "because url changed"

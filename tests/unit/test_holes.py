@@ -62,7 +62,8 @@ def test_the_base_of_an_environment_is_not_taken_before_others_are_asked(
     inside = Interpreter({**facts, "found_in_environment": True}, "this Python")
     other = Interpreter(facts, "PATH")
     monkeypatch.setattr(choice, "all_interpreters", lambda *_: [other])
-    toolbox: Any = type("ToolBox", (), {"cache_directory": str(tmp_path), "console": Console(-1)})()
+    tools = {"cache_directory": str(tmp_path), "console": Console(-1), "settings": settings_of(tmp_path)}
+    toolbox: Any = type("ToolBox", (), tools)()
     request = parse_python_request(".".join(map(str, wild.version_info[:2])))
     monkeypatch.setattr(choice, "wild_interpreter", lambda: wild)
     assert choice.choose_interpreter(request, toolbox) is wild

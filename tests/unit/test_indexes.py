@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.settings.index_settings import IndexSettings, read_index_settings
-from protoprimer.system.console import Console
+from protoprimer.system.console import Console, mask_urls
 from protoprimer.system.paths import path_of_file_url
 from simple_index import SimpleIndex, proxying, serving
 from support import wild_pythons
@@ -122,6 +122,42 @@ def test_relative_places_count_from_the_file_that_names_them(read: Reading, tmp_
     assert settings.find_links[1].replace("%2C", ",") == (tmp_path / "root" / "odd, place").as_uri().replace("%2C", ",")
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only the superuser makes others' files")
+@pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml", "link"])
+def test_a_file_above_the_clone_that_is_another_users_counts_for_nothing(
+    read: Reading, tmp_path: Path, name: str
+) -> None:
+    planted = tmp_path / ("uv.toml" if name == "link" else name)
+    text = '[[tool.uv.index]]\nurl = "%s"\n' if name == "pyproject.toml" else '[[index]]\nurl = "%s"\n'
+    real = tmp_path / "elsewhere" if name == "link" else planted
+    real.write_text(text % HOST)
+    if name == "link":
+        planted.symlink_to(real)
+    assert read().extra_index_urls == [HOST]
+    assert read().refusal("uv") is None
+    os.chown(planted, 4242, -1, follow_symlinks=False)
+    assert read().extra_index_urls == []
+    assert read().refusal("uv") == f"uv would read {planted}, which belongs to another user (4242)"
+    # Of the repository's owner it is the repository's, such as where a container's superuser works in a mounted clone.
+    os.chown(tmp_path / "root", 4242, -1)
+    assert read().extra_index_urls == [HOST]
+    assert read().refusal("uv") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only the superuser makes others' files")
+def test_uv_is_passed_over_only_where_it_would_read_anothers_file(read: Reading, tmp_path: Path) -> None:
+    planted = tmp_path / "uv.toml"
+    planted.write_text("offline = true\n")
+    os.chown(planted, 4242, -1)
+    assert read(UV_NO_CONFIG="1").refusal("uv") is None
+    (tmp_path / "root" / "uv.toml").write_text("")
+    assert read().refusal("uv") is None
+    workspace = tmp_path / "pyproject.toml"
+    workspace.write_text('[tool.uv.workspace]\nmembers = ["*"]\n')
+    os.chown(workspace, 4242, -1)
+    assert str(workspace) in str(read(UV_NO_CONFIG="1").refusal("uv"))
+
+
 def test_what_has_no_bearing_on_indexes_may_hold_anything(read: Reading, tmp_path: Path) -> None:
     (tmp_path / "root" / "pyproject.toml").write_text("[tool]\nuv = 1\n")
     assert read().index_url is None
@@ -218,6 +254,24 @@ def test_credentials_are_found_told_by_variables_and_masked(read: Reading, varia
         assert "pa55word" not in console.mask(str(env))
     assert "pa55word" not in "\n".join(settings.describe())
     assert "****@" in "\n".join(settings.describe())
+
+
+SIGNED = "https://me:it's%20a%3Dword@index.example.test/simple/?sig=a%2Fb'c4567&se=2027-01-01"
+
+
+def test_a_secret_with_signs_and_a_signed_url_are_masked_however_they_are_spelled(read: Reading) -> None:
+    settings = read(PIP_INDEX_URL=SIGNED, PIP_FIND_LINKS="https://blob.example.test/w?X-Key=zzyyxxww")
+    console = Console(-1)
+    for secret in settings.credentials.secrets():
+        console.add_secret(secret)
+    told = f"cannot read '{SIGNED}', nor \"https://blob.example.test/w?X-Key=zzyyxxww\".\n"
+    told += "it's%20a%3Dword it's a=word it%27s%20a%3Dword a%2Fb'c4567 a/b'c4567 zzyyxxww"
+    for text in (console.mask(told), str(settings.facts()), "\n".join(settings.describe())):
+        for secret in ("%3D", "a=word", "%20", "%2Fb", "a/b", "zzyyxxww"):
+            assert secret not in text, text
+    assert mask_urls('{"url": "https://h/x?sig=abc&b=c", "n": "https://a\'b@h"}') == (
+        '{"url": "https://h/x?sig=****&b=****", "n": "https://****@h"}'
+    )
 
 
 def test_other_settings_are_translated_for_both(read: Reading) -> None:
@@ -401,5 +455,6 @@ def test_pip_and_uv_resolve_the_same_from_the_same_places(
 
 @given(st.text(alphabet="/a%2fF0\u00e9 +") | st.binary().map(quote_from_bytes))
 def test_the_path_of_a_file_url_is_what_the_library_makes_of_it(path: str) -> None:
-    url = "file:///" + path
+    # One more slash is a variable that was filled in behind it.
+    url = "file:///" + path.lstrip("/")
     assert path_of_file_url(url) == unquote(urlsplit(url).path, errors="surrogateescape")

@@ -12,6 +12,7 @@ from protoprimer.backends.base import commands_of, with_option
 from protoprimer.backends.uv import UvBackend
 from protoprimer.backends.venv import VenvBackend
 from protoprimer.backends.virtualenv import VirtualenvBackend
+from protoprimer.commands.lock import refuse_what_would_not_install
 from protoprimer.errors import BackendError, InstallError
 from protoprimer.fetch.tools import Tool
 from protoprimer.project.plan import NO_STEP, LockChoice, Plan
@@ -176,6 +177,44 @@ def test_a_lock_is_installed_with_hashes_and_without_dependencies(
     assert "sha256:" + "0" * 64 in str(runs.inputs[1])
 
 
+def test_pins_come_from_where_requirement_files_say(make: Callable[..., Any], runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "reqs" / "vend").mkdir(parents=True)
+    said = (
+        "--no-index\n-f vend\n--find-links far\n--trusted-host h.invalid\n--no-binary alpha --only-binary=beta\nalpha\n"
+    )
+    (tmp_path / "reqs" / "dev.txt").write_text(said, encoding="utf-8")
+    lock = tmp_path / "pylock.toml"
+    lock.write_text(
+        'lock-version = "1.0"\n[[packages]]\nname = "alpha"\nversion = "1"\nwheels = [{hashes = {sha256 = "0a"}}]\n',
+        encoding="utf-8",
+    )
+    step = NO_STEP._replace(requirements=[str(tmp_path / "reqs" / "dev.txt")])
+    plan = Plan(str(tmp_path), [step], LockChoice(str(lock), str(lock), "./prime lock"))
+    links = [f"--find-links {(tmp_path / 'reqs' / 'vend').as_uri()}", f"--find-links {(tmp_path / 'far').as_uri()}"]
+    pin = "alpha==1 --hash=sha256:0a"
+    make(VenvBackend).install_plan(PYTHON, "/envs/new", plan)
+    more = ["--trusted-host h.invalid", "--no-binary alpha", "--only-binary beta"]
+    assert "-r " + "\n".join(["--no-index", *links, *more, pin]) in runs.files
+    make(UvBackend).install_plan(PYTHON, "/envs/new", plan)
+    assert runs.inputs[-1] == "\n".join([*links, pin]) + "\n"
+    told = " ".join(runs.arguments[-1])
+    for wanted in ("--no-index", "--no-binary alpha", "--only-binary beta", "--allow-insecure-host h.invalid"):
+        assert f" {wanted} " in told
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_lock_that_the_next_start_would_refuse_is_refused_where_it_is_written(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
+    lock = tmp_path / "pylock.toml"
+    lock.write_text(LOCK % ("0" * 64))
+    written = LockChoice(None, str(lock), "./prime lock")
+    refuse_what_would_not_install(plan_of(tmp_path, "one", lock=written), str(lock), make(VenvBackend), PYTHON)
+    with pytest.raises(InstallError, match=r"what was locked could not be installed: .* has no pin for `two`") as told:
+        refuse_what_would_not_install(plan_of(tmp_path, "two", lock=written), str(lock), make(VenvBackend), PYTHON)
+    assert "./prime lock" not in str(told.value.advice)
+
+
 @pytest.mark.parametrize("kind", [UvBackend, VenvBackend])
 def test_one_index_alone_is_asked_where_a_source_names_it(make: Callable[..., Any], runs: Runs, kind: Any) -> None:
     backend = make(kind, UV_INDEX="https://more.example.test", UV_FIND_LINKS="/wheels")
@@ -190,6 +229,20 @@ def test_one_index_alone_is_asked_where_a_source_names_it(make: Callable[..., An
         assert environ["PIP_INDEX_URL"] == "https://own.example.test"
     assert not {"UV_INDEX", "UV_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"} & set(environ)
     assert "--no-deps" in runs.arguments[0]
+
+
+def test_where_wheels_cannot_be_kept_since_the_cache_is_full_the_index_is_asked(
+    make: Callable[..., Any], runs: Runs, tmp_path: Path
+) -> None:
+    lock = tmp_path / "pylock.toml"
+    lock.write_text(LOCK % ("0" * 64))
+    plan = plan_of(tmp_path, "one", lock=LockChoice(str(lock), str(lock), "./prime lock"))
+    runs.answers.append(ChildResult(2, "", "OSError: [Errno 28] No space left on device"))
+    make(VenvBackend).install_plan(PYTHON, "/envs/new", plan)
+    assert [arguments[3] for arguments in runs.arguments] == ["download", "install"]
+    runs.answers.append(ChildResult(1, "", "THESE PACKAGES DO NOT MATCH THE HASHES"))
+    with pytest.raises(InstallError, match="DO NOT MATCH"):
+        make(VenvBackend).install_plan(PYTHON, "/envs/new", plan)
 
 
 def test_what_is_locked_is_not_resolved_again(tmp_path: Path) -> None:
@@ -247,7 +300,7 @@ def test_of_a_failure_the_last_forty_lines_are_shown(make: Callable[..., Any], r
     assert lines[1] == "  | ... (11 more lines in the log)"
     assert lines[2] == "  | line 11"
     assert len(lines) == 42
-    assert str(caught.value.advice).endswith("./prime lock, and run again")
+    assert str(caught.value.advice).endswith("or run ./prime lock, then try again")
 
 
 def test_options_are_repeated_for_each_value() -> None:

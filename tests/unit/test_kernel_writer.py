@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,14 @@ import pytest
 from protoprimer.authoring import joining
 from protoprimer.authoring.header import hash_below, kernel_damage, kernel_version
 from protoprimer.authoring.joining import in_dependency_order, join_modules, module_sources
-from protoprimer.authoring.kernel import KernelError, kernel_text, refuse_bad_kernel, verify_kernel, write_kernel
+from protoprimer.authoring.kernel import (
+    KernelError,
+    kernel_text,
+    refuse_bad_kernel,
+    update_kernel,
+    verify_kernel,
+    write_kernel,
+)
 from protoprimer.errors import ConfigurationError
 from protoprimer.version import VERSION
 
@@ -210,6 +218,9 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
     assert drift(text) == ""
     # A checkout on Windows may have other line ends.
     assert drift(text, "\r\n") == ""
+    # To sh, but not to Python, a CR within a line begins nothing.
+    assert "has been edited" in drift(text.replace("\n# It was", "\r# It was", 1))
+    assert "has been edited" in drift(text.replace("\nimport os\n", "\nimport os\r\n", 1))
     assert "has been edited" in drift(text.replace("def bootstrap_graph", "def bootstrap_graphs"))
     assert "is cut off" in drift(text[:-1])
     assert "has been edited" in drift(text.replace("exit 4", "exit 5"))
@@ -222,6 +233,36 @@ def test_drift_is_told_in_one_line(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ConfigurationError, match="no such file"):
         verify_kernel(str(path))
+
+
+def test_verify_and_update_say_what_they_found_and_what_they_did(tmp_path: Path) -> None:
+    path, text, older = tmp_path / "kernel.py", kernel_text(), joined_of_version("0.0.9")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def updated(content: str) -> str:
+        path.write_text(content, encoding="utf-8")
+        try:
+            return update_kernel(str(path), check_only=False)
+        except KernelError as error:
+            assert path.read_text(encoding="utf-8") == content
+            return "refused: " + error.cause
+
+    assert updated(text) == f"the kernel {path} is up to date: version {VERSION} with the sha256 {digest}"
+    assert verify_kernel(str(path)) == f"verified: {path} is version {VERSION} with the sha256 {digest}"
+    assert updated("print(1)\n") == "refused: this is not a kernel of protoprimer"
+    assert "refused: the kernel of version" in updated(text + "\n")
+    assert f"refused: the kernel is another build of version {VERSION}" in updated(joined_of_version(VERSION))
+    assert "refused: the kernel is version 999.0" in updated(joined_of_version("999.0"))
+    assert updated(older) == f"updated the kernel {path} from version 0.0.9 to {VERSION} (sha256 {digest}): commit it"
+    path.write_text(older, encoding="utf-8")
+    other = hashlib.sha256(older.encode()).hexdigest()
+    assert "version 0.0.9" in verify_kernel(str(path), other.upper())
+    with pytest.raises(KernelError, match=f"has the sha256 {other}, not {digest}"):
+        verify_kernel(str(path), digest)
+
+
+def joined_of_version(version: str) -> str:
+    return join_modules([("protoprimer.first", FIRST), ("protoprimer.second", SECOND)], version)
 
 
 @pytest.mark.parametrize(
@@ -257,11 +298,13 @@ def test_what_is_whole_and_no_python_is_not_taken_for_a_kernel() -> None:
 def test_one_line_of_the_standard_library_verifies_it(tmp_path: Path) -> None:
     write_kernel(str(tmp_path / "proto_kernel.py"))
     page = (ROOT / "docs" / "explanation" / "kernel-file.md").read_text(encoding="utf-8")
-    (line,) = [line for line in page.splitlines() if line.startswith('python3 -c "import hashlib')]
+    is_whole, of_all = [line for line in page.splitlines() if line.startswith('python3 -c "import hashlib')]
     for more, answer in ("", b"True\n"), ("#", b"False\n"):
         with (tmp_path / "proto_kernel.py").open("a") as stream:
             stream.write(more)
-        assert subprocess.run(line, shell=True, cwd=tmp_path, stdout=-1, check=True).stdout == answer
+        assert subprocess.run(is_whole, shell=True, cwd=tmp_path, stdout=-1, check=True).stdout == answer
+        digest = hashlib.sha256((tmp_path / "proto_kernel.py").read_bytes()).hexdigest()
+        assert subprocess.run(of_all, shell=True, cwd=tmp_path, stdout=-1, check=True).stdout.decode() == digest + "\n"
 
 
 def _umask() -> int:

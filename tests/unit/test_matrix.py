@@ -79,6 +79,11 @@ def test_cells_that_would_be_the_same_are_refused(table: dict[str, Any], pythons
         cells_of(table, pythons=pythons)
 
 
+def test_cells_whose_names_collide_get_names_that_differ() -> None:
+    found = cells_of({"groups": ["a,b", "a_b", "a b"]}, pythons=("3.12",))
+    assert [cell.name for cell in found] == ["py3.12-a_b", "py3.12-a_b-2", "py3.12-a_b-3"]
+
+
 @pytest.mark.parametrize("pythons", [("3.13", "3.13t"), ("3.12", "3.12.1"), ("3.10", "pypy3.10")])
 def test_cells_that_differ_are_two(pythons: tuple[str, ...]) -> None:
     assert len(cells_of({}, pythons=pythons)) == 2

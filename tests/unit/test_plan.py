@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 PACKAGE = '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n[project]\nname = "demo"\nversion = "1"\n'
 
 
-def configuration_of(root: Path) -> Configuration:
+def configuration_of(root: Path, environment: str = "default") -> Configuration:
     entry = str(root / "prime")
-    return read_configuration(
-        entry, str(root / "proto_kernel.py"), parse_command_line("prime", [], False), {}, lambda _directory: None
-    )
+    line = parse_command_line("prime", ["-e", environment], False)
+    return read_configuration(entry, str(root / "proto_kernel.py"), line, {}, lambda _directory: None)
 
 
 def plan_of(root: Path, files: dict[str, str], *, lock_must_exist: bool = True) -> Plan:
@@ -140,6 +139,33 @@ def test_lock_files_are_found_pylock_first(tmp_path: Path) -> None:
     assert plan.lock is None
 
 
+def test_the_lock_of_another_environment_is_no_input(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PACKAGE,
+        "pylock.toml": 'lock-version = "1.0"\n',
+        "pylock.docs.toml": 'lock-version = "1.0"\n',
+        "protoprimer.toml": "[env.docs]\ninstall = []\n[env.free]\nlock = false\n[env.same]\nkeep = 1\n",
+    }
+
+    def locks_of(environment: str) -> set[str]:
+        plan_of(tmp_path, files)
+        inputs = make_plan(configuration_of(tmp_path, environment)).inputs()
+        names = {os.path.basename(path) for path in inputs.present | inputs.absent}
+        return {name for name in names if name.startswith("pylock.") or name == "uv.lock"}
+
+    assert locks_of("default") == {"pylock.toml"}
+    assert locks_of("docs") == {"pylock.docs.toml"}
+    assert locks_of("free") == set()
+    assert locks_of("same") == {"pylock.toml"}
+    # One that would be taken instead counts where it is not there.
+    (tmp_path / "pylock.docs.toml").unlink()
+    del files["pylock.docs.toml"]
+    assert locks_of("docs") == {"pylock.docs.toml"}
+    (tmp_path / "pylock.toml").unlink()
+    del files["pylock.toml"]
+    assert locks_of("default") == {"pylock.toml", "uv.lock"}
+
+
 def test_uv_lock_of_others_does_not_steer_a_plan_of_requirement_files(tmp_path: Path) -> None:
     assert plan_of(tmp_path, {"requirements.txt": "idna\n", "uv.lock": "version = 1\n"}).lock is None
 
@@ -170,7 +196,7 @@ def test_inputs_follow_requirement_files_through_all_their_spellings(
     names = [os.path.relpath(path, tmp_path) for path in present]
     assert set(names) == set(files)
     missing = {os.path.relpath(path, tmp_path) for path in absent}
-    assert {"pylock.toml", "uv.lock", "pyproject.toml", "lib/pyproject.toml", "reqs/lib3/setup.py"} <= missing
+    assert {"pylock.toml", "pyproject.toml", "lib/pyproject.toml", "reqs/lib3/setup.py"} <= missing
     assert not any("commented" in name or "example" in name for name in [*names, *missing])
 
 

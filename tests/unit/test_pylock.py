@@ -194,6 +194,15 @@ def test_lock_that_cannot_be_honoured_is_refused(tmp_path: Path, text: str, word
     assert ("requires-python" in caught.value.cause) == ("requires-python" in text)
 
 
+PACKAGE = """[[packages]]
+name = "six"
+version = "%s"
+[packages.%s]
+url = "%s"
+hashes = { sha256 = "%s" }
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -202,6 +211,10 @@ def test_lock_that_cannot_be_honoured_is_refused(tmp_path: Path, text: str, word
         (HEAD + "[[packages]]\nversion = '1'\n", "pylock.toml"),
         (HEAD + "packages = [1]\n", "pylock.toml"),
         (HEAD + "environments = ['nonsense']\n", "pylock.toml"),
+        (HEAD + PACKAGE % (r"1\n--index-url https://x", "sdist", "https://x.test/six-1.zip", "ab" * 32), "pylock.toml"),
+        (HEAD + PACKAGE % ("1 --pre", "sdist", "https://x.test/six-1.zip", "ab" * 32), "pylock.toml"),
+        (HEAD + PACKAGE % ("1", "archive", r"https://x.test/six-1.zip\n--pre", "ab" * 32), "pylock.toml"),
+        (HEAD + PACKAGE % ("1", "archive", "https://x.test/six-1.zip", r"ab\n--pre"), "pylock.toml"),
         ("", "uv.lock"),
         ("version = 9\n", "uv.lock"),
         ("version = 1\n[[package]]\nname = 'x'\n", "uv.lock"),
@@ -429,3 +442,57 @@ def test_report_of_pip_becomes_a_lock_without_own_projects_and_credentials(tmp_p
         "-e " + (tmp_path / "other").as_uri(),
     ]
     assert len(pins.hashed) == 3
+
+
+def test_a_directory_of_a_lock_may_have_a_subdirectory_however_its_keys_are_written(tmp_path: Path) -> None:
+    for name in ("mono/sub", "plain"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "setup.py").touch()
+    text = HEAD + (
+        "[[packages]]\nname = 'sub'\n[packages.directory]\n'path' = 'mono'\neditable = true\nsubdirectory = \"sub\"\n"
+        "[[packages]]\nname = 'plain'\ndirectory = {\"path\" = 'plain', subdirectory = ''}\n"
+    )
+    plan = plan_with(lock_of(tmp_path, text))
+    sub, plain = tmp_path / "mono/sub", tmp_path / "plain"
+    assert read_lock(plan, HERE).unhashed == [f"-e {sub.as_uri()}", f"plain @ {plain.as_uri()}"]
+    assert plan.paths_in_lock() == [(str(sub), True), (str(plain), False)]
+    assert {str(sub / "setup.py"), str(plain / "setup.py")} <= plan.inputs().present
+
+
+@pytest.mark.parametrize("text", ["path = [", HEAD + "packages = 1 # path", HEAD + "packages = [1] # path"])
+def test_a_broken_lock_is_no_fault_of_the_inputs(tmp_path: Path, text: str) -> None:
+    plan = plan_with(lock_of(tmp_path, text))
+    assert plan.paths_in_lock() == []
+    assert plan.inputs().present
+
+
+def test_files_of_a_lock_are_taken_from_where_they_lie_and_may_tell_the_version(tmp_path: Path) -> None:
+    (tmp_path / "vend").mkdir()
+    for name in ("a-1.5-py3-none-any.whl", "c.zip"):
+        (tmp_path / "vend" / name).touch()
+    text = HEAD + (
+        '[[packages]]\nname = "a"\nwheels = [{ path = "vend/a-1.5-py3-none-any.whl", hashes = { sha256 = "0a" } }]\n'
+        '[[packages]]\nname = "b"\nsdist = { url = "https://x/b-2.0.tar.gz", hashes = { sha256 = "0b" } }\n'
+        '[[packages]]\nname = "c"\narchive = { path = "vend/c.zip", url = "https://x/c.zip", hashes = { sha256 = "0c" } }\n'
+        '[[packages]]\nname = "d"\narchive = { path = "gone.zip", url = "https://x/d.zip", hashes = { sha256 = "0d" } }\n'
+        '[[packages]]\nname = "e"\narchive = { url = "file:///${PROJECT_ROOT}/e.zip", hashes = { sha256 = "0e" } }\n'
+    )
+    pins = read_lock(plan_with(lock_of(tmp_path, text)), HERE)
+    assert pins.links == [(tmp_path / "vend").as_uri()]
+    assert pins.lines_with_hashes() == [
+        f"--find-links {(tmp_path / 'vend').as_uri()}",
+        "a==1.5 --hash=sha256:0a",
+        "b==2.0 --hash=sha256:0b",
+        f"c @ {(tmp_path / 'vend/c.zip').as_uri()} --hash=sha256:0c",
+        "d @ https://x/d.zip --hash=sha256:0d",
+        f"e @ {(tmp_path / 'e.zip').as_uri()} --hash=sha256:0e",
+    ]
+
+
+def test_settings_of_a_build_go_with_its_pin(tmp_path: Path) -> None:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg/setup.cfg").write_text("[metadata]\nname = pkg\n", encoding="utf-8")
+    (tmp_path / "requirements.txt").write_text('./pkg -C "key=a b"\n', encoding="utf-8")
+    lock = lock_of(tmp_path, HEAD + '[[packages]]\nname = "pkg"\ndirectory = { path = "pkg" }\n')
+    pins = read_lock(plan_with(lock, arguments=("-r", "requirements.txt")), HERE)
+    assert pins.unhashed == [f"pkg @ {(tmp_path / 'pkg').as_uri()} --config-settings 'key=a b'"]

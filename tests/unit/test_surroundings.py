@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from protoprimer.runtime.invocation import tell_unexpected
-from protoprimer.system.children import STATUS_OF_LATE, run_child
+from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
+from protoprimer.system.paths import program_on_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def told(statement: str) -> tuple[int, str]:
@@ -39,6 +45,24 @@ def test_anything_else_is_a_fault_of_ours_unless_it_is_the_systems() -> None:
     assert status == 6
     assert "  where: /nowhere/at all\n" in words
     assert "fault" not in words
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no modes that make a program")
+@pytest.mark.parametrize("entry", ["", ".", "bin"])
+def test_programs_are_looked_for_in_no_directory_that_depends_on_the_working_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    program = tmp_path / entry / "keyring"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    for path, searched in ((entry, None), (f"{entry}:/usr/bin", "/usr/bin"), (f"/usr/bin:{entry}", "/usr/bin")):
+        monkeypatch.setenv("PATH", path)
+        assert program_on_path("keyring") != os.path.join(entry, "keyring")
+        assert scrubbed_environment().get("PATH") == searched
+    monkeypatch.setenv("PATH", f"{entry}:{program.parent}")
+    assert program_on_path("keyring") == str(program)
 
 
 def test_a_child_that_closes_its_output_early_is_waited_for() -> None:

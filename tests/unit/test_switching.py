@@ -18,6 +18,7 @@ from protoprimer.runtime.switch import (
     interpreter_flags,
     is_neo_runtime,
 )
+from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def test_a_command_is_found_in_the_environment_first(
     with pytest.raises(UsageError, match="no command 'tol'") as misspelt:
         enter_command(["tol"], str(tmp_path / "e"))
     assert misspelt.value.advice == "did you mean 'tool'?"
+    with pytest.raises(UsageError, match="there is no command 'tol' in the environment docs or on PATH"):
+        enter_command(["tol"], str(tmp_path / "e"), " docs")
     plain = program(tmp_path / "plain", mode=0o644)
     with pytest.raises(UsageError, match="is not an executable program"):
         enter_command([plain], str(tmp_path / "e"))
@@ -185,7 +188,8 @@ def test_a_python_program_that_only_the_host_has_is_refused(
     found = program(tmp_path / "host" / "bin" / name, text)
     if marked:
         program(tmp_path / "host" / "pyvenv.cfg")
-    arguments = (str(tmp_path / "host" / "bin"), str(tmp_path / "e"), str(tmp_path / "clone"))
+    configuration = Configuration(str(tmp_path / "clone"), "")
+    arguments = (str(tmp_path / "host" / "bin"), str(tmp_path / "e"), configuration)
 
     def look(named: str) -> None:
         refuse_python_program_of_host(named, *arguments, lambda: pytest.fail("no plan is needed"))
@@ -193,9 +197,19 @@ def test_a_python_program_that_only_the_host_has_is_refused(
     if not refused:
         look(name)
         return
-    with pytest.raises(InstallError, match="the host's is of another Python") as caught:
+    with pytest.raises(InstallError) as caught:
         look(name)
+    assert caught.value.cause == f"{name} is not in the environment; the one on PATH belongs to another Python"
     assert caught.value.place == found
+    # Not where somebody looks for it: the environment that the clone has chosen is named, with the way back.
+    configuration.environment_name = "docs"
+    with pytest.raises(InstallError, match=f"{name} is not in the environment docs; the one on PATH") as caught:
+        look(name)
+    assert str(caught.value.advice).endswith("; to go back to the default environment: ./prime env default")
+    configuration.is_for_once = True
+    with pytest.raises(InstallError, match="is not in the environment docs;") as caught:
+        look(name)
+    assert "env default" not in str(caught.value.advice)
     # By its path, or where the environment has it, it is the user's wish.
     look(found)
     program(tmp_path / "e" / "bin" / name, text)

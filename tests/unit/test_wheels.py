@@ -108,6 +108,31 @@ def test_a_directory_serves_as_index_with_or_without_a_page(
     assert fetch(settings, tmp_path / "cache", (filename, sha256(content))) == content
 
 
+@pytest.mark.parametrize("json_page", [True, False], ids=["json", "html"])
+def test_a_server_leads_to_no_file_of_this_host(
+    index: SimpleIndex, settings_for: Reading, tmp_path: Path, json_page: bool
+) -> None:
+    index.json = json_page
+    wheel = index.add("sample", "1.0")
+    index.leads_to = tmp_path.as_uri()
+    (tmp_path / wheel[0]).write_bytes(index.files[wheel[0]])
+    with pytest.raises(ToolAbsent):
+        fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path / "cache", wheel)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this host has no FIFOs")
+@pytest.mark.parametrize("name", ["index.html", "sample-1.0-py3-none-any.whl"], ids=["page", "wheel"])
+def test_a_fifo_in_a_local_index_is_refused_and_not_waited_for(
+    settings_for: Reading, tmp_path: Path, name: str
+) -> None:
+    directory = tmp_path / "index" / "sample"
+    directory.mkdir(parents=True)
+    os.mkfifo(directory / name)
+    settings = settings_for(PIP_INDEX_URL=directory.parent.as_uri())
+    with pytest.raises(ToolAbsent):
+        fetch(settings, tmp_path / "cache", ("sample-1.0-py3-none-any.whl", "0" * 64))
+
+
 def test_find_links_come_first_and_need_no_network(index: SimpleIndex, settings_for: Reading, tmp_path: Path) -> None:
     wheel = index.add("sample", "1.0")
     (tmp_path / "my links").mkdir()
@@ -385,3 +410,15 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         unpack_wheels([path], str(tmp_path / "unpacked"))
     assert full.value.errno == errno.ENOSPC
     assert os.listdir(tmp_path) == ["one.whl"]
+
+
+def test_a_refusal_is_a_matter_of_credentials_only_where_there_are_some(
+    index: SimpleIndex, settings_for: Reading, tmp_path: Path
+) -> None:
+    wheel = index.add("sample", "1.0")
+    index.failures = [403, 403]
+    with pytest.raises(ToolAbsent, match="HTTP 403 Forbidden: it refuses this file, this program or this host"):
+        fetch(settings_for(PIP_INDEX_URL=index.url), tmp_path, wheel)
+    index.failures = [403, 403]
+    with pytest.raises(ToolAbsent, match="HTTP 403 Forbidden: the credentials do not suffice"):
+        fetch(settings_for(PIP_INDEX_URL=index.url_with("alice", "s3cret")), tmp_path, wheel)

@@ -15,6 +15,7 @@ import pytest
 from protoprimer.project.plan import Plan
 from protoprimer.runtime import invocation as surroundings
 from protoprimer.runtime.foreign_programs import refuse_python_program_of_host
+from protoprimer.settings.configuration import Configuration
 from protoprimer.system import files, processes, windows
 from protoprimer.system.paths import scripts_directory
 from windows_processes import PROCESSES
@@ -31,7 +32,8 @@ def test_a_program_of_the_environment_is_its_own_whatever_ending_it_is_found_wit
     scripts = scripts_directory(str(tmp_path))
     monkeypatch.setattr("shutil.which", lambda name, path: os.path.join(path, name + ".EXE"))
     plan = Plan(str(tmp_path), [])
-    refuse_python_program_of_host("python", scripts, str(tmp_path), str(tmp_path), lambda: plan)
+    configuration = Configuration(str(tmp_path), "")
+    refuse_python_program_of_host("python", scripts, str(tmp_path), configuration, lambda: plan)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Pythons of Windows make junctions")

@@ -3,8 +3,8 @@
 import sys
 from typing import Any
 
-from protoprimer.authoring.init import add_entry, initialise, refuse_foreign_file, remove_all
-from protoprimer.authoring.kernel import update_kernel, verify_kernel, write_kernel
+from protoprimer.authoring.init import InitOptions, add_entry, initialise, refuse_foreign_file, remove_all
+from protoprimer.authoring.kernel import offered_kernel, update_kernel, verify_kernel, write_kernel
 from protoprimer.errors import PrimerError
 from protoprimer.system.console import Console, print_out
 from protoprimer.version import VERSION
@@ -41,6 +41,8 @@ def _author_parser(program: str) -> Any:
             self.add_argument(name, action="store_true", help=told)
 
     parser = Parser(prog=program, description="for authors of repositories")
+    # Python 3.14 would paint its help; we print what is plain.
+    parser.color = False  # type: ignore[attr-defined,unused-ignore]
     parser.add_argument("--version", action="version", version="protoprimer " + VERSION)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     # An argument of `add_subparsers` only since Python 3.7.
@@ -49,6 +51,8 @@ def _author_parser(program: str) -> Any:
     init = commands.add_parser("init", help="write prime and the kernel into a repository")
     init.add_argument("directory", metavar="DIR", nargs="?", default=".", help="default: this directory")
     init.add_argument("--main", metavar="MODULE:FUNC", help="the function that ./prime runs in the ready environment")
+    told = "write protoprimer.toml, which installs these projects; may be repeated"
+    init.add_argument("--install", metavar="GLOB", action="append", default=[], help=told)
     init.add_flag("--windows", "write prime.cmd, too")
     init.add_flag("--dry-run", "say what would be written, write nothing")
     init.add_flag("--remove", "take away all that init and ./prime have written")
@@ -67,6 +71,8 @@ def _author_parser(program: str) -> Any:
     kernel.add_argument("path", metavar="PATH")
     kernel.add_flag("--force", "for write: " + foreign)
     kernel.add_flag("--check", "for update: only tell whether there is one")
+    kernel.add_argument("--from", dest="offered", metavar="FILE", help="for update: the newer kernel; it is not run")
+    kernel.add_argument("--sha256", metavar="HASH", help="for verify and --from: what the release states")
     return parser
 
 
@@ -74,15 +80,15 @@ def _run(options: Any, console: Console) -> None:
     if options.command == "init" and options.remove:
         remove_all(options.directory, console, options.dry_run)
     elif options.command == "init":
-        initialise(options.directory, console, options.main, options.windows, options.dry_run, options.force)
+        chosen = InitOptions(options.main, options.windows, options.dry_run, options.force, options.install)
+        initialise(options.directory, console, chosen)
     elif options.command == "entry":
         add_entry(options.path, options.main, options.kind, console, options.kernel, options.force)
     elif options.action == "write":
         refuse_foreign_file(options.path, options.force)
         console.say("written: %s, %.0f KB" % (options.path, write_kernel(options.path) / 1000))
     elif options.action == "update":
-        told = update_kernel(options.path, options.check)
-        if told:
-            print_out(told)
+        newer = offered_kernel(options.offered, options.sha256) if options.offered else None
+        console.say(update_kernel(options.path, options.check, newer))
     else:
-        verify_kernel(options.path)
+        console.say(verify_kernel(options.path, options.sha256))

@@ -1,52 +1,57 @@
 """What `init` finds in a repository: facts, and what `./prime` will do about them."""
 
 import glob
-import json
 import os
 import re
 from shlex import quote
+from typing import Iterable
 
+from protoprimer.authoring.decision import requirement_files, what_brings_tests
 from protoprimer.authoring.kernel import author_program
 from protoprimer.authoring.repository_files import repository_text
+from protoprimer.errors import first_of
+from protoprimer.project.build_inputs import member_directories
 from protoprimer.project.metadata import ProjectMetadata, read_project
-from protoprimer.project.plan import NothingChosenError, Plan, globs_of, make_plan, projects_below
-from protoprimer.pythons.required_python import required_python_of
+from protoprimer.project.plan import NothingChosenError, Plan, globs_of, make_plan, patterns_of, projects_below
+from protoprimer.pythons.required_python import RequiredPython, required_python_of
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.fingerprint import path_from
 from protoprimer.store.generations import is_our_link
-from protoprimer.system.files import names_in
 
-__all__ = ["findings", "finds_modules_itself", "requirement_files"]
+__all__ = ["findings", "finds_modules_itself"]
 
 # Directories that setuptools takes for no package of a project.
 _NO_PACKAGES = {"bin", "build", "doc", "docs", "examples", "scripts", "tasks", "test", "tests", "tools", "utils"}
+# Of inputs, groups, files and the like; further ones are counted.
+_MOST_TOLD = 5
 _FOREIGN_LOCKS = ("poetry.lock", "pdm.lock", "Pipfile.lock")
 
 
 def findings(configuration: Configuration) -> "list[tuple[str, str]]":
-    """Return lines with labels."""
-    root, project = configuration.root, read_project(configuration.root)
+    """Return lines with labels; what follows `next` is to be done."""
+    root = configuration.root
+    project = read_project(root)
+    missing = ""
     try:
-        plan, missing, advice = make_plan(configuration, lock_must_exist=False), "", None
+        plan = make_plan(configuration, lock_must_exist=False)
     except NothingChosenError as error:
-        plan, missing, advice = Plan(root, []), error.cause, error.advice
+        plan = Plan(root, [])
+        missing = error.cause
     required = required_python_of(configuration, plan)
-    asked = "%s, from %s" % (required.request.text, required)
     lines = [
         ("project", (project.name if project else None) or "none in this directory"),
-        ("Python", asked if str(required) else "any, since nothing requires one"),
+        ("Python", _told_python(required)),
         ("", required.note),
         ("installs", missing or plan.summary()),
         ("", plan.hint),
-        ("inputs", ", ".join(plan.inputs().described(root))),
-    ]
-    choices, all_of_it = _choices(project, plan)
-    lines += choices
-    if all_of_it and not configuration.leaps["client"]:
-        command = "echo %s > protoprimer.toml" % quote(all_of_it)
-        lines.append(("next", command) if missing else ("", "to install all of it: " + command))
+    ]  # type: list[tuple[str, str | None]]
+    if missing:
+        lines.append(("next", _line_that_chooses(configuration)))
     else:
-        lines.append(("next", advice))
+        lines += _tests_to_decide(configuration, project, plan)
+    inputs = plan.inputs().described(root)
+    lines.append(("inputs", ", ".join(first_of(inputs, _MOST_TOLD))))
+    lines += _choices(project, plan)
     if not plan.lock:
         foreign = [name + " is not read; " for name in _FOREIGN_LOCKS if os.path.isfile(os.path.join(root, name))]
         lines.append(("lock", "%s./prime lock pins the versions" % "".join(foreign)))
@@ -61,34 +66,68 @@ def findings(configuration: Configuration) -> "list[tuple[str, str]]":
     return [(label, text) for label, text in lines if text]
 
 
-def requirement_files(root: str) -> "list[str]":
-    """Return requirement files, relative to the root."""
-    names = names_in(root) + ["requirements/" + name for name in names_in(os.path.join(root, "requirements"))]
-    return [name for name in names if re.match(r"(?!.*constraint).*requirements.*\.txt\Z", name)]
+def _told_python(required: RequiredPython) -> str:
+    if not str(required):
+        return "any, since nothing requires one"
+    places = str(required).split(", ")
+    return "%s, from %s" % (required.request.text, ", ".join(first_of(places, _MOST_TOLD)))
 
 
-def _choices(project: "ProjectMetadata | None", plan: Plan) -> "tuple[list[tuple[str, str | None]], str]":
+def _line_that_chooses(configuration: Configuration) -> str:
+    """Return what to do where nothing says which of several projects are installed."""
+    below = projects_below(configuration.root)
+    if configuration.leaps["client"]:
+        place = configuration.place_in(*configuration.client)
+        projects = ", ".join(globs_of(configuration.root, below))
+        return "write in %s: install = [{ projects = [%s] }]" % (place, projects)
+    words = []
+    for pattern in patterns_of(below):
+        words += ["--install", quote(pattern)]
+    return "%s init %s" % (author_program(), " ".join(words))
+
+
+def _tests_to_decide(
+    configuration: Configuration, project: "ProjectMetadata | None", plan: Plan
+) -> "list[tuple[str, str | None]]":
+    if configuration.leaps["client"].get("install") is not None:
+        # Somebody has decided already.
+        return []
+    found = what_brings_tests(project, plan)
+    if found is None:
+        return []
+    what, line = found
+    if configuration.leaps["client"]:
+        told = "write %s in %s" % (line, configuration.place_in(*configuration.client))
+    else:
+        told = "echo %s > protoprimer.toml; git add protoprimer.toml" % quote(line)
+    return [("decide", "%s brings what runs the tests, and is not installed; to install it:" % what), ("", told)]
+
+
+def _choices(project: "ProjectMetadata | None", plan: Plan) -> "list[tuple[str, str | None]]":
     members = plan.members()
     here = [member for member in members if member.metadata.directory == plan.root]
-    known = [path_from(plan.root, member.metadata.directory) for member in members]
+    lines = []  # type: list[tuple[str, str | None]]
+    if project is not None:
+        lines.append(("groups", _told_choices(project.groups, [name for member in here for name in member.groups])))
+        lines.append(("extras", _told_choices(project.extras, [name for member in here for name in member.extras])))
     used = [line.path for step in plan.steps for line in step.lines_of_files(plan.root)]
-    files = requirement_files(plan.root)
+    used = [path_from(plan.root, path) for path in used]
+    lines.append(("files", _told_choices(requirement_files(plan.root), used)))
     below = projects_below(plan.root)
-    found = {
-        "groups": (sorted(project.groups) if project else [], [name for member in here for name in member.groups]),
-        "extras": (sorted(project.extras) if project else [], [name for member in here for name in member.extras]),
-        "files": (files, [name for name in files if os.path.join(plan.root, *name.split("/")) in used]),
-        "below": (below, known),
-    }
-    lines, left_out = [], []  # type: list[tuple[str, str | None]], list[str]
-    for label, (names, chosen) in found.items():
-        # What is asked for may bring it all the same.
-        lines.append((label, ", ".join(name + " (not asked for)" * (name not in chosen) for name in names)))
-        left_out += [name for name in names if name not in chosen]
-    parts = ["%s = %s" % (label, json.dumps(found[label][0])) for label in ("groups", "extras") if found[label][0]]
-    projects = ["{ %s }" % ", ".join(['path = "."'] + parts)] * bool(here) + globs_of(plan.root, below)
-    step = ["projects = [%s]" % ", ".join(projects)] + ["requirements = " + json.dumps(files)] * bool(files)
-    return lines, "install = [{ %s }]" % ", ".join(step) if left_out else ""
+    workspace = [path_from(plan.root, path) for path in member_directories(project)]
+    if workspace:
+        # What it excludes is somebody's wish.
+        below = [path for path in workspace if path != "."]
+    installed = [path_from(plan.root, member.metadata.directory) for member in members]
+    lines.append(("below", _told_choices(below, installed)))
+    return lines
+
+
+def _told_choices(names: "Iterable[str]", chosen: "list[str]") -> str:
+    told = []
+    for name in sorted(names):
+        told.append(name + (" (installed)" if name in chosen else " (not installed)"))
+    return ", ".join(first_of(told, _MOST_TOLD))
 
 
 def finds_modules_itself(directory: str) -> bool:

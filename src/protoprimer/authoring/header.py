@@ -4,10 +4,20 @@ import hashlib
 import re
 import sys
 
-__all__ = ["KERNEL_END", "hash_below", "kernel_damage", "kernel_version", "refuse_damaged_kernel"]
+__all__ = ["KERNEL_END", "hash_below", "kernel_damage", "kernel_of_bytes", "kernel_version", "refuse_damaged_kernel"]
 
 KERNEL_END = "# ---- end of the kernel\n"
 _HEADER = r"#!.*\n# The kernel of protoprimer\. .*: ([0-9a-f]{64})\n# version: (\S+)\n"
+
+
+def kernel_of_bytes(content: bytes) -> str:
+    """Return the text of a kernel file; a checkout of Windows may have turned each line end into CR LF.
+
+    Any other CR stays: it ends a line for Python and none for sh, so that it could change what runs.
+    """
+    if content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r"):
+        content = content.replace(b"\r\n", b"\n")
+    return content.decode("utf-8", "surrogateescape")
 
 
 def kernel_version(text: str) -> "str | None":
@@ -34,8 +44,8 @@ def kernel_damage(text: str) -> "str | None":
 def refuse_damaged_kernel(path: str) -> None:
     """End the process if the kernel that is being loaded is not whole."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            damage = kernel_damage(stream.read())
+        with open(path, "rb") as stream:
+            damage = kernel_damage(kernel_of_bytes(stream.read()))
     except OSError:
         # Loaded from where it cannot be read again, such as from a zip file.
         return

@@ -1,6 +1,8 @@
 """What an author runs: `init` puts the entry script and the kernel into a repository, `entry` another script."""
 
 import os
+from shlex import quote
+from typing import NamedTuple, Sequence
 
 from protoprimer.authoring.entry import KINDS, entry_text, names_function, relative_path
 from protoprimer.authoring.findings import findings, finds_modules_itself
@@ -9,25 +11,29 @@ from protoprimer.authoring.kernel import author_program, kernel_text, running_ke
 from protoprimer.authoring.repository_files import RepositoryFile, repository_text, with_attributes, with_ignored
 from protoprimer.errors import ConfigurationError, UsageError
 from protoprimer.formats.versions import Version
+from protoprimer.project.plan import item_of_glob, projects_of_glob
 from protoprimer.settings.command_line import parse_command_line
 from protoprimer.settings.configuration import Configuration, read_configuration
 from protoprimer.store.generations import is_our_link
 from protoprimer.system.console import Console
-from protoprimer.system.files import link_target, remove_tree
+from protoprimer.system.files import link_target, paths_in, remove_tree
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
 from protoprimer.version import VERSION
 
-__all__ = ["add_entry", "initialise", "refuse_foreign_file", "remove_all"]
+__all__ = ["InitOptions", "add_entry", "initialise", "refuse_foreign_file", "remove_all"]
 
 ENTRY_NAME = "prime"
 COMMAND_NAME = "prime.cmd"
 KERNEL_NAME = "proto_kernel.py"
+CONFIGURATION_NAME = "protoprimer.toml"
 # The second where the build would take the first for a module of the project.
 _KERNEL_PLACES = (KERNEL_NAME, "tools/" + KERNEL_NAME)
 # For sh a script must keep LF, on Windows too.
-_ATTRIBUTES = "text eol=lf linguist-generated"
+_ATTRIBUTES = "text eol=lf"
+# Entry scripts are short, and a reviewer is to see each change of them.
+_KERNEL_ATTRIBUTES = "text eol=lf linguist-generated"
 
 
 class _Adoption:
@@ -38,17 +44,24 @@ class _Adoption:
         self.kernel_name = _kernel_place(directory)
         self.entry, self.kernel = self.path(ENTRY_NAME), self.path(self.kernel_name)
         self.configuration = _configuration(self.entry, self.kernel)
-        self.link = self.configuration.text("venv-link")
+        self.links = _configured_links(self.configuration)
 
     def path(self, name: str) -> str:
         return os.path.join(self.directory, *name.split("/"))
+
+    def name_of(self, path: str) -> str:
+        return os.path.relpath(path, self.directory).replace(os.sep, "/")
 
     def text(self, name: str) -> str:
         return repository_text(self.path(name)) or ""
 
     def attributes(self, windows: bool) -> "dict[str, str]":
-        more = {COMMAND_NAME: _ATTRIBUTES.replace("=lf", "=crlf")} if windows else {}
-        return dict(dict.fromkeys([ENTRY_NAME, self.kernel_name], _ATTRIBUTES), **more)
+        found = {ENTRY_NAME: _ATTRIBUTES}
+        # Where the kernel is the entry script itself, it is a kernel.
+        found[self.kernel_name] = _KERNEL_ATTRIBUTES
+        if windows:
+            found[COMMAND_NAME] = "text eol=crlf"
+        return found
 
     def files(self, main: "str | None", windows: bool) -> "list[RepositoryFile]":
         files = [RepositoryFile(self.kernel, kernel_text(), is_script=True)]
@@ -56,8 +69,8 @@ class _Adoption:
             state = relative_path(self.configuration.own_state_directory, self.directory)
             files.insert(0, RepositoryFile(self.entry, entry_text("boot", main, self.kernel_name, state), True))
         texts = {COMMAND_NAME: template(COMMAND_NAME).replace("\n", "\r\n")} if windows else {}
-        texts[".gitattributes"] = with_attributes(self.text(".gitattributes"), self.attributes(windows))
-        texts[".gitignore"] = with_ignored(self.text(".gitignore"), self.link)
+        texts[".gitattributes"] = with_attributes(self._attributes_that_count(), self.attributes(windows))
+        texts[".gitignore"] = self._with_links_ignored(self.text(".gitignore"))
         return files + [RepositoryFile(self.path(name), text) for name, text in texts.items()]
 
     def our_paths(self) -> "list[str]":
@@ -65,14 +78,28 @@ class _Adoption:
         paths = [path for path, text in texts.items() if _is_entry(text) or kernel_version(text)]
         if self.text(COMMAND_NAME).replace("\r\n", "\n") == template(COMMAND_NAME):
             paths.append(self.path(COMMAND_NAME))
-        state, link = self.configuration.own_state_directory, self.configuration.path_of(self.link or ".venv")
-        if is_our_link(link, state):
-            paths.append(link)
+        state = self.configuration.own_state_directory
+        links = {self.configuration.path_of(link) for link in [".venv"] + self.links}
+        # Those of environments that are no longer configured, too.
+        links.update(paths_in(self.directory))
+        paths += [link for link in sorted(links) if is_our_link(link, state)]
         is_our_state = link_target(state) is None and os.path.isfile(os.path.join(state, "CACHEDIR.TAG"))
         return paths + [state] * is_our_state
 
+    def _attributes_that_count(self) -> str:
+        """Return the text of `.gitattributes` without the lines of 0.1, which hid entry scripts from reviewers."""
+        lines = self.text(".gitattributes").splitlines(True)
+        return "".join(line for line in lines if line not in self._former_attributes())
+
+    def _former_attributes(self) -> "list[str]":
+        if self.kernel == self.entry:
+            return []
+        former = {ENTRY_NAME: _KERNEL_ATTRIBUTES, COMMAND_NAME: "text eol=crlf linguist-generated"}
+        return with_attributes("", former).splitlines(True)
+
     def files_without_our_lines(self) -> "list[RepositoryFile]":
-        ours = with_attributes("", self.attributes(True)) + with_ignored("", self.link)
+        ours = with_attributes("", self.attributes(True)) + self._with_links_ignored("")
+        ours += "".join(self._former_attributes())
         files = []
         for name in (".gitattributes", ".gitignore"):
             kept = [line for line in self.text(name).splitlines(True) if line not in ours.splitlines(True)]
@@ -80,24 +107,93 @@ class _Adoption:
                 files.append(RepositoryFile(self.path(name), "".join(kept)))
         return files
 
+    def _with_links_ignored(self, text: str) -> str:
+        for link in self.links:
+            text = with_ignored(text, link)
+        return text
 
-def initialise(directory: str, console: Console, main: "str | None", windows: bool, dry_run: bool, force: bool) -> None:
-    """Write `prime` and the kernel into a repository, and tell what is there.
+
+def _configured_links(configuration: Configuration) -> "list[str]":
+    """Return the names of the links to the environments of a clone, each once."""
+    found = [configuration.text("venv-link")]
+    for table in configuration.leaps["client"].get("env", {}).values():
+        found.append(table.get("venv-link"))
+    return list(dict.fromkeys(link for link in found if isinstance(link, str)))
+
+
+class InitOptions(NamedTuple):
+    """What `init` was asked for.
 
     :param main: the client's function; without one, `prime` keeps the one it has
+    :param install: projects, or patterns of projects, that a new `protoprimer.toml` names
     """
+
+    main: "str | None"
+    windows: bool = False
+    dry_run: bool = False
+    force: bool = False
+    install: "Sequence[str]" = ()
+
+
+def initialise(directory: str, console: Console, options: InitOptions) -> None:
+    """Write `prime` and the kernel into a repository, and tell what is there."""
+    main = options.main
     if main is not None:
         _check_main(main)
     here = _Adoption(directory)
     console.root = here.directory
-    refuse_foreign_file(here.kernel, force)
+    refuse_foreign_file(here.kernel, options.force)
     if here.kernel != here.entry:
-        refuse_foreign_file(here.entry, force, by_kernel=False)
+        refuse_foreign_file(here.entry, options.force, by_kernel=False)
         main = main or here.text(ENTRY_NAME).partition('\nserve("')[2].partition('"')[0] or None
     elif main is not None:
         cause = "the kernel itself is %s, which takes no main" % ENTRY_NAME
         raise UsageError(cause, "--main", "give the kernel another name")
-    found = findings(here.configuration)
+    chosen = _file_of_choice(here, options.install)
+    if chosen is not None and not options.dry_run:
+        _write_missing([chosen], dry_run=False)
+        # What is found follows from it.
+        here = _Adoption(directory)
+    found = findings(here.configuration) + _findings_of_kernel(here)
+    found.append(("program to run", main or "none"))
+    files = here.files(main, options.windows or os.path.isfile(here.path(COMMAND_NAME)))
+    written = [here.name_of(file.path) for file in _write_missing(files, options.dry_run)]
+    if chosen is not None:
+        written.insert(0, here.name_of(chosen.path))
+    told = ", ".join(written) or "nothing, all of it is there already"
+    found.append(("would write" if options.dry_run else "written", told))
+    if not options.dry_run:
+        steps = [text for label, text in found if label == "next"]
+        steps += _steps_to_commit(here, files, found)
+        found = [one for one in found if one[0] != "next"] + list(zip(["next"] + [""] * len(steps), steps))
+    for label, value in found:
+        console.say(_told_line(label, value))
+
+
+def _file_of_choice(here: _Adoption, patterns: "Sequence[str]") -> "RepositoryFile | None":
+    """Return the configuration file that names these projects, if there are any."""
+    if not patterns:
+        return None
+    configuration = here.configuration
+    items = []
+    for pattern in patterns:
+        if not projects_of_glob(configuration.root, pattern):
+            advice = "name a directory, or a pattern of several"
+            raise UsageError("no project matches %s" % pattern, "--install", advice)
+        items.append(item_of_glob(configuration.root, pattern))
+    line = "install = [{ projects = [%s] }]" % ", ".join(items)
+    path = os.path.join(configuration.root, CONFIGURATION_NAME)
+    text = repository_text(path)
+    if configuration.leaps["client"] or text:
+        if (text or "").strip() == line:
+            return None
+        place = configuration.place_in(*configuration.client)
+        raise UsageError("this repository has a configuration already", "--install", "write in %s: %s" % (place, line))
+    return RepositoryFile(path, line + "\n")
+
+
+def _findings_of_kernel(here: _Adoption) -> "list[tuple[str, str]]":
+    found = []
     if "/" in here.kernel_name and running_kernel() is None:
         found.append(("kernel", "in tools, as the build would take one beside it for a module of the project"))
     elif "/" not in here.kernel_name and finds_modules_itself(here.directory):
@@ -107,20 +203,30 @@ def initialise(directory: str, console: Console, main: "str | None", windows: bo
     if "check-added-large-files" in hooks and "maxkb" not in hooks and here.kernel_name not in hooks:
         told = "check-added-large-files refuses the kernel, which has more than 500 KB: add args: [--maxkb=800]"
         found.append(("pre-commit", told))
-    found.append(("main", main or "none: ./prime only makes the environment ready"))
-    files = here.files(main, windows or os.path.isfile(here.path(COMMAND_NAME)))
-    names = {file.path: os.path.relpath(file.path, here.directory).replace(os.sep, "/") for file in files}
-    written = ", ".join(names[file.path] for file in _write_missing(files, dry_run))
-    found.append(("would write" if dry_run else "written", written or "nothing, all of it is there already"))
-    if not dry_run:
-        steps = ["git add " + " ".join(names.values()), "./" + ENTRY_NAME]
-        if is_windows():
-            scripts = "git add --chmod=+x " + " ".join(names[file.path] for file in files if file.is_script)
-            steps = [scripts, steps[0], "python " + ENTRY_NAME]
-        steps = [text for label, text in found if label == "next"] + steps
-        found = [one for one in found if one[0] != "next"] + list(zip(["next"] + [""] * len(steps), steps))
-    for label, value in found:
-        console.say("%-14s%s" % (label + ":" if label else "", value))
+    return found
+
+
+def _steps_to_commit(
+    here: _Adoption, files: "list[RepositoryFile]", found: "list[tuple[str, str]]"
+) -> "list[str]":
+    """Return the commands that commit all that a clone needs, and then start it."""
+    names = [here.name_of(file.path) for file in files]
+    configurations = [here.name_of(path) for path in here.configuration.files]
+    if any(label == "next" and "--install" in text for label, text in found):
+        # It is to be written first.
+        configurations.append(CONFIGURATION_NAME)
+    names += [name for name in dict.fromkeys(configurations) if name not in names and name != "pyproject.toml"]
+    steps = ["git add " + " ".join(map(quote, names)), "./" + ENTRY_NAME]
+    if is_windows():
+        scripts = " ".join(here.name_of(file.path) for file in files if file.is_script)
+        steps = ["git add --chmod=+x " + scripts, steps[0], "python " + ENTRY_NAME]
+    return steps
+
+
+def _told_line(label: str, value: str) -> str:
+    if not label:
+        return " " * 14 + value
+    return (label + ":").ljust(14) + ("" if len(label) < 13 else " ") + value
 
 
 def remove_all(directory: str, console: Console, dry_run: bool) -> None:

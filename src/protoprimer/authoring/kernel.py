@@ -1,11 +1,12 @@
 """The kernel file: written, verified, and renewed where it is older than what is installed."""
 
+import hashlib
 import os
 from contextlib import suppress
 from importlib import import_module
 from shlex import quote
 
-from protoprimer.authoring.header import kernel_damage, kernel_version
+from protoprimer.authoring.header import kernel_damage, kernel_of_bytes, kernel_version
 from protoprimer.authoring.repository_files import RepositoryFile, repository_text
 from protoprimer.backends.installed import metadata_directories
 from protoprimer.errors import ConfigurationError, InstallError, PrimerError
@@ -22,6 +23,7 @@ __all__ = [
     "KernelError",
     "author_program",
     "kernel_text",
+    "offered_kernel",
     "refuse_bad_kernel",
     "renew_kernel",
     "running_kernel",
@@ -78,13 +80,20 @@ def write_kernel(path: str) -> int:
     return os.path.getsize(path)
 
 
-def verify_kernel(path: str) -> None:
-    """Refuse a file that is not the kernel of this protoprimer."""
+def verify_kernel(path: str, sha256: "str | None" = None) -> str:
+    """Refuse a file that is not the kernel of this protoprimer, byte for byte; return what to tell of it.
+
+    :param sha256: the file's hash, as a release states it; with it a kernel of any version is verified
+    """
     text = _whole_kernel(path)
-    if kernel_version(text) != VERSION:
-        raise KernelError("the kernel is of version %s, this is %s" % (kernel_version(text), VERSION), path)
-    if text != kernel_text():
+    if sha256 is not None:
+        _refuse_other_hash(text, path, sha256)
+    elif kernel_version(text) != VERSION:
+        cause = "the kernel is of version %s, this is %s" % (kernel_version(text), VERSION)
+        raise KernelError(cause, path, "give the hash that its release states: --sha256 HASH")
+    elif text != kernel_text():
         raise KernelError("the kernel was written from other sources of version " + VERSION, path)
+    return "verified: %s is %s" % (path, _identity(text))
 
 
 def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> str:
@@ -92,42 +101,94 @@ def update_kernel(path: str, check_only: bool, newer: "str | None" = None) -> st
     text = _text_at(path)
     newer = kernel_text() if newer is None else newer
     refuse_bad_kernel(newer, "what protoprimer gives")
-    present, damage, version = kernel_version(text), kernel_damage(text), str(kernel_version(newer))
-    if present is None or Version(present) >= Version(version):
-        return ""
+    present, version = kernel_version(text), str(kernel_version(newer))
+    if present is None:
+        raise KernelError("this is not a kernel of protoprimer", path)
+    damage = kernel_damage(text)
     if damage is not None:
         cause = "the kernel of version %s %s, so it is not updated to %s" % (present, damage, version)
         advice = "take your changes elsewhere, then: %s kernel write --force %s" % (author_program(), path)
         raise KernelError(cause, path, advice)
+    if text == newer:
+        return "the kernel %s is up to date: %s" % (path, _identity(text))
+    if Version(present) > Version(version):
+        raise KernelError("the kernel is %s, newer than %s: it is not updated" % (_identity(text), version), path)
+    if present == version:
+        cause = "the kernel is another build of version %s (%s; this one has %s)"
+        cause %= (version, _sha256_of_text(text)[:16], _sha256_of_text(newer)[:16])
+        raise KernelError(cause, path, "to take this one: %s kernel write --force %s" % (author_program(), path))
     if check_only:
         return "the kernel %s is of version %s, this is %s" % (path, present, version)
     RepositoryFile(path, newer).write()
-    return "updated the kernel %s from version %s to %s: commit it" % (path, present, version)
+    told = "updated the kernel %s from version %s to %s (sha256 %s): commit it"
+    return told % (path, present, version, _sha256_of_text(newer))
+
+
+def offered_kernel(path: str, sha256: "str | None") -> str:
+    """Return the text of a kernel that somebody offers; nothing of it is run."""
+    text = _whole_kernel(path)
+    if sha256 is not None:
+        _refuse_other_hash(text, path, sha256)
+    return text
+
+
+def _refuse_other_hash(text: str, path: str, sha256: str) -> None:
+    found = _sha256_of_text(text)
+    if found != sha256.lower():
+        raise KernelError("the kernel has the sha256 %s, not %s" % (found, sha256), path, "do not use this file")
+
+
+def _identity(text: str) -> str:
+    """Return what tells two builds of one version apart."""
+    return "version %s with the sha256 %s" % (kernel_version(text), _sha256_of_text(text))
 
 
 def renew_kernel(configuration: Configuration, environment: str, console: Console) -> None:
-    """Renew the kernel file if the environment's protoprimer is newer; failures are warnings."""
-    mode, path = configuration.text("kernel-update"), configuration.kernel_path
-    if mode == "off" or configuration.cell or not _has_newer(environment):
+    """Tell that the environment's protoprimer is newer; renew the kernel where the repository names the new one.
+
+    A package that is installed decides nothing about what is committed. Failures are warnings.
+    """
+    mode = configuration.text("kernel-update")
+    if mode == "off" or configuration.cell:
+        return
+    newer = _newer_version(environment)
+    if newer is None:
+        return
+    path = configuration.kernel_path
+    if mode == "check":
+        told = "the kernel %s is of version %s, the environment's protoprimer is %s" % (path, VERSION, newer)
+        console.say(told + "; to update it: ./prime run -- python -m protoprimer kernel update " + quote(path))
         return
     try:
-        told = update_kernel(path, mode == "check", _given_kernel(configuration.root, environment, console))
+        console.say(_renewed_as_named(configuration, environment, console))
     except PrimerError as error:
         console.warn("the kernel was not updated: %s" % error)
-        return
-    if told:
-        advice = "; to update it: ./prime run -- python -m protoprimer kernel update " + quote(path)
-        console.say(told + (advice if mode == "check" else ""))
 
 
-def _has_newer(environment: str) -> bool:
+def _renewed_as_named(configuration: Configuration, environment: str, console: Console) -> str:
+    """Update the kernel to the one whose hash the repository states; return what to tell of it."""
+    wanted = configuration.text("kernel-sha256")
+    if wanted is None:
+        advice = "set kernel-sha256 to the hash that the release states, or kernel-update to check"
+        raise configuration.error("kernel-update", 'kernel-update = "auto" needs kernel-sha256', advice)
+    newer = _given_kernel(configuration.root, environment, console)
+    found = _sha256_of_text(newer)
+    if found != wanted.lower():
+        cause = "the environment's kernel has the sha256 %s, not the one that the repository names" % found
+        raise configuration.error("kernel-sha256", cause, "find out where that protoprimer comes from")
+    return update_kernel(configuration.kernel_path, False, newer)
+
+
+def _newer_version(environment: str) -> "str | None":
+    """Return the version of our own package in an environment, if it is newer than this."""
     for name in metadata_directories(environment):
         project, _, version = name[: -len(".dist-info")].partition("-")
         with suppress(ValueError):
             if project == "protoprimer" and Version(version) > Version(VERSION):
                 package = installed_package(environment)
-                return package is not None and has_our_mark(package)
-    return False
+                is_ours = package is not None and has_our_mark(package)
+                return version if is_ours else None
+    return None
 
 
 def _given_kernel(root: str, environment: str, console: Console) -> str:
@@ -143,6 +204,10 @@ def _given_kernel(root: str, environment: str, console: Console) -> str:
     return text
 
 
+def _sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _whole_kernel(path: str) -> str:
     text = _text_at(path)
     refuse_bad_kernel(text, path)
@@ -153,4 +218,4 @@ def _text_at(path: str) -> str:
     text = repository_text(path)
     if text is None:
         raise ConfigurationError("there is no such file", path)
-    return text.replace("\r\n", "\n")
+    return kernel_of_bytes(text.encode("utf-8", "surrogateescape"))

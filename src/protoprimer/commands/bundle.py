@@ -28,7 +28,7 @@ from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.store.file_lock import disk_failure
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, is_within, json_table, names_in, write_json
+from protoprimer.system.files import content_of, is_within, json_table, names_in, others_may_not_write, write_json
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import file_url, nearest_existing
 from protoprimer.version import VERSION
@@ -57,6 +57,7 @@ print("\\n" + json.dumps(list(getattr(found, hook, lambda settings: [])(None))))
 """
 
 
+@others_may_not_write()
 def bundle_command(
     graph: StateGraph,
     command_line: CommandLine,
@@ -94,6 +95,7 @@ def bundle_command(
             lock = sha256_of_file(plan.lock) if plan.lock else None
             note = {"format": 2, "kernel": VERSION, "lock": lock, "pythons": pythons, "platforms": tags, "files": files}
             write_json(os.path.join(staging, BUNDLE_NOTE), note)
+            named = "%s#sha256=%s" % (target, sha256_of_file(os.path.join(staging, BUNDLE_NOTE)))
             if is_file:
                 _write_bundle_file(staging, target)
             else:
@@ -106,7 +108,7 @@ def bundle_command(
     finally:
         if is_new and os.path.isdir(parent) and not os.listdir(parent):
             os.rmdir(parent)
-    console.say("bundled for %s (files: %d); use it there: ./prime --bundle %s" % (whom, len(files), quote(target)))
+    console.say("bundled for %s (files: %d); use it there: ./prime --bundle %s" % (whom, len(files), quote(named)))
     return 0
 
 

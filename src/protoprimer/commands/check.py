@@ -43,7 +43,8 @@ def check_command(
     report = dict(_environment_report(graph, configuration), **_host_report())
     state, cache = configuration.state_directory, cache_directory
     report["directories"] = [_directory_report("state", state), _directory_report("cache", cache)]
-    report["interpreters"] = [_interpreter_entry(one) for one in all_interpreters(cache_directory, console)]
+    interpreters = all_interpreters(cache_directory, console, configuration.root)
+    report["interpreters"] = [_interpreter_entry(one) for one in interpreters]
     refusals = _refusals_of_backends(graph)
     backends = {name: refusal.told if refusal is not None else None for name, refusal in refusals.items()}
     if report["environment"] in backends.values():
@@ -59,7 +60,7 @@ def check_command(
         )
     report["ask"] = [] if None in backends.values() else list(dict.fromkeys(opens))
     if command_line.has("json"):
-        print_out(json.dumps(report, indent=2, sort_keys=True))
+        print_out(console.mask(json.dumps(report, indent=2, sort_keys=True)))
     else:
         if not report["ask"] and console.verbosity < 1:
             # Roads that nobody needs look like faults.

@@ -10,6 +10,7 @@ from protoprimer.commands.shell import SHELL_KINDS
 from protoprimer.errors import PrimerError, UsageError, which_are_known
 from protoprimer.graph import StateGraph
 from protoprimer.settings.command_line import COMMANDS, OPTIONS, CommandLine
+from protoprimer.settings.short_names import short_names
 from protoprimer.system.console import print_out
 
 __all__ = ["completion_command", "words_that_follow"]
@@ -113,7 +114,10 @@ def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
         known = [one for one in OPTIONS if one.belongs_to(command or "boot")]
         found = [name + "\t" + one.meaning for one in known for name in one.names]
     elif command == "run":
-        return ["!%d" % len(words)]
+        # A shell completes a command; or a short name, where one begins so.
+        found = _short_names(typed, graph)
+        if not found:
+            return ["!%d" % len(words)]
     elif command == "env":
         found = _values_of_option("--env", graph)
     elif command:
@@ -121,6 +125,17 @@ def words_that_follow(words: "list[str]", graph: StateGraph) -> "list[str]":
     else:
         found = ["%s\t%s" % pair for pair in COMMANDS.items()]
     return [one for one in found if one.startswith(typed)]
+
+
+def _short_names(typed: str, graph: StateGraph) -> "list[str]":
+    found = []
+    try:
+        for one in short_names(graph.evaluate("configuration")).values():
+            if one.name.startswith(typed):
+                found.append("%s\t%s" % (one.name, one.written))
+    except PrimerError:
+        return []
+    return found
 
 
 def _values_of_option(name: str, graph: StateGraph) -> "list[str]":

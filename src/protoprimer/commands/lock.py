@@ -2,9 +2,10 @@
 
 import os
 import re
+from copy import copy
 
 from protoprimer.backends.base import Backend
-from protoprimer.backends.choosing import select_backend
+from protoprimer.backends.choosing import select_backend, wanted_backends
 from protoprimer.errors import ConfigurationError, DryRunEnds, InstallError, PrimerError, UsageError
 from protoprimer.formats.requirements import normalized_name
 from protoprimer.formats.toml import has_conflict_marks
@@ -16,9 +17,10 @@ from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
 from protoprimer.system.files import content_of, text_of, write_atomically
+from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import path_of_file_url
 
-__all__ = ["lock_command"]
+__all__ = ["lock_command", "refuse_what_would_not_install"]
 
 
 def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Configuration, console: Console) -> int:
@@ -48,6 +50,7 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
                 pinned = _take_first_side(output, before, console)
             backend.lock(interpreter, plan, output, command_line.has("upgrade"), upgrades)
             _name_nothing_of_this_host(output)
+            refuse_what_would_not_install(plan, output, backend, interpreter)
     except BaseException as error:
         if before is None and os.path.exists(output):
             os.unlink(output)
@@ -64,10 +67,28 @@ def lock_command(graph: StateGraph, command_line: CommandLine, configuration: Co
     return 0
 
 
-def _backend_that_locks(graph: StateGraph, plan: Plan) -> "tuple[Backend, str]":
-    wanted, interpreter, *others = map(
-        graph.evaluate, ("backends", "interpreter", "toolbox", "console", "configuration")
-    )
+def refuse_what_would_not_install(plan: Plan, output: str, backend: Backend, interpreter: Interpreter) -> None:
+    """Read a lock that was just written as the next `./prime` will: what that would refuse, is refused now."""
+    if os.path.basename(output) == "uv.lock":
+        # uv compares it with the projects itself.
+        return
+    written = copy(plan)
+    written.lock = output
+    try:
+        backend.check_lock(interpreter, written)
+    except InstallError as error:
+        cause = "what was locked could not be installed: " + error.cause
+        advice = "write this requirement in another way (name @ URL), or leave the lock away: lock = false"
+        raise InstallError(cause, error.place, advice) from error
+
+
+def _backend_that_locks(graph: StateGraph, plan: Plan, only_looks: bool = False) -> "tuple[Backend, str]":
+    interpreter, *others = map(graph.evaluate, ("interpreter", "toolbox", "console", "configuration"))
+    if only_looks:
+        configuration = graph.evaluate("configuration")
+        wanted = wanted_backends(configuration.get("backend"), configuration, only_ours=True)
+    else:
+        wanted = graph.evaluate("backends")
     return select_backend(wanted, interpreter, plan, *others)
 
 
@@ -76,7 +97,7 @@ def _check_lock(graph: StateGraph, plan: Plan, console: Console) -> int:
         console.warn("there is no lock yet: %s writes %s" % (plan.lock_command, plan.lock_to_write))
         return 1
     try:
-        _backend_that_locks(graph, plan)[0].check_lock(graph.evaluate("interpreter"), plan)
+        _backend_that_locks(graph, plan, only_looks=True)[0].check_lock(graph.evaluate("interpreter"), plan)
     except (InstallError, ConfigurationError) as error:
         console.warn(str(error))
         return 1

@@ -13,7 +13,7 @@ from protoprimer.settings.command_line import CommandLine
 from protoprimer.settings.configuration import Configuration
 from protoprimer.system.console import Console
 from protoprimer.system.files import sha256_of, write_atomically
-from protoprimer.system.paths import scripts_directory, user_cache_directory
+from protoprimer.system.paths import program_on_path, scripts_directory, user_cache_directory
 from protoprimer.system.platform import first_line_of, is_windows
 from protoprimer.system.processes import become_command
 
@@ -138,14 +138,12 @@ def shell_command(graph: StateGraph, command_line: CommandLine, configuration: C
 
 def chosen_shell(asked: "str | None", console: Console) -> "tuple[str, list[str]]":
     """Return a shell's kind, and its program with arguments: `$SHELL`, else the one this was typed in, else sh."""
-    import shutil
-
     usual = os.environ.get("SHELL") or ""
     typed_in = first_line_of("/proc/%d/comm" % os.getppid()).lstrip("-")
     defaults = [usual, typed_in, "pwsh" if is_windows() else "sh", "powershell", "/bin/sh"]
     for name in [os.path.expanduser(asked)] if asked else defaults:
         kind = SHELL_KINDS.get(re.sub(r"(-?[\d.]+)?(\.exe)?$", "", os.path.basename(name).lower()))
-        found = shutil.which(name)
+        found = program_on_path(name)
         if asked and kind is None:
             cause = "there is no support for the shell %r" % asked
             raise UsageError(cause, "--shell", which_are_known(asked, SHELL_KINDS))

@@ -7,10 +7,9 @@ from protoprimer.errors import ConfigurationError, first_of
 from protoprimer.fetch.platform_tags import tag_of_host, tag_rank, tags_of_wheel
 from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
-from protoprimer.system.files import has_file, names_in
 from protoprimer.version import VERSION
 
-__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "find_bundle"]
+__all__ = ["BUNDLE_ENDS", "BUNDLE_NOTE", "OpenedBundle", "named_bundle"]
 
 BUNDLE_NOTE = "bundle.json"
 BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
@@ -19,10 +18,11 @@ BUNDLE_ENDS = (".zip", ".protoprimer-bundle")
 class OpenedBundle:
     """A bundle whose every file is what its manifest says; one that is a file is unpacked into the cache.
 
+    :param manifest_sha256: what the manifest's own hash has to be, where the user has given it
     :raises ConfigurationError: it is no bundle, or files are missing, damaged or unknown
     """
 
-    def __init__(self, path: str, cache_directory: str) -> None:
+    def __init__(self, path: str, cache_directory: str, manifest_sha256: str = "") -> None:
         self.path = path
         self.directory = _unpacked_bundle(path, cache_directory) if os.path.isfile(path) else path
         try:
@@ -31,6 +31,10 @@ class OpenedBundle:
             self._files = {name: (facts["sha256"], facts["for"]) for name, facts in self.note["files"].items()}
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise self._error("this is not a bundle that `./prime bundle` wrote", [str(error)]) from error
+        found = sha256_of_file(os.path.join(self.directory, BUNDLE_NOTE))
+        if manifest_sha256 and found != manifest_sha256:
+            cause = "this is not the bundle that was named: its %s has another sha256" % BUNDLE_NOTE
+            raise self._error(cause, ["found: " + found, "named: " + manifest_sha256])
         # An installer would take what is unknown; what a file manager leaves has a dot.
         unknown = [one for one in os.listdir(self.directory) if one not in self._files and one[0] != "."]
         faults = ["%s: unknown to %s" % (name, BUNDLE_NOTE) for name in unknown if name != BUNDLE_NOTE]
@@ -60,20 +64,10 @@ class OpenedBundle:
         return ConfigurationError("\n  ".join([cause] + first_of(lines, 20)), self.path, advice)
 
 
-def find_bundle(root: str) -> "str | None":
-    """Return the bundle that lies in a clone or beside it; several are a `ConfigurationError`."""
-    found = []
-    for place in (root, os.path.dirname(root)):
-        for name in names_in(place):
-            path = os.path.join(place, name)
-            is_directory = name == "bundle" and has_file(path, BUNDLE_NOTE)
-            is_one = is_directory or name.endswith(BUNDLE_ENDS[1])
-            # Beside the clone anybody may put something, as in /tmp.
-            if is_one and os.lstat(path).st_uid == os.lstat(root).st_uid:
-                found.append(path)
-    if len(found) > 1:
-        raise ConfigurationError("there are several bundles", ", ".join(sorted(found)), "name one by --bundle")
-    return found[0] if found else None
+def named_bundle(text: str) -> "tuple[str, str]":
+    """Return the path of a bundle, and what its manifest's sha256 has to be if that was given after `#sha256=`."""
+    path, _, sha256 = text.partition("#sha256=")
+    return os.path.abspath(path), sha256.lower()
 
 
 def _runs(filename: str, host: str) -> bool:

@@ -72,7 +72,11 @@ class UrlReader:
         links = _links_of_json(text) if kind.endswith("json") else _links_of_html(text)
         if not source.startswith("file:") and not any(name.endswith(_ENDS_OF_FILES) for name in links):
             raise RoadClosed("web page", "a web page that lists no files")
-        return {filename: urljoin(url, link) for filename, link in links.items()}
+        found = {filename: urljoin(url, link) for filename, link in links.items()}
+        if not source.startswith("file:"):
+            # A server chooses no file of this host.
+            found = {filename: link for filename, link in found.items() if not link.startswith("file:")}
+        return found
 
     def read(self, url: str, target: BinaryIO, is_page: bool = False) -> "tuple[str, str]":
         """Write a URL's content to `target`, which is empty; return media type and final URL, or raise an `OSError`.
@@ -82,8 +86,12 @@ class UrlReader:
         import shutil
 
         if url.startswith("file:"):
+            path = path_of_file_url(url)
+            # A FIFO would be waited for, a device read without end.
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise RoadClosed("refused", "not a regular file")
             try:
-                with open(path_of_file_url(url), "rb") as stream:
+                with open(path, "rb") as stream:
                     shutil.copyfileobj(stream, target)
             except FileNotFoundError as error:
                 raise RoadClosed("not found", "not found") from error
@@ -147,7 +155,7 @@ class UrlReader:
                         self._receive(response, target, MOST_BYTES_OF_PAGE if is_page else MOST_BYTES_OF_FILE)
                     return str(response.headers.get_content_type()), None
                 if response.status not in (301, 302, 303, 307, 308) or not redirections:
-                    raise self._error_of_status(response)
+                    raise self._error_of_status(url, response)
                 moved = urljoin(url, response.headers.get("Location") or "")
         except (URLError, socket.timeout) as error:
             raise self._error_of_connection(getattr(error, "reason", error)) from error
@@ -157,7 +165,7 @@ class UrlReader:
             raise RoadClosed("refused", "redirected from HTTPS to %s, refused" % moved)
         return "", moved
 
-    def _error_of_status(self, response: Any) -> Exception:
+    def _error_of_status(self, url: str, response: Any) -> Exception:
         status, reason = response.status, "HTTP %d %s" % (response.status, response.reason)
         if status >= 500 or status in (408, 429):
             transient, pause = _TransientError(reason), response.headers.get("Retry-After", "")
@@ -165,9 +173,12 @@ class UrlReader:
             return transient
         if status in (404, 410):
             return RoadClosed("not found", reason)
-        needed = {401: ": needs credentials in its URL, netrc or keyring", 403: ": the credentials do not suffice"}
-        if status in needed:
-            reason += needed[status] + self.settings.credentials.keyring_fault
+        if status == 401:
+            reason += ": needs credentials in its URL, netrc or keyring" + self.settings.credentials.keyring_fault
+        elif status == 403 and self.settings.credentials.of_url(url):
+            reason += ": the credentials do not suffice" + self.settings.credentials.keyring_fault
+        elif status == 403:
+            reason += ": it refuses this file, this program or this host" + self.settings.credentials.keyring_fault
         return RoadClosed("refused", reason, closes_server=status == 407)
 
     def _error_of_connection(self, reason: "str | BaseException") -> Exception:

@@ -20,9 +20,16 @@ from protoprimer.formats.versions import version_numbers
 from protoprimer.settings.index_settings import IndexSettings
 from protoprimer.system.children import STATUS_OF_LATE, run_child, scrubbed_environment
 from protoprimer.system.console import Console
-from protoprimer.system.files import has_file, keep_in_cache, names_in, sha256_of, text_of
+from protoprimer.system.files import has_file, is_full_place, keep_in_cache, names_in, sha256_of, text_of
 from protoprimer.system.interpreter import Interpreter
-from protoprimer.system.paths import can_lock_in, directories_on_path, scripts_directory
+from protoprimer.system.paths import (
+    can_lock_in,
+    directories_on_path,
+    free_megabytes,
+    nearest_existing,
+    private_temporary_cache,
+    scripts_directory,
+)
 from protoprimer.system.platform import is_windows
 
 __all__ = ["Tool", "ToolBox"]
@@ -34,6 +41,8 @@ OLDEST_TOOLS = {"uv": (0, 8), "pip": (19, 0), "virtualenv": (20, 17)}
 # By the minor version of Python 3, since newer ones make no environments of it.
 NEWEST_VIRTUALENVS = {6: (20, 21), 7: (20, 26), 8: (21, 4)}
 _ANY_NEWER = (1000,)
+# A wheel and what is unpacked from it.
+_MEGABYTES_NEEDED = {"uv": 100, "pip": 15, "virtualenv": 30}
 _OF_WHEEL = "verified wheel"
 _OF_VARIABLE = "$UV"
 
@@ -87,14 +96,14 @@ class ToolBox:
         # A directory of the host's wheels.
         self.beside_pip = ""
         self.found = {}  # type: dict[tuple[str, ...], Tool | ToolAbsent]
+        # Those that uv does not use for that reason.
+        self._full_caches = []  # type: list[str]
 
     @_once
     def uv(self) -> Tool:
         """Return uv: `$UV` alone if it is set, else this host's, else the verified wheel."""
-        usual = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        usual = os.environ.get("UV_CACHE_DIR") or os.path.join(usual, "uv")
-        # uv does nothing at all without a cache, and little without locks in it.
-        cache = next(filter(can_lock_in, (usual, os.path.join(self.cache_directory, "uv"))), None)
+        usual = _usual_cache_of_uv()
+        cache = self._cache_for_uv(usual)
         if cache is None:
             advice = "set UV_CACHE_DIR to a directory on another file system"
             raise ToolAbsent("uv cannot write and lock files in its cache %s (%s)" % (usual, advice))
@@ -102,6 +111,38 @@ class ToolBox:
         if cache != usual:
             found.environment["UV_CACHE_DIR"] = cache
         return found
+
+    def _cache_for_uv(self, usual: str) -> "str | None":
+        # uv does nothing at all without a cache, and little without locks in it.
+        for place in (usual, os.path.join(self.cache_directory, "uv")):
+            if place not in self._full_caches and can_lock_in(place) and free_megabytes(place) != 0:
+                return place
+        if self._reader.only_looks:
+            return usual if can_lock_in(usual) else None
+        place = os.path.join(private_temporary_cache(), "uv")
+        return place if can_lock_in(place) else None
+
+    def leave_full_cache_of_uv(self) -> bool:
+        """Let uv keep its cache elsewhere from now on, as a disk was full; tell whether there is such a place."""
+        if self._full_caches:
+            return False
+        usual, private = _usual_cache_of_uv(), private_temporary_cache()
+        if _is_on_one_disk(usual, private):
+            return False
+        self._full_caches = [usual, os.path.join(self.cache_directory, "uv")]
+        self.found = {}
+        self.console.say("a disk is full: from now on uv keeps its cache in %s" % os.path.join(private, "uv"))
+        return True
+
+    def _leave_full_cache(self, what: str, error: OSError) -> bool:
+        # Tell whether tools are kept in another place from now on.
+        private = private_temporary_cache()
+        if not is_full_place(error) or private == self.cache_directory:
+            return False
+        told = "the cache %s is full (%s): keeping tools in %s"
+        self.console.say(told % (self.cache_directory, _room_told(self.cache_directory, what), private))
+        self.cache_directory = private
+        return True
 
     @_once
     def virtualenv(self, interpreter: Interpreter) -> Tool:
@@ -228,8 +269,18 @@ class ToolBox:
                 with self.console.step("fetching " + what, "fetched " + what, may_fail=True):
                     unpack_wheels(self._fetched(wheels), directory, main_module)
             except OSError as error:
-                raise ToolAbsent("%s could not be unpacked into the cache: %s" % (what, error)) from error
+                if self._leave_full_cache(name, error):
+                    return self._unpacked(name, wheels, main_module)
+                raise self._not_unpacked(what, name, error) from error
         return directory
+
+    def _not_unpacked(self, what: str, name: str, error: OSError) -> ToolAbsent:
+        cause = "%s could not be unpacked into the cache: %s" % (what, error)
+        if is_full_place(error):
+            room = _room_told(self.cache_directory, name)
+            advice = "set PROTOPRIMER_CACHE to a directory with more room"
+            cause = "there is no room for %s in %s (%s; %s)" % (what, self.cache_directory, room, advice)
+        return ToolAbsent(cause, None, None, [Absence(Fault.DISK, cause, cause)])
 
     def _fetched(self, wheels: "dict[str, str]") -> "list[str]":
         from concurrent.futures import ThreadPoolExecutor
@@ -305,6 +356,26 @@ class ToolBox:
         if is_of_the_file and os.path.basename(os.path.dirname(path)) != "shims":
             keep_in_cache(note, version.encode("utf-8", "replace"))
         return version
+
+
+def _usual_cache_of_uv() -> str:
+    usual = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.environ.get("UV_CACHE_DIR") or os.path.join(usual, "uv")
+
+
+def _is_on_one_disk(path: str, other: str) -> bool:
+    try:
+        return os.stat(nearest_existing(path)).st_dev == os.stat(nearest_existing(other)).st_dev
+    except OSError:
+        return False
+
+
+def _room_told(directory: str, tool: str) -> str:
+    needed = "%s needs about %d MB" % (tool, _MEGABYTES_NEEDED[tool])
+    free = free_megabytes(directory)
+    if free is None:
+        return needed
+    return "%d MB are free, %s" % (free, needed)
 
 
 def _wheel_version(name: str, wheels: "dict[str, str]") -> str:

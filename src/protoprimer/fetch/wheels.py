@@ -12,7 +12,14 @@ from protoprimer.fault import Fault
 from protoprimer.fetch.downloads import UrlReader
 from protoprimer.fetch.roads import Absence, RoadClosed, RoadRecord, road_record
 from protoprimer.settings.index_settings import IndexSettings
-from protoprimer.system.files import content_of, names_in, remove_tree, replace_file, temporary_name
+from protoprimer.system.files import (
+    content_of,
+    is_full_place,
+    names_in,
+    remove_tree,
+    replace_file,
+    temporary_name,
+)
 from protoprimer.system.paths import file_url
 
 __all__ = [
@@ -61,7 +68,10 @@ class ToolAbsent(BackendError):
 
 
 def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlReader) -> str:
-    """Return the path of a verified wheel, fetched into the cache unless it is there, or raise `ToolAbsent`."""
+    """Return the path of a verified wheel, fetched into the cache unless it is there, or raise `ToolAbsent`.
+
+    :raises OSError: the cache is full
+    """
     path = os.path.join(cache_directory, "wheels", sha256[:16], filename)
     if sha256_of_file(path) == sha256:
         return path
@@ -80,6 +90,9 @@ def fetch_wheel(filename: str, sha256: str, cache_directory: str, reader: UrlRea
             _download(tried, sha256, path, reader)
             return path
         except (OSError, ValueError) as error:
+            if is_full_place(error):
+                # No other place to read from would help.
+                raise
             record = road_record(name, filename, tried, error)
             records.append(record)
             is_mere_absence = record.closed == "not found" and tried == source

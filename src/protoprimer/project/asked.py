@@ -1,7 +1,6 @@
 """What a plan asks for, and where `[tool.uv.sources]` takes it from, for installers that do not read that."""
 
 import os
-import re
 from typing import Any, Iterator, NamedTuple
 
 from protoprimer.errors import ConfigurationError
@@ -61,12 +60,40 @@ def names_overridden(plan: Plan) -> "set[str]":
 
 
 def index_options(plan: Plan, markers: TomlTable) -> "list[str]":
-    """Return the indexes that files, arguments and sources name, as options for pins."""
-    texts = [line.text for step in plan.steps for line in step.lines_of_files(plan.root)]
-    texts = [text for text in texts if re.match("(-i|-f|--.*index-url|--find-links)[= ]", text)]
-    sources = [sources_of_step(step, plan, markers) for step in plan.steps]
-    texts += ["--extra-index-url " + url for one in sources for _, url in one.indexes]
-    return [re.sub("^(-i|--index-url)", "--extra-index-url", text) for text in texts]
+    """Return what files, arguments and sources say of where pins come from, as lines of a requirement file."""
+    found = []  # type: list[str]
+    for step in plan.steps:
+        for line in step.lines_of_files(plan.root):
+            if not line.target:
+                found += _options_for_pins(line, plan.root)
+    for step in plan.steps:
+        for _, url in sources_of_step(step, plan, markers).indexes:
+            found.append("--extra-index-url " + url)
+    return list(dict.fromkeys(found))
+
+
+def _options_for_pins(line: RequirementLine, root: str) -> "list[str]":
+    found = []  # type: list[str]
+    for name, value in line.parts.options:
+        if name == "--no-index":
+            found.append(name)
+        elif name in ("--index-url", "--extra-index-url"):
+            # A pin has a hash: whichever index has it will do.
+            found.append("--extra-index-url " + value)
+        elif name == "--find-links":
+            found.append("--find-links " + _place_of_links(value, line, root))
+        elif name in ("--trusted-host", "--no-binary", "--only-binary"):
+            found.append(name + " " + value)
+    return found
+
+
+def _place_of_links(value: str, line: RequirementLine, root: str) -> str:
+    if "://" in value or value.startswith("file:"):
+        return value
+    base = line.path if os.path.isdir(line.path) else os.path.dirname(line.path)
+    # As pip does it: beside the file that names it, else from where pip is started.
+    beside = path_at(base, value)
+    return file_url(beside if os.path.exists(beside) else path_at(root, value))
 
 
 class Sources(NamedTuple):

@@ -19,7 +19,7 @@ from protoprimer.settings.schema import first_violation
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
 from protoprimer.system.files import path_at
-from protoprimer.system.paths import file_url
+from protoprimer.system.paths import file_url, path_of_file_url
 
 __all__ = ["LockedPins", "check_lock", "load_lock", "marker_environment", "read_lock"]
 
@@ -63,10 +63,18 @@ _LOCK = {
 
 
 class LockedPins(NamedTuple):
-    """Requirement lines; commits of a repository and local directories have no hash."""
+    """Requirement lines; commits of a repository and local directories have no hash.
+
+    :ivar links: directories of this host, as URLs, with files that the lock names by their paths
+    """
 
     hashed: "list[str]"
     unhashed: "list[str]"
+    links: "list[str]"
+
+    def lines_with_hashes(self) -> "list[str]":
+        """Return what is installed with hashes, and where it is looked for besides the indexes."""
+        return ["--find-links " + url for url in self.links] + self.hashed
 
 
 @functools.lru_cache(maxsize=None)
@@ -122,13 +130,22 @@ def read_lock(plan: Plan, environment: TomlTable) -> LockedPins:
     try:
         packages = read(plan, document, environment)
         _refuse_if_stale(plan, packages, environment)
-        pins = LockedPins([], [])
+        options = _build_options(plan, environment)
+        pins = LockedPins([], [], [])
         for name, package in packages.items():
-            _add_pin(plan, name, package, pins)
+            _add_pin(plan, name, package, pins, options.get(name, ""))
+        _refuse_further_lines(pins.hashed + pins.unhashed)
         return pins
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         cause = "it lacks the key %s" % error if isinstance(error, KeyError) else str(error)
         raise _malformed_lock(plan.lock or "", cause) from error
+
+
+def _refuse_further_lines(lines: "list[str]") -> None:
+    """Refuse what would be further lines of the file that pip is given: an index, another requirement."""
+    for line in lines:
+        if len(line.splitlines()) > 1:
+            raise ValueError("a value has a line break: %r" % line)
 
 
 def _load_for_python(plan: Plan, environment: TomlTable) -> TomlTable:
@@ -322,29 +339,83 @@ def _fault_of_pin(plan: Plan, wanted: Requirement, package: TomlTable) -> str:
     return "takes %s from %s instead of" % (wanted.name, pinned or "an index")
 
 
+def _build_options(plan: Plan, environment: TomlTable) -> "dict[str, str]":
+    """Return the settings that requirement files give to builds, by the names of what is built."""
+    import shlex
+
+    found = {}  # type: dict[str, str]
+    for line, wanted in asked_of_plan(plan, environment):
+        for value in line.parts.values("--config-settings"):
+            before = found.get(wanted.normal_name, "")
+            found[wanted.normal_name] = before + " --config-settings " + shlex.quote(value)
+    return found
+
+
 def _source_of_pin(plan: Plan, package: TomlTable) -> "tuple[TomlTable, str]":
     """Return what a package comes from instead of an index, and its URL."""
     source = package.get("directory") or package.get("vcs") or package.get("archive") or {}
-    path = path_at(os.path.dirname(plan.lock or ""), source.get("path") or "")
-    return source, (source.get("url") or file_url(path) if source else "")
+    if not source:
+        return source, ""
+    base = os.path.dirname(plan.lock or "")
+    place = path_at(base, source.get("path") or "")
+    if "directory" in package:
+        place = path_at(place, source.get("subdirectory") or "")
+    if source.get("path") and (os.path.exists(place) or not source.get("url")):
+        return source, file_url(place)
+    # PDM writes this for the directory of the lock.
+    return source, source.get("url", file_url(place)).replace("/${PROJECT_ROOT}", file_url(base)[len("file://") :])
 
 
-def _add_pin(plan: Plan, name: str, package: TomlTable, pins: LockedPins) -> None:
+def _add_pin(plan: Plan, name: str, package: TomlTable, pins: LockedPins, options: str) -> None:
     source, url = _source_of_pin(plan, package)
     subdirectory = "#subdirectory=" + source["subdirectory"] if source.get("subdirectory") else ""
     if "directory" in package:
         # The plan's own projects are installed after the pins; what is virtual is not installed.
         if not source.get("is-virtual") and url not in [file_url(member.path) for member in plan.members()]:
             # As a URL: in a requirement file, a path would end at its first space.
-            pins.unhashed.append(("-e " if source.get("editable") else name + " @ ") + url)
-    elif "vcs" in package:
-        pins.unhashed.append("%s @ %s+%s@%s%s" % (name, source["type"], url, source["commit-id"], subdirectory))
+            pins.unhashed.append(("-e " if source.get("editable") else name + " @ ") + url + options)
+        return
+    if "vcs" in package:
+        what = "%s @ %s+%s@%s%s" % (name, source["type"], url, source["commit-id"], subdirectory)
+        pins.unhashed.append(what + options)
+        return
+    files = [source] if source else package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
+    hashes = ["%s:%s" % pair for one in files for pair in one["hashes"].items()]
+    # pip takes these only: a lock may have weaker ones beside them.
+    strong = [one for one in dict.fromkeys(hashes) if one.startswith(("sha256:", "sha384:", "sha512:"))]
+    if not strong:
+        raise _refused_lock(plan, "the lock has no hash for %s" % name)
+    if source:
+        what = "%s @ %s%s" % (name, url, subdirectory)
     else:
-        files = [source] if source else package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
-        hashes = ["%s:%s" % pair for one in files for pair in one["hashes"].items()]
-        # pip takes these only: a lock may have weaker ones beside them.
-        strong = [one for one in dict.fromkeys(hashes) if one.startswith(("sha256:", "sha384:", "sha512:"))]
-        if not strong:
-            raise _refused_lock(plan, "the lock has no hash for %s" % name)
-        what = "%s @ %s%s" % (name, url, subdirectory) if source else "%s==%s" % (name, package["version"])
-        pins.hashed.append(" ".join([what] + ["--hash=" + one for one in strong]))
+        what = "%s==%s" % (name, _version_of(package, files))
+        _add_links(plan, files, pins)
+    pins.hashed.append(" ".join([what + options] + ["--hash=" + one for one in strong]))
+
+
+def _version_of(package: TomlTable, files: "list[TomlTable]") -> str:
+    """Return a package's version, which may be told by the names of its files alone."""
+    if "version" in package:
+        version = str(package["version"])
+        # Behind it stand options, and on the next line whatever an installer takes: a lock adds neither.
+        if not re.match(r"[\w.!+-]+\Z", version):
+            raise ValueError("%r is not a version" % version)
+        return version
+    for one in files:
+        name = one.get("name") or os.path.basename(one.get("path") or one.get("url") or "")
+        found = re.match(r"[^-]+-([^-]+)-.*\.whl$", name) or re.match(r".+-([^-]+?)\.(?:tar\.\w+|tgz|zip)$", name)
+        if found:
+            return found.group(1)
+    raise KeyError("version")
+
+
+def _add_links(plan: Plan, files: "list[TomlTable]", pins: LockedPins) -> None:
+    """Add the directories of files that lie on this host: which of them fits, the installer knows."""
+    for one in files:
+        place = one.get("path") or ""
+        if not place and str(one.get("url")).startswith("file:"):
+            place = path_of_file_url(one["url"])
+        path = path_at(os.path.dirname(plan.lock or ""), place)
+        directory = file_url(os.path.dirname(path))
+        if place and os.path.isfile(path) and directory not in pins.links:
+            pins.links.append(directory)

@@ -28,7 +28,9 @@ def pylock_text(report: TomlTable, base: str, own: "list[str]", requires_python:
     named = {normalized_name(item["metadata"]["name"]): item for item in report["install"]}
     for name in sorted(named):
         info = named[name]["download_info"]
-        path = os.path.normpath(path_of_file_url(info["url"])) if "dir_info" in info else None
+        path = None
+        if "dir_info" in info:
+            path = os.path.normpath(os.path.join(path_of_file_url(info["url"]), info.get("subdirectory") or ""))
         if path is None or path not in own:
             if path:
                 place = os.path.relpath(path, base).replace(os.sep, "/")

@@ -4,11 +4,11 @@ import json
 import os
 import re
 from contextlib import suppress
-from typing import Iterable, NamedTuple
+from typing import Iterable, NamedTuple, Tuple
 
-from protoprimer.errors import ConfigurationError, no_such_file, which_are_known
+from protoprimer.errors import ConfigurationError, first_of, no_such_file, which_are_known
 from protoprimer.formats.requirements import normalized_name, read_requirement
-from protoprimer.formats.toml import TomlTable
+from protoprimer.formats.toml import TomlTable, load_toml
 from protoprimer.project.build_inputs import add_project_inputs, member_directories
 from protoprimer.project.inputs import Inputs, has_wildcard
 from protoprimer.project.metadata import METADATA_FILES, ProjectMetadata, expand_group, read_project
@@ -30,8 +30,10 @@ __all__ = [
     "ProjectToInstall",
     "check_choices",
     "globs_of",
+    "item_of_glob",
     "lines_of_groups",
     "make_plan",
+    "patterns_of",
     "projects_below",
     "prompt_label",
     "requirements_of_member",
@@ -79,8 +81,8 @@ class InstallStep(NamedTuple):
         return [member for member in self.members if member.metadata.is_package]
 
     def lines_of_files(self, root: str) -> "list[RequirementLine]":
-        found = [line for path in self.requirements for line in lines_of_file(path)]
-        found += [line for path in self.constraints for line in lines_of_file(path, is_constraint=True)]
+        found = [line for path in self.requirements for line in lines_of_file(path, root)]
+        found += [line for path in self.constraints for line in lines_of_file(path, root, is_constraint=True)]
         return found + list(lines_of_arguments(self.args, root))
 
     def lines_of_projects(self, root: str) -> "list[RequirementLine]":
@@ -96,11 +98,15 @@ NO_STEP = InstallStep([], [], [], [], [])
 
 
 class LockChoice(NamedTuple):
-    """The lock file to install from, if there is one; the command line that writes the one at `to_write`."""
+    """The lock file to install from, if there is one; the command line that writes the one at `to_write`.
+
+    :param looked_for: the files on which the choice depends: the one found, and those that come before it
+    """
 
     path: "str | None"
     to_write: str
     command: str
+    looked_for: Tuple[str, ...] = ()
 
 
 _NO_LOCK = LockChoice(None, "", "./prime lock")
@@ -131,7 +137,7 @@ class Plan:
     ) -> None:
         self.root = root
         self.steps = steps
-        self.lock, self.lock_to_write, self.lock_command = lock
+        self.lock, self.lock_to_write, self.lock_command, self._locks_looked_for = lock
         self.build_constraints = build_constraints
         self.seed_pip = seed_pip
         self.resolution = resolution
@@ -178,6 +184,7 @@ class Plan:
         parts = [project.metadata.name or os.path.basename(project.path) for project in self.projects()]
         for step in self.steps:
             parts += step.requirements + [arg for arg in step.args if not arg.startswith("-")]
+        parts = first_of(parts, _NAMES_TOLD)
         lines = sum(len(step.lines) for step in self.steps)
         parts += ["%d requirement%s" % (lines, "s" * (lines > 1))] * (lines > 0)
         return self._with_pins(", ".join(parts))
@@ -197,17 +204,29 @@ class Plan:
     def paths_in_lock(self) -> "list[tuple[str, bool]]":
         """Return what lies on this host, and whether it is editable."""
         lock = self.lock or ""
-        found = re.findall(r'\b(path|directory|editable) *= *"([^"]+)"(, *editable *= *true)?', text_of(lock))
-        return [(path_at(lock, "..", path), key == "editable" or mark != "") for key, path, mark in found]
+        text = text_of(lock)
+        if self.lock_kind == "uv.lock":
+            # uv alone writes it, always in this form; to read it whole takes as long as `uv sync`.
+            named = re.findall(r'\b(path|directory|editable) *= *"([^"]+)"(, *editable *= *true)?', text)
+            return [(path_at(lock, "..", path), key == "editable" or mark != "") for key, path, mark in named]
+        if not re.search(r"\b(path|directory)\b", text):
+            return []
+        found = []
+        # What is wrong with it is told where it is installed from.
+        with suppress(ConfigurationError, AttributeError, TypeError):
+            for package in load_toml(lock).get("packages", []):
+                found += _places_of_package(package, os.path.dirname(lock))
+        return found
 
     def inputs(self) -> Inputs:
         if self._inputs is not None:
             return self._inputs
         found = Inputs()
         found.metadata.update({one.directory: one for one in self.workspace() + self.all_metadata()})
-        names = METADATA_FILES + ("pylock.toml", "uv.lock", "requirements.txt")
+        names = METADATA_FILES + ("requirements.txt",)
         found.add(*(os.path.join(self.root, name) for name in names))
-        found.add(*filter(None, (self.lock, self.lock_to_write)))
+        # The lock of another environment is no input of this one.
+        found.add(*self._locks_looked_for)
         for path, editable in self.paths_in_lock() + [(member.path, member.editable) for member in self.members()]:
             add_project_inputs(path, editable, found)
         for path in member_directories(found.metadata.get(self.root), found):
@@ -215,11 +234,20 @@ class Plan:
         for step in self.steps:
             add_requirement_lines(step.lines_of_files(self.root), self.root, found)
         if self.build_constraints:
-            add_requirement_lines(lines_of_file(self.build_constraints), self.root, found)
+            add_requirement_lines(lines_of_file(self.build_constraints, self.root), self.root, found)
         for pattern in self.patterns:
             found.add_matching(self.root, pattern)
         self._inputs = found
         return found
+
+
+def _places_of_package(package: TomlTable, base: str) -> "list[tuple[str, bool]]":
+    source = package.get("directory")
+    if source is not None:
+        place = path_at(base, source.get("path", ""), source.get("subdirectory") or "")
+        return [(place, bool(source.get("editable")))]
+    files = [package.get("archive", {}), package.get("sdist", {})] + package.get("wheels", [])
+    return [(path_at(base, one["path"]), False) for one in files if one.get("path")]
 
 
 def make_plan(
@@ -262,7 +290,8 @@ def _default_steps(configuration: Configuration) -> "list[TomlTable]":
         projects += [root] if metadata is not None and metadata.default_groups else []
         below = [] if projects or files or has_table else projects_below(root)
         if below:
-            cause = "the configuration does not say which projects to install: " + ", ".join(below)
+            named = ", ".join(first_of(below, _NAMES_TOLD))
+            cause = "the configuration does not say which projects to install: " + named
             advice = "write in %s: install = [{ projects = [%s] }] (or install = [], to install nothing)"
             place = configuration.place_in(*configuration.client)
             raise NothingChosenError(cause, None, advice % (place, ", ".join(globs_of(root, below))))
@@ -290,11 +319,16 @@ def projects_below(root: str) -> "list[str]":
 
 def globs_of(root: str, below: "list[str]") -> "list[str]":
     """Return these projects as items of `install`, a glob for those of one directory."""
-    globs = dict.fromkeys(os.path.dirname(path) + "/*" if "/" in path else path for path in below)
-    return [_item_of_glob(root, path) for path in globs]
+    return [item_of_glob(root, path) for path in patterns_of(below)]
 
 
-def _item_of_glob(root: str, path: str) -> str:
+def patterns_of(below: "list[str]") -> "list[str]":
+    """Return patterns that mean these projects, one for those of one directory."""
+    return list(dict.fromkeys(os.path.dirname(path) + "/*" if "/" in path else path for path in below))
+
+
+def item_of_glob(root: str, path: str) -> str:
+    """Return an item of `install`, with the default groups that all of its projects have."""
     # One that cannot be read is told once it is chosen.
     with suppress(ConfigurationError):
         found = list(filter(None, (read_project(os.path.join(root, one)) for one in projects_of_glob(root, path))))
@@ -409,12 +443,21 @@ def _chosen_lock(configuration: Configuration, has_projects: bool, must_exist: b
             raise configuration.error("lock", cause % configured, advice)
         if must_exist and not os.path.isfile(path):
             raise configuration.error("lock", "the lock file %s does not exist" % path, "write it: " + command)
-        return LockChoice(path, path, command)
+        return LockChoice(path, path, command, (path,))
     is_same = table.get("install") in (None, configuration.leaps["client"].get("install"))
     # uv.lock pins projects: where none is installed it is somebody else's.
     names = [own] + ["pylock.toml"] * is_same + ["uv.lock"] * has_projects
-    found = next(filter(os.path.isfile, map(configuration.path_of, names)), None)
-    return LockChoice(found, found if found and found.endswith("uv.lock") else path, command)
+    found = None
+    looked_for = []
+    for candidate in map(configuration.path_of, names):
+        looked_for.append(candidate)
+        if os.path.isfile(candidate):
+            found = candidate
+            break
+    to_write = path
+    if found is not None and found.endswith("uv.lock"):
+        to_write = found
+    return LockChoice(found, to_write, command, tuple(looked_for))
 
 
 def prompt_label(configuration: Configuration) -> str:

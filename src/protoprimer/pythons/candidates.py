@@ -8,20 +8,23 @@ from typing import Iterator
 
 from protoprimer.system.children import run_child
 from protoprimer.system.console import Console
-from protoprimer.system.files import paths_in, start_of
+from protoprimer.system.files import paths_in, sha256_of, start_of
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import directories_on_path, user_cache_directory
 from protoprimer.system.platform import is_windows
 
-__all__ = ["interpreter_candidates", "places_of_uv_pythons"]
+__all__ = ["interpreter_candidates", "place_of_own_pythons", "places_of_uv_pythons"]
 
 _LAUNCHER_SECONDS = 5.0
 
 
-def interpreter_candidates(wild: Interpreter, console: Console) -> "list[tuple[str, str]]":
-    """Return path and origin of what may be an interpreter, in the documented order, each real file once."""
+def interpreter_candidates(wild: Interpreter, console: Console, own_place: str = "") -> "list[tuple[str, str]]":
+    """Return path and origin of what may be an interpreter, in the documented order, each real file once.
+
+    :param own_place: where those lie that only this clone takes
+    """
     candidates = {}  # type: dict[str, tuple[str, str]]
-    for path, origin in _interpreter_paths(wild, console):
+    for path, origin in _interpreter_paths(wild, console, own_place):
         real = os.path.realpath(path)
         if real in candidates:
             continue
@@ -31,13 +34,15 @@ def interpreter_candidates(wild: Interpreter, console: Console) -> "list[tuple[s
     return list(candidates.values())
 
 
-def _interpreter_paths(wild: Interpreter, console: Console) -> "Iterator[tuple[str, str]]":
+def _interpreter_paths(wild: Interpreter, console: Console, own_place: str) -> "Iterator[tuple[str, str]]":
     """Yield path and origin of whatever has an interpreter's name, in the documented order."""
     if wild.found_in_environment:
         yield wild.executable, "the base of this environment"
     else:
         yield wild.executable, wild.origin
     search = [os.path.normpath(entry) for entry in directories_on_path()]
+    for path in _installed_pythons(own_place) if own_place else []:
+        yield path, "a bundle"
     yield from _managed_pythons(search)
     for directory in search:
         for path in _python_files(directory):
@@ -55,11 +60,20 @@ def _managed_pythons(search: "list[str]") -> "Iterator[tuple[str, str]]":
     # A shim's neighbours are the real interpreters behind it, wherever its manager was installed.
     managers = [os.path.dirname(entry) for entry in search if os.path.basename(entry) == "shims"]
     for origin, directory in _installation_roots(managers):
-        # Managers link short versions to full ones: the full one comes first.
-        for prefix in sorted(paths_in(directory), key=os.path.islink):
-            programs = prefix if is_windows() else os.path.join(prefix, "bin")
-            for path in _python_files(programs):
-                yield path, origin
+        for path in _installed_pythons(directory):
+            yield path, origin
+
+
+def _installed_pythons(directory: str) -> "Iterator[str]":
+    # Managers link short versions to full ones: the full one comes first.
+    for prefix in sorted(paths_in(directory), key=os.path.islink):
+        programs = prefix if is_windows() else os.path.join(prefix, "bin")
+        yield from _python_files(programs)
+
+
+def place_of_own_pythons(cache_directory: str, root: str) -> str:
+    """Return where the interpreters of a clone's bundles are unpacked, which no other clone looks into."""
+    return os.path.join(cache_directory, "pythons", sha256_of(os.fsencode(root))[:16])
 
 
 def places_of_uv_pythons() -> "list[str]":

@@ -13,8 +13,9 @@ from protoprimer.errors import ConfigurationError, InterpreterError, PrimerError
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.fetch.wheels import sha256_of_file
 from protoprimer.formats.versions import PythonRequest, Version, version_numbers
-from protoprimer.pythons.candidates import interpreter_candidates, places_of_uv_pythons
+from protoprimer.pythons.candidates import interpreter_candidates, place_of_own_pythons, places_of_uv_pythons
 from protoprimer.pythons.probe import probe_interpreter, wild_interpreter
+from protoprimer.settings.index_sources import strangers_file
 from protoprimer.system.children import run_child, scrubbed_environment
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter, InterpreterRefusal
@@ -54,7 +55,7 @@ def choose_interpreter(
         return wild
     refusals = []  # type: list[InterpreterRefusal]
     fitting = []  # type: list[Interpreter]
-    for probed in all_interpreters(toolbox.cache_directory, toolbox.console):
+    for probed in all_interpreters(toolbox.cache_directory, toolbox.console, toolbox.settings.root):
         if isinstance(probed, InterpreterRefusal):
             refusals.append(probed)
             continue
@@ -109,10 +110,16 @@ def interpreter_misfit(interpreter: Interpreter, request: PythonRequest, is_wild
     return "not " + _wanted_python(request)
 
 
-def all_interpreters(cache_directory: str, console: Console) -> "list[Interpreter | InterpreterRefusal]":
-    """Return all that is or claims to be an interpreter, the running one first."""
+def all_interpreters(
+    cache_directory: str, console: Console, root: str = ""
+) -> "list[Interpreter | InterpreterRefusal]":
+    """Return all that is or claims to be an interpreter, the running one first.
+
+    :param root: the clone's, to which the interpreters of its bundles belong
+    """
+    own_place = place_of_own_pythons(cache_directory, root) if root else ""
     found = {}  # type: dict[str, Interpreter | InterpreterRefusal]
-    for candidate, origin in interpreter_candidates(wild_interpreter(), console):
+    for candidate, origin in interpreter_candidates(wild_interpreter(), console, own_place):
         probed = probe_interpreter(candidate, cache_directory, console, origin)
         if isinstance(probed, Interpreter):
             path = probed.executable
@@ -249,6 +256,9 @@ def _printed_by_uv_python(toolbox: ToolBox, arguments: "list[str]", archives: st
     uv = toolbox.uv()
     settings = _settings_of_uv_python(toolbox, archives)
     settings.update(uv.environment)
+    if strangers_file(toolbox.settings.root, dict(os.environ)):
+        # It may name a mirror.
+        settings["UV_NO_CONFIG"] = "1"
     command = uv.command + ["python"] + arguments
     child = run_child(command, toolbox.console, toolbox.settings.root, scrubbed_environment(settings))
     if child.status != 0:
@@ -267,7 +277,11 @@ def _settings_of_uv_python(toolbox: ToolBox, archives: str) -> "dict[str, str]":
         settings["UV_PYTHON_DOWNLOADS_JSON_URL"] = os.path.join(bundle, PYTHON_LIST)
     if archives or bundle:
         settings["UV_PYTHON_CACHE_DIR"] = archives or bundle
-    for place in places_of_uv_pythons():
+    places = places_of_uv_pythons()
+    if bundle:
+        # Other clones have not been told to trust it.
+        places = [place_of_own_pythons(toolbox.cache_directory, toolbox.settings.root)]
+    for place in places:
         if can_be_made(place):
             settings["UV_PYTHON_INSTALL_DIR"] = place
             break

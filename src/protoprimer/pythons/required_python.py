@@ -8,7 +8,7 @@ from protoprimer.formats.versions import InvalidSpecifier, PythonRequest, parse_
 from protoprimer.project.metadata import ProjectMetadata
 from protoprimer.project.plan import Plan
 from protoprimer.settings.configuration import Configuration
-from protoprimer.system.paths import with_parents
+from protoprimer.system.paths import is_of_a_stranger, with_parents
 
 __all__ = ["RequiredPython", "required_python_of"]
 
@@ -67,7 +67,8 @@ def _version_files(root: str) -> "list[str]":
     home, directories = os.path.realpath(os.path.expanduser("~")), with_parents(root)
     ends = [one for one in directories if os.path.exists(os.path.join(one, ".git"))] + [root]
     last = home if home in directories else ends[0]
-    return [os.path.join(one, ".python-version") for one in directories[: directories.index(last) + 1]]
+    files = [os.path.join(one, ".python-version") for one in directories[: directories.index(last) + 1]]
+    return files[:1] + [path for path in files[1:] if not is_of_a_stranger(path, root)]
 
 
 def _python_that_is_asked_for(

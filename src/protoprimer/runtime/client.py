@@ -11,10 +11,12 @@ from protoprimer.errors import ConfigurationError, InstallError, UsageError, did
 from protoprimer.graph import DONE, StateGraph
 from protoprimer.graph_picture import graph_picture
 from protoprimer.runtime.switch import PATH_VARIABLE
-from protoprimer.settings.command_line import OPTIONS, CommandLine, help_text
-from protoprimer.settings.configuration import Configuration
+from protoprimer.settings.command_line import OPTIONS, CommandLine, advice_on_word, help_text
+from protoprimer.settings.configuration import DEFAULT_ENVIRONMENT, Configuration
+from protoprimer.settings.short_names import lines_of_short_names
 from protoprimer.signatures import signature_inside, signature_of
 from protoprimer.states import Invocation
+from protoprimer.store.generations import record_of
 from protoprimer.system.console import print_out
 
 TYPE_CHECKING = False
@@ -32,7 +34,8 @@ class ClientImportFailed(InstallError):
 def client_function(invocation: Invocation, main: str, arguments: "list[str]") -> "Callable[..., Any]":
     """Import the client's main, which sees these arguments and no variable of ours."""
     if not names_function(main):
-        raise ConfigurationError("the client's main must be 'module:function', not %r" % main, invocation.entry_path)
+        cause = "the main function must be named as 'module:function', not %r" % main
+        raise ConfigurationError(cause, invocation.entry_path)
     _leave_our_frames_out()
     held = held_variables()
     held.update({name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROTOPRIMER_")})
@@ -48,26 +51,33 @@ def client_function(invocation: Invocation, main: str, arguments: "list[str]") -
         raise _import_failure(module_name, error) from None
     if not hasattr(module, function_name):
         names = [name for name in vars(module) if not name.startswith("_")]
-        cause = "the client's module %s has no function %r" % (module_name, function_name)
+        cause = "the module %s has no function %r" % (module_name, function_name)
         raise ClientImportFailed(cause, main, did_you_mean(function_name, names))
     function = getattr(module, function_name)
     if not callable(function):
         raise ConfigurationError(
-            "the client's main %s is not a function: name one in this script" % main, invocation.entry_path
+            "%s is not a function: name one in this script" % main, invocation.entry_path
         )
     return function  # type: ignore[no-any-return]
 
 
 def _import_failure(module: str, error: ImportError) -> ClientImportFailed:
     if error.name and (module + ".").startswith(error.name + "."):
-        cause = "the client's module %r is not in the environment" % error.name
+        cause = "the module %r is not in the environment%s" % (error.name, _told_environment_here())
         advice = "name the project or requirement that brings it in 'install', or correct the entry script"
     else:
-        cause = "the client's module %s cannot be imported: %s" % (module, error)
+        cause = "the module %s cannot be imported: %s" % (module, error)
         advice = "correct the import, or add what is missing to the dependencies or requirements, and to the lock"
     frames = _client_frames(error.__traceback__)
     place = "%s:%d" % (frames[-1].tb_frame.f_code.co_filename, frames[-1].tb_lineno) if frames else sys.prefix
     return ClientImportFailed(cause, place, advice)
+
+
+def _told_environment_here() -> str:
+    name = record_of(sys.prefix).get("environment", DEFAULT_ENVIRONMENT)
+    if name == DEFAULT_ENVIRONMENT:
+        return ""
+    return " " + str(name)
 
 
 def takes_primer(function: "Callable[..., Any]") -> bool:
@@ -87,7 +97,7 @@ def call_client(function: "Callable[..., Any]", primer: object = None) -> Any:
     called = signature_of(function)
     place = called.place if called is not None else None
     if called is not None and (called.is_async or called.is_generator):
-        cause = "the client's main awaits or yields: nobody runs it"
+        cause = "the main function awaits or yields: nobody runs it"
         raise ConfigurationError(cause, place, "make it a plain function, with asyncio.run inside")
     try:
         if primer is None:
@@ -99,7 +109,7 @@ def call_client(function: "Callable[..., Any]", primer: object = None) -> Any:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             # It is of the client's own code.
             raise
-        cause = "the client's main cannot be called: %s" % error
+        cause = "the main function cannot be called: %s" % error
         raise ConfigurationError(cause, place, "give it no parameter, or 'primer' alone") from None
 
 
@@ -167,6 +177,8 @@ class Primer:
         self.default_target = "environment"
         self.arguments = command_line.client_arguments
         self._parser = ArgumentParser(prog=command_line.program, add_help=False, allow_abbrev=False)  # type: Any
+        # Python 3.14 would paint its help; we print what is plain.
+        self._parser.color = False  # type: ignore[attr-defined,unused-ignore]
         self._parser.error = self._refuse  # type: ignore[method-assign]
         self._own_options = [name for option in OPTIONS for name in option.names]
         self._client_options = []  # type: list[str]
@@ -214,13 +226,21 @@ class Primer:
 
     def _refuse(self, message: str) -> "NoReturn":
         wrong = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
-        known = self._own_options + self._client_options if wrong.startswith("-") else []
-        raise UsageError(message, None, did_you_mean(wrong, known, "see %s --help" % self.command_line.program))
+        program = self.command_line.program
+        advice = "see %s --help" % program  # type: str | None
+        if wrong.startswith("-"):
+            advice = did_you_mean(wrong, self._own_options + self._client_options, advice)
+        elif wrong:
+            advice = advice_on_word(program, wrong)
+        raise UsageError(message, None, advice)
 
     def help_text(self) -> str:
         """Return the help, the client's options and targets included."""
         options = self._parser.format_help().partition("\n\n")[2]
         parts = ["of this repository:\n" + options] if options else []
+        names = lines_of_short_names(self.configuration, "  ")
+        if names:
+            parts.append("\n".join(["short names, for run:"] + names))
         targets = [one for one in self.graph.states.values() if one.name not in self._own_states]
         if targets:
             lines = [("  %-22s %s" % (one.target, one.summary())).rstrip() for one in targets]

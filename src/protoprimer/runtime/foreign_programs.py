@@ -4,18 +4,19 @@ import os
 import re
 from typing import Callable
 
-from protoprimer.authoring.findings import requirement_files
+from protoprimer.authoring.decision import requirement_files
 from protoprimer.errors import InstallError
 from protoprimer.project.plan import Plan
+from protoprimer.settings.configuration import Configuration
 from protoprimer.system.files import has_file, is_within, start_of, text_of
 from protoprimer.system.paths import scripts_directory
 from protoprimer.system.platform import is_windows
 
-__all__ = ["forbids_execution", "refuse_python_program_of_host"]
+__all__ = ["forbids_execution", "refuse_python_program_of_host", "way_back_to_default"]
 
 
 def refuse_python_program_of_host(
-    name: str, path: str, environment: str, root: str, plan: "Callable[[], Plan]"
+    name: str, path: str, environment: str, configuration: Configuration, plan: "Callable[[], Plan]"
 ) -> None:
     """Refuse a name that would start a Python program from outside of the environment."""
     import shutil
@@ -32,10 +33,18 @@ def refuse_python_program_of_host(
     if os.path.isfile(own) and forbids_execution(own):
         advice = "run -- python -m %s, or set state-dir to a directory where programs may run" % name
         raise InstallError("the file system of the environment runs no programs (noexec)", own, advice)
-    if found is not None and _is_python_program(found, root):
-        cause = "%r is not in the environment; the host's is of another Python" % name
-        advice = _line_that_adds(name, plan) + "; to run the host's all the same, give its path"
-        raise InstallError(cause, found, advice)
+    if found is not None and _is_python_program(found, configuration.root):
+        cause = "%s is not in the environment%s; the one on PATH belongs to another Python"
+        advice = _line_that_adds(name, plan) + "; to run the one on PATH all the same, give its path"
+        advice += way_back_to_default(configuration)
+        raise InstallError(cause % (name, configuration.told_environment), found, advice)
+
+
+def way_back_to_default(configuration: Configuration) -> str:
+    """Return how to leave the environment that this clone has chosen, as the end of an advice."""
+    if not configuration.told_environment or configuration.is_for_once:
+        return ""
+    return "; to go back to the default environment: ./prime env default"
 
 
 def forbids_execution(path: str) -> bool:

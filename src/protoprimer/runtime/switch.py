@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Sequence
 
 from protoprimer.errors import InstallError, UsageError, did_you_mean
 from protoprimer.system.files import names_in
@@ -127,8 +128,14 @@ def _next_hop(earlier: str, root: str, environment: str) -> str:
     return "%d:%s" % (hops, owner)
 
 
-def enter_command(command: "list[str]", environment: str) -> None:
-    """Become `command`, with the environment active."""
+def enter_command(
+    command: "list[str]", environment: str, told: str = "", short_names: "Sequence[str]" = ()
+) -> None:
+    """Become `command`, with the environment active.
+
+    :param told: what messages say after `the environment`
+    :param short_names: what might have been meant, besides the environment's programs
+    """
     import shutil
 
     passed = activated_environment(dict(os.environ), environment)
@@ -138,6 +145,8 @@ def enter_command(command: "list[str]", environment: str) -> None:
         raise UsageError("%s is not an executable program" % name, None, "see its mode: ls -ld %s" % name)
     if found is None:
         otherwise = "add the package that brings it to what is installed, or install it on this host"
-        advice = did_you_mean(name, names_in(scripts_directory(environment)), otherwise)
-        raise UsageError("there is no command %r in the environment or on PATH" % name, None, advice)
+        known = list(short_names) + names_in(scripts_directory(environment))
+        advice = did_you_mean(name, known, otherwise)
+        cause = "there is no command %r in the environment%s or on PATH" % (name, told)
+        raise UsageError(cause, None, advice)
     become_command(os.path.abspath(found), command, passed)

@@ -1,28 +1,29 @@
 """The one command line: the same before and after the switch into the environment."""
 
+import re
 from typing import Any, NamedTuple, Optional, Tuple
 
 from protoprimer.errors import UsageError, did_you_mean, which_are_known
 
-__all__ = ["COMMANDS", "OPTIONS", "CommandLine", "Option", "help_text", "parse_command_line"]
+__all__ = ["COMMANDS", "OPTIONS", "CommandLine", "Option", "advice_on_word", "help_text", "parse_command_line"]
 
 COMMANDS = {
-    "boot": "ready environment, then the client's main if there is one (the default)",
-    "reboot": "the same from scratch, with the pins as they are",
-    "lock": "resolve and write the pins",
-    "run": "run a command inside the environment",
-    "shell": "a shell with the environment active",
-    "uv": "the verified uv that this repository is pinned to, as itself",
-    "pip": "pip, for this environment",
-    "env": "the environments, and which is chosen; with a name: choose it",
-    "eval": "the effective configuration, each value with the leap it came from",
-    "check": "what this host can do, and the environment's health",
-    "graph": "the states and what is done",
-    "matrix": "provision and run on many Pythons",
-    "bundle": "everything that a host without network needs",
-    "gc": "remove generations and cached environments that are not needed",
-    "completion": "shell completion for bash, zsh or fish",
-    "help": "this text, or that of one command",
+    "boot": "prepare the environment, then run your program (the default)",
+    "reboot": "rebuild the environment from scratch, keeping the lock",
+    "lock": "choose the versions of all packages, and write the lock",
+    "run": "run a command in the environment, by itself or by a short name",
+    "shell": "open a shell with the environment active",
+    "uv": "run the uv that this repository is pinned to",
+    "pip": "run pip on this environment",
+    "env": "list the environments; with a name, choose that one for this clone",
+    "eval": "print each setting, and where it comes from",
+    "check": "tell whether the environment is current, and what this host can do",
+    "graph": "print the steps of a run, and which of them are done",
+    "matrix": "run a command on several Pythons",
+    "bundle": "collect everything that a host without network needs",
+    "gc": "remove environments and downloads that are no longer needed",
+    "completion": "print the completion script for bash, zsh or fish",
+    "help": "print this text, or the help of one command",
 }  # type: dict[str, str]
 
 
@@ -52,23 +53,23 @@ class Option(NamedTuple):
 
 
 OPTIONS = [
-    Option("-e, --env NAME", "the named environment; remembered for this clone"),
+    Option("-e, --env NAME", "use this environment for this command"),
     Option("--backend NAME", "auto, uv, virtualenv, venv, a list with commas, or a path"),
     Option("--python SPEC", "the Python to use: a version or specifier (matrix: several, with commas)"),
-    Option("--offline", "touch no network"),
+    Option("--offline", "use no network"),
     Option("--bundle PATH", "take packages and tools from this bundle alone"),
-    Option("--dry-run", "say what would be done, do nothing"),
-    Option("--target NAME", "stop at this state", ("boot", "reboot", "graph")),
-    Option("-v, --verbose", "more words; twice: children's output too"),
-    Option("-q, --quiet", "errors only"),
+    Option("--dry-run", "say what would be done, and do nothing"),
+    Option("--target NAME", "stop after this step; graph lists them", ("boot", "reboot", "graph")),
+    Option("-v, --verbose", "more detail; -vv also shows the tools' output"),
+    Option("-q, --quiet", "print errors only"),
     Option("--color WHEN", "auto, always or never", choices=("auto", "always", "never")),
-    Option("-h, --help", "this text"),
-    Option("--version", "protoprimer's version"),
-    Option("--json", "machine-readable, on stdout", ("eval", "check", "matrix")),
-    Option("--upgrade", "resolve all pins anew", ("lock",)),
-    Option("--upgrade-package NAME", "resolve one pin anew; may be repeated", ("lock",)),
-    Option("--check", "only tell whether the lock has what is asked for (status 1: it has not)", ("lock",)),
-    Option("-c, --command CMD", "run this in the shell and leave", ("shell",)),
+    Option("-h, --help", "print this text"),
+    Option("--version", "print protoprimer's version"),
+    Option("--json", "print JSON on stdout", ("eval", "check", "matrix")),
+    Option("--upgrade", "take the newest versions that fit", ("lock",)),
+    Option("--upgrade-package NAME", "take the newest version of this package; may be repeated", ("lock",)),
+    Option("--check", "only tell whether the lock is up to date (status 1: it is not)", ("lock",)),
+    Option("-c, --command CMD", "run this in the shell, and leave", ("shell",)),
     Option("--shell NAME", "which shell to start; default: yours", ("shell",)),
     Option("--format NAME", "text, mermaid or dot", ("graph",), ("text", "mermaid", "dot")),
     Option("-j, --jobs N", "how many at once", ("matrix",)),
@@ -82,9 +83,28 @@ OPTIONS = [
     Option("--with-python", "with interpreters for hosts that lack them", ("bundle",)),
 ]  # type: list[Option]
 
+# What people type who come from other tools, and what does that here.
+_HABITS = {
+    "install": "{0} installs what the repository asks for",
+    "sync": "{0} brings the environment up to date",
+    "update": "{0} lock --upgrade takes newer versions, then {0} installs them",
+    "upgrade": "{0} lock --upgrade takes newer versions, then {0} installs them",
+    "test": "{0} run -- CMD runs a command, such as {0} run -- pytest; {0} run lists short names",
+    "start": "{0} run -- CMD runs a command in the environment",
+    "exec": "{0} run -- CMD runs a command in the environment",
+    "init": "python3 proto_kernel.py init does that",
+    "activate": "{0} shell opens a shell with the environment active",
+    "venv": "{0} makes the environment; {0} shell enters it",
+    "clean": "{0} gc removes what is no longer needed; {0} reboot rebuilds",
+    "info": "{0} check tells about environment and host; {0} eval about settings",
+    "version": "{0} --version",
+}
+_PROGRAMS = ("black", "coverage", "ipython", "jupyter", "mypy", "pyright", "pytest", "pypy", "python", "ruff", "tox")
+_WIDTH_OF_HELP = 80
+
 _REPEATABLE = ("verbose", "upgrade-package", "platform", "cell")
 _OPERANDS = {
-    "run": "-- CMD...",
+    "run": "[NAME | -- CMD...]",
     "matrix": "[-- CMD...]",
     "uv": "[-- ARGS...]",
     "pip": "[-- ARGS...]",
@@ -105,6 +125,8 @@ class CommandLine:
         self.options: "dict[str, Any]" = {}
         self.operands = []  # type: list[str]
         self.client_arguments = client_arguments or []
+        # Whether the operands stand after `--`.
+        self.is_literal = False
 
     def has(self, name: str) -> bool:
         return bool(self.options.get(name))
@@ -131,6 +153,7 @@ def parse_command_line(program: str, arguments: "list[str]", has_client: bool) -
         own = [(option, value) for option, value in options if option is not None and option.belongs_to(command)]
         if word == "--" and (carries or command == "completion" or "--" in operand):
             (line.client_arguments if carries else line.operands).extend(rest)
+            line.is_literal = True
             break
         if is_option and own == options:
             for option, value in own:
@@ -210,7 +233,7 @@ def _unknown_word(line: CommandLine, word: str, options: "list[Option | None]") 
         known = [name for option in OPTIONS if option.belongs_to(line.command) for name in option.names]
         cause = "unknown option " + word
     elif line.command == "boot" and word not in COMMANDS:
-        cause = "unknown command %r" % word
+        return UsageError("unknown command %r" % word, None, advice_on_word(line.program, word))
     else:
         cause = "%s does not take %r" % (line.command, word)
     return UsageError(cause, None, did_you_mean(word.partition("=")[0], known, "see %s --help" % line.program))
@@ -221,22 +244,56 @@ def _check_command_is_whole(line: CommandLine) -> None:
         if line.has(one) and line.has(other):
             raise UsageError("--%s and --%s contradict each other" % (one, other), None, "leave one of them out")
     operand = _OPERANDS.get(line.command, "[]")
-    if not (line.has("help") or line.operands or operand.startswith("[")):
+    is_optional = operand.startswith("[")
+    if line.command == "run" and line.is_literal:
+        is_optional = False
+        operand = "-- CMD..."
+    if not (line.has("help") or line.operands or is_optional):
         cause = "%s needs %s" % (line.command, "a command" if line.command == "run" else "an argument")
         raise UsageError(cause, None, "%s %s %s" % (line.program, line.command, operand))
 
 
+def advice_on_word(program: str, word: str) -> str:
+    """Return what to type instead of a word that is no command."""
+    if word in _HABITS:
+        return _HABITS[word].format(program)
+    name = re.sub(r"[\d.]+$", "", word)
+    if name in _PROGRAMS:
+        return "to run it in the environment: %s run -- %s" % (program, word)
+    otherwise = "to run a program of the environment: %s run -- %s; all commands: %s help"
+    return str(did_you_mean(word, COMMANDS, otherwise % (program, word, program)))
+
+
 def help_text(program: str, command: "str | None" = None, client_help: "str | None" = None) -> str:
     """Return the text of `--help`, of all or of one command."""
-    is_of_all, command = command in (None, "boot"), command or "boot"
-    words = [program, "[COMMAND]" if is_of_all else command, "[OPTIONS]", _OPERANDS.get(command, "")]
+    is_of_all = command in (None, "boot")
+    name = command or "boot"
+    words = [program, "[COMMAND]" if is_of_all else name, "[OPTIONS]", _OPERANDS.get(name, "")]
     lines = ["usage: " + " ".join(words).rstrip(), ""]
     if is_of_all:
-        lines += ["commands:"] + ["  %-12s %s" % pair for pair in COMMANDS.items()]
+        lines.append("commands:")
+        for pair in COMMANDS.items():
+            lines += _help_lines(*pair, column=14)
     else:
-        lines.append("%s: %s" % (command, COMMANDS[command]))
-    for title, is_of_every_command in (("options:", True), ("options of %s:" % command, False)):
-        options = [one for one in OPTIONS if (one.commands is None) is is_of_every_command and one.belongs_to(command)]
-        lines += ["", title] if options else []
-        lines += ["  %-22s %s" % (option.spelled, option.meaning) for option in options]
-    return "\n".join(lines + (["", client_help] if client_help else []))
+        lines += _wrapped("%s: %s" % (name, COMMANDS[name]), "")
+    of_all = [one for one in OPTIONS if one.commands is None]
+    of_this = [one for one in OPTIONS if one.commands is not None and one.belongs_to(name)]
+    for title, options in (("options of %s:" % name, of_this), ("options:", of_all)):
+        if options:
+            lines += ["", title]
+        for option in options:
+            lines += _help_lines(option.spelled, option.meaning, column=26)
+    if client_help:
+        lines += ["", client_help]
+    return "\n".join(lines)
+
+
+def _help_lines(name: str, meaning: str, column: int) -> "list[str]":
+    lines = _wrapped(meaning, " " * column)
+    return [("  " + name).ljust(column) + lines[0][column:]] + lines[1:]
+
+
+def _wrapped(text: str, indent: str) -> "list[str]":
+    import textwrap
+
+    return textwrap.wrap(text, _WIDTH_OF_HELP, initial_indent=indent, subsequent_indent=indent)

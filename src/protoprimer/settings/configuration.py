@@ -62,7 +62,7 @@ class Configuration:
         self.root = root
         self.kernel_path = kernel_path
         self.environment_name = DEFAULT_ENVIRONMENT
-        # A variable selects another one than the clone's; it stands in for one that this branch lacks.
+        # An option or variable selects another one than the clone's; it stands in for one that this branch lacks.
         self.is_for_once = False
         self.is_fallback = False
         self.environment_names = []  # type: list[str]
@@ -109,6 +109,18 @@ class Configuration:
 
     def path_of(self, relative: str) -> str:
         return path_at(self.root, relative)
+
+    @property
+    def told_environment(self) -> str:
+        """What messages say after `the environment`: a blank and its name, or nothing for the default one."""
+        name = self.environment_name
+        if self.cell:
+            suffix = "." + self.cell["name"]
+            if name.endswith(suffix):
+                name = name[: -len(suffix)]
+        if name == DEFAULT_ENVIRONMENT:
+            return ""
+        return " " + name
 
     @property
     def own_state_directory(self) -> str:
@@ -261,7 +273,7 @@ def _select_environment(
     places = (config.state_directory, config.own_state_directory)
     chosen = next(filter(None, map(remembered, places)), DEFAULT_ENVIRONMENT)
     config.environment_name = name = asked.value if asked else chosen
-    config.is_for_once = bool(asked and name != chosen and not asked.source.startswith("--"))
+    config.is_for_once = name != chosen
     if not is_environment_name(name):
         raise UsageError(_NAMING % name, asked.source if asked else None)
 
@@ -375,10 +387,19 @@ def _refuse_bad_place(config: Configuration, key: str) -> None:
 
 def _full_step(step: "dict[str, Any]") -> "dict[str, Any]":
     full = dict({"projects": [], "requirements": [], "constraints": [], "args": []}, **step)
-    full["projects"] = [
-        dict({"editable": True, "extras": [], "groups": []}, **({"path": item} if isinstance(item, str) else item))
-        for item in full["projects"]
-    ]
+    of_each = {key: full.pop(key, []) for key in ("extras", "groups")}
+    written = full["projects"]
+    if not written and any(of_each.values()):
+        # So that an environment need not name the project again.
+        written = ["."]
+    projects = []
+    for item in written:
+        table = {"path": item} if isinstance(item, str) else item
+        project = dict({"editable": True, "extras": [], "groups": []}, **table)
+        for key, names in of_each.items():
+            project[key] = list(dict.fromkeys(project[key] + names))
+        projects.append(project)
+    full["projects"] = projects
     return full
 
 

@@ -7,8 +7,11 @@ from contextlib import suppress
 
 from protoprimer.system.children import STATUS_OF_LATE, run_child
 from protoprimer.system.console import Console
+from protoprimer.system.paths import program_on_path
 
 __all__ = ["Credentials", "home_path", "server_of", "url_credentials", "without_credentials"]
+
+_SHORTEST_SIGNATURE = 8
 
 
 class Credentials:
@@ -44,8 +47,13 @@ class Credentials:
         return (user, "", "the URL") if user else None
 
     def secrets(self) -> "list[str]":
-        words = {found[1] or found[0] for found in map(url_credentials, self._urls) if found}
-        words |= {text for name, text in self._environ.items() if re.match(r"UV_INDEX_.*_PASSWORD\Z", name)}
+        """Return what nobody is to see, in each way that it may be spelled."""
+        words = set()  # type: set[str]
+        for url in self._urls:
+            words |= _secrets_of_url(url)
+        for name, text in self._environ.items():
+            if re.match(r"UV_INDEX_.*_PASSWORD\Z", name):
+                words.add(text)
         if words:
             from urllib.parse import quote
 
@@ -54,9 +62,7 @@ class Credentials:
 
     def _of_keyring(self, url: str, user: str) -> "str | None":
         """Ask the command `keyring` as pip does: for the index, then for its host."""
-        import shutil
-
-        server, program = server_of(url), shutil.which("keyring")
+        server, program = server_of(url), program_on_path("keyring")
         services = [without_credentials(one) for one in self._indexes or [url] if server_of(one) == server]
         for service in services + [server.partition("://")[2]]:
             if program and self.uses_keyring and (service, user) not in self._keyring_answers:
@@ -101,9 +107,34 @@ def url_credentials(url: str) -> "tuple[str, str] | None":
     return None
 
 
+def _secrets_of_url(url: str) -> "set[str]":
+    from urllib.parse import unquote_plus, urlsplit
+
+    found = url_credentials(url)
+    if found is None and "?" not in url:
+        return set()
+    words = set()  # type: set[str]
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if found is not None:
+            words.add(found[1] or found[0])
+            # As it is written, which may be neither quoted nor plain.
+            user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+            words.add(password or user)
+        # Signed URLs have their secret there, under names of their own.
+        words.add(parts.query)
+        for pair in parts.query.split("&"):
+            value = pair.partition("=")[2]
+            # A short one is a word that may stand anywhere.
+            if len(value) >= _SHORTEST_SIGNATURE:
+                words |= {value, unquote_plus(value)}
+    return words
+
+
 def without_credentials(url: str) -> str:
-    """Return a URL, or other text, without its user and password."""
-    return re.sub("(://)[^/]*@", r"\1", url, count=1)
+    """Return a URL, or other text, without its user and password, and without its query, which may be a signature."""
+    url = re.sub("(://)[^/]*@", r"\1", url, count=1)
+    return re.sub(r"(://[^?#]*)\?[^#]*", r"\1", url, count=1)
 
 
 def server_of(url: str) -> str:

@@ -12,10 +12,11 @@ from protoprimer.settings.index_sources import (
     is_true_text,
     read_settings_sources,
     settings_source,
+    strangers_file,
 )
 from protoprimer.system.console import mask_urls
 from protoprimer.system.files import is_within
-from protoprimer.system.paths import path_of_file_url
+from protoprimer.system.paths import owner_of, path_of_file_url
 
 __all__ = ["IndexSettings", "read_index_settings"]
 
@@ -81,6 +82,9 @@ class IndexSettings:
                 return "%s cannot do what %s asks (%s)" % (installer, name, self.place_of(name, asked[0]))
         if installer == "pip" and self.uploaded_prior_to and not self._upload_limit(installer):
             return "pip cannot do what exclude-newer asks: %r" % self.uploaded_prior_to
+        foreign = strangers_file(self.root, self._environ) if installer == "uv" else None
+        if foreign:
+            return "uv would read %s, which belongs to another user (%s)" % (foreign, owner_of(foreign))
         return None
 
     def facts(self) -> "dict[str, list[str]]":

@@ -11,7 +11,7 @@ from protoprimer.errors import ConfigurationError, no_such_file
 from protoprimer.formats.toml import load_toml
 from protoprimer.settings.credentials import home_path, url_credentials
 from protoprimer.system.files import content_of, path_at, text_of
-from protoprimer.system.paths import file_url, with_parents
+from protoprimer.system.paths import file_url, is_of_a_stranger, with_parents
 
 __all__ = [
     "SETTINGS",
@@ -22,6 +22,7 @@ __all__ = [
     "is_true_text",
     "read_settings_sources",
     "settings_source",
+    "strangers_file",
     "with_credentials",
 ]
 
@@ -206,12 +207,33 @@ def _uv_files(root: str, environ: "dict[str, str]") -> "list[str]":
             raise no_such_file(os.path.abspath(chosen), "the variable UV_CONFIG_FILE")
         return [os.path.abspath(chosen)]
     # As uv does it, `uv.toml` goes before; where the root has neither, the next directory above counts.
-    nearest = [os.path.join(one, name) for one in with_parents(root) for name in ("uv.toml", "pyproject.toml")]
+    nearest = [path for path in _nearest_uv_files(root) if not _is_strangers(path, root)]
     systems = _host_directories(environ) + ["/etc"]
     if os.name == "nt":
         systems = [os.path.join(environ.get("SYSTEMDRIVE", "C:") + os.sep, "ProgramData")]
     user, *systems = (os.path.join(place, "uv", "uv.toml") for place in [_user_directory(environ)] + systems)
     return _to_first_there(nearest) + [user] + _to_first_there(systems)
+
+
+def strangers_file(root: str, environ: "dict[str, str]") -> "str | None":
+    """Return the file above a repository, of somebody else, that uv would read whatever it is told."""
+    reads_settings = not is_true_text(environ.get("UV_NO_CONFIG")) and not environ.get("UV_CONFIG_FILE")
+    paths = _to_first_there(_nearest_uv_files(root)) if reads_settings else []
+    # A workspace above makes the repository a member, with its sources.
+    projects = [os.path.join(directory, "pyproject.toml") for directory in with_parents(root)]
+    paths += [path for path in projects if b"workspace" in content_of(path)]
+    for path in paths:
+        if _is_strangers(path, root):
+            return path
+    return None
+
+
+def _nearest_uv_files(root: str) -> "list[str]":
+    return [os.path.join(one, name) for one in with_parents(root) for name in ("uv.toml", "pyproject.toml")]
+
+
+def _is_strangers(path: str, root: str) -> bool:
+    return os.path.dirname(path) != root and is_of_a_stranger(path, root)
 
 
 def _to_first_there(paths: "list[str]") -> "list[str]":

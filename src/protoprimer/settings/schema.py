@@ -32,6 +32,8 @@ _INSTALL_STEP = _closed(
         "requirements": _NO_TEXTS,
         "constraints": _NO_TEXTS,
         "args": _NO_TEXTS,
+        "groups": _NO_TEXTS,
+        "extras": _NO_TEXTS,
     }
 )
 _AXES = dict(
@@ -65,9 +67,11 @@ _KEYS = {
     "build-constraints": _TEXT,
     "seed-pip": {"type": "boolean", "default": False},
     "lock-timeout": {"type": "number", "minimum": 0},
-    "kernel-update": {"type": "string", "enum": ["auto", "check", "off"], "default": "auto"},
+    "kernel-update": {"type": "string", "enum": ["auto", "check", "off"], "default": "check"},
+    "kernel-sha256": _TEXT,
     "tools": _closed({"uv": _UV}),
     "matrix": _MATRIX,
+    "run": {"type": "object", "additionalProperties": {"anyOf": [_TEXT, _list_of(_TEXT, minItems=1)]}},
 }
 
 ENV_SCHEMA = _closed({key: part for key, part in _KEYS.items() if key != "state-dir"})

@@ -10,7 +10,8 @@ from protoprimer.backends.choosing import select_backend
 from protoprimer.backends.declarative import is_declarative
 from protoprimer.backends.installed import installed_distributions, metadata_values
 from protoprimer.backends.satisfied import unsatisfied_requirement
-from protoprimer.errors import InstallError
+from protoprimer.errors import BackendError, InstallError
+from protoprimer.fault import MENDED_BY_ANOTHER_BACKEND, Fault
 from protoprimer.fetch.tools import ToolBox
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
@@ -25,11 +26,18 @@ from protoprimer.store.generations import IN_CHECKOUT, Generation, GenerationSto
 from protoprimer.store.history import reason_to_build
 from protoprimer.store.state_directory import prepare_state_directory
 from protoprimer.system.console import Console
-from protoprimer.system.files import content_of, has_file, sha256_of, write_atomically
+from protoprimer.system.files import content_of, has_file, others_may_not_write, sha256_of, write_atomically
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import owner_of
 
-__all__ = ["BuildRequest", "InputsChangedError", "build_under_lock", "environment_lock", "is_for_this_run_only"]
+__all__ = [
+    "BuildRequest",
+    "InputsChangedError",
+    "build_under_lock",
+    "environment_lock",
+    "is_for_this_run_only",
+    "is_made_otherwise",
+]
 
 
 class _NotCreatedError(InstallError):
@@ -60,9 +68,16 @@ class BuildRequest(NamedTuple):
 
 def is_for_this_run_only(configuration: Configuration) -> bool:
     """Tell whether this run was asked for another environment than the clone's."""
+    return configuration.is_for_once or is_made_otherwise(configuration)
+
+
+def is_made_otherwise(configuration: Configuration) -> bool:
+    """Tell whether this run was asked for another environment than the one that its name stands for."""
+    if configuration.cell:
+        return True
     # The other options make no other environment.
     asked = {"python", "lock", "resolution", "seed-pip"}.intersection(configuration.leaps["input"])
-    return bool(asked or configuration.cell or configuration.is_for_once)
+    return bool(asked)
 
 
 def environment_lock(configuration: Configuration, console: Console) -> FileLock:
@@ -74,6 +89,7 @@ def environment_lock(configuration: Configuration, console: Console) -> FileLock
     )
 
 
+@others_may_not_write()
 def build_under_lock(
     request: BuildRequest, lock: FileLock, backends: "list[type[Backend]]", toolbox: ToolBox
 ) -> Generation:
@@ -119,18 +135,63 @@ def _tell_beforehand(request: BuildRequest) -> None:
 
 
 def _built_by_first_able(request: BuildRequest, backends: "list[type[Backend]]", toolbox: ToolBox) -> Generation:
-    failed, why = {}, reason_to_build(request.store, request.fingerprint, request.plan.rebuild)  # type: dict[str, str], str
+    why = reason_to_build(request.store, request.fingerprint, request.plan.rebuild)
+    failed = {}  # type: dict[str, str]
+    errors = []  # type: list[InstallError]
     while True:
-        backend, why_this = select_backend(
-            backends, request.interpreter, request.plan, toolbox, request.console, request.configuration, failed
-        )
-        request.console.say("building an environment %s, with %s" % (why, why_this))
+        try:
+            backend, why_this = select_backend(
+                backends, request.interpreter, request.plan, toolbox, request.console, request.configuration, failed
+            )
+        except BackendError as error:
+            installs = [one for one in errors if not isinstance(one, _NotCreatedError)]
+            if not installs:
+                raise
+            others = [line.strip() for line in error.cause.splitlines()[1:]]
+            raise _with_others(installs[0], others) from error
+        name = request.configuration.told_environment
+        what = "the environment" + name if name else "an environment"
+        request.console.say("building %s %s, with %s" % (what, why, why_this))
         try:
             return _built(request, backend)
-        except _NotCreatedError as error:
-            if len(backends) == len(failed) + 1:
+        except InstallError as error:
+            if not _may_another_serve(error):
                 raise
-            failed[backend.name] = error.cause.splitlines()[0]
+            if error.fault is Fault.DISK and backend.leave_full_place():
+                continue
+            errors.append(error)
+            failed[backend.name] = _failure_in_a_line(error)
+            if len(backends) == 1:
+                raise _with_advice_on_backends(error, request.configuration) from error
+            if len(backends) == len(failed):
+                raise _with_others(errors[0], list(failed.values())) from error
+
+
+def _may_another_serve(error: InstallError) -> bool:
+    return isinstance(error, _NotCreatedError) or error.fault in MENDED_BY_ANOTHER_BACKEND
+
+
+def _failure_in_a_line(error: InstallError) -> str:
+    line = error.cause.splitlines()[0]
+    if error.fault in MENDED_BY_ANOTHER_BACKEND and error.fault is not None:
+        line += ": " + error.fault.value
+    return line
+
+
+def _with_others(first: InstallError, others: "list[str]") -> InstallError:
+    """Return what one backend met, and in a line each why no other served."""
+    lines = [first.cause]
+    for one in others:
+        if _failure_in_a_line(first) not in one:
+            lines.append("  " + one)
+    return InstallError("\n".join(lines), first.place, first.advice, first.fault)
+
+
+def _with_advice_on_backends(error: InstallError, configuration: Configuration) -> InstallError:
+    if configuration.get("backend") == "auto":
+        return error
+    advice = "%s\n  or: take another backend: --backend auto" % error.advice
+    return InstallError(error.cause, error.place, advice, error.fault)
 
 
 def _built(request: BuildRequest, backend: Backend) -> Generation:
@@ -146,7 +207,7 @@ def _built(request: BuildRequest, backend: Backend) -> Generation:
             python=request.inputs.facts.get("required Python"),
             root=configuration.root,
             kernel=configuration.kernel_path,
-            for_this_run_only=is_for_this_run_only(configuration),
+            for_this_run_only=is_made_otherwise(configuration),
         )
         return request.store.publish(path, record)
     except BaseException as error:
@@ -167,7 +228,7 @@ def _made(request: BuildRequest, backend: Backend, path: str) -> "dict[str, obje
         try:
             backend.create(interpreter, path)
         except InstallError as error:
-            raise _NotCreatedError(error.cause, error.place, error.advice) from error
+            raise _NotCreatedError(error.cause, error.place, error.advice, error.fault) from error
         verify_environment_interpreter(path, interpreter, console)
     written = _written_into_checkout(request)
     if written:

@@ -11,7 +11,15 @@ from typing import Any, Callable, Iterator
 
 from protoprimer.errors import InstallError, LockTimeoutError
 from protoprimer.system.console import SECONDS_BETWEEN_SIGNS_OF_LIFE, Console
-from protoprimer.system.files import content_of, json_table, names_in, remove_tree, text_of, write_atomically
+from protoprimer.system.files import (
+    content_of,
+    is_full_place,
+    json_table,
+    names_in,
+    remove_tree,
+    text_of,
+    write_atomically,
+)
 from protoprimer.system.platform import boot_identifier, first_line_of, host_name, is_windows, machine_identifier
 from protoprimer.system.processes import pid_is_alive
 
@@ -41,7 +49,7 @@ _LOCK_REFUSALS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, e
 def disk_failure(action: str, path: str, error: OSError) -> InstallError:
     """Return the error that `action` ("write the record") failed, with what to do."""
     advice = "look at what is there, then run again"
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", -1)):
+    if is_full_place(error):
         advice = "free some space there, then run again"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "make it writable for you, or set state-dir to a directory that is"

@@ -77,8 +77,12 @@ def changed_parts(old: "dict[str, str]", new: "dict[str, str]") -> "list[str]":
 
 def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:
     """Return `because ...`, or nothing if no part changed."""
+    changed = changed_parts(old, new)
+    if "clone" in changed and "clone" in old:
+        # Whatever else changed, such as paths, follows from that.
+        return "because the clone was moved"
     root = new.get("clone", "")
-    reasons = [_explain_part(name, old.get(name), new.get(name), root) for name in changed_parts(old, new)]
+    reasons = [_explain_part(name, old.get(name), new.get(name), root) for name in changed]
     if len(reasons) > 3:
         reasons[2:] = ["%d more changes" % (len(reasons) - 2)]
     return "because " + " and ".join(reasons) if reasons else ""
@@ -87,9 +91,40 @@ def explain_change(old: "dict[str, str]", new: "dict[str, str]") -> str:
 def _explain_part(name: str, old: "str | None", new: "str | None", root: str) -> str:
     kind, _colon, rest = name.partition(":")
     if kind == "file":
-        lost = " counts no longer" if os.path.lexists(os.path.join(root, rest)) else " is gone"
-        return rest + (" appeared" if old is None else lost if new is None else " changed")
-    label = "setting " + rest if kind == "setting" else "the kernel's format" if kind == "format" else name
+        return rest + _change_of_file(old, new, os.path.join(root, rest))
+    if kind == "setting":
+        label = rest[len("the ") :] if rest.startswith("the ") else rest
+    elif kind == "format":
+        label = "the kernel's format"
+    else:
+        label = "the " + name
     if "#" in (str(old)[:1], str(new)[:1]):
         return label + " changed"
-    return "%s %s -> %s" % (label, old or "none", new or "none")
+    return "%s changed: %s became %s" % (label, _told_value(old), _told_value(new))
+
+
+def _change_of_file(old: "str | None", new: "str | None", path: str) -> str:
+    if old is None:
+        return " appeared"
+    if new is not None:
+        return " changed"
+    if os.path.lexists(path):
+        return " counts no longer"
+    return " is gone"
+
+
+def _told_value(text: "str | None") -> str:
+    """Return a part as a person would write it; parts that are settings are JSON."""
+    if text is None:
+        return "none"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value) or "none"
+    if isinstance(value, str):
+        return value or "none"
+    if value is None:
+        return "none"
+    return text

@@ -6,11 +6,10 @@ import sys
 from protoprimer.backends.installed import editable_sources
 from protoprimer.errors import InstallError
 from protoprimer.settings.configuration import Configuration
-from protoprimer.store.building import BuildRequest, is_for_this_run_only
+from protoprimer.store.building import BuildRequest, is_for_this_run_only, is_made_otherwise
 from protoprimer.store.generations import Generation, point_link, record_of
 from protoprimer.store.in_use import note_use
 from protoprimer.store.ready import is_fresh, read_ready, write_ready
-from protoprimer.store.state_directory import remember_environment
 from protoprimer.system.files import link_target, write_json
 from protoprimer.system.paths import environment_python
 
@@ -86,9 +85,8 @@ def publish_environment(request: BuildRequest, generation: Generation, read_at_n
 def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) -> None:
     configuration, path = request.configuration, environment.path
     directory = configuration.state_directory
-    if not (configuration.is_for_once or configuration.is_fallback):
-        remember_environment(directory, configuration.environment_name)
     if is_for_this_run_only(configuration):
+        _point_own_link(request, path)
         return
     announced = read_ready(directory)
     if announced.get("environment") == path and is_fresh(directory, announced):
@@ -113,3 +111,13 @@ def _announce(request: BuildRequest, environment: Environment, read_at_ns: int) 
     links += [(one, os.path.realpath(one)) for one in kept]
     python, paths = request.interpreter.executable, environment.client_paths
     write_ready(directory, path, request.inputs, paths, python, read_at_ns, links)
+
+
+def _point_own_link(request: BuildRequest, path: str) -> None:
+    """Let the link that this environment alone has lead to it; that of the clone stays."""
+    configuration = request.configuration
+    setting = configuration.settings.get("venv-link")
+    if setting is None or setting.leap != "env" or configuration.keeps_state_elsewhere:
+        return
+    if isinstance(setting.value, str) and not is_made_otherwise(configuration):
+        point_link(configuration.path_of(setting.value), path, configuration.state_directory, request.console)

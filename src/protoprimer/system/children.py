@@ -8,7 +8,9 @@ from contextlib import contextmanager, suppress
 from typing import IO, Iterator, NamedTuple
 
 from protoprimer.errors import InstallError
+from protoprimer.fault import Fault
 from protoprimer.system.console import SECONDS_BETWEEN_PICTURES, Console
+from protoprimer.system.paths import directories_on_path
 from protoprimer.system.processes import end_processes, processes_below
 
 TYPE_CHECKING = False
@@ -65,6 +67,11 @@ def scrubbed_environment(extra: "dict[str, str] | None" = None) -> "dict[str, st
     for name, value in os.environ.items():
         if name in _HARMLESS_VARIABLES or not name.startswith(_LEAKING_PREFIXES):
             environ[name] = value
+    # Installers start in directories of the repository, and look for `git` and `keyring` on it.
+    searched = directories_on_path()
+    environ.pop("PATH", None)
+    if searched:
+        environ["PATH"] = os.pathsep.join(searched)
     if extra is not None:
         environ.update(extra)
     return environ
@@ -119,7 +126,8 @@ def _started(
     try:
         return subprocess.Popen(arguments, stdin=stdin, stdout=pipe, stderr=pipe, cwd=cwd, env=environ)
     except (OSError, ValueError) as error:
-        raise InstallError("could not start %s: %s" % (arguments[0], error)) from error
+        cause = "could not start %s: %s" % (arguments[0], error)
+        raise InstallError(cause, fault=Fault.TOOL_BROKE) from error
 
 
 def _status_of_child(

@@ -10,11 +10,13 @@ from typing import Callable, Iterator, TextIO
 from protoprimer.errors import OutputLost, PrimerError
 from protoprimer.system.files import link_target
 
-__all__ = ["Console", "Step", "mask_urls", "print_out", "status_once_printed"]
+__all__ = ["Console", "Step", "mask_urls", "print_out", "printable", "status_once_printed"]
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 SECONDS_BETWEEN_PICTURES = 0.2
 
+# Control characters, and those that turn the direction of what follows.
+_STEERING = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
 
@@ -45,20 +47,25 @@ class Console:
         self._last_words = self._last_drawn = time.monotonic()
         self._drawn_lines = 0
 
-    def say(self, text: str) -> None:
-        self._tell(text, text, 0)
+    def say(self, text: str, colour: str = "") -> None:
+        text = self._printable(text)
+        self._tell(text, self.painted(text, colour) if colour else text, 0)
 
     def detail(self, text: str) -> None:
+        text = self._printable(text)
         self._tell(text, self.painted(text, "dim"), 1)
 
     def record(self, text: str) -> None:
+        text = self._printable(text)
         self._tell(text, text, 2)
 
     def warn(self, text: str) -> None:
+        text = self._printable(text)
         self._tell("warning: " + text, self.painted("warning: ", "yellow") + text, -1)
 
     def error(self, error: "PrimerError | str") -> None:
-        self._tell("error: %s" % error, self.painted("error: ", "red") + str(error), -1)
+        text = self._printable(str(error))
+        self._tell("error: " + text, self.painted("error: ", "red") + text, -1)
         if self._log is not None:
             self._print("  log: " + self._log.name)
 
@@ -68,7 +75,7 @@ class Console:
         step = Step(doing, done)
         self._steps.append(step)
         try:
-            self._record("begin: " + doing)
+            self._record(self._printable("begin: " + doing))
             if self.verbosity >= 0 and self.is_terminal():
                 self.draw(doing)
             yield step
@@ -81,7 +88,7 @@ class Console:
     def _end_step(self, step: Step, what: str, colour: str, verbosity: int) -> None:
         self._steps.remove(step)
         self._write(self._undrawn())
-        line = "%s %.2f s" % (what, time.monotonic() - step.started)
+        line = self._printable("%s %.2f s" % (what, time.monotonic() - step.started))
         self._tell(line, self.painted(line, colour), verbosity)
 
     def progress(self, told: str = "") -> None:
@@ -99,7 +106,7 @@ class Console:
             if now - self._last_drawn >= SECONDS_BETWEEN_PICTURES:
                 self.draw(picture)
         elif self.verbosity >= 0 and now - self._last_words >= SECONDS_BETWEEN_SIGNS_OF_LIFE:
-            self._print("still " + line)
+            self._print(self._printable("still " + line))
 
     def transferred(self, received: int, total: int, since: float) -> None:
         """Show how many bytes have arrived; a `total` of 0 is not known."""
@@ -121,6 +128,10 @@ class Console:
             text = text.replace(secret, "****")
         return mask_urls(text)
 
+    def _printable(self, text: str) -> str:
+        # A secret is known by its own characters.
+        return printable(self.mask(text))
+
     def shown(self, text: str) -> str:
         """Return `text` as it is printed: without secrets, paths of the repository relative."""
         if self.root:
@@ -134,7 +145,7 @@ class Console:
         import shutil
 
         columns = shutil.get_terminal_size().columns
-        lines = [line[: columns - 1] for line in self.shown(text).split("\n")]
+        lines = [line[: columns - 1] for line in self._printable(self.shown(text)).split("\n")]
         undrawn = self._undrawn()
         # Before the lines are written: an interrupt in between is to take them away too.
         self._drawn_lines, self._last_drawn = len(lines), time.monotonic()
@@ -190,13 +201,13 @@ class Console:
             raise OSError("what a planted link leads to is not ours to write in")
         os.makedirs(directory, 0o755, exist_ok=True)
         name = "%s-%s.log" % (time.strftime("%Y%m%dT%H%M%S", time.gmtime()), os.urandom(4).hex())
-        # Others may read what is masked, and never write.
+        # Whatever is masked, an installer may have told more.
         return open(
             os.path.join(directory, name),
             "x",
             encoding="utf-8",
             errors="backslashreplace",
-            opener=lambda path, flags: os.open(path, flags, 0o644),
+            opener=lambda path, flags: os.open(path, flags, 0o600),
         )
 
 
@@ -210,18 +221,32 @@ def _put(stream: "TextIO | None", text: str) -> None:
     stream.flush()
 
 
+def printable(text: str) -> str:
+    """Return a text in which what would steer a terminal is shown by its number; line ends and tabs stay."""
+    return re.sub(_STEERING, _as_escape, text.replace("\r\n", "\n"))
+
+
+def _as_escape(found: "re.Match[str]") -> str:
+    number = ord(found.group())
+    return "\\x%02x" % number if number < 256 else "\\u%04x" % number
+
+
 def mask_urls(text: str) -> str:
-    """Return a text without credentials in its URLs."""
+    """Return a text without users, passwords and values of queries in its URLs: a signature may have any name.
+
+    What is known to be secret is masked by `Console.mask`, wherever it stands.
+    """
     if "://" not in text:
         return text
-    text = re.sub(r"(://)[^/\s'\"]+@", r"\1****@", text)
-    return re.sub(r"(?i)([?&][\w-]*(?:token|key|secret|password|signature)=)[^&#\s'\"]+", r"\1****", text)
+    text = re.sub(r"(://)[^/\s]+@", r"\1****@", text)
+    # What ends a sentence or a quotation does not belong to a value.
+    return re.sub(r"([?&][\w.~%-]+=)[^&#\s]+?(?=[])}>'\",.:;]*(?:[&#\s]|$))", r"\1****", text)
 
 
 def print_out(text: str, end: str = "\n") -> None:
     """Print all of what was asked for to stdout, or raise `OutputLost`."""
     try:
-        _put(sys.stdout, mask_urls(text) + end)
+        _put(sys.stdout, printable(mask_urls(text)) + end)
     except OSError as error:
         # Else Python tries again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

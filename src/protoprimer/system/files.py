@@ -6,8 +6,8 @@ import json
 import os
 import stat
 import time
-from contextlib import suppress
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Iterator
 
 from protoprimer.errors import ConfigurationError
 from protoprimer.system.platform import is_windows
@@ -15,12 +15,14 @@ from protoprimer.system.platform import is_windows
 __all__ = [
     "content_of",
     "has_file",
+    "is_full_place",
     "is_within",
     "json_table",
     "keep_in_cache",
     "link_directory",
     "link_target",
     "names_in",
+    "others_may_not_write",
     "path_at",
     "paths_in",
     "read_configured",
@@ -129,9 +131,25 @@ def paths_in(directory: str) -> "list[str]":
     return [os.path.join(directory, name) for name in names_in(directory)]
 
 
+def is_full_place(error: Exception) -> bool:
+    """Tell whether an error means that a file system is full, or over its quota."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
 def is_within(path: str, directory: str) -> bool:
     """Tell by their text whether a path is a directory or below it."""
     return os.path.join(path, "").startswith(os.path.join(directory, ""))
+
+
+@contextmanager
+def others_may_not_write() -> "Iterator[None]":
+    """Let nobody else write into what is made meanwhile, by children too, whatever the umask; then it is as before."""
+    before = os.umask(0o077)
+    os.umask(before | 0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def write_atomically(path: str, content: bytes, mode: int = 0o644, durable: bool = True) -> None:

@@ -13,11 +13,15 @@ __all__ = [
     "directories_on_path",
     "environment_python",
     "file_url",
+    "free_megabytes",
+    "is_of_a_stranger",
     "is_own",
     "is_utf8_path",
     "nearest_existing",
     "owner_of",
     "path_of_file_url",
+    "private_temporary_cache",
+    "program_on_path",
     "scripts_directory",
     "user_cache_directory",
     "with_parents",
@@ -41,6 +45,19 @@ def directories_on_path() -> "list[str]":
     """Return the directories on PATH; relative ones are never searched."""
     entries = os.environ.get("PATH", "").split(os.pathsep)
     return [entry for entry in entries if os.path.isabs(entry)]
+
+
+def program_on_path(name: str) -> "str | None":
+    """Return where a program is; one without a directory is never looked for in the working one."""
+    import shutil
+
+    if os.path.dirname(name):
+        return shutil.which(name)
+    found = shutil.which(name, path=os.pathsep.join(directories_on_path()))
+    # Windows looks in the working directory first.
+    if found is None or not os.path.isabs(found):
+        return None
+    return found
 
 
 def is_utf8_path(path: str) -> bool:
@@ -68,6 +85,9 @@ def path_of_file_url(url: str) -> str:
 
     path = urlsplit(url).path
     if not is_windows():
+        # A variable that is filled in behind `file:///` begins with one more.
+        if path.startswith("//"):
+            path = "/" + path.lstrip("/")
         return unquote(path, errors="surrogateescape")
     from urllib.request import url2pathname
 
@@ -89,13 +109,13 @@ def user_cache_directory(tell: "Callable[[str], None] | None" = None) -> str:
         return os.path.join(os.environ["LOCALAPPDATA"], "protoprimer", "Cache")
     caches = _usual_place_of_caches()
     if caches is None:
-        return _private_temporary_cache()
+        return private_temporary_cache()
     path = os.path.join(caches, "protoprimer")
     # Programs are run from it: another user's will not do, even if it can be written.
     is_ours = is_own(path) if os.path.lexists(path) else True
     if is_ours and can_be_made(path):
         return path
-    private = _private_temporary_cache()
+    private = private_temporary_cache()
     if tell is not None:
         tell("the cache %s is not yours to write: keeping tools in %s" % (path, private))
     return private
@@ -138,6 +158,18 @@ def can_lock_in(directory: str) -> bool:
     return True
 
 
+def free_megabytes(directory: str) -> "int | None":
+    """Return how much this user can still write into a directory, or where it would be made, if the system tells.
+
+    A quota is not part of it.
+    """
+    try:
+        status = os.statvfs(nearest_existing(directory))
+    except (OSError, AttributeError):
+        return None
+    return status.f_bavail * status.f_frsize >> 20
+
+
 def nearest_existing(path: str) -> str:
     """Return a path, or the directory above it, that is there."""
     for place in with_parents(path):
@@ -165,6 +197,19 @@ def is_own(path: str) -> bool:
     return user in (0, os.lstat(path).st_uid)
 
 
+def is_of_a_stranger(path: str, root: str) -> bool:
+    """Tell whether a file outside a repository is neither this user's, the superuser's nor the repository owner's."""
+    if not hasattr(os, "geteuid"):
+        return False
+    try:
+        # A link has one owner, what it leads to another.
+        owners = {os.lstat(path).st_uid, os.stat(path).st_uid}
+        trusted = {0, os.geteuid(), os.stat(root).st_uid}
+    except OSError:
+        return False
+    return not owners <= trusted
+
+
 def owner_of(path: str) -> str:
     """Return the name of a file's owner, or the number."""
     owner = os.lstat(path).st_uid
@@ -176,7 +221,8 @@ def owner_of(path: str) -> str:
         return str(owner)
 
 
-def _private_temporary_cache() -> str:
+def private_temporary_cache() -> str:
+    """Return this user's own directory below the temporary one, which is made if need be."""
     import tempfile
 
     user = os.getuid() if hasattr(os, "getuid") else None

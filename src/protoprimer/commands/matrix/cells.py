@@ -122,12 +122,23 @@ def _add_cell(axes: "dict[str, str]", cells: "dict[str, MatrixCell]", seen: "dic
     request = _request_for(axes["python"], place)
     python = (str(request.specifiers), request.implementation or "cpython", request.free_threaded)
     described = " ".join("%s=%s" % (axis, value) for axis, value in axes.items() if value)
-    for key in (name, python + tuple(axes[axis] for axis in MATRIX_AXES[1:])):
-        if key in seen:
-            cause = "two cells of the matrix are the same: %s, and %s" % (seen[key], described)
-            raise ConfigurationError(cause, place, "name it once")
-        seen[key] = described
+    key = python + tuple(axes[axis] for axis in MATRIX_AXES[1:])
+    if key in seen:
+        cause = "two cells of the matrix are the same: %s, and %s" % (seen[key], described)
+        raise ConfigurationError(cause, place, "name it once")
+    seen[key] = described
+    name = _name_not_taken(name, cells)
     cells[name] = MatrixCell(name, axes)
+
+
+def _name_not_taken(name: str, cells: "dict[str, MatrixCell]") -> str:
+    """Return a name that no other cell has: two backends may be files of one name in two directories."""
+    free = name
+    number = 1
+    while free in cells:
+        number += 1
+        free = "%s-%d" % (name, number)
+    return free
 
 
 def expanded_pythons(

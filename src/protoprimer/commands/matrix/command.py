@@ -222,7 +222,7 @@ class _MatrixRun:
         except PrimerError as error:
             cell.reason = str(error)
             return
-        cell.reason = "fingerprint %s%s" % (fingerprint, ", built" if found else "")
+        cell.reason = "fingerprint %s%s" % (fingerprint.digest, ", built" if found else "")
         cell.facts = {"interpreter": chosen.version, "executable": chosen.executable, "fingerprint": fingerprint.digest,
                       "environment": found.path if found else None, "built": False}  # fmt: skip
 

@@ -36,7 +36,7 @@ class MatrixView:
             shown = ["  | " + line for line in cell.output().rstrip("\n").split("\n")]
             self._console.error("\n".join([cell.line()] + shown + ["  output: " + cell.log]))
         else:
-            self._console.say(self._console.painted(cell.line(), "green" if cell.status == "passed" else "yellow"))
+            self._console.say(cell.line(), "green" if cell.status == "passed" else "yellow")
 
     def summary(self, seconds: float) -> None:
         counts = collections.Counter(cell.status for cell in self._cells)

@@ -1,0 +1,1 @@
+"""The cases of others' readers, run against ours."""
