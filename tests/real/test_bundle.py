@@ -319,6 +319,10 @@ def test_what_a_bundle_does_not_know_is_refused_and_one_that_nobody_named_is_not
     shutil.rmtree(str(clone.state))
     named = f"bundle#sha256={simple_index.sha256((bundle / 'bundle.json').read_bytes())}"
     assert "does not serve Python" in clone.prime("--bundle", named, status=3).errors
+    # Of a shell's variable that is not set, an empty one is left.
+    for sha256 in ("", "1234"):
+        errors = clone.prime("--bundle", f"bundle#sha256={sha256}", status=2).errors
+        assert "what follows #sha256= is not a sha256" in errors
     (bundle / "pip-99-py3-none-any.whl").write_bytes(b"planted")
     assert "pip-99-py3-none-any.whl: unknown to bundle.json" in clone.prime("--bundle", "bundle", status=3).errors
     note = json.loads((bundle / "bundle.json").read_text())

@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 
-from protoprimer.errors import ConfigurationError, first_of
+from protoprimer.errors import ConfigurationError, UsageError, first_of
 from protoprimer.fetch.platform_tags import tag_of_host, tag_rank, tags_of_wheel
 from protoprimer.fetch.wheels import ToolAbsent, sha256_of_file, unpack_wheels
 from protoprimer.system.console import Console
@@ -65,8 +66,15 @@ class OpenedBundle:
 
 
 def named_bundle(text: str) -> "tuple[str, str]":
-    """Return the path of a bundle, and what its manifest's sha256 has to be if that was given after `#sha256=`."""
-    path, _, sha256 = text.partition("#sha256=")
+    """Return the path of a bundle, and what its manifest's sha256 has to be if that was given after `#sha256=`.
+
+    :raises UsageError: exit code 2: what follows `#sha256=` is no hash; an empty one would verify nothing
+    """
+    path, mark, sha256 = text.partition("#sha256=")
+    if mark and not re.match(r"[0-9a-fA-F]{64}\Z", sha256):
+        cause = "what follows #sha256= is not a sha256: %r" % sha256
+        advice = "give the hash that `./prime bundle` printed, or leave #sha256= out"
+        raise UsageError(cause, "--bundle or PROTOPRIMER_BUNDLE", advice)
     return os.path.abspath(path), sha256.lower()
 
 
