@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from protoprimer.authoring.kernel import kernel_text
+from protoprimer.project import python_source
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
+from protoprimer.project.python_source import parsed_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+IN_TREE_BACKEND = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
 TABLE = '[project]\nname = "app"\nversion = "1"\n'
 
 
@@ -222,3 +227,19 @@ def test_a_link_that_leads_nowhere_is_looked_at_and_what_it_leads_to_is_absent(t
     found.add(str(tmp_path / "requirements.txt"))
     assert (found.present, found.absent) == (set(), {str(tmp_path / "elsewhere.txt")})
     assert found.looked_at == {str(tmp_path)}
+
+
+def test_a_kernel_beside_a_build_backend_is_an_input_and_is_not_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def parse(path: str) -> ast.Module | None:
+        parsed.append(os.path.basename(path))
+        return parsed_source(path)
+
+    monkeypatch.setattr(python_source, "parsed_source", parse)
+    files = {"pyproject.toml": IN_TREE_BACKEND + TABLE, "builder.py": "open('a.txt')", "proto_kernel.py": kernel_text()}
+    found = inputs_of(tmp_path, {**files, "a.txt": "", "ext.c": ""})
+    assert names(tmp_path, found) == {"a.txt", "builder.py", "proto_kernel.py"}
+    assert parsed == ["builder.py"]

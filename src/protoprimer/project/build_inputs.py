@@ -11,6 +11,7 @@ from protoprimer.project.python_source import literals_of, parsed_source, paths_
 from protoprimer.system.files import has_file, is_within, names_in, path_at, text_of
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import first_line_of
+from protoprimer.version import PROTOPRIMER_MARK
 
 __all__ = ["add_project_inputs", "local_sources", "member_directories"]
 
@@ -135,14 +136,16 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
     for one in metadata.strings("build-system", "backend-path"):
         paths += inputs.add_matching(os.path.join(directory, one), "*.py" if one in (".", "") else "**/*.py")
     inputs.add(*paths)
-    for path in filter(os.path.isfile, paths):
+    # A kernel beside a build's scripts: what its strings name is no part of the build.
+    scripts = [path for path in paths if os.path.isfile(path) and PROTOPRIMER_MARK not in text_of(path)]
+    for path in scripts:
         reading = str(re.findall(".*(?:environ|getenv).*", text_of(path).replace('"', "'")))
         for named in paths_in_source(path):
             _add_named(directory, named, editable, inputs)
             # They differ between terminals.
             if named.isupper() and "'%s'" % named in reading and named not in ("PATH", "VIRTUAL_ENV"):
                 inputs.add_variable(named)
-    scripts = paths + [metadata.pyproject]
+    scripts.append(metadata.pyproject)
     if re.search(_IS_COMPILED, "".join(map(text_of, scripts)) + str(names_in(directory))):
         _add_compiled(directory, scripts, inputs)
 

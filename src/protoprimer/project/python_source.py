@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 from protoprimer.system.files import read_file
-from protoprimer.version import PROTOPRIMER_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,9 +84,6 @@ def paths_in_source(path: str) -> "set[str]":
             found.update(file for file in files if os.path.isfile(os.path.join(os.path.dirname(path), file)))
         pending += ast.iter_child_nodes(node)
         text = _pattern_of(node)
-        if text == PROTOPRIMER_MARK:
-            # A kernel beside a build's scripts: what its strings name is no part of the build.
-            return set()
         # What is before is the directory of the script.
         text = re.sub(r"^(\*/|\./|/(?=\w))+", "", text)
         could_be_path = text.isprintable() and not re.search(r"[\s:<>=]", text)
