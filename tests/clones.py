@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import os
+import py_compile
 import stat
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 import support
 from protoprimer.authoring.entry import entry_text
@@ -83,6 +87,8 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
 BUILD_SYSTEM = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
 
 
+# When all generated kernels were written, in seconds since 1970.
+KERNEL_DATE = 1_700_000_000
 # The file that `--messages` names: what was said of failures is kept there, one JSON document a line.
 MESSAGES: list[Path] = []
 
@@ -106,6 +112,24 @@ class Done:
 def generated_kernel() -> str:
     """Return the stand-alone kernel that this checkout's package gives."""
     return kernel_text()
+
+
+def give_bytecode(kernel: Path, cache: Path) -> None:
+    """Put the bytecode of the generated kernel where the entry script looks for it, as after an earlier start.
+
+    A short test would spend most of its time on compiling the kernel. `tests/hosts` has caches of its own and compiles.
+    """
+    if os.name != "posix":
+        return
+    # Python takes bytecode whose source has this date and this size.
+    os.utime(kernel, (KERNEL_DATE, KERNEL_DATE))
+    compiled = cache.parent / "kernel.pyc"
+    with FileLock(f"{compiled}.lock"):
+        if not compiled.exists():
+            py_compile.compile(str(kernel), str(compiled), doraise=True)
+    directory = Path(f"{cache}/pyc{kernel.parent.resolve()}")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{kernel.stem}.{sys.implementation.cache_tag}.pyc").hardlink_to(compiled)
 
 
 @dataclass
@@ -158,6 +182,8 @@ class Clone:
                 support.put_kernel(kernel, self.kernel)
             else:
                 kernel.write_text(generated_kernel(), encoding="utf-8")
+                if "PROTOPRIMER_CACHE" in self.environ:
+                    give_bytecode(kernel, Path(self.environ["PROTOPRIMER_CACHE"]))
         return self
 
     def start(

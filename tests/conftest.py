@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ if str(ROOT) not in protoprimer.__path__:
     protoprimer.__path__.append(str(ROOT))
 
 import clones  # noqa: E402 - as above
+import suite_report  # noqa: E402 - as above
 import support  # noqa: E402 - as above
 
 
@@ -32,10 +35,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("protoprimer")
     group.addoption(
         "--kernel",
-        choices=["package", "file", "both", "some"],
-        default="some",
+        choices=["package", "file", "both"],
         help="what behavioural tests put into client repositories: a loader of this checkout's package, the generated "
-        "stand-alone file, one after the other, or (default) the file and, with the oldest and newest wild Python, both",
+        "stand-alone file, or one after the other; default: the file, which is what repositories have, and both with "
+        "--thorough",
     )
     group.addoption("--wild", metavar="3.N,3.N", help="only these Pythons as wild ones (default: all this machine has)")
     group.addoption("--backends", metavar="NAME,NAME", help="only these backends (default: all)")
@@ -45,12 +48,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run everything; without, tests that are marked `thorough` are left out, since others of their kind are run",
     )
+    group.addoption(
+        "--keep-durations", action="store_true", help="write what each module takes in this run to tests/durations.json"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell the clones where to keep messages."""
+    """Tell the clones where to keep messages, and have the run reported by the process that the workers report to."""
+    _let_children_meet_signals()
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(suite_report.SuiteReport(config.getoption("--keep-durations")))
     if config.getoption("--messages"):
         clones.MESSAGES[:] = [Path(config.invocation_params.dir, config.getoption("--messages"))]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let pytest-rerunfailures tell the first process of each test at once.
+
+    It sends two messages, and the second one would wait for the receipt of the first: 40 ms for each test.
+    """
+    database = getattr(session.config, "failures_db", None)
+    connection = getattr(database, "sock", None)
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker say how many tests it has left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left out"] = session.config.stash.get(suite_report.LEFT_OUT, 0)
+
+
+def _let_children_meet_signals() -> None:
+    """See to it that what tests start meets signals as from a terminal, though this run was started by `nohup … &`.
+
+    What is ignored here would be ignored there. What is handled here has its default effect there.
+    """
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, _go_on)
+
+
+def _go_on(_number: int, _frame: object) -> None:
+    """Do nothing about a signal."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,13 +104,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         wanted = metafunc.config.getoption("--backends")
         metafunc.parametrize("backend", wanted.split(",") if wanted else support.BACKENDS)
     if "kernel" in metafunc.fixturenames:
-        kernel = metafunc.config.getoption("--kernel")
-        metafunc.parametrize("kernel", ["package", "file"] if kernel in ("both", "some") else [kernel])
+        wanted = _wanted_kernel(metafunc.config)
+        metafunc.parametrize("kernel", ["package", "file"] if wanted == "both" else [wanted])
+
+
+def _wanted_kernel(config: pytest.Config) -> str:
+    """Return `package`, `file` or `both`."""
+    default = "both" if config.getoption("--thorough") else "file"
+    return config.getoption("--kernel") or default
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, unless asked for, what costs most and tells least: what every Python repeats, what is `thorough`."""
-    is_some, is_thorough = config.getoption("--kernel") == "some", config.getoption("--thorough")
+    is_thorough = config.getoption("--thorough")
+    # Whoever names a kernel wants it with everything.
+    is_some = config.getoption("--kernel") is None
     # Whoever names some of them wants these.
     in_turn = not (is_thorough or config.getoption("--wild") or config.getoption("--backends"))
     left_out = [
@@ -79,9 +128,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         or (not is_thorough and _is_thorough(item))
         or (in_turn and _is_out_of_turn(item))
     ]
+    config.stash[suite_report.LEFT_OUT] = len(left_out)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    suite_report.start_costliest_first(items)
 
 
 def _parameters(item: pytest.Item) -> dict[str, object]:
@@ -208,14 +259,12 @@ def new_clone(
     Its kernel is that of the fixture `kernel` where the test asks for it, else the generated file. Tools are fetched
     once in a run, into a shared cache.
     """
-    wanted = request.config.getoption("--kernel")
-    kernel = (
-        request.getfixturevalue("kernel")
-        if "kernel" in request.fixturenames
-        else "package"
-        if wanted == "package"
-        else "file"
-    )
+    if "kernel" in request.fixturenames:
+        kernel = request.getfixturevalue("kernel")
+    elif _wanted_kernel(request.config) == "package":
+        kernel = "package"
+    else:
+        kernel = "file"
     made: list[clones.Clone] = []
 
     def make(directory: str = "a clone", python: support.WildPython | None = None, **variables: str) -> clones.Clone:

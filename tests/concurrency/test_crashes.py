@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not support.strace_works(), reason="strace is missing, or may not trace here")
 
 
-@pytest.mark.parametrize(("scenario", "sample"), [("first", 8), ("next", 8), ("back", 4)])
+@pytest.mark.parametrize(("scenario", "sample"), [("first", 6), ("next", 6), ("back", 3)])
 def test_a_boot_disturbed_at_any_change_of_the_disk_is_healed_by_the_next_one(
     tmp_path: Path, shared_directory: Path, scenario: str, sample: int
 ) -> None:

@@ -155,12 +155,12 @@ def another_uv(bench: Bench) -> World:
 
 @host("a firewall that drops what goes to the index, and a Python with ensurepip", "venv", (r"timed out",))
 def dropping_firewall(bench: Bench) -> World:
-    return bench.world().set(PIP_INDEX_URL=bench.dropping())
+    return bench.world().impatient().set(PIP_INDEX_URL=bench.dropping())
 
 
 @host("an index that accepts connections and stays silent, and a Python with ensurepip", "venv", (r"timed out",))
 def silent_index(bench: Bench) -> World:
-    return bench.world().set(PIP_INDEX_URL=bench.empty_index(Behaviour(stall=True)).url)
+    return bench.world().impatient().set(PIP_INDEX_URL=bench.empty_index(Behaviour(stall=True)).url)
 
 
 @host(

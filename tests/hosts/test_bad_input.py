@@ -97,10 +97,10 @@ def test_a_member_that_does_not_keep_its_checksum_leaves_nothing(bench: Bench) -
 @pytest.mark.parametrize(
     "name",
     [
-        *("/tmp/absolute", "../../outside"),
+        "../../outside",
         *(
             pytest.param(name, marks=pytest.mark.thorough)
-            for name in ("uv/../../outside", "C:/windows", "uv\\..\\outside")
+            for name in ("/tmp/absolute", "uv/../../outside", "C:/windows", "uv\\..\\outside")
         ),
     ],
 )

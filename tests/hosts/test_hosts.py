@@ -21,7 +21,9 @@ THOROUGH = {
     "mirror-with-token", "proxy-that-refuses", "busy-index", "forbidden-files", "login-page-for-files", "silent-index",
     "offline-importable-virtualenv", "home-is-the-root", "unwritable-home", "foreign-checkout", "no-road-without-proxy",
     "no-road-but-find-links", "no-road-but-access", "no-road-in-an-empty-index", "no-road-by-a-wrong-variable",
-    "no-road-through-a-firewall",
+    "no-road-through-a-firewall", "expired-certificate", "login-page", "index-with-virtualenv-only", "proxy-with-password",
+    "offline-without-ctypes", "no-road-without-authority", "no-road-before-signing-in", "no-road-with-other-bytes",
+    "no-road-offline", "foreign-cache", "small-home",
 }  # fmt: skip
 
 

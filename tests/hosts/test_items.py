@@ -20,6 +20,7 @@ import support
 from clones import finished
 from hosts.index import Behaviour
 from hosts.world import WHEELS_OF_DISTRIBUTION
+from samples import WITH_UV
 from simple_index import make_wheel, sha256
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def roads(world: World, *arguments: str) -> list[dict[str, Any]]:
         pytest.param(Behaviour(basic=("alice", "s3cret")), "refused", id="401"),
         pytest.param(Behaviour(files_status=403), "refused", id="403", marks=pytest.mark.thorough),
         pytest.param(Behaviour(stall=True), "timed out", id="silent", marks=pytest.mark.thorough),
-        pytest.param(Behaviour(wrong_bytes=("uv-",)), "other bytes", id="other-bytes"),
+        pytest.param(Behaviour(wrong_bytes=("uv-",)), "other bytes", id="other-bytes", marks=pytest.mark.thorough),
     ],
 )
 def test_1_what_closed_the_road_to_uv_is_recorded_by_kind(bench: Bench, behaviour: Behaviour, closed: str) -> None:
@@ -157,7 +158,7 @@ def test_2_without_any_road_the_sentence_opens_one(bench: Bench) -> None:
 
 def test_3_a_silent_server_is_asked_once(bench: Bench) -> None:
     index = bench.empty_index(Behaviour(stall=True))
-    world = bench.world().set(PIP_INDEX_URL=index.url)
+    world = bench.world().impatient().set(PIP_INDEX_URL=index.url)
     world.prime()
     assert len(index.requests) == 1, [one.path for one in index.requests]
 
@@ -183,6 +184,7 @@ def test_3_a_redirection_to_a_dead_host_closes_that_host_alone_and_once(bench: B
     assert all(dead.server in one and index.server not in one for one in opens), opens
 
 
+@pytest.mark.thorough  # as the test before
 def test_3_what_another_python_finds_closed_is_asked_once(bench: Bench) -> None:
     certificates = bench.certificates()
     index = bench.index(tls=certificates.expired)
@@ -215,7 +217,7 @@ def test_3_a_download_that_was_cut_off_is_resumed(bench: Bench) -> None:
 
 def test_3_pip_asks_a_server_that_was_silent_once(bench: Bench) -> None:
     index = bench.empty_index(Behaviour(stall=True))
-    world = bench.world().set(PIP_INDEX_URL=index.url)
+    world = bench.world().impatient().set(PIP_INDEX_URL=index.url)
     text = (world.root / "pyproject.toml").read_text()
     world.clone.write({"pyproject.toml": text.replace("version =", 'dependencies = ["nowhere"]\nversion =')})
     errors = world.prime(status=6).errors
@@ -291,6 +293,7 @@ def test_4_a_cache_of_uv_that_cannot_be_written_does_not_count(bench: Bench) -> 
 # 5. Credentials.
 
 
+@pytest.mark.thorough  # it waits as long as a user would; in process: tests/unit/settings/test_credentials.py
 def test_5_the_command_keyring_gets_no_terminal_and_no_endless_time(bench: Bench) -> None:
     index = bench.index(Behaviour(basic=("alice", "s3cret")))
     world = bench.world().set(PIP_INDEX_URL=index.url_with("alice"), PIP_KEYRING_PROVIDER="subprocess")
@@ -350,7 +353,7 @@ def build_wheel(directory, settings=None, metadata=None):
 """
 
 
-@pytest.mark.parametrize("name", ["uv", "venv"])
+@pytest.mark.parametrize("name", WITH_UV)
 def test_5_a_keyring_that_one_step_brings_serves_the_next(bench: Bench, name: str) -> None:
     world, index = bench.world(), bench.index(Behaviour(basic=("alice", "s3cret")))
     wheel, content = make_wheel("needed", "1.0")
@@ -403,6 +406,7 @@ def test_6_check_asks_no_index_where_there_is_a_bundle(bundled: World) -> None:
     assert not report["indexes"]
 
 
+@pytest.mark.thorough  # as the test before
 def test_6_a_bundle_named_by_a_variable_serves(bundled: World) -> None:
     assert bundled.set(PROTOPRIMER_BUNDLE=str(bundled.base / "bundle")).prime().output == "demo\n"
 

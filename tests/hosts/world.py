@@ -93,6 +93,10 @@ class World:
                 del self.clone.environ[name]
         return self
 
+    def impatient(self) -> World:
+        """Let nobody wait long for an answer, where there is none to wait for."""
+        return self.set(PIP_DEFAULT_TIMEOUT="1", UV_HTTP_TIMEOUT="1")
+
     def without_network(self) -> World:
         """Take the network away."""
         if not network_namespace_works():

@@ -58,8 +58,8 @@ def test_a_direct_reference_brings_neoprimer_and_its_main_is_the_whole_work(new_
     ("place", "source", "is_package", "installer"),
     [
         ("clone", '{ path = "../ours" }', True, "uv"),
-        ("clone", '{ path = "../ours" }', False, "venv"),
-        ("wheel", '{ path = "../%s" }', False, "uv"),
+        pytest.param("clone", '{ path = "../ours" }', False, "venv", marks=pytest.mark.thorough),
+        pytest.param("wheel", '{ path = "../%s" }', False, "uv", marks=pytest.mark.thorough),
         ("wheel", '{ path = "../%s" }', True, "venv"),
         ("git", '{ git = "file://%s" }', False, "uv"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shutil
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import clones
 import support
+from protoprimer.authoring import init, kernel
+from protoprimer.authoring.author import author_main
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = """\
@@ -29,8 +34,33 @@ docs = []
 BUILD = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
 
 
+@pytest.fixture(autouse=True)
+def kernel_generated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all commands of these tests write the same text: generating it takes half a second."""
+    for module in (init, kernel):
+        monkeypatch.setattr(module, "kernel_text", clones.generated_kernel)
+
+
 def author(*arguments: str, where: Path, status: int = 0) -> str:
-    """Run the author's command line and return its words."""
+    """Run the author's command line in this process and return its words."""
+    outside = dict(os.environ), os.getcwd()
+    for name in [name for name in os.environ if name.startswith("PROTOPRIMER_")]:
+        del os.environ[name]
+    os.chdir(where)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(io.StringIO()) as errors:
+            done = author_main("python -m protoprimer", list(arguments))
+    finally:
+        os.environ.clear()
+        os.environ.update(outside[0])
+        os.chdir(outside[1])
+    assert done == status, errors.getvalue()
+    assert output.getvalue() == ""
+    return errors.getvalue()
+
+
+def author_as_a_process(*arguments: str, where: Path, status: int = 0) -> str:
+    """Run the author's command line as an author does, and return its words."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROTOPRIMER_")}
     done = subprocess.run(
         [sys.executable, "-m", "protoprimer", *arguments],
@@ -51,7 +81,7 @@ def author(*arguments: str, where: Path, status: int = 0) -> str:
 def test_init_writes_two_executable_files_and_tells_what_it_found(git_repository: Path) -> None:
     (git_repository / "pyproject.toml").write_text(PROJECT)
     (git_repository / "uv.lock").write_text("")
-    words = author("init", where=git_repository)
+    words = author_as_a_process("init", where=git_repository)
     for told in (
         "demo\n",
         ">=3.9,!=3.11.1, from",
@@ -446,7 +476,7 @@ def test_bad_places_and_bad_metadata_are_told(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project\n")
     assert "pyproject.toml:1" in author("init", where=tmp_path, status=3)
     assert os.listdir(tmp_path) == ["pyproject.toml"]
-    author("nonsense", where=tmp_path, status=2)
+    author_as_a_process("nonsense", where=tmp_path, status=2)
     author("kernel", "write", "no/where.py", where=tmp_path, status=3)
     author("kernel", "verify", "nowhere.py", where=tmp_path, status=3)
 
@@ -476,11 +506,11 @@ def test_entry_finds_the_kernel_upwards_within_the_repository(git_repository: Pa
     assert 'serve("a:c", __file__)' in (git_repository / "tools" / "run").read_text()
 
 
-@pytest.mark.parametrize("main", ["a.b", "a:b:c", "a b:c", ":c", "a:", "a.b:c.d", "1a:b"])
-def test_entry_refuses_what_is_no_function(tmp_path: Path, main: str) -> None:
+def test_entry_refuses_what_is_no_function(tmp_path: Path) -> None:
     author("init", where=tmp_path)
-    assert "MODULE:FUNC" in author("entry", "serve", main, where=tmp_path, status=2)
-    assert not (tmp_path / "serve").exists()
+    for main in ("a.b", "a:b:c", "a b:c", ":c", "a:", "a.b:c.d", "1a:b"):
+        assert "MODULE:FUNC" in author("entry", "serve", main, where=tmp_path, status=2)
+        assert not (tmp_path / "serve").exists()
 
 
 def test_entry_refuses_foreign_files_and_missing_places(tmp_path: Path) -> None:
@@ -498,20 +528,26 @@ def test_entry_follows_a_configured_state_directory(tmp_path: Path) -> None:
     assert "/build/state/ready" in (tmp_path / "prime").read_text()
 
 
+# Where a build could take the kernel for a module of the project, and where it could not.
+MORE_LAYOUTS: list[tuple[dict[str, str | None], str]] = [
+    ({"demo.py": "", "tests/__init__.py": "", "pyproject.toml": PROJECT + BUILD}, "tools/proto_kernel.py"),
+    ({"demo/__init__.py": "", "pyproject.toml": PROJECT + BUILD}, "proto_kernel.py"),
+    ({"src/demo.py": "", "pyproject.toml": PROJECT + BUILD}, "proto_kernel.py"),
+    (
+        {"demo.py": "", "pyproject.toml": PROJECT + BUILD + '[tool.setuptools]\npy-modules = ["demo"]\n'},
+        "proto_kernel.py",
+    ),
+    ({"demo.py": "", "setup.py": "from setuptools import setup\nsetup(py_modules=['demo'])\n"}, "proto_kernel.py"),
+]
+
+
 @pytest.mark.parametrize(
     ("files", "place"),
     [
         ({"demo.py": "", "pyproject.toml": PROJECT + BUILD}, "tools/proto_kernel.py"),
-        ({"demo.py": "", "tests/__init__.py": "", "pyproject.toml": PROJECT + BUILD}, "tools/proto_kernel.py"),
-        ({"demo/__init__.py": "", "pyproject.toml": PROJECT + BUILD}, "proto_kernel.py"),
-        ({"src/demo.py": "", "pyproject.toml": PROJECT + BUILD}, "proto_kernel.py"),
-        (
-            {"demo.py": "", "pyproject.toml": PROJECT + BUILD + '[tool.setuptools]\npy-modules = ["demo"]\n'},
-            "proto_kernel.py",
-        ),
-        ({"demo.py": "", "setup.py": "from setuptools import setup\nsetup(py_modules=['demo'])\n"}, "proto_kernel.py"),
         ({"demo.py": "", "pyproject.toml": PROJECT + BUILD, "proto_kernel.py": None}, "proto_kernel.py"),
         ({"demo.py": "", "requirements.txt": ""}, "proto_kernel.py"),
+        *(pytest.param(*row, marks=pytest.mark.thorough) for row in MORE_LAYOUTS),
     ],
 )
 def test_init_lays_the_kernel_where_no_build_takes_it_for_a_module(

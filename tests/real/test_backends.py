@@ -32,6 +32,7 @@ from protoprimer.settings.index_settings import read_index_settings
 from protoprimer.system.console import Console
 from protoprimer.system.interpreter import Interpreter
 from protoprimer.system.paths import environment_python
+from samples import EACH_INSTALLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from protoprimer.backends.base import Backend
     from protoprimer.project.plan import Plan
     from protoprimer.settings.configuration import Configuration
-
-ALL = ("uv", "virtualenv", "venv")
 
 # A build backend of the standard library that makes wheels and editable wheels of one module beside pyproject.toml.
 BUILD_BACKEND = """
@@ -233,7 +232,7 @@ def workshop(tmp_path: Path, shared_directory: Path) -> Workshop:
     return Workshop(root, wheels, shared_directory / "cache")
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=EACH_INSTALLER)
 def each(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -241,7 +240,7 @@ def each(request: pytest.FixtureRequest) -> str:
 pytestmark = pytest.mark.index  # the tools themselves
 
 
-@pytest.mark.parametrize("python", ["3.6", "3.8", "3.13"])
+@pytest.mark.parametrize("python", ["3.6", pytest.param("3.8", marks=pytest.mark.thorough), "3.13"])
 def test_root_project_is_editable_and_its_dependencies_are_there(workshop: Workshop, each: str, python: str) -> None:
     if (each, python) == ("uv", "3.6"):
         pytest.skip("refused: see below")

@@ -13,6 +13,7 @@ import pytest
 import clones
 import simple_index
 import support
+from samples import EACH_INSTALLER, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,10 +306,10 @@ LOCKS = {
 }
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--backend", "uv"], ["--backend", "venv"], ["--dry-run"], ["bundle", "new"]], ids=" ".join
-)
-@pytest.mark.parametrize("case", LOCKS.values(), ids=LOCKS.keys())
+READERS_OF_LOCKS = [["--backend", "uv"], ["--backend", "venv"], ["--dry-run"], ["bundle", "new"]]
+
+
+@pytest.mark.parametrize(("case", "arguments"), in_turn(LOCKS, {" ".join(words): words for words in READERS_OF_LOCKS}))
 def test_a_bad_lock_is_told_before_anything_is_written(
     new_clone: NewClone, case: tuple[str, str, str, int, list[str]], arguments: list[str]
 ) -> None:
@@ -373,7 +374,7 @@ def assert_one_clear_message(done: clones.Done, says: list[str]) -> None:
 
 
 @pytest.mark.parametrize("step", ["{}", '{ projects = ["."] }'])
-@pytest.mark.parametrize("each_backend", support.BACKENDS)
+@pytest.mark.parametrize("each_backend", EACH_INSTALLER)
 def test_a_step_with_nothing_in_it_installs_nothing(
     new_clone: NewClone, fetch_tools: Callable[[str], None], each_backend: str, step: str
 ) -> None:
@@ -593,7 +594,7 @@ def test_an_interpreter_that_cannot_be_fetched_leaves_nothing(
 
 
 @pytest.mark.parametrize("wanted", ["present>=2", "persent"])
-@pytest.mark.parametrize("backend_with_index", support.BACKENDS)
+@pytest.mark.parametrize("backend_with_index", EACH_INSTALLER)
 def test_an_unresolvable_requirement_shows_what_the_installer_said_and_where_it_is_to_be_corrected(
     new_clone: NewClone, fetch_tools: Callable[[str], None], backend_with_index: str, wanted: str
 ) -> None:
@@ -644,7 +645,14 @@ PRINTING = [["eval"], ["graph"], ["check"], ["completion", "bash"], ["--version"
 PRINTING += [["matrix", "--github", "--python", "3"]]
 
 
-@pytest.mark.parametrize("start", [["./prime"], ["python3", "prime"], ["python3", "proto_kernel.py"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(["./prime"], id="the script"),
+        pytest.param(["python3", "prime"], id="its Python half", marks=pytest.mark.thorough),
+        pytest.param(["python3", "proto_kernel.py"], id="the kernel", marks=pytest.mark.thorough),
+    ],
+)
 def test_output_that_is_lost_is_told_and_output_that_nobody_reads_is_not(new_clone: NewClone, start: list[str]) -> None:
     clone = new_clone().write(table("")).entry("prime", None, "boot")
     clone.write({"proto_kernel.py": clones.generated_kernel()}).prime("--backend", "venv")
@@ -693,6 +701,7 @@ def test_gc_makes_no_state_directory(new_clone: NewClone) -> None:
     assert not clone.state.exists()
 
 
+KINDS = {kind: kind for kind in ("run", "boot", "start")}
 CLIENTS = {
     "a module that is not there": Bad({}, 6, ["'client'", "is not in the environment", "install"]),
     "a function that is not there": Bad({"client.py": "def mian(): pass\n"}, 6, ["'main'", "client:main", "mian"]),
@@ -711,8 +720,7 @@ CLIENTS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["run", "boot", "start"])
-@pytest.mark.parametrize("bad", CLIENTS.values(), ids=CLIENTS.keys())
+@pytest.mark.parametrize(("bad", "kind"), in_turn(CLIENTS, KINDS))
 def test_a_client_that_cannot_be_imported_is_explained(new_clone: NewClone, kernel: str, bad: Bad, kind: str) -> None:
     clone = new_clone().write(bad.files).entry("prime", None, "boot").entry("app", "client:main", kind)
     clone.prime("--backend", "venv")
@@ -738,11 +746,11 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("kind", ["run", "boot", "start"])
-@pytest.mark.parametrize(("module", "frame"), FAILING.values(), ids=FAILING.keys())
+@pytest.mark.parametrize(("failing", "kind"), in_turn(FAILING, KINDS))
 def test_a_clients_own_exception_keeps_its_traceback_without_our_frames(
-    new_clone: NewClone, kernel: str, module: str, frame: str, kind: str
+    new_clone: NewClone, kernel: str, failing: tuple[str, str], kind: str
 ) -> None:
+    module, frame = failing
     clone = new_clone().write({"client.py": module}).entry("prime", None, "boot").entry("app", "client:main", kind)
     clone.prime("--backend", "venv")
     # From the third start on nothing of the kernel runs; before, all of it may.

@@ -35,6 +35,7 @@ def clone(new_clone: NewClone, kernel: str) -> clones.Clone:
 
 
 @pytest.mark.index
+@pytest.mark.backends_in_turn
 def test_one_old_python_on_path_and_no_tool_is_enough(
     new_clone: NewClone, wild_python: support.WildPython, backend: str
 ) -> None:
@@ -59,6 +60,7 @@ def test_one_old_python_on_path_and_no_tool_is_enough(
 
 
 @pytest.mark.index
+@pytest.mark.backends_in_turn
 def test_the_oldest_python_starts_a_repository_that_wants_a_newer_one(
     new_clone: NewClone, kernel: str, backend: str
 ) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from samples import WITH_UV
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.index  # the build backends
 
-BACKENDS = ("uv", "venv")
 GIT = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
 
 
@@ -37,7 +38,7 @@ def cleaned_and_primed(clone: clones.Clone) -> None:
     clone.prime()
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=WITH_UV)
 def clone(request: pytest.FixtureRequest, new_clone: Callable[..., clones.Clone]) -> clones.Clone:
     made = new_clone().write({"protoprimer.toml": f'backend = "{request.param}"\n'}).entry("prime", None, "boot")
     return made
@@ -55,6 +56,7 @@ def test_a_version_file_that_the_build_writes_is_there_after_git_clean(clone: cl
     assert clone.run(".venv/bin/python", "-c", "import versioned; print(versioned.version)").output == "1.5\n"
 
 
+@pytest.mark.thorough  # a version file is one, too
 def test_a_file_that_a_build_hook_writes_is_there_after_git_clean(clone: clones.Clone) -> None:
     project = '[project]\nname = "hooked"\nversion = "1"\n'
     project += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -88,7 +90,13 @@ def test_a_file_that_the_build_writes_is_missed_and_comes_back(clone: clones.Clo
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
-@pytest.mark.parametrize("name", ["'compiled'", "'com' + 'piled'"], ids=["name written", "name computed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("'compiled'", id="name written", marks=pytest.mark.thorough),
+        pytest.param("'com' + 'piled'", id="name computed"),
+    ],
+)
 def test_an_extension_whose_name_is_only_in_setup_py_is_there_after_git_clean(clone: clones.Clone, name: str) -> None:
     clone.environ["PATH"] += os.pathsep + os.path.dirname(shutil.which("cc") or "")
     setup = "from setuptools import Extension, setup\n"

@@ -18,6 +18,7 @@ import pytest
 
 import simple_index
 import support
+from samples import WITH_PIP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -256,7 +257,7 @@ sdist = {{ name = "rootofbundletests-1.0.tar.gz", url = "{url}", hashes = {{ sha
     return clone.write({"pylock.toml": lock})
 
 
-@pytest.mark.parametrize("installer", ["uv", "venv"])
+@pytest.mark.parametrize("installer", WITH_PIP)
 def test_a_locked_source_is_built_from_what_the_bundle_has(
     new_clone: Callable[..., Clone], tmp_path: Path, index: simple_index.SimpleIndex, installer: str
 ) -> None:

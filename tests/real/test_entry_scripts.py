@@ -21,6 +21,7 @@ from protoprimer.errors import UsageError
 from protoprimer.project.inputs import Inputs
 from protoprimer.runtime.switch import activated_environment, interpreter_flags
 from protoprimer.store.ready import is_fresh, read_ready, write_ready
+from samples import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -413,14 +414,16 @@ def _remove_launcher(clone: Clone) -> None:
     (clone.state / "launch.py").unlink()
 
 
+READING = ["dash", "busybox", "zsh", "bash-posix", "mksh", "ksh93"]
 CHANGES = [
     _edit, _edit_with_an_older_time, _add_absent_input, _remove_input, _remove_environment, _remove_mark,
     _break_interpreter, _add_package, _remove_stamps, _remove_launcher, _cut_off, _empty, _fill_with_zeros,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", ["dash", "busybox", "zsh", "bash-posix", "mksh", "ksh93"])
+@pytest.mark.parametrize(
+    ("change", "name"), in_turn({change.__name__: change for change in CHANGES}, {name: name for name in READING})
+)
 def test_any_change_is_left_to_the_kernel(clone: Clone, change: Callable[[Clone], None], name: str) -> None:
     change(clone)
     assert started([*shell(name), clone.script()], status=9)["by"] == "kernel"

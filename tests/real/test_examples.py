@@ -154,6 +154,7 @@ def test_monorepo_installs_siblings_together_and_then_from_its_lock(
     _assert_clean_checkout(clone, "pylock.toml")
 
 
+@pytest.mark.costly
 def test_requirements_app_needs_no_packaging(
     primed_example: Prime, backend: str, wild_python: support.WildPython
 ) -> None:

@@ -22,6 +22,7 @@ MOUNTS = {
 }
 
 
+@pytest.mark.backends_in_turn
 @pytest.mark.parametrize("kind", MOUNTS)
 def test_a_clone_works_on_the_file_systems_of_containers(
     kind: str, backend: str, new_clone: Callable[..., clones.Clone], fetch_tools: Callable[[str], None]

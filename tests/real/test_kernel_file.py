@@ -102,7 +102,7 @@ def test_a_failure_nobody_foresaw_names_its_function_and_file(clone: clones.Clon
         ),
     ],
 )
-@pytest.mark.parametrize("was_used_before", [False, True])
+@pytest.mark.parametrize("was_used_before", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_a_kernel_that_is_not_whole_is_one_sentence(
     clone: clones.Clone, change: Callable[[str], str], said: str, was_used_before: bool
 ) -> None:
@@ -167,7 +167,7 @@ def kernel_alone(new_clone: NewClone, name: str = "proto_kernel.py") -> clones.C
     return clone
 
 
-@pytest.mark.parametrize("version", ["3.6", "3.8", "3.13"])
+@pytest.mark.parametrize("version", ["3.6", pytest.param("3.8", marks=pytest.mark.thorough), "3.13"])
 def test_one_file_is_the_whole_adoption(new_clone: NewClone, tmp_path: Path, version: str) -> None:
     """`python3 proto_kernel.py init && ./prime`, with no Python on PATH but this one."""
     python = support.python_of(version)
@@ -238,7 +238,13 @@ def test_a_kernel_file_renews_an_older_one_and_is_renewed_by_what_is_offered(new
 AUTO = 'backend = "venv"\nkernel-update = "auto"\nkernel-sha256 = "%s"\n'
 
 
-@pytest.mark.parametrize("how", ["has been edited", "is cut off", "is not Python", "not a kernel"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("has been edited", "not a kernel"),
+        *(pytest.param(how, marks=pytest.mark.thorough) for how in ("is cut off", "is not Python")),
+    ],
+)
 def test_a_text_that_is_no_whole_kernel_is_never_written_over_the_committed_one(
     new_clone: NewClone, tmp_path: Path, how: str
 ) -> None:

@@ -244,7 +244,9 @@ PREFIX = "import sys\n\ndef main():\n    print(sys.prefix)\n"
 
 
 @pytest.mark.index
-def test_the_installed_package_serves_client_code_and_renews_a_kernel_only_by_the_repositorys_hash(new_clone: NewClone) -> None:
+def test_the_installed_package_serves_client_code_and_renews_a_kernel_only_by_the_repositorys_hash(
+    new_clone: NewClone,
+) -> None:
     clone = new_clone()
     wheel = own_wheel.make_own_wheel(clone.root)
     settings = VENV + f'install = {{ args = ["./{wheel}"] }}\n'

@@ -35,6 +35,7 @@ def answer(clone: clones.Clone, *arguments: str) -> str:
     return clone.run("./app", *arguments).output.replace(place, ".venv").strip()
 
 
+@pytest.mark.backends_in_turn
 def test_the_kernel_starts_from_pypy_and_uses_it_where_nothing_else_is_wanted(
     pypy: support.WildPython,
     backend: str,

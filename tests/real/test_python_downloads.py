@@ -228,7 +228,9 @@ def test_a_bundle_with_python_serves_a_host_that_has_neither_network_nor_that_py
     # It stays, without the bundle, for this clone: others have not been told to trust the bundle.
     again = host.prime("reboot", "--offline", "--backend", "venv").output
     assert again.startswith(f"{version} {host.environ['PROTOPRIMER_CACHE']}/pythons/")
-    other = new_clone("another clone").write({"protoprimer.toml": f'python = "{version}"\n'}).entry("prime", None, "boot")
+    other = (
+        new_clone("another clone").write({"protoprimer.toml": f'python = "{version}"\n'}).entry("prime", None, "boot")
+    )
     assert "pythons" not in other.prime("check", "--offline", status=None, environ=host.environ).output
 
 

@@ -13,6 +13,7 @@ import pytest
 import clones
 import simple_index
 import support
+from samples import WITH_UV
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     NewClone = Callable[..., clones.Clone]
     FetchTools = Callable[[str], None]
 
-# The installers differ: uv's own, and pip for the two others.
-pytestmark = pytest.mark.parametrize("installer", ["uv", "venv"])
+pytestmark = pytest.mark.parametrize("installer", WITH_UV)
 SILENT = clones.Done(0, "", "")
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools>=64"]\nbuild-backend = "setuptools.build_meta"\n'
 

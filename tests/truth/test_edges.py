@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import support
+from samples import WITH_PIP, WITH_UV
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, swap, wheel
-from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

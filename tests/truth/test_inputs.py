@@ -22,35 +22,24 @@ pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="
 
 # One change for each kind of input; the others need `--thorough`.
 SAMPLE = {
-    ("setuptools", "another requirement"),
     ("setup.py that reads requirements in a loop", "another line in a file that is read"),
-    ("setup.cfg with file: and attr:", "another line in the file"),
     ("hatch-vcs", "another tag"),
-    ("a hook that generates a source", "the hook"),
     ("setuptools finds packages", "another package"),
     ("requirements that name others", "another constraint"),
-    ("source in a directory", "another requirement there"),
     ("pylock.toml", "another pin"),
     ("uv.lock of a workspace", "another requirement of a member"),
     ("a wheel that is watched", "the wheel is built anew"),
     ("a project that is copied", "its source"),
     ("a Python version of its own", "another version"),
-    ("constraints that uv's variable names", "another constraint"),
     ("cache-keys", "the file that is named"),
     ("a root uv.toml appears", "with a constraint"),
     ("hatchling finds the package", "the package moves into src"),
-    ("hatchling finds the package", "the package is renamed"),
-    ("flit finds the module", "the module is in two places"),
     ("setup.py that reads a variable", "another variable"),
-    ("workspace without a root project", "the code of one member moves into src"),
-    ("setuptools lists packages", "a package is gone"),
-    ("a version from .git_archival.txt", "another archive"),
-    ("pylock.toml that names a directory", "another source there"),
     ("C extension", "another header"),
     ("hatchling leads to a directory", "another source there"),
     ("an unknown build backend", "the file that it reads"),
 }
-SEEDS = [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(3, 6))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(1, 6))]
 
 # Clones that are ready and in which everything was true so far, by project: one serves for several changes.
 READY: dict[str, Ready] = {}

@@ -11,9 +11,9 @@ import pytest
 
 import simple_index
 import support
+from samples import WITH_PIP, WITH_UV
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, put, swap, wheel
-from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,7 @@ ASKED_LATER = {
     "a line of a requirements file": (add("more.txt", "gamma\n"), "gamma"),
     "an argument": (swap(TOML, "'beta'", "'beta', 'gamma'"), "gamma"),
 }
+SAMPLE = ("a requirement of the project", "an extra", "a line of a requirements file")
 GROUPED = ASKING.replace("editable = true", "editable = true, groups = ['dev']")
 
 
@@ -76,7 +77,9 @@ def test_a_lock_that_is_for_newer_pythons_names_the_command_that_writes_it_for_t
 
 
 @pytest.mark.parametrize("installer", WITH_UV)
-@pytest.mark.parametrize("asked", ASKED_LATER)
+@pytest.mark.parametrize(
+    "asked", [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.thorough) for name in ASKED_LATER]
+)
 def test_a_stale_lock_is_refused_with_the_requirement_that_no_pin_satisfies(
     place: Place, asked: str, installer: str
 ) -> None:

@@ -13,9 +13,9 @@ import pytest
 import clones
 import simple_index
 import support
+from samples import WITH_PIP, WITH_UV
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, swap
-from truth.samples import WITH_PIP, WITH_UV
 
 if TYPE_CHECKING:
     pass
@@ -190,8 +190,12 @@ def test_a_variable_in_a_requirement_file_is_noticed_by_a_warm_start_and_its_val
     ("variable", "project"),
     [
         ("SETUPTOOLS_SCM_PRETEND_VERSION", "hatch-vcs"),
-        ("SETUPTOOLS_SCM_PRETEND_VERSION_FOR_APP", "setup_requires asks for a version from tags"),
-        ("APP_VERSION", "setup.py that reads a variable"),
+        pytest.param(
+            "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_APP",
+            "setup_requires asks for a version from tags",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param("APP_VERSION", "setup.py that reads a variable", marks=pytest.mark.thorough),
     ],
 )
 def test_a_variable_that_says_which_version_a_project_has_is_noticed_by_a_warm_start(

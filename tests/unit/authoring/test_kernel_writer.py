@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import clones
+import support
 from protoprimer.authoring import joining
 from protoprimer.authoring.header import hash_below, kernel_damage, kernel_version
 from protoprimer.authoring.joining import in_dependency_order, join_modules, module_sources
@@ -27,9 +29,6 @@ from protoprimer.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import support
-
-ROOT = Path(__file__).resolve().parents[2]
 
 FIRST = '''\
 """The first.
@@ -169,7 +168,10 @@ def test_who_import_each_other_are_named(names: tuple[str, str]) -> None:
 def test_every_module_of_the_package_is_in_the_kernel() -> None:
     found = {
         ".".join((name, *path.relative_to(folder).with_suffix("").parts))
-        for name, folder in (("protoprimer", ROOT / "src" / "protoprimer"), ("protoprimer.backends", ROOT / "backends"))
+        for name, folder in (
+            ("protoprimer", support.ROOT / "src" / "protoprimer"),
+            ("protoprimer.backends", support.ROOT / "backends"),
+        )
         for path in folder.rglob("*.py")
         if path.name != "__init__.py" and path.parent.name != "templates"
     }
@@ -178,12 +180,17 @@ def test_every_module_of_the_package_is_in_the_kernel() -> None:
     assert all(text.count(f"# ---- {name}\n") == 1 for name in module_sources())
 
 
-def test_the_kernel_is_always_the_same_and_compiles_everywhere(tmp_path: Path, wild_python: support.WildPython) -> None:
+def test_the_kernel_is_always_the_same_and_within_the_syntax_of_3_6(tmp_path: Path) -> None:
     path = tmp_path / "proto_kernel.py"
     assert write_kernel(str(path)) == path.stat().st_size
     assert path.read_text(encoding="utf-8") == kernel_text()
     assert path.stat().st_mode & 0o111 == 0o111 & ~_umask()
     ast.parse(kernel_text(), feature_version=(3, 6))
+
+
+def test_the_kernel_compiles_everywhere(tmp_path: Path, wild_python: support.WildPython) -> None:
+    path = tmp_path / "proto_kernel.py"
+    path.write_text(clones.generated_kernel(), encoding="utf-8")
     program = (
         "import importlib.util as u, sys; sys.dont_write_bytecode = True;"
         "s = u.spec_from_file_location('proto_kernel', sys.argv[1]); k = u.module_from_spec(s);"
@@ -297,7 +304,7 @@ def test_what_is_whole_and_no_python_is_not_taken_for_a_kernel() -> None:
 
 def test_one_line_of_the_standard_library_verifies_it(tmp_path: Path) -> None:
     write_kernel(str(tmp_path / "proto_kernel.py"))
-    page = (ROOT / "docs" / "explanation" / "kernel-file.md").read_text(encoding="utf-8")
+    page = (support.ROOT / "docs" / "explanation" / "kernel-file.md").read_text(encoding="utf-8")
     is_whole, of_all = [line for line in page.splitlines() if line.startswith('python3 -c "import hashlib')]
     for more, answer in ("", b"True\n"), ("#", b"False\n"):
         with (tmp_path / "proto_kernel.py").open("a") as stream:

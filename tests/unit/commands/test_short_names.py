@@ -44,7 +44,16 @@ def test_a_name_stands_for_the_words_of_its_command_and_hands_arguments_on(tmp_p
         return wanted_words(parse_command_line("./prime", ["run", *typed], has_client=False), names)
 
     assert words("test") == ["pytest", "-q", "two words"]
-    assert words("test", "-k", "a b", "--", "--env", "x") == ["pytest", "-q", "two words", "-k", "a b", "--", "--env", "x"]
+    assert words("test", "-k", "a b", "--", "--env", "x") == [
+        "pytest",
+        "-q",
+        "two words",
+        "-k",
+        "a b",
+        "--",
+        "--env",
+        "x",
+    ]
     assert words("docs-serve") == ["mkdocs", "serve", "-a", "localhost:0"]
     assert words("other", "test") == ["other", "test"]
     # What follows `--` is a command, as it always was.
@@ -63,7 +72,7 @@ def test_an_environment_adds_names_and_replaces_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("test = \"pytest 'q\"", "the command of run.test cannot be split into words: No closing quotation"),
+        ('test = "pytest \'q"', "the command of run.test cannot be split into words: No closing quotation"),
         ('test = " "', "run.test names no command"),
         ('test = [""]', "run.test names no command"),
         ('-t = "x"', "'-t' cannot be a short name: it looks like an option"),
@@ -81,9 +90,7 @@ def test_what_is_no_command_is_refused_with_its_place(tmp_path: Path, line: str,
 def test_run_alone_lists_the_names_and_builds_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = parse_command_line("./prime", ["run"], has_client=False)
     assert run_command(StateGraph(()), line, configured(tmp_path), lambda: pytest.fail("no plan is needed")) == 0
-    assert capsys.readouterr().out == (
-        "test        pytest -q 'two words'\ndocs-serve  mkdocs serve -a localhost:0\n"
-    )
+    assert capsys.readouterr().out == ("test        pytest -q 'two words'\ndocs-serve  mkdocs serve -a localhost:0\n")
     with pytest.raises(UsageError, match="run needs a command"):
         run_command(StateGraph(()), line, configured(tmp_path, ""), lambda: pytest.fail("no plan is needed"))
 

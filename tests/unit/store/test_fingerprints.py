@@ -69,7 +69,9 @@ def test_everything_it_is_a_function_of_changes_it(root: Path, change: dict[str,
 def test_what_the_kernel_makes_of_the_same_inputs_changes_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint_with(root)
     monkeypatch.setattr(fingerprint, "KERNEL_FORMAT", 99)
-    assert explain_change(before.parts, fingerprint_with(root).parts) == "because the kernel's format changed: 5 became 99"
+    assert (
+        explain_change(before.parts, fingerprint_with(root).parts) == "because the kernel's format changed: 5 became 99"
+    )
 
 
 def test_files_count_by_content_and_name_and_not_by_date_or_order(root: Path) -> None:

@@ -33,7 +33,10 @@ def configuration_of(root: Path) -> Configuration:
             ("the group test", 'install = { groups = ["test"] }'),
         ),
         (
-            {"pyproject.toml": PACKAGE + "[dependency-groups]\nall = [{ include-group = 'dev' }, 'pytest-cov']\ndev = ['six']\n"},
+            {
+                "pyproject.toml": PACKAGE
+                + "[dependency-groups]\nall = [{ include-group = 'dev' }, 'pytest-cov']\ndev = ['six']\n"
+            },
             ("the group all", 'install = { groups = ["dev", "all"] }'),
         ),
         # It is installed already.
@@ -43,7 +46,11 @@ def configuration_of(root: Path) -> Configuration:
             ("the extra testing", 'install = { groups = [], extras = ["testing"] }'),
         ),
         (
-            {"pyproject.toml": PACKAGE + EXTRAS, "tests/requirements.txt": "-r more.txt\npytest\n", "tests/more.txt": ""},
+            {
+                "pyproject.toml": PACKAGE + EXTRAS,
+                "tests/requirements.txt": "-r more.txt\npytest\n",
+                "tests/more.txt": "",
+            },
             ("tests/requirements.txt", 'install = { projects = ["."], requirements = ["tests/requirements.txt"] }'),
         ),
         (

@@ -139,7 +139,10 @@ def test_tables_merge_and_lists_replace(tmp_path: Path) -> None:
 def test_an_option_or_variable_selects_an_environment_for_one_command(tmp_path: Path, chosen: str | None) -> None:
     write(tmp_path, {"protoprimer.toml": "[env.dev]\n[env.docs]\n"})
     assert not read(tmp_path, remembered=chosen).is_for_once
-    for found in (read(tmp_path, "-e", "dev", remembered=chosen), read(tmp_path, remembered=chosen, PROTOPRIMER_ENV="dev")):
+    for found in (
+        read(tmp_path, "-e", "dev", remembered=chosen),
+        read(tmp_path, remembered=chosen, PROTOPRIMER_ENV="dev"),
+    ):
         assert (found.is_for_once, found.environment_name, found.told_environment) == (True, "dev", " dev")
     same = read(tmp_path, "-e", chosen or "default", remembered=chosen)
     assert not same.is_for_once, "it is the clone's own"
