@@ -23,7 +23,7 @@ THOROUGH = {
     "no-road-but-find-links", "no-road-but-access", "no-road-in-an-empty-index", "no-road-by-a-wrong-variable",
     "no-road-through-a-firewall", "expired-certificate", "login-page", "index-with-virtualenv-only", "proxy-with-password",
     "offline-without-ctypes", "no-road-without-authority", "no-road-before-signing-in", "no-road-with-other-bytes",
-    "no-road-offline", "foreign-cache", "small-home",
+    "no-road-offline", "small-home",
 }  # fmt: skip
 
 

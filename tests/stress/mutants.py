@@ -166,7 +166,7 @@ def is_killed(mutant: Mutant, tree: Path, tests: list[str]) -> bool:
 def passes(tree: Path, tests: list[str]) -> bool:
     """Tell whether these tests pass in a tree."""
     environ = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--reruns", "0"]
     command += ["--ignore", "tests/unit/test_repository.py", "--ignore", "tests/unit/test_benchmarks.py", *tests]
     try:
         done = subprocess.run(
