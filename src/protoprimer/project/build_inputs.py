@@ -11,7 +11,7 @@ from protoprimer.project.python_source import literals_of, parsed_source, paths_
 from protoprimer.system.files import has_file, is_within, names_in, path_at, text_of
 from protoprimer.system.paths import with_parents
 from protoprimer.system.platform import first_line_of
-from protoprimer.version import PROTOPRIMER_MARK
+from protoprimer.version import MARK_LINE
 
 __all__ = ["add_project_inputs", "local_sources", "member_directories"]
 
@@ -137,7 +137,7 @@ def _add_read_by_scripts(metadata: ProjectMetadata, editable: bool, inputs: Inpu
         paths += inputs.add_matching(os.path.join(directory, one), "*.py" if one in (".", "") else "**/*.py")
     inputs.add(*paths)
     # A kernel beside a build's scripts: what its strings name is no part of the build.
-    scripts = [path for path in paths if os.path.isfile(path) and PROTOPRIMER_MARK not in text_of(path)]
+    scripts = [path for path in paths if os.path.isfile(path) and MARK_LINE not in text_of(path).splitlines()]
     for path in scripts:
         reading = str(re.findall(".*(?:environ|getenv).*", text_of(path).replace('"', "'")))
         for named in paths_in_source(path):

@@ -11,7 +11,7 @@ from protoprimer.system.files import content_of, write_atomically
 from protoprimer.system.paths import environment_python, scripts_directory, user_cache_directory
 from protoprimer.system.platform import is_windows
 from protoprimer.template_text import template
-from protoprimer.version import PROTOPRIMER_MARK
+from protoprimer.version import MARK_LINE
 
 __all__ = ["carry", "has_our_mark", "installed_package"]
 
@@ -92,5 +92,4 @@ def installed_package(environment: str) -> "str | None":
 
 def has_our_mark(package: str) -> bool:
     """Tell whether this package is ours, not another of this name."""
-    line = 'PROTOPRIMER_MARK = "%s"' % PROTOPRIMER_MARK
-    return line.encode("ascii") in content_of(package, "version.py").splitlines()
+    return MARK_LINE.encode("ascii") in content_of(package, "version.py").splitlines()

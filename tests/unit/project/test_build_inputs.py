@@ -13,6 +13,7 @@ from protoprimer.project import python_source
 from protoprimer.project.build_inputs import add_project_inputs
 from protoprimer.project.inputs import Inputs
 from protoprimer.project.python_source import parsed_source
+from protoprimer.version import PROTOPRIMER_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,3 +244,9 @@ def test_a_kernel_beside_a_build_backend_is_an_input_and_is_not_parsed(
     found = inputs_of(tmp_path, {**files, "a.txt": "", "ext.c": ""})
     assert names(tmp_path, found) == {"a.txt", "builder.py", "proto_kernel.py"}
     assert parsed == ["builder.py"]
+
+
+def test_a_script_that_speaks_of_a_kernel_is_read_as_any_other(tmp_path: Path) -> None:
+    script = f"# Not the kernel's, which leads {PROTOPRIMER_MARK}.\nopen('a.txt')\n"
+    found = inputs_of(tmp_path, {"pyproject.toml": IN_TREE_BACKEND + TABLE, "builder.py": script, "a.txt": ""})
+    assert "a.txt" in names(tmp_path, found)
