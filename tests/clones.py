@@ -119,7 +119,8 @@ def give_bytecode(kernel: Path, cache: Path) -> None:
 
     A short test would spend most of its time on compiling the kernel. `tests/hosts` has caches of its own and compiles.
     """
-    if os.name != "posix":
+    if os.name != "posix" or not cache.is_dir():
+        # No bytecode is kept where there is no cache.
         return
     # Python takes bytecode whose source has this date and this size.
     os.utime(kernel, (KERNEL_DATE, KERNEL_DATE))
@@ -127,9 +128,10 @@ def give_bytecode(kernel: Path, cache: Path) -> None:
     with FileLock(f"{compiled}.lock"):
         if not compiled.exists():
             py_compile.compile(str(kernel), str(compiled), doraise=True)
-    directory = Path(f"{cache}/pyc{kernel.parent.resolve()}")
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{kernel.stem}.{sys.implementation.cache_tag}.pyc").hardlink_to(compiled)
+    place = Path(f"{cache}/pyc{kernel.parent.resolve()}", f"{kernel.stem}.{sys.implementation.cache_tag}.pyc")
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.link(compiled, place)
 
 
 @dataclass

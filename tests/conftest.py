@@ -104,14 +104,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         wanted = metafunc.config.getoption("--backends")
         metafunc.parametrize("backend", wanted.split(",") if wanted else support.BACKENDS)
     if "kernel" in metafunc.fixturenames:
-        wanted = _wanted_kernel(metafunc.config)
-        metafunc.parametrize("kernel", ["package", "file"] if wanted == "both" else [wanted])
-
-
-def _wanted_kernel(config: pytest.Config) -> str:
-    """Return `package`, `file` or `both`."""
-    default = "both" if config.getoption("--thorough") else "file"
-    return config.getoption("--kernel") or default
+        wanted = metafunc.config.getoption("--kernel")
+        metafunc.parametrize("kernel", ["package", "file"] if wanted in ("both", None) else [wanted])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -125,6 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item
         for item in items
         if (is_some and _is_repeated_between(item))
+        or (is_some and not is_thorough and _has_package_as_kernel(item))
         or (not is_thorough and _is_thorough(item))
         or (in_turn and _is_out_of_turn(item))
     ]
@@ -144,10 +139,14 @@ def _is_between(wild: object) -> bool:
     return isinstance(wild, support.WildPython) and wild not in (support.wild_pythons()[0], support.wild_pythons()[-1])
 
 
+def _has_package_as_kernel(item: pytest.Item) -> bool:
+    return _parameters(item).get("kernel") == "package"
+
+
 def _is_repeated_between(item: pytest.Item) -> bool:
     parameters = _parameters(item)
     is_costly = item.get_closest_marker("costly") is not None
-    repeats = [is_costly, parameters.get("kernel") == "package", _is_between(parameters.get("wild_python"))]
+    repeats = [is_costly, _has_package_as_kernel(item), _is_between(parameters.get("wild_python"))]
     return sum(repeats) > 1
 
 
@@ -163,7 +162,7 @@ def _is_out_of_turn(item: pytest.Item) -> bool:
     wild, turn = parameters.get("wild_python"), 0
     if isinstance(wild, support.WildPython):
         is_costly = item.get_closest_marker("costly") is not None
-        if parameters.get("kernel") != "package" and not _is_between(wild) and not is_costly:
+        if not _has_package_as_kernel(item) and not _is_between(wild) and not is_costly:
             return False
         turn = wild.version[1] % len(support.BACKENDS)
     return parameters["backend"] != support.BACKENDS[turn]
@@ -261,7 +260,7 @@ def new_clone(
     """
     if "kernel" in request.fixturenames:
         kernel = request.getfixturevalue("kernel")
-    elif _wanted_kernel(request.config) == "package":
+    elif request.config.getoption("--kernel") == "package":
         kernel = "package"
     else:
         kernel = "file"

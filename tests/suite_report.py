@@ -74,8 +74,10 @@ class SuiteReport:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Learn from a worker how many tests it has left out, as each of them has."""
-        node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left out", 0)
+        """Learn from a worker how many tests it has left out, as each of them has; one that died tells nothing."""
+        told = getattr(node, "workeroutput", {})
+        if "left out" in told:
+            node.config.stash[LEFT_OUT] = told["left out"]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         """Tell what a reader of CI's log looks for."""
@@ -89,7 +91,7 @@ class SuiteReport:
                 f"{left_out} tests were left out, since others of their kind are run; --thorough runs all"
             )
         took = time.monotonic() - self.began
-        if took > SECONDS_OF_A_RUN:
+        if took > SECONDS_OF_A_RUN and not config.getoption("--thorough"):
             terminalreporter.line(f"This run took {took:.0f} s. On two quiet cores, {SECONDS_OF_A_RUN} s are the most.")
             for line in what_grew(seconds, by_folder(committed_seconds())):
                 terminalreporter.line(line)

@@ -12,6 +12,7 @@ import pytest
 
 import own_wheel
 from hosts.index import Behaviour
+from samples import sample
 from simple_index import sha256
 
 if TYPE_CHECKING:
@@ -95,14 +96,7 @@ def test_a_member_that_does_not_keep_its_checksum_leaves_nothing(bench: Bench) -
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "../../outside",
-        *(
-            pytest.param(name, marks=pytest.mark.thorough)
-            for name in ("/tmp/absolute", "uv/../../outside", "C:/windows", "uv\\..\\outside")
-        ),
-    ],
+    "name", sample(["../../outside"], ["/tmp/absolute", "uv/../../outside", "C:/windows", "uv\\..\\outside"])
 )
 def test_a_path_that_leads_out_of_the_archive_is_refused(bench: Bench, name: str) -> None:
     content = archive(lambda opened: opened.writestr(name, "x"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -43,17 +43,12 @@ def kernel_generated_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def author(*arguments: str, where: Path, status: int = 0) -> str:
     """Run the author's command line in this process and return its words."""
-    outside = dict(os.environ), os.getcwd()
-    for name in [name for name in os.environ if name.startswith("PROTOPRIMER_")]:
-        del os.environ[name]
-    os.chdir(where)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.redirect_stderr(io.StringIO()) as errors:
-            done = author_main("python -m protoprimer", list(arguments))
-    finally:
-        os.environ.clear()
-        os.environ.update(outside[0])
-        os.chdir(outside[1])
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as here, redirect_stdout(output), redirect_stderr(errors):
+        here.chdir(where)
+        for name in [name for name in os.environ if name.startswith("PROTOPRIMER_")]:
+            here.delenv(name)
+        done = author_main("python -m protoprimer", list(arguments))
     assert done == status, errors.getvalue()
     assert output.getvalue() == ""
     return errors.getvalue()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from samples import sample
 from stress.healing import run_sequence
 from stress.worlds import make_world
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the world is laid out for POSIX")
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 6))])
+@pytest.mark.parametrize("seed", sample([0, 1], range(2, 6)))
 def test_whatever_happens_to_a_clone_it_is_healed_and_nothing_of_the_users_is_lost(
     tmp_path: Path, shared_directory: Path, seed: int
 ) -> None:

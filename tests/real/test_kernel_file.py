@@ -18,6 +18,7 @@ import own_wheel
 import support
 from protoprimer.authoring import header
 from protoprimer.version import VERSION
+from samples import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,7 @@ def test_a_failure_nobody_foresaw_names_its_function_and_file(clone: clones.Clon
         ),
     ],
 )
-@pytest.mark.parametrize("was_used_before", [pytest.param(False, marks=pytest.mark.thorough), True])
+@pytest.mark.parametrize("was_used_before", sample([True], [False]))
 def test_a_kernel_that_is_not_whole_is_one_sentence(
     clone: clones.Clone, change: Callable[[str], str], said: str, was_used_before: bool
 ) -> None:
@@ -167,7 +168,7 @@ def kernel_alone(new_clone: NewClone, name: str = "proto_kernel.py") -> clones.C
     return clone
 
 
-@pytest.mark.parametrize("version", ["3.6", pytest.param("3.8", marks=pytest.mark.thorough), "3.13"])
+@pytest.mark.parametrize("version", sample(["3.6", "3.13"], ["3.8"]))
 def test_one_file_is_the_whole_adoption(new_clone: NewClone, tmp_path: Path, version: str) -> None:
     """`python3 proto_kernel.py init && ./prime`, with no Python on PATH but this one."""
     python = support.python_of(version)
@@ -238,13 +239,7 @@ def test_a_kernel_file_renews_an_older_one_and_is_renewed_by_what_is_offered(new
 AUTO = 'backend = "venv"\nkernel-update = "auto"\nkernel-sha256 = "%s"\n'
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        *("has been edited", "not a kernel"),
-        *(pytest.param(how, marks=pytest.mark.thorough) for how in ("is cut off", "is not Python")),
-    ],
-)
+@pytest.mark.parametrize("how", sample(["has been edited", "not a kernel"], ["is cut off", "is not Python"]))
 def test_a_text_that_is_no_whole_kernel_is_never_written_over_the_committed_one(
     new_clone: NewClone, tmp_path: Path, how: str
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import support
 from clones import BUILD_BACKEND, BUILD_SYSTEM
-from samples import WITH_UV
+from samples import WITH_UV, sample
 from truth.oracle import Place, answer_of, booted, distributions_of, faults_after, go_back, made_ready
 from truth.projects import BY_NAME, FLIT, STATIC, TOML, Project, put, rebuilt, swap
 
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.index, pytest.mark.skipif(os.name != "posix", reason="the place is laid out for POSIX")]
 
-WITH_EFFECTS = [
-    *("hatch-vcs", "C extension"),
-    *(
-        pytest.param(name, marks=pytest.mark.thorough)
-        for name in ("a hook that generates a source", "setuptools finds packages")
-    ),
-]
+WITH_EFFECTS = sample(["hatch-vcs", "C extension"], ["a hook that generates a source", "setuptools finds packages"])
 
 
 def as_cloned(place: Place, clone: clones.Clone) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import simple_index
 import support
-from samples import WITH_PIP, WITH_UV
+from samples import WITH_PIP, WITH_UV, sample
 from truth.oracle import Place, booted, distributions_of
 from truth.projects import APP, BY_NAME, FLIT, HEAD, MODULE, STATIC, TOML, Project, add, put, swap, wheel
 
@@ -77,9 +77,7 @@ def test_a_lock_that_is_for_newer_pythons_names_the_command_that_writes_it_for_t
 
 
 @pytest.mark.parametrize("installer", WITH_UV)
-@pytest.mark.parametrize(
-    "asked", [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.thorough) for name in ASKED_LATER]
-)
+@pytest.mark.parametrize("asked", sample(SAMPLE, [name for name in ASKED_LATER if name not in SAMPLE]))
 def test_a_stale_lock_is_refused_with_the_requirement_that_no_pin_satisfies(
     place: Place, asked: str, installer: str
 ) -> None:
