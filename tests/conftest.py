@@ -115,17 +115,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     is_some = config.getoption("--kernel") is None
     # Whoever names some of them wants these.
     in_turn = not (is_thorough or config.getoption("--wild") or config.getoption("--backends"))
-    left_out = [
+    repeated = [item for item in items if is_some and _is_repeated_between(item)]
+    sampled = [
         item
         for item in items
-        if (is_some and _is_repeated_between(item))
-        or (is_some and not is_thorough and _has_package_as_kernel(item))
+        if (is_some and not is_thorough and _has_package_as_kernel(item))
         or (not is_thorough and _is_thorough(item))
         or (in_turn and _is_out_of_turn(item))
     ]
-    config.stash[suite_report.LEFT_OUT] = len(left_out)
+    left_out = {*repeated, *sampled}
+    # What is repeated is not run by `--thorough` either.
+    config.stash[suite_report.LEFT_OUT] = len(left_out.difference(repeated))
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
     suite_report.start_costliest_first(items)
 
